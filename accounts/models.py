@@ -1,0 +1,121 @@
+"""Who may: people, the organizations they belong to, their roles, and what they did."""
+
+from typing import Any, ClassVar
+
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models.functions import Lower
+from django.utils import timezone
+
+slug_validator = RegexValidator(
+    r"\A[a-z0-9](?:[a-z0-9-]{0,48}[a-z0-9])?\Z",
+    "Use small letters, digits and hyphens, such as my-org.",
+)
+
+
+class UserManager(BaseUserManager["User"]):
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        user = self.model(email=email.strip().lower(), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+
+    def get_by_natural_key(self, username: str | None) -> "User":
+        return self.get(email__iexact=username)
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """A person who signs in with an e-mail address."""
+
+    email = models.EmailField(unique=True)
+    name = models.CharField(max_length=150, blank=True)
+    is_active = models.BooleanField(default=True)
+    is_staff = models.BooleanField(
+        default=False, help_text="May use the Django admin of this installation."
+    )
+    date_joined = models.DateTimeField(default=timezone.now)
+
+    objects: ClassVar[UserManager] = UserManager()
+
+    USERNAME_FIELD = "email"
+
+    class Meta:
+        constraints = [models.UniqueConstraint(Lower("email"), name="user_email_ci_unique")]
+
+    def __str__(self) -> str:
+        return self.name or self.email
+
+    @property
+    def initials(self) -> str:
+        words = (self.name or self.email.partition("@")[0].replace(".", " ")).split()
+        return "".join(word[0] for word in words[:2]).upper()
+
+
+class Organization(models.Model):
+    """A tenant: everything else belongs to exactly one. Its slug stands in every address."""
+
+    slug = models.CharField(max_length=50, unique=True, validators=[slug_validator])
+    name = models.CharField(max_length=150)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    members = models.ManyToManyField(User, through="Membership", related_name="organizations")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Role(models.TextChoices):
+    """What a member may do, from least to most."""
+
+    VIEWER = "viewer", "Viewer"
+    ANALYST = "analyst", "Analyst"
+    BILLING_ADMIN = "billing_admin", "Billing Profiles Admin"
+    ADMIN = "admin", "Admin"
+
+
+class Membership(models.Model):
+    """One person's role in one organization."""
+
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(User, models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=20, choices=Role.choices, default=Role.VIEWER)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "user"], name="membership_once_per_organization"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(role__in=Role.values), name="membership_role_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} in {self.organization}: {self.get_role_display()}"
+
+    @property
+    def may_manage_connections(self) -> bool:
+        """Connect, test, replace a key, sync, disconnect and delete."""
+        return self.role in {Role.BILLING_ADMIN, Role.ADMIN}
+
+
+class AuditEvent(models.Model):
+    """Who did what to which thing, and when. Only ever added to; holds no secret."""
+
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="audit_events")
+    actor = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="+")
+    actor_name = models.CharField(max_length=254, help_text="As it was when it happened.")
+    verb = models.CharField(max_length=50)
+    target = models.CharField(max_length=200)
+    details = models.JSONField(default=dict, blank=True)
+    at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        indexes = [models.Index(fields=["organization", "-at"])]
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M} {self.actor_name} {self.verb} {self.target}"

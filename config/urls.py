@@ -1,0 +1,11 @@
+"""Every address. Everything of an organization starts with /o/<organization_slug>/."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("", include("accounts.urls")),
+    path("o/<slug:organization_slug>/integrations/", include("integrations.urls")),
+    path("o/<slug:organization_slug>/reports/", include("reports.urls")),
+]

@@ -1,0 +1,202 @@
+"""What a provider has to offer to be connected: the contract between `sync` and a connector.
+
+ConnectorError
+├── ActionNeeded    trying again will not help: the customer has to act
+├── TransientError  trying again later may help
+├── SnapshotMoved   the provider published new data meanwhile: read the window from its start
+├── NotAvailable    the provider has no data for these days (yet)
+└── PayloadError    not what the documentation promises: we have to act
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+import httpx
+
+from integrations.connectors.records import Page
+from integrations.window import Window
+
+
+class ConnectorError(Exception):
+    """Something went wrong at the provider. `str(error)` is fit for the page.
+
+    `repair` says what to do; `provider_message` is the provider's own text, `request_id` is what
+    its support asks for. None of them ever holds the key.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = "",
+        repair: str = "",
+        provider_message: str = "",
+        status: int | None = None,
+        request_id: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.repair = repair
+        self.provider_message = provider_message
+        self.status = status
+        self.request_id = request_id
+
+
+class ActionNeeded(ConnectorError):
+    """The key or the organization needs a human hand. Codes: see `docs/operations.md`."""
+
+
+class TransientError(ConnectorError):
+    """Worth another try. `retry_after_seconds` is the provider's wish, None if it named none."""
+
+    def __init__(
+        self, message: str, *, retry_after_seconds: float | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(message, **kwargs)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class SnapshotMoved(ConnectorError):
+    """A cursor died or two pages came from different exports: drop the pages, start again."""
+
+
+class NotAvailable(ConnectorError):
+    """The provider refuses these days: too recent or too old. They stay unknown, not zero."""
+
+
+class PayloadError(ConnectorError):
+    """The answer has not the shape the documentation promises."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request as it may be logged: the query without the key."""
+
+    method: str
+    path: str
+    query: str
+    status: int | None
+    request_id: str
+    duration_seconds: float
+
+
+@dataclass(frozen=True)
+class Access:
+    """How a client reaches its provider.
+
+    `wait_turn` is called before every request and returns when the shared request budget allows
+    it. `observe` is called after every request. `attempts` is how often one request is tried
+    before a `TransientError` is raised: 1 where a person waits.
+    """
+
+    key: str = field(repr=False)
+    base_url: str
+    wait_turn: Callable[[], None] = lambda: None
+    observe: Callable[[Request], None] = lambda request: None
+    attempts: int = 5
+    transport: httpx.BaseTransport | None = None
+
+
+class Table(StrEnum):
+    """Which fact table a feed fills."""
+
+    COST = "cost"
+    USAGE = "usage"
+    ENGAGEMENT = "engagement"
+
+
+@dataclass(frozen=True)
+class Feed:
+    """One stream of a provider, described as data.
+
+    `grain`: "total" feeds bring organization-wide lines per meter, "person" feeds the part that is
+    attributed to people; loading keeps the difference as its own unattributed line.
+    `window_days` is how many days one request sequence may span.
+    `refresh_days` gives the days that can still change and are read again on every refresh.
+    """
+
+    name: str
+    label: str
+    table: Table
+    grain: Literal["total", "person"]
+    window_days: int
+    refresh_days: Callable[[date], Window]
+    read: Callable[[Any, Window], Iterator[Page]]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the connection test. `state`: passed, failed, info or skipped."""
+
+    label: str
+    state: Literal["passed", "failed", "info", "skipped"]
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What the connection test found out about an accepted key."""
+
+    organization_id: str
+    checks: tuple[Check, ...]
+    cost_complete_to: datetime | None = None
+    engagement_complete_to: date | None = None
+
+
+class Connector(ABC):
+    """One provider. Stateless; one instance serves the whole process.
+
+    `slug` is stored with every connection and stands in addresses and commands: never change it.
+    """
+
+    slug: str
+    name: str
+    summary: str
+    tab: str
+    icon: str
+    key_label: str
+    key_prefix: str
+    feeds: Sequence[Feed]
+
+    @property
+    @abstractmethod
+    def base_url(self) -> str:
+        """Where the provider's API answers, from the settings."""
+
+    @property
+    @abstractmethod
+    def requests_per_minute(self) -> int:
+        """The request budget per provider organization; 0 is unpaced."""
+
+    def feed(self, name: str) -> Feed | None:
+        """The feed of that name; None if an older release stored a name we no longer have."""
+        return next((feed for feed in self.feeds if feed.name == name), None)
+
+    @abstractmethod
+    def check_key(self, key: str) -> None:
+        """Raise `ActionNeeded` if the key is visibly not of this kind. Sends nothing."""
+
+    @abstractmethod
+    def open(self, access: Access) -> AbstractContextManager[Any]:
+        """A client for this provider's feeds."""
+
+    @abstractmethod
+    def probe(self, access: Access, *, today: date) -> Probe:
+        """Read as little as proves the key; raise `ConnectorError` with its repair text."""
+
+    @abstractmethod
+    def earliest_day(self, today: date) -> date:
+        """The oldest day the provider still answers for."""
+
+    @abstractmethod
+    def closes_on(self, day: date) -> date:
+        """The first day on which the numbers of `day` can no longer change."""
+
+    @abstractmethod
+    def sandbox(self) -> Any:
+        """A WSGI application that speaks the provider's API over invented data."""

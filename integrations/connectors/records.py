@@ -1,0 +1,115 @@
+"""What every connector turns its provider's answers into.
+
+Plain frozen values, no database. Money is `Decimal` US dollars. An absent dimension is "" and
+never None, so that keys compare; an unknown number is None and never 0.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class MeterKey:
+    """What was metered: one combination of the provider's own dimension values.
+
+    Open strings: a product or model nobody has heard of is a new combination, not an error.
+    """
+
+    product: str = ""
+    model: str = ""
+    context_window: str = ""
+    inference_geo: str = ""
+    speed: str = ""
+    cost_type: str = ""
+    token_type: str = ""
+    service_tier: str = ""
+    organization_id: str = ""
+    workspace_id: str = ""
+    api_key_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PersonRef:
+    """Who: `external_id` is the key, the rest are attributes that change.
+
+    `kind` is user, service, api_key or federated; `state` is active or deleted.
+    """
+
+    external_id: str
+    email: str = ""
+    name: str = ""
+    kind: str = "user"
+    state: str = "active"
+
+
+@dataclass(frozen=True, slots=True)
+class CostRecord:
+    """One priced line of one UTC day. `person` None: a line of the whole organization."""
+
+    day: date
+    meter: MeterKey
+    person: PersonRef | None
+    amount_usd: Decimal
+    list_amount_usd: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRecord:
+    """Counted tokens and requests of one UTC day. `person` None: the whole organization."""
+
+    day: date
+    meter: MeterKey
+    person: PersonRef | None
+    requests: int | None
+    uncached_input_tokens: int
+    cache_read_tokens: int
+    cache_write_5m_tokens: int
+    cache_write_1h_tokens: int
+    output_tokens: int
+    web_searches: int
+
+
+@dataclass(frozen=True, slots=True)
+class EngagementRecord:
+    """Activity of one subject on one UTC day.
+
+    `subject` names the thing within its feed: a user id, a skill; "" is the whole organization.
+    `values` maps the provider's dotted field path to its number; null and absent are left out,
+    zero is kept.
+    """
+
+    day: date
+    subject: str
+    person: PersonRef | None
+    values: Mapping[str, int | Decimal]
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TotalRecord:
+    """The provider's own ungrouped total of one UTC day, to check our lines against.
+
+    `measure` is a field name of the fact it checks, such as `amount_usd`.
+    """
+
+    day: date
+    measure: str
+    value: Decimal
+
+
+Record = CostRecord | UsageRecord | EngagementRecord | TotalRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One answer of the provider, translated.
+
+    `watermark` is the instant of the export that served it: days that end after it are
+    incomplete. None: the provider does not say (engagement) or knows nothing yet (cost).
+    """
+
+    records: tuple[Record, ...]
+    watermark: datetime | None = None
+    organization_id: str = ""

@@ -1,0 +1,73 @@
+"""One provider organization that a Spendglass organization has connected."""
+
+from typing import Self
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+from accounts.models import Organization, slug_validator
+from integrations import connectors
+from integrations.connectors.base import Connector
+from integrations.encryption import EncryptedField
+
+
+class ConnectionQuerySet(models.QuerySet["Connection"]):
+    def due(self, now: object) -> Self:
+        """Those whose next refresh is due."""
+        return self.filter(state=Connection.State.ACTIVE, next_sync_at__lte=now)
+
+
+class Connection(models.Model):
+    """A labelled key to one provider organization. Its label is the Billing Account of reports."""
+
+    class State(models.TextChoices):
+        ACTIVE = "active", "Active"
+        ACTION_NEEDED = "action_needed", "Action needed"
+        DISCONNECTED = "disconnected", "Disconnected"
+        DELETING = "deleting", "Deleting"
+
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="connections")
+    connector_slug = models.CharField(max_length=50, choices=connectors.choices)
+    label = models.CharField("Organization Label", max_length=50, validators=[slug_validator])
+    provider_organization_id = models.CharField(max_length=100, blank=True)
+    credential = EncryptedField(null=True)
+    key_hint = models.CharField(max_length=4, blank=True, help_text="The key's last characters.")
+
+    state = models.CharField(max_length=20, choices=State.choices, default=State.ACTIVE)
+    problem = models.TextField(blank=True, help_text="What is wrong, fit for the page.")
+    problem_code = models.CharField(max_length=50, blank=True)
+    problem_repair = models.TextField(blank=True)
+    problem_since = models.DateTimeField(null=True, blank=True)
+
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    next_sync_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ConnectionQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "label"], name="connection_label_unique"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(credential__isnull=True)
+                | models.Q(state__in=["active", "action_needed"]),
+                name="connection_keeps_no_secret_when_off",
+            ),
+        ]
+        indexes = [models.Index(fields=["state", "next_sync_at"])]
+
+    def __str__(self) -> str:
+        return self.label
+
+    @property
+    def connector(self) -> Connector:
+        return connectors.get_connector(self.connector_slug)
+
+    @property
+    def is_disconnected(self) -> bool:
+        return self.state in {self.State.DISCONNECTED, self.State.DELETING}

@@ -1,0 +1,86 @@
+"""What facts are cut by: people and meters. Small tables that narrow facts point to."""
+
+from django.db import models
+
+from integrations.models.connection import Connection
+
+METER_FIELDS = (
+    "product",
+    "model",
+    "context_window",
+    "inference_geo",
+    "speed",
+    "cost_type",
+    "token_type",
+    "service_tier",
+    "organization_id",
+    "workspace_id",
+    "api_key_id",
+)
+
+
+class Person(models.Model):
+    """Someone or something at the provider that usage is attributed to.
+
+    `external_id` is the key; the rest are attributes that change. Usage without a person is a
+    fact with no person, never a made-up one.
+    """
+
+    class Kind(models.TextChoices):
+        USER = "user", "User"
+        SERVICE = "service", "Service identity"
+        API_KEY = "api_key", "API key"
+        FEDERATED = "federated", "Federated identity"
+
+    class State(models.TextChoices):
+        ACTIVE = "active", "Active"
+        DELETED = "deleted", "Deleted"
+
+    connection = models.ForeignKey(Connection, models.CASCADE, related_name="people")
+    external_id = models.CharField(max_length=200)
+    email = models.CharField(max_length=320, blank=True)
+    name = models.CharField(max_length=300, blank=True)
+    kind = models.CharField(max_length=20, choices=Kind.choices, default=Kind.USER)
+    state = models.CharField(max_length=20, choices=State.choices, default=State.ACTIVE)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["connection", "external_id"], name="person_once_per_connection"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name or self.email or self.external_id
+
+
+class Meter(models.Model):
+    """One combination of dimension values a connection has ever reported. "" is absent.
+
+    Values are the provider's own words. A few hundred rows a connection, so that facts stay
+    narrow and a group-by joins a tiny table.
+    """
+
+    connection = models.ForeignKey(Connection, models.CASCADE, related_name="meters")
+    product = models.CharField(max_length=100, blank=True)
+    model = models.CharField(max_length=200, blank=True)
+    context_window = models.CharField(max_length=50, blank=True)
+    inference_geo = models.CharField(max_length=50, blank=True)
+    speed = models.CharField(max_length=50, blank=True)
+    cost_type = models.CharField(max_length=50, blank=True)
+    token_type = models.CharField(max_length=100, blank=True)
+    service_tier = models.CharField(max_length=50, blank=True)
+    organization_id = models.CharField(max_length=100, blank=True)
+    workspace_id = models.CharField(max_length=100, blank=True)
+    api_key_id = models.CharField(max_length=100, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["connection", *METER_FIELDS], name="meter_once_per_connection"
+            )
+        ]
+
+    def __str__(self) -> str:
+        values = (getattr(self, name) for name in METER_FIELDS)
+        return " · ".join(value for value in values if value) or "everything"

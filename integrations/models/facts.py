@@ -1,0 +1,143 @@
+"""The numbers, as the provider reported them. Written by `loading` alone.
+
+For every (connection, day, meter) the facts sum to the organization-wide total: what people do
+not account for is the fact without a person. Totals are what feeds of the whole organization
+bring, and double as the rollup by meter.
+"""
+
+from typing import Self
+
+from django.db import models
+
+from accounts.models import Organization
+from integrations.models.connection import Connection
+from integrations.models.dimensions import Meter, Person
+from integrations.window import Window
+
+
+class FactQuerySet(models.QuerySet[models.Model]):
+    def for_organization(self, organization: Organization) -> Self:
+        return self.filter(connection__organization=organization)
+
+    def within(self, window: Window) -> Self:
+        """Keep the days of a half-open window: the end day is not included."""
+        return self.filter(day__gte=window.start, day__lt=window.end)
+
+
+def _usd() -> models.DecimalField:
+    # 12 places: the wire has up to 8 for cents seen so far; more is refused, never rounded.
+    return models.DecimalField(max_digits=28, decimal_places=12)
+
+
+class Cost(models.Model):
+    """US dollars of one UTC day: after discounts, and at list price (None: not reported)."""
+
+    day = models.DateField()
+    amount_usd = _usd()
+    list_amount_usd = models.DecimalField(max_digits=28, decimal_places=12, null=True)
+
+    objects = FactQuerySet.as_manager()
+
+    class Meta:
+        abstract = True
+
+
+class Usage(models.Model):
+    """Requests and tokens of one UTC day. `requests` is None where the provider says so."""
+
+    day = models.DateField()
+    requests = models.BigIntegerField(null=True)
+    uncached_input_tokens = models.BigIntegerField()
+    cache_read_tokens = models.BigIntegerField()
+    cache_write_5m_tokens = models.BigIntegerField()
+    cache_write_1h_tokens = models.BigIntegerField()
+    output_tokens = models.BigIntegerField()
+    web_searches = models.BigIntegerField()
+
+    objects = FactQuerySet.as_manager()
+
+    class Meta:
+        abstract = True
+
+
+class CostFact(Cost):
+    """Grain: connection, day, meter, person. No person: not attributed to a user."""
+
+    connection = models.ForeignKey(Connection, models.CASCADE, related_name="costs")
+    meter = models.ForeignKey(Meter, models.CASCADE, related_name="+", db_index=False)
+    person = models.ForeignKey(Person, models.CASCADE, null=True, related_name="+", db_index=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["connection", "day", "meter", "person"],
+                name="cost_fact_grain",
+                nulls_distinct=False,
+            )
+        ]
+
+
+class CostTotal(Cost):
+    """Grain: connection, day, meter: the provider's own line for the whole organization."""
+
+    connection = models.ForeignKey(Connection, models.CASCADE, related_name="cost_totals")
+    meter = models.ForeignKey(Meter, models.CASCADE, related_name="+", db_index=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["connection", "day", "meter"], name="cost_total_grain")
+        ]
+
+
+class UsageFact(Usage):
+    """Grain: connection, day, meter, person. No person: not attributed to a user."""
+
+    connection = models.ForeignKey(Connection, models.CASCADE, related_name="usages")
+    meter = models.ForeignKey(Meter, models.CASCADE, related_name="+", db_index=False)
+    person = models.ForeignKey(Person, models.CASCADE, null=True, related_name="+", db_index=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["connection", "day", "meter", "person"],
+                name="usage_fact_grain",
+                nulls_distinct=False,
+            )
+        ]
+
+
+class UsageTotal(Usage):
+    """Grain: connection, day, meter: the provider's own line for the whole organization."""
+
+    connection = models.ForeignKey(Connection, models.CASCADE, related_name="usage_totals")
+    meter = models.ForeignKey(Meter, models.CASCADE, related_name="+", db_index=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["connection", "day", "meter"], name="usage_total_grain")
+        ]
+
+
+class EngagementFact(models.Model):
+    """Grain: connection, feed, day, subject. `values` maps dotted field paths to numbers.
+
+    A path that is missing is not known; zero is measured. A field the provider adds next month
+    is a new path, not a migration.
+    """
+
+    connection = models.ForeignKey(Connection, models.CASCADE, related_name="engagements")
+    feed = models.CharField(max_length=50)
+    day = models.DateField()
+    subject = models.CharField(max_length=300, blank=True)
+    name = models.CharField(max_length=500, blank=True)
+    person = models.ForeignKey(Person, models.CASCADE, null=True, related_name="+", db_index=False)
+    values = models.JSONField()
+
+    objects = FactQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["connection", "feed", "day", "subject"], name="engagement_fact_grain"
+            )
+        ]

@@ -1,0 +1,174 @@
+"""What was read when, how it went, and how far it can be trusted.
+
+The database is the truth about work to do; the broker only wakes workers up.
+"""
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+from integrations.models.connection import Connection
+from integrations.window import Window
+
+
+class SyncRun(models.Model):
+    """One import, refresh or manual sync of one connection: a set of windows to read."""
+
+    class Kind(models.TextChoices):
+        IMPORT = "import", "Import"
+        REFRESH = "refresh", "Refresh"
+        MANUAL = "manual", "Manual sync"
+
+    class State(models.TextChoices):
+        ACTIVE = "active", "Running"
+        DONE = "done", "Done"
+        FAILED = "failed", "Failed"
+        STOPPED = "stopped", "Stopped"
+
+    connection = models.ForeignKey(Connection, models.CASCADE, related_name="runs")
+    kind = models.CharField(max_length=20, choices=Kind.choices)
+    state = models.CharField(max_length=20, choices=State.choices, default=State.ACTIVE)
+    start = models.DateField()
+    end = models.DateField(help_text="The first day that is not read any more.")
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["connection"],
+                condition=models.Q(state="active"),
+                name="one_active_run_per_connection",
+            )
+        ]
+        indexes = [models.Index(fields=["connection", "-created_at"])]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} of {self.connection}, {self.created_at:%Y-%m-%d %H:%M}"
+
+    @property
+    def window(self) -> Window:
+        return Window(self.start, self.end)
+
+
+class SyncWindow(models.Model):
+    """One feed over a few days, read and stored as a whole or not at all.
+
+    Claimed under a lease: a worker that dies stops renewing it, and the next one starts over.
+    """
+
+    class State(models.TextChoices):
+        PENDING = "pending", "Waiting"
+        RUNNING = "running", "Running"
+        DONE = "done", "Done"
+        UNCHANGED = "unchanged", "Unchanged"
+        UNAVAILABLE = "unavailable", "Not available"
+        FAILED = "failed", "Failed"
+
+    FINISHED = (State.DONE, State.UNCHANGED, State.UNAVAILABLE, State.FAILED)
+
+    run = models.ForeignKey(SyncRun, models.CASCADE, related_name="windows")
+    feed = models.CharField(max_length=50)
+    start = models.DateField()
+    end = models.DateField()
+    position = models.PositiveIntegerField(help_text="Order within the run.")
+    state = models.CharField(max_length=20, choices=State.choices, default=State.PENDING)
+    attempts = models.PositiveIntegerField(default=0)
+    lease = models.UUIDField(null=True, blank=True)
+    leased_until = models.DateTimeField(null=True, blank=True)
+    not_before = models.DateTimeField(null=True, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    requests = models.PositiveIntegerField(default=0)
+    rows = models.PositiveIntegerField(default=0, help_text="Rows the provider sent.")
+    rows_written = models.PositiveIntegerField(default=0)
+    watermark = models.DateTimeField(null=True, blank=True)
+    error = models.TextField(blank=True)
+    error_code = models.CharField(max_length=50, blank=True)
+    error_repair = models.TextField(blank=True)
+    request_id = models.CharField(max_length=100, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["run", "position"], name="window_order_in_run")
+        ]
+        indexes = [models.Index(fields=["state", "leased_until"])]
+
+    def __str__(self) -> str:
+        return f"{self.feed}, {self.window}"
+
+    @property
+    def window(self) -> Window:
+        return Window(self.start, self.end)
+
+
+class FeedDay(models.Model):
+    """How far one day of one feed is known. No row: unknown, which is never drawn as zero."""
+
+    class State(models.TextChoices):
+        INCOMPLETE = "incomplete", "Incomplete"  # the day had not ended for the provider
+        PROVISIONAL = "provisional", "Can still change"
+        FINAL = "final", "Final"
+
+    connection = models.ForeignKey(Connection, models.CASCADE, related_name="feed_days")
+    feed = models.CharField(max_length=50)
+    day = models.DateField()
+    state = models.CharField(max_length=20, choices=State.choices)
+    watermark = models.DateTimeField(null=True, blank=True)
+    content_hash = models.BinaryField(max_length=32)
+    rows = models.PositiveIntegerField()
+    read_at = models.DateTimeField(help_text="When the provider last confirmed this content.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["connection", "feed", "day"], name="feed_day_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.feed} {self.day}: {self.state}"
+
+
+class DayCheck(models.Model):
+    """Does what we stored for a day equal the provider's own ungrouped total?"""
+
+    connection = models.ForeignKey(Connection, models.CASCADE, related_name="checks")
+    feed = models.CharField(max_length=50)
+    day = models.DateField()
+    measure = models.CharField(max_length=50)
+    reported = models.DecimalField(max_digits=30, decimal_places=12)
+    stored = models.DecimalField(max_digits=30, decimal_places=12)
+    watermark = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["connection", "feed", "day", "measure"], name="day_check_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.feed} {self.day} {self.measure}: {self.stored} of {self.reported}"
+
+
+class Restatement(models.Model):
+    """A complete day whose numbers the provider changed afterwards."""
+
+    connection = models.ForeignKey(Connection, models.CASCADE, related_name="restatements")
+    feed = models.CharField(max_length=50)
+    day = models.DateField()
+    measure = models.CharField(max_length=50)
+    old = models.DecimalField(max_digits=30, decimal_places=12)
+    new = models.DecimalField(max_digits=30, decimal_places=12)
+    old_watermark = models.DateTimeField(null=True, blank=True)
+    watermark = models.DateTimeField(null=True, blank=True)
+    meters = models.JSONField(default=list, help_text="Which meters moved, and by how much.")
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        indexes = [models.Index(fields=["connection", "-at"])]
+
+    def __str__(self) -> str:
+        return f"{self.feed} {self.day} {self.measure}: {self.old} → {self.new}"
