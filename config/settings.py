@@ -1,17 +1,43 @@
-"""Every setting, read from the environment. `.env.example` explains each variable."""
+"""Every setting, read from the environment. `.env.example` explains each variable.
 
+A value that cannot be read does not raise: its name goes into `INVALID_SETTINGS`, and the system
+checks of `config.checks` say how to mend it.
+"""
+
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import environ
 from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+
+T = TypeVar("T")
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 env.read_env(BASE_DIR / ".env")
 
-DEBUG = env.bool("DEBUG", default=False)
+INVALID_SETTINGS: dict[str, str] = {}
+
+
+def _read(name: str, read: Callable[..., T], default: T, hint: str) -> T:
+    try:
+        return read(name, default=default)
+    except (ValueError, ImproperlyConfigured):
+        INVALID_SETTINGS[name] = hint
+        return default
+
+
+_YES_NO = "Write true or false."
+_NUMBER = "Write a whole number."
+
+DEBUG = _read("DEBUG", env.bool, False, _YES_NO)
 SECRET_KEY = env.str("SECRET_KEY", default="")
+SECRET_KEY_MISSING = not SECRET_KEY
+# Django refuses an empty key with a traceback wherever it first looks; our check comes before.
+SECRET_KEY = SECRET_KEY or "missing: config.checks reports it and nothing may be served"
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
@@ -43,6 +69,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "accounts.middleware.private_pages",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -60,13 +87,20 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "integrations.context.frame",
             ],
         },
     }
 ]
 
 # --- Where data lives --------------------------------------------------------------------
-DATABASES = {"default": env.db_url("DATABASE_URL", default="postgres:///spendglass")}
+_LOCAL_DATABASE = "postgres:///spendglass"
+_DATABASE_HINT = "Write it as postgres://user:password@host:5432/name."
+try:
+    DATABASES = {"default": env.db_url("DATABASE_URL", default=_LOCAL_DATABASE)}
+except (ValueError, ImproperlyConfigured):
+    INVALID_SETTINGS["DATABASE_URL"] = _DATABASE_HINT
+    DATABASES = {"default": env.db_url_config(_LOCAL_DATABASE)}
 DATABASES["default"]["CONN_MAX_AGE"] = 60
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -77,14 +111,17 @@ CACHES = {
 
 # --- Providers ---------------------------------------------------------------------------
 ANTHROPIC_BASE_URL = env.str("ANTHROPIC_BASE_URL", default="https://api.anthropic.com")
-ANTHROPIC_REQUESTS_PER_MINUTE = env.int("ANTHROPIC_REQUESTS_PER_MINUTE", default=60)
+ANTHROPIC_REQUESTS_PER_MINUTE = _read("ANTHROPIC_REQUESTS_PER_MINUTE", env.int, 60, _NUMBER)
 # Fernet keys; the first encrypts, all decrypt (see docs/security.md for rotation).
 CREDENTIALS_KEYS = env.list("CREDENTIALS_KEYS", default=[])
 SYNC_INTERVAL = timedelta(hours=6)
 IMPORT_DAYS = 90
 
 # --- Background work ---------------------------------------------------------------------
-CELERY_BROKER_URL = REDIS_URL
+# Celery has a scheme of its own for Unix sockets, and another name for the database number.
+CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://").replace(
+    "?db=", "?virtual_host="
+)
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
@@ -125,7 +162,7 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = False
 STATIC_URL = "static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
+STATIC_ROOT = env.path("STATIC_ROOT", default=str(BASE_DIR / "staticfiles"))
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -147,13 +184,24 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": [NONE],
     }
 }
-HTTPS = env.bool("HTTPS", default=not DEBUG)
+HTTPS = _read("HTTPS", env.bool, not DEBUG, _YES_NO)
 SECURE_SSL_REDIRECT = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
 SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
-SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", default=31_536_000 if HTTPS else 0)
+SECURE_HSTS_SECONDS = _read("HSTS_SECONDS", env.int, 31_536_000 if HTTPS else 0, _NUMBER)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 SECURE_HSTS_PRELOAD = HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+
+# --- Logs --------------------------------------------------------------------------------
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": "WARNING"},
+    "loggers": {"integrations": {"level": "INFO"}},
+}

@@ -3,9 +3,14 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from config.health import healthz
+
 urlpatterns = [
+    path("healthz", healthz, name="healthz"),
     path("admin/", admin.site.urls),
     path("", include("accounts.urls")),
     path("o/<slug:organization_slug>/integrations/", include("integrations.urls")),
     path("o/<slug:organization_slug>/reports/", include("reports.urls")),
 ]
+
+handler403 = "accounts.views.forbidden"

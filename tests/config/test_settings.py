@@ -1,0 +1,56 @@
+"""A bad or missing setting is a system check with a hint, not a traceback."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def check(**changed):
+    """Run `manage.py check` with these variables changed; None removes one."""
+    environment = {**os.environ, **{n: v for n, v in changed.items() if v is not None}}
+    for name, value in changed.items():
+        if value is None:
+            environment.pop(name, None)
+    return subprocess.run(
+        [sys.executable, "manage.py", "check"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("SECRET_KEY", None, "SECRET_KEY is not set."),
+        ("CREDENTIALS_KEYS", None, "CREDENTIALS_KEYS is not set"),
+        ("CREDENTIALS_KEYS", "hunter2", "Key 1 of CREDENTIALS_KEYS is not a Fernet key."),
+        ("DATABASE_URL", "sqlite:///db.sqlite3", "DATABASE_URL does not name a PostgreSQL"),
+        ("DATABASE_URL", "nonsense", "DATABASE_URL"),
+        ("REDIS_URL", "nonsense", "REDIS_URL is not the address of a Redis."),
+        ("ANTHROPIC_BASE_URL", "nonsense", "ANTHROPIC_BASE_URL is not an http or https address."),
+        ("ANTHROPIC_BASE_URL", "http://example.com", "over a network unencrypted"),
+        ("ANTHROPIC_REQUESTS_PER_MINUTE", "-1", "ANTHROPIC_REQUESTS_PER_MINUTE is negative."),
+        ("ANTHROPIC_REQUESTS_PER_MINUTE", "many", "ANTHROPIC_REQUESTS_PER_MINUTE cannot be read."),
+        ("DEBUG", "perhaps", "DEBUG cannot be read."),
+    ],
+)
+def test_a_bad_setting_is_a_sentence_with_a_hint(name, value, sentence):
+    done = check(**{name: value})
+
+    assert done.returncode == 1
+    assert sentence in done.stderr
+    assert "HINT" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "hunter2" not in done.stderr
+
+
+def test_good_settings_pass():
+    assert check().returncode == 0

@@ -1,0 +1,23 @@
+"""`python -m tests.settings_check`: migrations are complete, production settings are clean."""
+
+import os
+import subprocess
+import sys
+
+from tests import environment  # noqa: F401 - starts the servers
+
+PRODUCTION = {"HTTPS": "true", "ALLOWED_HOSTS": "spendglass.example.com"}
+
+
+def main() -> int:
+    manage = [sys.executable, "manage.py"]
+    checks = (
+        [*manage, "makemigrations", "--check", "--dry-run"],
+        [*manage, "check", "--deploy", "--fail-level", "WARNING"],
+    )
+    results = [subprocess.run(check, env=os.environ | PRODUCTION) for check in checks]
+    return max(done.returncode for done in results)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
