@@ -1,0 +1,184 @@
+"""How far the days of a report can be trusted: unknown, incomplete, provisional or final."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from enum import IntEnum
+from functools import cached_property
+
+from integrations.models import Connection, FeedDay
+from integrations.window import Window
+from reports.metrics import Source
+
+
+class DayState(IntEnum):
+    """From worst to best, so that the worst of several is their minimum."""
+
+    UNKNOWN = 0
+    INCOMPLETE = 1
+    PROVISIONAL = 2
+    FINAL = 3
+
+
+STATES = {
+    FeedDay.State.INCOMPLETE.value: DayState.INCOMPLETE,
+    FeedDay.State.PROVISIONAL.value: DayState.PROVISIONAL,
+    FeedDay.State.FINAL.value: DayState.FINAL,
+}
+
+
+@dataclass(frozen=True)
+class Part:
+    """The days one connection knows of one source: only those every feed it needs has read.
+
+    `is_whole`: a feed of the whole organization is among them, so nothing is left out. `last_day`
+    is set for a disconnected connection: nothing is expected of it afterwards.
+    """
+
+    connection_id: int
+    source: Source
+    states: Mapping[date, DayState]
+    is_whole: bool
+    last_day: date | None = None
+
+    @cached_property
+    def first_day(self) -> date | None:
+        """The first day known. What is before may never come: `Coverage.late` tells of it."""
+        return min(self.states, default=None)
+
+    def expects(self, day: date) -> bool:
+        return self.last_day is None or day <= self.last_day
+
+    def speaks_of(self, day: date) -> bool:
+        return self.first_day is not None and self.first_day <= day and self.expects(day)
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What is known about the days of one window. Days have the state of the worst part."""
+
+    window: Window
+    parts: tuple[Part, ...]
+
+    def state(self, day: date) -> DayState:
+        """Unknown if no part knows the day; incomplete if one has a hole there; else the worst."""
+        found = [p.states.get(day, DayState.UNKNOWN) for p in self.parts if p.speaks_of(day)]
+        if not any(found):
+            return DayState.UNKNOWN
+        return max(min(found), DayState.INCOMPLETE)
+
+    @cached_property
+    def late(self) -> dict[int, date | None]:
+        """Connections that others are ahead of, with the first day they know, None for none.
+
+        A second connection, or one that is still being imported, must not turn every day of the
+        first into an incomplete one: it is named instead.
+        """
+        starts = [part.first_day for part in self.parts if part.first_day]
+        earliest = min(starts, default=None)
+        found: dict[int, date | None] = {}
+        for part in self.parts:
+            late = part.first_day is None or (earliest and part.first_day > earliest)
+            if earliest and late and part.expects(earliest):
+                known = found.get(part.connection_id, date.min)
+                first = part.first_day
+                found[part.connection_id] = max(first, known) if first and known else None
+        return found
+
+    @cached_property
+    def states(self) -> dict[date, DayState]:
+        """Every day of the window, oldest first."""
+        return {day: self.state(day) for day in self.window}
+
+    def state_of(self, window: Window) -> DayState:
+        """Of several days together: incomplete as soon as one of them is, or is not known."""
+        found = {self.states[day] for day in window}
+        if found == {DayState.UNKNOWN}:
+            return DayState.UNKNOWN
+        return max(min(found), DayState.INCOMPLETE)
+
+    @cached_property
+    def final_to(self) -> date | None:
+        """The last final day; None if there is none."""
+        final = [day for day, state in self.states.items() if state is DayState.FINAL]
+        return final[-1] if final else None
+
+    @cached_property
+    def known_to(self) -> date | None:
+        """The last day that has ended and is known."""
+        known = [d for d, state in self.states.items() if state >= DayState.PROVISIONAL]
+        return known[-1] if known else None
+
+    def count(self, *states: DayState) -> int:
+        return sum(state in states for state in self.states.values())
+
+    def is_known(self, source: Source, window: Window, connection_ids: frozenset[int]) -> bool:
+        """Do these connections know every day that is expected of them, and any at all?"""
+        parts = [
+            part
+            for part in self.parts
+            if part.source is source and part.connection_id in connection_ids
+        ]
+        return any(day in part.states for part in parts for day in window) and all(
+            day in part.states or not part.expects(day) for part in parts for day in window
+        )
+
+    def is_whole(self, source: Source) -> bool:
+        """Do these numbers count what no user accounts for, too?"""
+        parts = [part for part in self.parts if part.source is source]
+        return bool(parts) and all(part.is_whole for part in parts)
+
+
+def read(
+    connections: Sequence[Connection],
+    window: Window,
+    sources: Iterable[Source],
+    *,
+    by_person: bool,
+) -> Coverage:
+    """Coverage of these connections, in one query.
+
+    A total is known when the feeds of the whole organization are; who it belongs to needs the
+    feeds of people, too. A source without a feed of the whole organization rests on those alone.
+    """
+    days: dict[tuple[int, str], dict[date, DayState]] = defaultdict(dict)
+    found = FeedDay.objects.filter(
+        connection__in=connections, day__gte=window.start, day__lt=window.end
+    )
+    for connection_id, feed, day, state in found.values_list(
+        "connection_id", "feed", "day", "state"
+    ):
+        days[connection_id, feed][day] = STATES[state]
+    parts = []
+    for connection in connections:
+        for source in sources:
+            totals, people = feed_names(connection, source)
+            needed = totals + people if by_person or not totals else totals
+            if needed:
+                states = _worst([days[connection.pk, feed] for feed in needed])
+                # A disconnected connection owes no day after the last it has brought.
+                last_day = max(states, default=date.min) if connection.is_disconnected else None
+                parts.append(Part(connection.pk, source, states, bool(totals), last_day))
+    return Coverage(window, tuple(parts))
+
+
+def feed_names(connection: Connection, source: Source) -> tuple[list[str], list[str]]:
+    """The feeds that fill a source: of the whole organization, and of people."""
+    try:
+        feeds = [feed for feed in connection.connector.feeds if feed.table.value == source.value]
+    except KeyError:  # stored by a connector the settings no longer name
+        return [], []
+    return (
+        [feed.name for feed in feeds if feed.grain == "total"],
+        [feed.name for feed in feeds if feed.grain == "person"],
+    )
+
+
+def _worst(feeds: list[dict[date, DayState]]) -> dict[date, DayState]:
+    first, *others = feeds
+    return {
+        day: min([state, *(other[day] for other in others)])
+        for day, state in first.items()
+        if all(day in other for other in others)
+    }

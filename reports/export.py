@@ -1,0 +1,54 @@
+"""A report as text: exact values, one row per group. The command and the download share it."""
+
+import csv
+import json
+from collections.abc import Iterator
+
+from reports.metrics import Unit
+from reports.queries import Report
+
+
+def as_csv(report: Report) -> Iterator[str]:
+    """RFC 4180, line by line, a header first. What is not known is an empty field."""
+    line = csv.writer(_Echo())
+    yield line.writerow(report.columns)
+    for row in report.text_rows():
+        yield line.writerow(row)
+
+
+def as_json(report: Report) -> Iterator[str]:
+    """A list with one object per line. Dollars are strings, counts numbers, unknown is null."""
+    counts = {m.name for m in report.spec.metric_objects if m.unit is not Unit.USD}
+    metrics = set(report.spec.metrics)
+    before = "[\n"
+    for row in report.text_rows():
+        values = {
+            name: (int(text) if name in counts else text) if text or name not in metrics else None
+            for name, text in zip(report.columns, row, strict=True)
+        }
+        yield before + json.dumps(values, ensure_ascii=False)
+        before = ",\n"
+    yield "[]\n" if before == "[\n" else "\n]\n"
+
+
+def as_table(report: Report) -> Iterator[str]:
+    """Aligned columns for people; numbers end at the same place. "–" is not known."""
+    keys = len(report.spec.group_by)
+    rows = [
+        [text or ("–" if at >= keys else "") for at, text in enumerate(row)]
+        for row in report.text_rows()
+    ]
+    widths = [max(map(len, column)) for column in zip(report.columns, *rows, strict=True)]
+    for row in [report.columns, *rows]:
+        cells = (
+            text.ljust(width) if at < keys else text.rjust(width)
+            for at, (text, width) in enumerate(zip(row, widths, strict=True))
+        )
+        yield "  ".join(cells).rstrip() + "\n"
+
+
+class _Echo:
+    """Lets a csv writer return its line instead of keeping it."""
+
+    def write(self, text: str) -> str:
+        return text

@@ -1,0 +1,88 @@
+"""What people read instead of the provider's own words. Data, filters and files keep the words.
+
+A word that is not listed is shown as it is: a product of next month needs no release of ours.
+"""
+
+PRODUCTS = {
+    "claude_code": "Claude Code",
+    "chat": "Chat",
+    "cowork": "Cowork",
+    "office_agent": "Office agent",
+    # One product under three names, as the provider renamed it (anthropic-api.md, 2.2).
+    "claude-tag": "Claude Tag (Slack)",
+    "claude_tag": "Claude Tag (Slack)",
+    "claude-in-slack": "Claude Tag (Slack)",
+    "claude_in_slack": "Slack bot (retired)",
+    "claude_in_chrome": "Claude in Chrome",
+    "claude_design": "Claude Design",
+    "chat_cowork_unified": "Chat and Cowork",
+    "cc_security_autopatch": "Claude Security",
+    "other": "Other products",
+}
+WORDS = {
+    "service": PRODUCTS,
+    "user_state": {"active": "Active", "deleted": "Deleted"},
+    "speed": {"standard": "Standard", "fast": "Fast"},
+    "inference_geo": {"global": "Global", "us": "United States"},
+    "cost_type": {
+        "tokens": "Tokens",
+        "web_search": "Web search",
+        "code_execution": "Code execution",
+        "session_usage": "Session usage",
+    },
+    "token_type": {
+        "uncached_input_tokens": "Uncached input",
+        "cache_read_input_tokens": "Cache read",
+        "cache_creation.ephemeral_5m_input_tokens": "Cache write, 5 minutes",
+        "cache_creation.ephemeral_1h_input_tokens": "Cache write, 1 hour",
+        "output_tokens": "Output",
+    },
+}
+NOTHING = {
+    "project_id": "Not attributed to a user",
+    "service": "No product",
+    "sku": "No model",
+    "user_email": "No e-mail",
+    "user_name": "No name",
+    "user_state": "Not attributed to a user",
+    "cost_type": "No cost type",
+    "token_type": "Not tokens",
+}
+# Identifiers: set in the monospaced face and never translated.
+IDENTIFIERS = frozenset({"project_id", "sku", "organization_id"})
+
+# A product keeps its color for life; the seventh is grey, for what is left over.
+COLORS = {
+    "Claude Code": 1,
+    "Chat": 2,
+    "Cowork": 3,
+    "Office agent": 4,
+    "Claude Tag (Slack)": 5,
+    "Claude in Chrome": 6,
+}
+GREY = 7
+
+
+def label(dimension: str, value: str) -> str:
+    """The value of a dimension as people read it; absent values are named, never blank."""
+    if not value:
+        return NOTHING.get(dimension, "Not set")
+    return WORDS.get(dimension, {}).get(value, value)
+
+
+def colors(dimension: str, values: list[str]) -> dict[str, int]:
+    """A series color for up to six values, the largest first; grey for no value.
+
+    Known products take their own; the others take what is left, in order.
+    """
+    found = {
+        value: COLORS.get(label(dimension, value), 0) if dimension == "service" else 0
+        for value in values
+    }
+    free = [color for color in COLORS.values() if color not in found.values()]
+    for value, color in found.items():
+        if not value:
+            found[value] = GREY
+        elif not color:
+            found[value] = free.pop(0) if free else GREY
+    return found

@@ -1,0 +1,105 @@
+"""`manage.py report`: the numbers of the report page, exact, for scripts and the curious."""
+
+import os
+import sys
+from argparse import ArgumentParser
+from collections.abc import Iterable
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from accounts.models import Organization
+from integrations.window import Window
+from reports import queries
+from reports.export import as_csv, as_json, as_table
+from reports.metrics import DIMENSIONS, METRICS
+from reports.spec import FILTERABLE, Filter, ReportSpec, SpecError, parse_day
+
+REFUSED = 2
+
+
+class Command(BaseCommand):
+    help = "Print a report: exact values, one row per group, in the order of the groups."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--organization", required=True, metavar="SLUG")
+        parser.add_argument(
+            "--metrics", required=True, metavar="M,…", help=f"Some of: {', '.join(METRICS)}."
+        )
+        parser.add_argument(
+            "--group-by",
+            default="",
+            metavar="D,…",
+            help=f"None for one total row, or some of: {', '.join(DIMENSIONS)}.",
+        )
+        parser.add_argument("--since", required=True, metavar="DAY", help="The first day.")
+        parser.add_argument(
+            "--until", required=True, metavar="DAY", help="The day after the last one."
+        )
+        parser.add_argument(
+            "--where",
+            action="append",
+            default=[],
+            metavar="D=VALUE",
+            help="Repeated for one dimension: one of. Empty value: those without one.",
+        )
+        parser.add_argument("--format", choices=["table", "csv", "json"], default="table")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        slug = options["organization"]
+        organization = Organization.objects.filter(slug=slug).first()
+        if organization is None:
+            known = Organization.objects.order_by("slug").values_list("slug", flat=True)
+            raise _refused(f"There is no organization “{slug}”.", known)
+        try:
+            spec = _spec(options)
+        except SpecError as error:
+            raise _refused(str(error), error.known) from error
+        report = queries.run(organization, spec)
+        write = {"table": as_table, "csv": as_csv, "json": as_json}[options["format"]]
+        try:
+            for text in write(report):
+                self.stdout.write(text, ending="")
+            self.stdout.flush()
+        except BrokenPipeError:
+            # The reader has seen enough, as `head` does: no reason to complain, now or at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _spec(options: dict[str, Any]) -> ReportSpec:
+    since = parse_day(options["since"], "--since")
+    until = parse_day(options["until"], "--until")
+    if since >= until:
+        raise SpecError(
+            f"--since {since} is not before --until {until}. The day of --until is not included.",
+            field="range",
+        )
+    return ReportSpec(
+        metrics=_listed(options["metrics"]),
+        window=Window(since, until),
+        group_by=_listed(options["group_by"]),
+        filters=_filters(options["where"]),
+    )
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(name for part in text.split(",") if (name := part.strip()))
+
+
+def _filters(conditions: Iterable[str]) -> tuple[Filter, ...]:
+    values: dict[str, list[str]] = {}
+    for condition in conditions:
+        name, equals, value = condition.partition("=")
+        if not equals:
+            raise SpecError(
+                f"“{condition}” is not a filter. Write it as dimension=value.",
+                field="filters",
+                known=FILTERABLE,
+            )
+        values.setdefault(name.strip(), []).append(value)
+    return tuple(Filter(name, tuple(dict.fromkeys(found))) for name, found in values.items())
+
+
+def _refused(message: str, known: Iterable[str]) -> CommandError:
+    names = ", ".join(known)
+    return CommandError(f"{message} Known: {names}." if names else message, returncode=REFUSED)

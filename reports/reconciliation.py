@@ -1,0 +1,106 @@
+"""Does a report add up to the provider's own total?"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+
+from django.db.models import Max, Q, Sum
+
+from integrations.models import CostFact, DayCheck, FeedDay
+from reports.coverage import feed_names
+from reports.metrics import Source
+from reports.queries import Report, provider_name
+
+CENT = Decimal("0.01")
+CHECKABLE = {"provider", "billing_account"}
+
+
+@dataclass(frozen=True)
+class Reconciliation:
+    """Our sum beside the provider's, in USD. `problem` says why they cannot be compared."""
+
+    vendor: str
+    problem: str = ""
+    attributed: Decimal = Decimal(0)
+    unattributed: Decimal = Decimal(0)
+    reported: Decimal = Decimal(0)
+    read_at: datetime | None = None
+
+    @property
+    def ours(self) -> Decimal:
+        return self.attributed + self.unattributed
+
+    @property
+    def difference(self) -> Decimal:
+        return self.ours - self.reported
+
+    @property
+    def agrees(self) -> bool:
+        """To the cent: what differs by less is a rounding of the provider's own."""
+        return abs(self.difference) < CENT / 2
+
+
+def reconcile(report: Report) -> Reconciliation | None:
+    """Check the cost of a report; None if it has none. Three queries."""
+    spec, connections = report.spec, report.connections
+    if "cost" not in spec.metrics or not connections:
+        return None
+    vendor = _vendors(provider_name(connection) for connection in connections)
+    narrowing = [f.dimension for f in spec.filters if f.dimension not in CHECKABLE]
+    if narrowing:
+        return Reconciliation(
+            vendor,
+            f"{vendor} reports no total for these filters, so there is none to check against.",
+        )
+    feeds = Q(pk__in=[])
+    for connection in connections:
+        totals, _ = feed_names(connection, Source.COST)
+        feeds |= Q(connection=connection, feed__in=totals)
+    days = Q(day__gte=spec.window.start, day__lt=spec.window.end)
+    ours: dict[tuple[int, date], tuple[Decimal, Decimal]] = {
+        (connection_id, day): (attributed or Decimal(0), unattributed or Decimal(0))
+        for connection_id, day, attributed, unattributed in CostFact.objects.within(spec.window)
+        .filter(connection__in=connections)
+        .values("connection_id", "day")
+        .annotate(
+            attributed=Sum("amount_usd", filter=Q(person__isnull=False)),
+            unattributed=Sum("amount_usd", filter=Q(person__isnull=True)),
+        )
+        .values_list("connection_id", "day", "attributed", "unattributed")
+    }
+    theirs: dict[tuple[int, date], Decimal] = {
+        (connection_id, day): reported
+        for connection_id, day, reported in DayCheck.objects.filter(
+            feeds, days, measure="amount_usd"
+        ).values_list("connection_id", "day", "reported")
+    }
+    known = {
+        (part.connection_id, day)
+        for part in report.coverage.parts
+        if part.source is Source.COST
+        for day in part.states
+    }
+    unchecked = {day for _, day in (known | ours.keys()) - theirs.keys()}
+    if unchecked or not theirs:
+        return Reconciliation(vendor, _lacking(vendor, len(unchecked)))
+    return Reconciliation(
+        vendor,
+        attributed=sum((a for a, _ in ours.values()), Decimal(0)),
+        unattributed=sum((u for _, u in ours.values()), Decimal(0)),
+        reported=sum(theirs.values(), Decimal(0)),
+        read_at=FeedDay.objects.filter(feeds, days).aggregate(at=Max("read_at"))["at"],
+    )
+
+
+def _vendors(names: Iterable[str]) -> str:
+    """“Anthropic” of “Anthropic (Analytics API)”; the provider, where there are several."""
+    found = {name.partition(" (")[0] for name in names}
+    return found.pop() if len(found) == 1 else "The provider"
+
+
+def _lacking(vendor: str, days: int) -> str:
+    if not days:
+        return f"{vendor} has not reported a total for these days yet."
+    noun = "day" if days == 1 else "days"
+    return f"{vendor}’s own total is missing for {days} {noun}, so the sum cannot be checked yet."

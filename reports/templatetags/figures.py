@@ -1,0 +1,94 @@
+"""How numbers and days are written on pages. Unknown is “–”, minus is “−”; files are exact."""
+
+from datetime import date
+from decimal import ROUND_HALF_UP, Decimal
+
+from django import template
+
+register = template.Library()
+
+UNKNOWN = "–"
+Figure = Decimal | int | None
+
+
+@register.filter
+def usd(value: Figure) -> str:
+    """Dollars with cents: $1,234.56. What is not nothing is never written as $0.00."""
+    if value is None:
+        return UNKNOWN
+    return _signed(value, Decimal("0.01"), "$")
+
+
+@register.filter
+def usd_whole(value: Figure) -> str:
+    """Whole dollars for tables whose head names the unit: 1,235; <1 for less than half."""
+    if value is None:
+        return UNKNOWN
+    return _signed(value, Decimal(1), "")
+
+
+@register.filter
+def tokens(value: Figure) -> str:
+    """Large counts in three figures: 950, 12.3 k, 4.0 M, 1.2 B."""
+    if value is None:
+        return UNKNOWN
+    size = abs(Decimal(value))
+    for unit, power in (("T", 12), ("B", 9), ("M", 6), ("k", 3)):
+        # From 999.95 on, a thousandth of the next unit rounds up into it.
+        if size >= Decimal(10) ** power * Decimal("0.99995"):
+            scaled = (size / Decimal(10) ** power).quantize(Decimal("0.1"), ROUND_HALF_UP)
+            return f"{_minus(value)}{scaled:,} {unit}"
+    return count(value)
+
+
+@register.filter
+def count(value: Figure) -> str:
+    """An integer with thousands: 12,345."""
+    if value is None:
+        return UNKNOWN
+    return f"{_minus(value)}{abs(Decimal(value)).quantize(Decimal(1), ROUND_HALF_UP):,}"
+
+
+@register.filter
+def figure(value: Figure, unit: str) -> str:
+    """A total in its unit: usd, tokens or count."""
+    return {"usd": usd, "tokens": tokens}.get(unit, count)(value)
+
+
+@register.filter
+def cell(value: Figure, unit: str) -> str:
+    """The same for the cells of a table: dollars without cents."""
+    return {"usd": usd_whole, "tokens": tokens}.get(unit, count)(value)
+
+
+@register.filter
+def change(value: Decimal | float | None) -> str:
+    """A ratio as a signed percentage: 0.415 is +41.5%. None: nothing to compare with."""
+    if value is None:
+        return UNKNOWN
+    percent = (Decimal(str(value)) * 100).quantize(Decimal("0.1"), ROUND_HALF_UP)
+    sign = "−" if percent < 0 else "+" if percent else ""
+    return f"{sign}{abs(percent):,}%"
+
+
+@register.filter
+def day(value: date | None) -> str:
+    """22 Nov"""
+    return UNKNOWN if value is None else f"{value.day} {value:%b}"
+
+
+@register.filter
+def day_year(value: date | None) -> str:
+    """22 Nov 2026"""
+    return UNKNOWN if value is None else f"{value.day} {value:%b} {value.year}"
+
+
+def _minus(value: Figure) -> str:
+    return "−" if value is not None and value < 0 else ""
+
+
+def _signed(value: Decimal | int, step: Decimal, currency: str) -> str:
+    rounded = abs(Decimal(value)).quantize(step, ROUND_HALF_UP)
+    if value and not rounded:
+        return f"{_minus(value)}<{currency}{step}"
+    return f"{_minus(value)}{currency}{rounded:,}"

@@ -1,0 +1,76 @@
+// The report page: reading the chart with keys and pointer, and where focus goes after a change.
+// The figures read out are those of the table, so that there is one truth on the page.
+let at = -1;
+
+const parts = () => {
+  const figure = document.getElementById("chart"), table = document.getElementById("pivot");
+  const heads = table ? [...table.tHead.rows[1].cells] : [];
+  return figure && heads.length ? { figure, table, heads, box: figure.querySelector(".read") } : null;
+};
+
+const line = (label, value, swatch) => {
+  const row = document.createElement("tr"), name = row.insertCell(), number = row.insertCell();
+  if (swatch) name.append(swatch.cloneNode(), " ");
+  name.append(label);
+  number.textContent = value;
+  return row;
+};
+
+function read(index) {
+  const page = parts();
+  if (!page) return;
+  const { figure, table, heads, box } = page;
+  at = Math.max(0, Math.min(heads.length - 1, index));
+  const title = document.createElement("b"), rows = document.createElement("table");
+  const open = heads[at].classList.contains("prov");
+  title.textContent = heads[at].textContent + (open ? " · can still change" : "");
+  for (const row of table.tBodies[0].querySelectorAll("tr[data-drawn]"))
+    rows.append(line(row.cells[0].textContent.trim(), row.cells[at + 1].textContent, row.querySelector(".sw")));
+  rows.append(line("Total", table.tFoot.rows[0].cells[at + 1].textContent));
+  box.replaceChildren(title, rows);
+  box.hidden = false;
+  const middle = (at + 0.5) / heads.length * figure.clientWidth, right = middle + 16;
+  box.style.left = `${right + box.offsetWidth > figure.clientWidth ? Math.max(0, middle - 16 - box.offsetWidth) : right}px`;
+}
+
+function stop() {
+  at = -1;
+  const page = parts();
+  if (page) page.box.hidden = true;
+}
+
+document.addEventListener("keydown", event => {
+  if (event.target.id !== "chart") return;
+  const last = parts()?.heads.length - 1;
+  const next = { ArrowRight: at + 1, ArrowLeft: at < 0 ? last : at - 1, Home: 0, End: last }[event.key];
+  if (next !== undefined) { read(next); event.preventDefault(); }
+  if (event.key === "Escape") stop();
+});
+document.addEventListener("focusout", event => { if (event.target.id === "chart") stop(); });
+document.addEventListener("pointermove", event => {
+  const figure = event.target.closest?.("#chart"), page = figure && parts();
+  if (!page) return void (document.activeElement?.id === "chart" || at < 0 || stop());
+  const place = Math.floor((event.clientX - figure.getBoundingClientRect().left) / figure.clientWidth * page.heads.length);
+  if (place !== at && place >= 0 && place < page.heads.length) read(place);
+});
+
+// Typing a date means custom dates.
+document.addEventListener("input", event => {
+  if (event.target.type === "date") document.querySelector('[name="range"][value="custom"]').checked = true;
+});
+
+// Keys on a filter: Delete removes it.
+document.addEventListener("keydown", event => {
+  if (event.key === "Delete") event.target.closest?.(".chip")?.querySelector("[data-drop]").click();
+});
+
+// After a swap focus goes to what was asked for: an editor, an error, or back to the filters.
+let dropped = false;
+document.addEventListener("click", event => { dropped = Boolean(event.target.closest?.("[data-drop], [data-editor] button")); });
+document.addEventListener("htmx:afterSettle", event => {
+  if (event.detail.target?.id !== "result") return;
+  document.title = `${document.getElementById("title").textContent} · Spendglass`;
+  const target = document.querySelector("[data-focus]") || (dropped && document.getElementById("q-add"));
+  if (target) target.focus();
+  dropped = false;
+});

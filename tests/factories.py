@@ -1,0 +1,152 @@
+"""Small makers of rows, with defaults for everything a test does not care about."""
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from itertools import count
+from typing import Any
+
+from accounts.models import Membership, Organization, Role, User
+from integrations.models import (
+    Connection,
+    CostFact,
+    DayCheck,
+    FeedDay,
+    Meter,
+    Person,
+    UsageFact,
+)
+from integrations.models.dimensions import METER_FIELDS
+
+_numbers = count(1)
+PASSWORD = "correct horse battery"
+USAGE_FIELDS = (
+    "uncached_input_tokens",
+    "cache_read_tokens",
+    "cache_write_5m_tokens",
+    "cache_write_1h_tokens",
+    "output_tokens",
+    "web_searches",
+)
+
+
+def make_organization(slug: str = "demo", name: str = "Demo Inc.") -> Organization:
+    return Organization.objects.create(slug=slug, name=name)
+
+
+def make_user(email: str = "", password: str = PASSWORD, **fields: Any) -> User:
+    return User.objects.create_user(
+        email or f"user{next(_numbers)}@example.com", password, **fields
+    )
+
+
+def make_member(
+    organization: Organization, role: str = Role.VIEWER, email: str = "", **fields: Any
+) -> User:
+    """A user who belongs to the organization. `role` is a value of `Role`."""
+    member = make_user(email, **fields)
+    Membership.objects.create(organization=organization, user=member, role=role)
+    return member
+
+
+def make_connection(
+    organization: Organization,
+    label: str = "my-org",
+    connector_slug: str = "claude-enterprise",
+    **fields: Any,
+) -> Connection:
+    return Connection.objects.create(
+        organization=organization, label=label, connector_slug=connector_slug, **fields
+    )
+
+
+def make_person(connection: Connection, external_id: str = "", **fields: Any) -> Person:
+    return Person.objects.create(
+        connection=connection, external_id=external_id or f"user_{next(_numbers)}", **fields
+    )
+
+
+def make_meter(connection: Connection, **fields: str) -> Meter:
+    """The meter with these values; the same one when asked again, as the database demands."""
+    values: dict[str, Any] = {**dict.fromkeys(METER_FIELDS, ""), **fields}
+    return Meter.objects.get_or_create(connection=connection, **values)[0]
+
+
+def cost(
+    connection: Connection,
+    day: date | str,
+    amount: Decimal | str,
+    *,
+    list_amount: Decimal | str | None = "",
+    person: Person | None = None,
+    **meter: str,
+) -> CostFact:
+    """One priced line in USD. The list price is the amount unless given; None: not reported."""
+    listed = amount if list_amount == "" else list_amount
+    return CostFact.objects.create(
+        connection=connection,
+        day=_day(day),
+        meter=make_meter(connection, **meter),
+        person=person,
+        amount_usd=Decimal(amount),
+        list_amount_usd=None if listed is None else Decimal(listed),
+    )
+
+
+def usage(
+    connection: Connection,
+    day: date | str,
+    *,
+    requests: int | None = 0,
+    person: Person | None = None,
+    **values: Any,
+) -> UsageFact:
+    """Counted usage; counts that are not named are 0, other names belong to the meter."""
+    counts = {name: values.pop(name, 0) for name in USAGE_FIELDS}
+    return UsageFact.objects.create(
+        connection=connection,
+        day=_day(day),
+        meter=make_meter(connection, **values),
+        person=person,
+        requests=requests,
+        **counts,
+    )
+
+
+def feed_day(
+    connection: Connection,
+    feed: str,
+    day: date | str,
+    state: str = FeedDay.State.FINAL,
+    rows: int = 1,
+) -> FeedDay:
+    return FeedDay.objects.create(
+        connection=connection,
+        feed=feed,
+        day=_day(day),
+        state=state,
+        content_hash=b"\0" * 32,
+        rows=rows,
+        read_at=datetime(2026, 11, 22, 16, 5, tzinfo=UTC),
+    )
+
+
+def day_check(
+    connection: Connection,
+    feed: str,
+    day: date | str,
+    reported: Decimal | str,
+    measure: str = "amount_usd",
+) -> DayCheck:
+    """The provider's own total of one day."""
+    return DayCheck.objects.create(
+        connection=connection,
+        feed=feed,
+        day=_day(day),
+        measure=measure,
+        reported=Decimal(reported),
+        stored=Decimal(reported),
+    )
+
+
+def _day(day: date | str) -> date:
+    return date.fromisoformat(day) if isinstance(day, str) else day

@@ -1,0 +1,63 @@
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+
+from accounts.models import Organization
+from integrations.connectors.base import Feed, Table
+from integrations.connectors.claude_enterprise import ClaudeEnterprise
+from integrations.models import Connection, FeedDay
+from integrations.window import Window
+from tests.factories import feed_day, make_connection, make_organization
+
+
+def _feed(name: str, table: Table, grain: Any) -> Feed:
+    return Feed(
+        name=name,
+        label=name,
+        table=table,
+        grain=grain,
+        window_days=31,
+        refresh_days=lambda today: Window.last(1, today=today),
+        closes_on=lambda day: day,
+        read=lambda client, window: iter(()),
+    )
+
+
+@pytest.fixture(autouse=True)
+def feeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three feeds as the reading side knows them, whatever the connector learns later."""
+    monkeypatch.setattr(
+        ClaudeEnterprise,
+        "feeds",
+        (
+            _feed("all_cost", Table.COST, "total"),
+            _feed("person_cost", Table.COST, "person"),
+            _feed("person_usage", Table.USAGE, "person"),
+            _feed("activity", Table.ENGAGEMENT, "person"),
+        ),
+    )
+
+
+@pytest.fixture
+def organization(db: None) -> Organization:
+    return make_organization()
+
+
+@pytest.fixture
+def connection(organization: Organization) -> Connection:
+    return make_connection(organization)
+
+
+def know(
+    connection: Connection,
+    first: str,
+    last: str,
+    state: str = FeedDay.State.FINAL,
+    feeds: tuple[str, ...] = ("all_cost", "person_cost", "person_usage"),
+) -> None:
+    """Every feed has read these days, both included."""
+    end = date.fromisoformat(last) + timedelta(days=1)
+    for day in Window(date.fromisoformat(first), end):
+        for feed in feeds:
+            feed_day(connection, feed, day, state)

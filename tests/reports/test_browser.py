@@ -1,0 +1,117 @@
+"""What the report page does in a real browser: swaps, addresses, focus, keys."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import ConsoleMessage, Page, expect, sync_playwright
+
+from tests.factories import cost, make_connection, make_member, make_organization
+from tests.reports.conftest import know
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def page(transactional_db, live_server, client, settings, monkeypatch) -> Iterator[Page]:
+    """A signed-in Chromium on a report of three days; any error of the page fails the test."""
+    storage = "django.contrib.staticfiles.storage.StaticFilesStorage"
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": storage}}
+    organization = make_organization()
+    connection = make_connection(organization)
+    know(connection, "2026-11-02", "2026-11-03")
+    know(connection, "2026-11-04", "2026-11-04", "provisional")
+    for day in ("2026-11-02", "2026-11-03", "2026-11-04"):
+        cost(connection, day, "10", list_amount="12", product="chat")
+        cost(connection, day, "30", list_amount="33", product="claude_code")
+    client.force_login(make_member(organization))
+    # Playwright keeps an event loop in this thread; Django only has to roll back in it.
+    monkeypatch.setitem(os.environ, "DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+    problems: list[str] = []
+
+    def note_violation(message: ConsoleMessage) -> None:
+        if "Content Security" in message.text:
+            problems.append(message.text)
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"),
+            args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
+        )
+        context = browser.new_context(base_url=live_server.url)
+        cookie = client.cookies["sessionid"].value
+        context.add_cookies([{"name": "sessionid", "value": cookie, "url": live_server.url}])
+        page = context.new_page()
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("console", note_violation)
+        page.goto("/o/demo/reports/explore/?from=2026-11-02&to=2026-11-04&group_by=service")
+        yield page
+        browser.close()
+    assert problems == []
+
+
+def test_a_change_runs_by_itself_and_the_address_follows(page):
+    page.get_by_role("button", name="Metric Cost").click()
+    page.locator("#q-m [value=list_cost]").check()
+
+    expect(page.locator("#title")).to_have_text("Cost and list cost by service, daily")
+    expect(page.locator("#q-m-label")).to_contain_text("Cost and list cost")
+    expect(page.locator("#result")).to_contain_text("List cost $135.00")
+    expect(page).to_have_url(
+        page.url.partition("?")[0]
+        + "?metrics=cost,list_cost&from=2026-11-02&to=2026-11-04&group_by=service"
+    )
+    expect(page.locator("#q-m")).to_be_visible()  # the menu stays open for the next choice
+
+    page.go_back()
+    expect(page.locator("#title")).to_have_text("Cost by service, daily")
+
+
+def test_the_arrow_keys_read_the_chart_from_the_table(page):
+    reading = page.locator("#chart [role=status]")
+    page.locator("#chart").focus()
+
+    page.keyboard.press("ArrowLeft")
+    expect(reading).to_contain_text("4 Nov · can still change")
+    expect(reading).to_contain_text("Claude Code30")
+    expect(reading).to_contain_text("Total40")
+
+    page.keyboard.press("Home")
+    expect(reading).to_contain_text("2 Nov")
+
+    page.keyboard.press("Escape")
+    expect(reading).to_be_hidden()
+
+
+def test_a_filter_is_added_and_removed_and_focus_follows(page):
+    page.get_by_role("button", name="Add filter").click()
+    page.locator("#q-f").get_by_role("link", name="Service").click()
+    expect(page.get_by_role("heading", name="Service is one of")).to_be_focused()
+
+    page.locator("#editor").get_by_label("Chat").check()
+    page.get_by_role("button", name="Use these").click()
+    expect(page.locator(".chip")).to_contain_text("Service is Chat")
+    expect(page.locator("#result")).to_contain_text("$30.00")
+    expect(page.locator("#q-add")).to_be_focused()
+
+    page.get_by_role("link", name="Remove the filter Service").click()
+    expect(page.locator("#result")).to_contain_text("$120.00")
+    expect(page.locator(".chip")).to_have_count(0)
+
+
+def test_a_report_that_cannot_be_asked_keeps_what_was_typed(page):
+    page.get_by_role("button", name="Time range").click()
+    page.get_by_label("To, included").fill("2026-11-01")
+    page.get_by_label("To, included").blur()
+
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text("is after the last day")
+    expect(alert).to_be_focused()
+    expect(page.get_by_label("To, included")).to_have_value("2026-11-01")
+
+
+@pytest.mark.parametrize("width", [320, 390, 768, 1280])
+def test_no_page_scrolls_sideways(page, width):
+    page.set_viewport_size({"width": width, "height": 800})
+
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
