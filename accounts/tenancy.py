@@ -1,7 +1,7 @@
 """The door of every organization page: who is let in, and as what."""
 
 from collections.abc import Callable
-from functools import wraps
+from functools import update_wrapper, wraps
 from typing import Any, Concatenate, ParamSpec
 
 from django.contrib.auth.decorators import login_required
@@ -52,7 +52,6 @@ def organization_required(view: View[P]) -> Callable[..., HttpResponseBase]:
 def connection_manager_required(view: View[P]) -> Callable[..., HttpResponseBase]:
     """As `organization_required`, and the member may manage connections (else 403)."""
 
-    @wraps(view)
     def checked(
         request: OrganizationRequest, *args: P.args, **kwargs: P.kwargs
     ) -> HttpResponseBase:
@@ -60,4 +59,4 @@ def connection_manager_required(view: View[P]) -> Callable[..., HttpResponseBase
             raise PermissionDenied("This needs the permission Billing Profiles Admin.")
         return view(request, *args, **kwargs)
 
-    return organization_required(checked)
+    return organization_required(update_wrapper(checked, view))

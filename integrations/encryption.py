@@ -53,11 +53,11 @@ def _fernet() -> MultiFernet:
         return MultiFernet([Fernet(key) for key in settings.CREDENTIALS_KEYS])
     except ValueError:  # no key, or not one; the text of the error would quote it
         raise ImproperlyConfigured(
-            "CREDENTIALS_KEYS needs at least one Fernet key. `manage.py check` says how to make one."
+            "CREDENTIALS_KEYS needs a Fernet key; `manage.py check` says how to make one."
         ) from None
 
 
-class EncryptedField(models.BinaryField):
+class EncryptedField(models.BinaryField):  # type: ignore[type-arg]
     """Stores a `Secret` encrypted, None as NULL. Left out of forms, admin and `dumpdata`."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

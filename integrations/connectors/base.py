@@ -118,6 +118,7 @@ class Feed:
     attributed to people; loading keeps the difference as its own unattributed line.
     `window_days` is how many days one request sequence may span.
     `refresh_days` gives the days that can still change and are read again on every refresh.
+    `closes_on` gives the first day on which the numbers of a day can no longer change.
     """
 
     name: str
@@ -126,6 +127,7 @@ class Feed:
     grain: Literal["total", "person"]
     window_days: int
     refresh_days: Callable[[date], Window]
+    closes_on: Callable[[date], date]
     read: Callable[[Any, Window], Iterator[Page]]
 
 
@@ -156,6 +158,7 @@ class Connector(ABC):
 
     slug: str
     name: str
+    publisher: str  # who is at work when data is late or a key is refused
     summary: str
     tab: str
     icon: str
@@ -192,10 +195,6 @@ class Connector(ABC):
     @abstractmethod
     def earliest_day(self, today: date) -> date:
         """The oldest day the provider still answers for."""
-
-    @abstractmethod
-    def closes_on(self, day: date) -> date:
-        """The first day on which the numbers of `day` can no longer change."""
 
     @abstractmethod
     def sandbox(self) -> Any:

@@ -5,7 +5,9 @@ not account for is the fact without a person. Totals are what feeds of the whole
 bring, and double as the rollup by meter.
 """
 
-from typing import Self
+import json
+from decimal import Decimal
+from typing import Any, Self
 
 from django.db import models
 
@@ -24,7 +26,7 @@ class FactQuerySet(models.QuerySet[models.Model]):
         return self.filter(day__gte=window.start, day__lt=window.end)
 
 
-def _usd() -> models.DecimalField:
+def _usd() -> "models.DecimalField[Decimal, Decimal]":
     # 12 places: the wire has up to 8 for cents seen so far; more is refused, never rounded.
     return models.DecimalField(max_digits=28, decimal_places=12)
 
@@ -118,6 +120,13 @@ class UsageTotal(Usage):
         ]
 
 
+class ExactDecoder(json.JSONDecoder):
+    """JSON numbers with a fraction as `Decimal`: PostgreSQL keeps them exact, so do we."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(parse_float=Decimal, **kwargs)
+
+
 class EngagementFact(models.Model):
     """Grain: connection, feed, day, subject. `values` maps dotted field paths to numbers.
 
@@ -131,7 +140,7 @@ class EngagementFact(models.Model):
     subject = models.CharField(max_length=300, blank=True)
     name = models.CharField(max_length=500, blank=True)
     person = models.ForeignKey(Person, models.CASCADE, null=True, related_name="+", db_index=False)
-    values = models.JSONField()
+    values = models.JSONField(decoder=ExactDecoder)
 
     objects = FactQuerySet.as_manager()
 

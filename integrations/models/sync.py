@@ -140,7 +140,6 @@ class DayCheck(models.Model):
     measure = models.CharField(max_length=50)
     reported = models.DecimalField(max_digits=30, decimal_places=12)
     stored = models.DecimalField(max_digits=30, decimal_places=12)
-    watermark = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints = [
@@ -163,7 +162,7 @@ class Restatement(models.Model):
     old = models.DecimalField(max_digits=30, decimal_places=12)
     new = models.DecimalField(max_digits=30, decimal_places=12)
     old_watermark = models.DateTimeField(null=True, blank=True)
-    watermark = models.DateTimeField(null=True, blank=True)
+    new_watermark = models.DateTimeField(null=True, blank=True)
     meters = models.JSONField(default=list, help_text="Which meters moved, and by how much.")
     at = models.DateTimeField(default=timezone.now)
 

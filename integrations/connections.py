@@ -1,0 +1,270 @@
+"""The verbs of a connection: test · connect · replace key · sync now · disconnect · delete.
+
+Pages, commands and the admin call these and nothing below them. Each act that changes something
+leaves an audit event; none ever puts the key anywhere but into the encrypted field.
+"""
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.conf import settings
+from django.core import signing
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from accounts import audit
+from accounts.models import Organization, User, slug_validator
+from integrations import pacing, sync, tasks
+from integrations.connectors.base import Access, Connector, ConnectorError, Probe
+from integrations.encryption import Secret
+from integrations.models import Connection, SyncRun
+
+PROOF_LIFETIME = timedelta(minutes=30)
+_SALT = "integrations.connections.proof"
+
+
+class Refused(Exception):
+    """The act cannot be done as asked. `str(exc)` says why, `field` which input to correct."""
+
+    def __init__(self, message: str, *, field: str = "", repair: str = "", code: str = "") -> None:
+        super().__init__(message)
+        self.field = field
+        self.repair = repair
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Tested:
+    """The outcome of a connection test: a probe and its proof, or the problem."""
+
+    probe: Probe | None
+    problem: ConnectorError | None
+    proof: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return self.problem is None
+
+
+def test(organization: Organization, connector: Connector, *, label: str, key: str) -> Tested:
+    """Prove that the key reads the provider. Stores nothing.
+
+    Raises `Refused` for a label or key that need not be sent to be known wrong. The proof is
+    good for half an hour, for exactly these values in this organization.
+    """
+    label, key = label.strip(), key.strip()
+    _check_label(organization, label)
+    tested = _probe(connector, key)
+    if tested.probe is None:
+        return tested
+    _refuse_twin(organization, connector, tested.probe.organization_id)
+    claims = {
+        "values": _fingerprint(organization, connector, label, key),
+        "provider_organization": tested.probe.organization_id,
+    }
+    return Tested(tested.probe, None, signing.dumps(claims, salt=_SALT))
+
+
+def connect(
+    organization: Organization,
+    connector: Connector,
+    *,
+    actor: User | None,
+    label: str,
+    key: str,
+    proof: str,
+    import_history: bool = True,
+) -> Connection:
+    """Save a tested connection and queue its import. Raises `Refused` without a fitting proof."""
+    label, key = label.strip(), key.strip()
+    try:
+        claims = signing.loads(proof, salt=_SALT, max_age=PROOF_LIFETIME)
+    except signing.BadSignature:
+        claims = {}
+    expected = _fingerprint(organization, connector, label, key)
+    if not hmac.compare_digest(claims.get("values", ""), expected):
+        raise Refused(
+            "Test the connection first: these values have not passed a test.", code="untested"
+        )
+    _check_label(organization, label)
+    provider_organization = claims["provider_organization"]
+    _refuse_twin(organization, connector, provider_organization)
+    now = timezone.now()
+    secret = Secret(key)
+    try:
+        with transaction.atomic():
+            connection = Connection.objects.create(
+                organization=organization,
+                connector_slug=connector.slug,
+                label=label,
+                provider_organization_id=provider_organization,
+                credential=secret,
+                key_hint=secret.hint,
+                created_by=actor,
+                next_sync_at=None if import_history else now + settings.SYNC_INTERVAL,
+            )
+            audit.record(
+                organization, actor, "connection.connected", label, provider=connector.name
+            )
+            if import_history:
+                run = sync.plan_import(
+                    connection, today=now.date(), days=settings.IMPORT_DAYS, actor=actor
+                )
+                transaction.on_commit(lambda: tasks.wake(run))
+    except IntegrityError:
+        _check_label(organization, label)
+        raise
+    return connection
+
+
+def test_stored(connection: Connection) -> Tested:
+    """Probe with the stored key; clears or sets nothing."""
+    if connection.credential is None:
+        raise Refused(f"{connection.label} is disconnected: it has no key to test.")
+    return _probe(
+        connection.connector,
+        connection.credential.reveal(),
+        provider_organization=connection.provider_organization_id,
+    )
+
+
+def replace_key(connection: Connection, *, actor: User | None, key: str) -> Tested:
+    """Test a new key of the same provider organization, store it and go on where work stopped.
+
+    Also what brings a disconnected connection back.
+    """
+    key = key.strip()
+    tested = _probe(
+        connection.connector, key, provider_organization=connection.provider_organization_id
+    )
+    if tested.probe is None:
+        return tested
+    found = tested.probe.organization_id
+    known = connection.provider_organization_id
+    if known and found and found != known:
+        raise Refused(
+            f"This key belongs to another organization ({found}). {connection.label} is {known}.",
+            field="key",
+            repair="Paste a key of the same organization, or connect the other one by itself.",
+        )
+    secret = Secret(key)
+    with transaction.atomic():
+        locked = Connection.objects.select_for_update().get(pk=connection.pk)
+        if locked.state == Connection.State.DELETING:
+            raise Refused(f"{connection.label} is being deleted.")
+        was_off = locked.is_disconnected
+        locked.credential = secret
+        locked.key_hint = secret.hint
+        locked.state = Connection.State.ACTIVE
+        locked.provider_organization_id = known or found
+        locked.problem = locked.problem_code = locked.problem_repair = ""
+        locked.problem_since = None
+        locked.save()
+        verb = "connection.reconnected" if was_off else "connection.key_replaced"
+        audit.record(connection.organization, actor, verb, connection.label)
+        run = sync.active_run(locked) or sync.plan_refresh(
+            locked, today=timezone.now().date(), kind=SyncRun.Kind.MANUAL, actor=actor
+        )
+        transaction.on_commit(lambda: tasks.wake(run))
+    connection.refresh_from_db()
+    return tested
+
+
+def sync_now(connection: Connection, *, actor: User | None) -> SyncRun:
+    """Start a refresh now; the active run is returned if there is one."""
+    if connection.state != Connection.State.ACTIVE:
+        status = connection.get_state_display().lower()
+        raise Refused(f"{connection.label} cannot sync while its status is: {status}.")
+    with transaction.atomic():
+        run = sync.plan_refresh(
+            connection, today=timezone.now().date(), kind=SyncRun.Kind.MANUAL, actor=actor
+        )
+        audit.record(connection.organization, actor, "connection.sync_requested", connection.label)
+        transaction.on_commit(lambda: tasks.wake(run))
+    return run
+
+
+def disconnect(connection: Connection, *, actor: User | None) -> None:
+    """Stop syncing and wipe the key; the facts stay."""
+    with transaction.atomic():
+        locked = Connection.objects.select_for_update().get(pk=connection.pk)
+        if locked.is_disconnected:
+            return
+        sync.stop(locked)
+        locked.credential = None
+        locked.key_hint = ""
+        locked.state = Connection.State.DISCONNECTED
+        locked.problem = locked.problem_code = locked.problem_repair = ""
+        locked.problem_since = None
+        locked.next_sync_at = None
+        locked.save()
+        audit.record(connection.organization, actor, "connection.disconnected", connection.label)
+    connection.refresh_from_db()
+
+
+def delete(connection: Connection, *, actor: User | None) -> None:
+    """Erase a disconnected connection and its history, in the background."""
+    with transaction.atomic():
+        locked = Connection.objects.select_for_update().get(pk=connection.pk)
+        if not locked.is_disconnected:
+            raise Refused(f"Disconnect {connection.label} before you delete it.")
+        if locked.state == Connection.State.DELETING:
+            return
+        locked.state = Connection.State.DELETING
+        locked.save(update_fields=["state"])
+        audit.record(connection.organization, actor, "connection.deleted", connection.label)
+        transaction.on_commit(lambda: tasks.wake_deletion(connection.pk))
+    connection.refresh_from_db()
+
+
+def _probe(connector: Connector, key: str, *, provider_organization: str = "") -> Tested:
+    """Check the key's shape, then ask the provider; a person waits, so once and briefly."""
+    # The organization of an unseen key is not known before its first answer.
+    bucket = provider_organization or f"key-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    access = Access(
+        key=key,
+        base_url=connector.base_url,
+        wait_turn=pacing.turnstile(connector, bucket, patience_seconds=20),
+        attempts=1,
+    )
+    try:
+        connector.check_key(key)
+        return Tested(connector.probe(access, today=timezone.now().date()), None)
+    except ConnectorError as exc:
+        return Tested(None, exc)
+
+
+def _check_label(organization: Organization, label: str) -> None:
+    try:
+        slug_validator(label)
+    except ValidationError as exc:
+        raise Refused(exc.messages[0], field="label") from None
+    if organization.connections.filter(label=label).exists():
+        raise Refused(
+            f"{label} is taken by another connection. Choose another label.", field="label"
+        )
+
+
+def _refuse_twin(organization: Organization, connector: Connector, provider_id: str) -> None:
+    """One provider organization twice would count every dollar twice."""
+    if not provider_id:
+        return
+    twin = organization.connections.filter(
+        connector_slug=connector.slug, provider_organization_id=provider_id
+    ).first()
+    if twin is not None:
+        raise Refused(
+            f"This organization ({provider_id}) is connected already, as {twin.label}.",
+            field="key",
+            repair=f"Use the key of another organization, or replace the key of {twin.label}.",
+            code="connected_already",
+        )
+
+
+def _fingerprint(organization: Organization, connector: Connector, label: str, key: str) -> str:
+    """A keyed hash of what was tested: says nothing about the key to who has no SECRET_KEY."""
+    text = "\0".join([str(organization.pk), connector.slug, label, key])
+    return hmac.new(settings.SECRET_KEY.encode(), text.encode(), hashlib.sha256).hexdigest()

@@ -1,0 +1,60 @@
+"""`manage.py sandbox`: serve a connector's twin API on a port, for development and demos."""
+
+import sys
+import time
+from argparse import ArgumentParser
+from socketserver import ThreadingMixIn
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from django.core.management.base import BaseCommand, CommandError
+
+from integrations import connectors
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True  # Ctrl-C does not wait for a report in the making
+
+
+class _Handler(WSGIRequestHandler):
+    """Logs one short line per request. Headers, and with them keys, stay out of it."""
+
+    def handle(self) -> None:
+        self.started = time.monotonic()
+        super().handle()
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        took_ms = (time.monotonic() - self.started) * 1000
+        path = self.path.partition("?")[0].encode("ascii", "backslashreplace").decode()
+        sys.stderr.write(f"{self.command} {path} {code} {took_ms:.0f} ms\n")
+
+
+class Command(BaseCommand):
+    help = "Serve the sandbox of a connector: its provider's API over invented data."
+    requires_system_checks: list[str] = []  # serves without a database
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "connector",
+            nargs="?",
+            choices=list(connectors.connectors()),
+            default=next(iter(connectors.connectors())),
+        )
+        parser.add_argument("--port", type=int, default=8001)
+        parser.add_argument("--host", default="127.0.0.1")
+
+    def handle(self, *, connector: str, host: str, port: int, **options: Any) -> None:
+        application = connectors.get_connector(connector).sandbox()
+        try:
+            server = make_server(
+                host, port, application, server_class=_Server, handler_class=_Handler
+            )
+        except OSError as exc:
+            raise CommandError(f"Cannot listen on {host}:{port}: {exc.strerror}.") from exc
+        with server:
+            self.stdout.write(f"The sandbox of {connector} answers on http://{host}:{port}")
+            self.stdout.flush()
+            try:
+                server.serve_forever()
+            except KeyboardInterrupt:
+                self.stdout.write("Stopped.")

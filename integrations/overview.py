@@ -1,0 +1,364 @@
+"""What pages and the admin say about connections: status word, sentence, progress, freshness.
+
+The one source of status words. Reads with a fixed number of queries, however many connections.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any, Literal
+
+from django.db.models import Max, Min, Q
+from django.utils import timezone
+
+from accounts.models import Organization
+from integrations.connectors import connectors
+from integrations.connectors.base import Connector, Feed, Table
+from integrations.models import Connection, FeedDay, SyncRun, SyncWindow
+
+# Cost arrives within a day of use (anthropic-api.md, 2.6): older than this is late.
+_LATE = timedelta(hours=30)
+
+
+@dataclass(frozen=True)
+class Status:
+    """Icon, word and tone, always shown together."""
+
+    word: str
+    tone: Literal["good", "busy", "warn", "bad", "off"]
+    icon: str
+
+
+NOT_CONNECTED = Status("Not connected", "off", "dash")
+QUEUED = Status("Queued", "off", "queue")
+IMPORTING = Status("Importing", "busy", "sync")
+CONNECTED = Status("Connected", "good", "ok")
+DELAYED = Status("Delayed", "warn", "clock")
+PAUSED = Status("Paused (rate limit)", "warn", "pause")
+ACTION_NEEDED = Status("Action needed", "bad", "warn")
+NEEDS_ATTENTION = Status("Needs attention", "bad", "warn")
+DISCONNECTED = Status("Disconnected", "off", "off")
+DELETING = Status("Deleting", "off", "trash")
+
+StepState = Literal["waiting", "running", "done", "failed", "paused"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One feed of a run. `done` of `total` are days; `rows` is what the provider sent."""
+
+    feed: str
+    label: str
+    state: StepState
+    done: int
+    total: int
+    requests: int
+    rows: int
+    error: str
+    repair: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is. Days are those whose every feed has been read, newest first."""
+
+    days_done: int
+    days_total: int
+    percent: int
+    seconds_left: int | None
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True)
+class Overview:
+    """One connection as a page shows it. Unknown is None."""
+
+    connection: Connection
+    status: Status
+    sentence: str
+    progress: Progress | None
+    active_run: SyncRun | None
+    cost_complete_to: datetime | None
+    engagement_complete_to: date | None
+    first_day: date | None
+    final_to: date | None
+    last_sync_at: datetime | None
+
+    @property
+    def next_sync_at(self) -> datetime | None:
+        return self.connection.next_sync_at
+
+
+@dataclass(frozen=True)
+class Card:
+    """One connector on the Integrations page, with what is connected through it."""
+
+    connector: Connector
+    status: Status
+    sentence: str
+    overviews: tuple[Overview, ...]
+
+
+def cards(organization: Organization) -> list[Card]:
+    """A card for every connector, in the order of the settings."""
+    by_slug: dict[str, list[Overview]] = defaultdict(list)
+    for found in overviews(organization):
+        by_slug[found.connection.connector_slug].append(found)
+    return [_card(connector, by_slug[slug]) for slug, connector in connectors().items()]
+
+
+def overviews(organization: Organization, connector: Connector | None = None) -> list[Overview]:
+    """The organization's connections by label; those of one connector if it is given."""
+    found = Connection.objects.filter(organization=organization)
+    if connector is not None:
+        found = found.filter(connector_slug=connector.slug)
+    return _overviews(found.select_related("created_by", "organization").order_by("label"))
+
+
+def overview(connection: Connection) -> Overview:
+    return _overviews([connection])[0]
+
+
+def _overviews(found: Iterable[Connection]) -> list[Overview]:
+    connections = list(found)
+    runs = {
+        run.connection_id: run
+        for run in SyncRun.objects.filter(connection__in=connections, state=SyncRun.State.ACTIVE)
+    }
+    windows: dict[int, list[SyncWindow]] = defaultdict(list)
+    for window in SyncWindow.objects.filter(run__in=runs.values()).order_by("position"):
+        windows[window.run_id].append(window)
+    last = dict(
+        SyncRun.objects.filter(connection__in=connections, finished_at__isnull=False)
+        .values_list("connection_id")
+        .annotate(Max("finished_at"))
+    )
+    freshness = _freshness(connections)
+    result = []
+    for connection in connections:
+        run = runs.get(connection.pk)
+        parts = windows[run.pk] if run else []
+        fresh = freshness[connection.pk]
+        progress = _progress(connection, parts) if run else None
+        status = _status(connection, run, parts, fresh)
+        result.append(
+            Overview(
+                connection=connection,
+                status=status,
+                sentence=_sentence(connection, status, progress, parts, fresh),
+                progress=progress,
+                active_run=run,
+                cost_complete_to=fresh.cost_complete_to,
+                engagement_complete_to=fresh.engagement_complete_to,
+                first_day=fresh.first_day,
+                final_to=fresh.final_to,
+                last_sync_at=last.get(connection.pk),
+            )
+        )
+    return result
+
+
+# --- Freshness -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Fresh:
+    cost_complete_to: datetime | None = None
+    engagement_complete_to: date | None = None
+    first_day: date | None = None
+    final_to: date | None = None
+
+
+def _freshness(connections: Sequence[Connection]) -> dict[int, _Fresh]:
+    """How far each connection's feeds of the whole organization reach."""
+    rows: dict[int, dict[str, Any]] = defaultdict(dict)
+    days = FeedDay.objects.filter(connection__in=connections).values("connection_id", "feed")
+    for row in days.annotate(
+        watermark=Max("watermark"),
+        newest=Max("day"),
+        oldest=Min("day"),
+        final=Max("day", filter=Q(state=FeedDay.State.FINAL)),
+        first_open=Min("day", filter=~Q(state=FeedDay.State.FINAL)),
+    ):
+        rows[row["connection_id"]][row["feed"]] = row
+    found = {}
+    for connection in connections:
+        feeds = rows[connection.pk]
+        cost = [feeds[f.name] for f in _whole(connection, Table.COST) if f.name in feeds]
+        activity = [feeds[f.name] for f in _whole(connection, Table.ENGAGEMENT) if f.name in feeds]
+        found[connection.pk] = _Fresh(
+            cost_complete_to=min((r["watermark"] for r in cost if r["watermark"]), default=None),
+            engagement_complete_to=min((r["newest"] for r in activity), default=None),
+            first_day=min((r["oldest"] for r in cost), default=None),
+            final_to=min((end for r in cost if (end := _final_end(r)) is not None), default=None),
+        )
+    return found
+
+
+def _whole(connection: Connection, table: Table) -> list[Feed]:
+    feeds = connection.connector.feeds
+    return [feed for feed in feeds if feed.table is table and feed.grain == "total"]
+
+
+def _final_end(row: dict[str, Any]) -> date | None:
+    """The last day up to which every known day is final."""
+    first_open: date | None = row["first_open"]
+    oldest: date = row["oldest"]
+    if first_open is None:
+        final: date | None = row["final"]
+        return final
+    before = first_open - timedelta(days=1)
+    return before if before >= oldest else None
+
+
+# --- Status --------------------------------------------------------------------------------
+
+
+def _status(
+    connection: Connection, run: SyncRun | None, windows: Sequence[SyncWindow], fresh: _Fresh
+) -> Status:
+    states = Connection.State
+    if connection.state == states.DELETING:
+        return DELETING
+    if connection.state == states.DISCONNECTED:
+        return DISCONNECTED
+    if connection.state == states.ACTION_NEEDED:
+        return ACTION_NEEDED
+    pause = _pause(windows)
+    if pause is not None:
+        return PAUSED if pause.error_code == "rate_limited" else DELAYED
+    if run is not None and run.kind == SyncRun.Kind.IMPORT:
+        started = any(window.attempts for window in windows)
+        return IMPORTING if started else QUEUED
+    late = fresh.cost_complete_to and timezone.now() - fresh.cost_complete_to > _LATE
+    return DELAYED if late and run is None else CONNECTED
+
+
+def _pause(windows: Sequence[SyncWindow]) -> SyncWindow | None:
+    """The window a run waits for, if it waits because the provider made it."""
+    if any(window.state == SyncWindow.State.RUNNING for window in windows):
+        return None
+    return next((w for w in windows if w.state == SyncWindow.State.PENDING and w.not_before), None)
+
+
+def _sentence(
+    connection: Connection,
+    status: Status,
+    progress: Progress | None,
+    windows: Sequence[SyncWindow],
+    fresh: _Fresh,
+) -> str:
+    if status is ACTION_NEEDED:
+        return connection.problem
+    if status is QUEUED:
+        return f"{connection.label} is saved. The import starts within a minute."
+    if status is DELETING:
+        return "History is being erased."
+    if status is DISCONNECTED:
+        if fresh.first_day is None:
+            return "Nothing was imported. Nothing new arrives."
+        return "The history is kept. Nothing new arrives."
+    pause = _pause(windows)
+    if pause is not None and pause.not_before:
+        return f"{pause.error} We go on at {pause.not_before:%H:%M} UTC."
+    if status is IMPORTING and progress is not None:
+        return f"{progress.days_done} of {progress.days_total} days, newest first."
+    if status is DELAYED and fresh.cost_complete_to:
+        return (
+            f"Cost is complete only to {_instant(fresh.cost_complete_to)}. "
+            f"{connection.connector.publisher} has not published a newer export."
+        )
+    return ""
+
+
+def _instant(value: datetime) -> str:
+    return f"{value.day} {value:%b, %H:%M} UTC"
+
+
+def _card(connector: Connector, found: Sequence[Overview]) -> Card:
+    """The card's word is that of the connection that most needs to be looked at."""
+    if not found:
+        return Card(connector, NOT_CONNECTED, "", ())
+    live = [one for one in found if one.status not in (DISCONNECTED, DELETING)]
+    if not live:
+        return Card(connector, DISCONNECTED, found[0].sentence, tuple(found))
+    broken = [one for one in live if one.status is ACTION_NEEDED]
+    if broken:
+        first = broken[0]
+        count = f"{len(broken)} of {len(found)} organizations. " if len(found) > 1 else ""
+        sentence = f"{count}{first.connection.label}: {first.sentence}"
+        return Card(connector, NEEDS_ATTENTION, sentence, tuple(found))
+    for status in (PAUSED, IMPORTING, QUEUED, DELAYED):
+        for one in live:
+            if one.status is status:
+                return Card(connector, status, one.sentence, tuple(found))
+    return Card(connector, CONNECTED, "", tuple(found))
+
+
+# --- Progress ------------------------------------------------------------------------------
+
+
+def _progress(connection: Connection, windows: Sequence[SyncWindow]) -> Progress:
+    by_feed: dict[str, list[SyncWindow]] = defaultdict(list)
+    for window in windows:
+        by_feed[window.feed].append(window)
+    steps = tuple(_step(connection, feed, parts) for feed, parts in by_feed.items())
+    wanted: set[date] = set()
+    unread: set[date] = set()
+    for window in windows:
+        wanted.update(window.window)
+        if window.state not in SyncWindow.FINISHED:
+            unread.update(window.window)
+    finished = [window for window in windows if window.state in SyncWindow.FINISHED]
+    return Progress(
+        days_done=len(wanted) - len(unread),
+        days_total=len(wanted),
+        percent=100 * len(finished) // len(windows) if windows else 0,
+        seconds_left=_seconds_left(windows, finished),
+        steps=steps,
+    )
+
+
+def _step(connection: Connection, name: str, windows: Sequence[SyncWindow]) -> Step:
+    feed = connection.connector.feed(name)
+    states = {window.state for window in windows}
+    problem = next((window for window in windows if window.error), None)
+    state: StepState
+    if states <= set(SyncWindow.FINISHED):
+        state = "failed" if SyncWindow.State.FAILED in states else "done"
+    elif SyncWindow.State.RUNNING in states:
+        state = "running"
+    elif any(window.not_before for window in windows):
+        state = "paused"
+    else:
+        state = "running" if states & set(SyncWindow.FINISHED) else "waiting"
+    shown = problem if problem is not None and state in {"failed", "paused"} else None
+    return Step(
+        feed=name,
+        label=feed.label if feed else name,
+        state=state,
+        done=sum(len(w.window) for w in windows if w.state in SyncWindow.FINISHED),
+        total=sum(len(w.window) for w in windows),
+        requests=sum(window.requests for window in windows),
+        rows=sum(window.rows for window in windows),
+        error=shown.error if shown else "",
+        repair=shown.error_repair if shown else "",
+    )
+
+
+def _seconds_left(windows: Sequence[SyncWindow], finished: Sequence[SyncWindow]) -> int | None:
+    """From how long windows of each feed have taken so far; None before there is a measure."""
+    took: dict[str, list[float]] = defaultdict(list)
+    for window in finished:
+        if window.started_at and window.finished_at:
+            took[window.feed].append((window.finished_at - window.started_at).total_seconds())
+    if not took:
+        return None
+    everything = [seconds for feed in took.values() for seconds in feed]
+    left = 0.0
+    for window in windows:
+        if window.state not in SyncWindow.FINISHED:
+            known = took.get(window.feed) or everything
+            left += sum(known) / len(known)
+    return round(left)

@@ -1,0 +1,65 @@
+"""What workers do. Every task is short, safe to run twice and safe to lose.
+
+The database knows what is due; `tick` looks there twice a minute, so that a lost message costs
+half a minute and nothing else.
+"""
+
+import logging
+
+from celery import Task, shared_task
+from django.utils import timezone
+from kombu.exceptions import OperationalError
+
+from integrations import deletion, sync
+from integrations.models import Connection, SyncRun, SyncWindow
+
+logger = logging.getLogger(__name__)
+
+
+@shared_task
+def tick() -> None:
+    """Start refreshes that are due, and wake runs that nobody works on."""
+    now = timezone.now()
+    sync.close_finished_runs()
+    for connection in sync.due_refreshes(now):
+        sync.plan_refresh(connection, today=now.date())
+    for run in sync.runs_to_wake(now):
+        work_off.delay(run_id=run.pk)
+    for connection in Connection.objects.filter(state=Connection.State.DELETING):
+        delete_connection.delay(connection_id=connection.pk)
+
+
+@shared_task
+def work_off(*, run_id: int) -> None:
+    """Work off one window of a run, then make way: the next is a task of its own."""
+    run = SyncRun.objects.filter(pk=run_id).first()
+    window = sync.claim(run) if run else None
+    if window is None:
+        return
+    sync.perform(window)
+    if window.state == SyncWindow.State.PENDING and window.not_before:
+        return  # it has to wait: tick wakes the run
+    work_off.delay(run_id=run_id)
+
+
+@shared_task
+def delete_connection(*, connection_id: int) -> None:
+    """Erase a connection and its history piece by piece; goes on where it was stopped."""
+    deletion.erase(connection_id)
+
+
+def wake(run: SyncRun) -> None:
+    """Ask a worker to start on the run now. Without a broker, `tick` will."""
+    _send(work_off, run_id=run.pk)
+
+
+def wake_deletion(connection_id: int) -> None:
+    """Ask a worker to start erasing now. Without a broker, `tick` will."""
+    _send(delete_connection, connection_id=connection_id)
+
+
+def _send(task: Task[..., None], **arguments: int) -> None:
+    try:
+        task.apply_async(kwargs=arguments, retry=False, expires=300)
+    except OperationalError:
+        logger.warning("The broker does not answer; %s starts with the next tick", task.name)

@@ -1,0 +1,368 @@
+"""Writing is replacing: stored days equal what was sent, and sum to the provider's total."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from integrations.connectors import get_connector
+from integrations.connectors.base import PayloadError, SnapshotMoved
+from integrations.connectors.records import (
+    CostRecord,
+    EngagementRecord,
+    MeterKey,
+    Page,
+    PersonRef,
+    TotalRecord,
+    UsageRecord,
+)
+from integrations.loading import Loaded, load
+from integrations.models import (
+    Connection,
+    CostFact,
+    CostTotal,
+    DayCheck,
+    EngagementFact,
+    FeedDay,
+    Person,
+    Restatement,
+    UsageFact,
+)
+from integrations.window import Window
+from tests.factories import make_connection, make_organization
+
+pytestmark = pytest.mark.django_db
+
+CONNECTOR = get_connector("claude-enterprise")
+ORGANIZATION_COST = CONNECTOR.feed("organization_cost")
+USER_COST = CONNECTOR.feed("user_cost")
+USER_USAGE = CONNECTOR.feed("user_usage")
+USERS = CONNECTOR.feed("users")
+
+FIRST, SECOND = date(2026, 8, 1), date(2026, 8, 2)
+DAYS = Window(FIRST, date(2026, 8, 3))
+EXPORT = datetime(2026, 8, 20, 8, tzinfo=UTC)
+LATER_EXPORT = datetime(2026, 8, 20, 12, tzinfo=UTC)
+CODE = MeterKey(product="claude_code", model="claude-opus-4-6")
+CHAT = MeterKey(product="chat", model="claude-sonnet-4-6")
+JANE = PersonRef("user_jane", "jane@example.com", "Jane Smith")
+OMAR = PersonRef("user_omar", "omar@example.com", "Omar Haddad")
+
+
+@pytest.fixture
+def connection():
+    return make_connection(make_organization())
+
+
+def line(day, meter, amount, person=None, list_amount=None):
+    return CostRecord(day, meter, person, Decimal(amount), Decimal(list_amount or amount))
+
+
+def tokens(day, meter, person, *, output, requests=1):
+    return UsageRecord(day, meter, person, requests, 0, 0, 0, 0, output, 0)
+
+
+def pages(*records, watermark=EXPORT, size=100):
+    """The records cut into pages, as a provider would send them."""
+    chunks = [records[at : at + size] for at in range(0, len(records), size)] or [()]
+    return [Page(tuple(chunk), watermark) for chunk in chunks]
+
+
+def costs(connection):
+    """(day, product, person, dollars) of every stored fact."""
+    return {
+        (fact.day, fact.meter.product, fact.person and fact.person.external_id): fact.amount_usd
+        for fact in CostFact.objects.filter(connection=connection).select_related("meter", "person")
+    }
+
+
+def test_people_and_the_rest_sum_to_the_organization_line(connection):
+    load(connection, ORGANIZATION_COST, DAYS, pages(line(FIRST, CODE, "10.5")))
+    load(connection, USER_COST, DAYS, pages(line(FIRST, CODE, "4.25", JANE)))
+
+    assert costs(connection) == {
+        (FIRST, "claude_code", "user_jane"): Decimal("4.25"),
+        (FIRST, "claude_code", None): Decimal("6.25"),
+    }
+
+
+def test_the_order_of_the_two_feeds_makes_no_difference(connection):
+    load(connection, USER_COST, DAYS, pages(line(FIRST, CODE, "4.25", JANE)))
+    assert costs(connection) == {(FIRST, "claude_code", "user_jane"): Decimal("4.25")}
+
+    load(connection, ORGANIZATION_COST, DAYS, pages(line(FIRST, CODE, "10.5")))
+
+    assert costs(connection)[(FIRST, "claude_code", None)] == Decimal("6.25")
+
+
+def test_an_unknown_list_price_makes_the_rest_unknown_and_not_zero(connection):
+    whole = CostRecord(FIRST, CODE, None, Decimal("10"), None)
+    load(connection, ORGANIZATION_COST, DAYS, pages(whole))
+    load(connection, USER_COST, DAYS, pages(line(FIRST, CODE, "4", JANE)))
+
+    rest = CostFact.objects.get(connection=connection, person=None)
+    assert (rest.amount_usd, rest.list_amount_usd) == (Decimal("6"), None)
+
+
+def test_reading_the_same_again_writes_nothing(connection):
+    records = [line(FIRST, CODE, "1.5", JANE), line(SECOND, CHAT, "2", OMAR)]
+    load(connection, USER_COST, DAYS, pages(*records))
+    before = list(CostFact.objects.order_by("pk").values())
+
+    again = load(connection, USER_COST, DAYS, pages(*reversed(records), watermark=LATER_EXPORT))
+
+    assert (again.rows_written, again.changed) == (0, ())
+    assert list(CostFact.objects.order_by("pk").values()) == before
+    assert {day.watermark for day in FeedDay.objects.all()} == {LATER_EXPORT}
+
+
+def test_the_same_export_is_recognized_on_its_first_page(connection):
+    load(connection, USER_COST, DAYS, pages(line(FIRST, CODE, "1.5", JANE)))
+
+    def first_page_only():
+        yield Page((), EXPORT)
+        raise AssertionError("asked for a second page")
+
+    assert load(connection, USER_COST, DAYS, first_page_only()) == Loaded(
+        0, 0, EXPORT, (), unchanged_export=True
+    )
+
+
+def test_only_the_day_that_moved_is_written(connection):
+    load(
+        connection,
+        USER_COST,
+        DAYS,
+        pages(line(FIRST, CODE, "1", JANE), line(SECOND, CODE, "2", JANE)),
+    )
+    kept = CostFact.objects.get(day=FIRST).pk
+
+    moved = load(
+        connection,
+        USER_COST,
+        DAYS,
+        pages(line(FIRST, CODE, "1", JANE), line(SECOND, CODE, "3", JANE), watermark=LATER_EXPORT),
+    )
+
+    assert moved.changed == (SECOND,)
+    assert CostFact.objects.get(day=FIRST).pk == kept
+
+
+def test_what_vanished_upstream_vanishes_here(connection):
+    load(
+        connection,
+        USER_COST,
+        DAYS,
+        pages(line(FIRST, CODE, "1", JANE), line(FIRST, CODE, "2", OMAR)),
+    )
+
+    load(connection, USER_COST, DAYS, pages(line(FIRST, CODE, "1", JANE), watermark=LATER_EXPORT))
+
+    assert costs(connection) == {(FIRST, "claude_code", "user_jane"): Decimal("1")}
+
+
+def test_a_restated_day_keeps_what_it_said_before(connection):
+    load(
+        connection, ORGANIZATION_COST, DAYS, pages(line(FIRST, CODE, "10"), line(FIRST, CHAT, "5"))
+    )
+
+    load(
+        connection,
+        ORGANIZATION_COST,
+        DAYS,
+        pages(line(FIRST, CODE, "10"), line(FIRST, CHAT, "7.5"), watermark=LATER_EXPORT),
+    )
+
+    moved = Restatement.objects.get()
+    assert (moved.day, moved.measure) == (FIRST, "amount_usd")
+    assert (moved.old, moved.new) == (Decimal("15"), Decimal("17.5"))
+    assert (moved.old_watermark, moved.new_watermark) == (EXPORT, LATER_EXPORT)
+    assert moved.meters == [{"meter": "chat · claude-sonnet-4-6", "old": "5", "new": "7.5"}]
+
+
+def test_a_day_still_filling_is_not_a_restatement(connection):
+    noon = datetime(2026, 8, 1, 12, tzinfo=UTC)
+    load(connection, ORGANIZATION_COST, DAYS, pages(line(FIRST, CODE, "4"), watermark=noon))
+    load(connection, ORGANIZATION_COST, DAYS, pages(line(FIRST, CODE, "9")))
+
+    assert not Restatement.objects.exists()
+
+
+def test_the_state_of_a_day_follows_the_export(connection):
+    noon_of_the_second = datetime(2026, 8, 2, 12, tzinfo=UTC)
+    load(connection, USER_COST, DAYS, pages(watermark=noon_of_the_second))
+    states = dict(FeedDay.objects.values_list("day", "state"))
+    assert states == {FIRST: "provisional", SECOND: "incomplete"}
+
+    # August closes on 8 September, and 1 August was 30 days old before that.
+    closed = datetime(2026, 9, 8, tzinfo=UTC)
+    load(connection, USER_COST, DAYS, pages(watermark=closed))
+    assert dict(FeedDay.objects.values_list("day", "state")) == {FIRST: "final", SECOND: "final"}
+
+
+def test_no_export_means_unknown_and_not_zero(connection):
+    load(connection, ORGANIZATION_COST, DAYS, pages(watermark=None))
+
+    assert not FeedDay.objects.exists()
+
+
+def test_a_day_without_lines_inside_the_export_is_a_known_zero(connection):
+    load(connection, ORGANIZATION_COST, DAYS, pages(line(FIRST, CODE, "1")))
+
+    assert FeedDay.objects.get(day=SECOND).rows == 0
+
+
+def test_totals_are_checked_against_what_is_stored(connection):
+    load(
+        connection,
+        ORGANIZATION_COST,
+        DAYS,
+        pages(TotalRecord(FIRST, "amount_usd", Decimal("10.00000001")), line(FIRST, CODE, "10")),
+    )
+    load(connection, USER_COST, DAYS, pages(line(FIRST, CODE, "4", JANE)))
+
+    check = DayCheck.objects.get()
+    assert (check.reported, check.stored) == (Decimal("10.00000001"), Decimal("10"))
+
+
+def test_pages_of_two_exports_are_refused_whole(connection):
+    mixed = [
+        Page((line(FIRST, CODE, "1", JANE),), EXPORT),
+        Page((line(SECOND, CODE, "2", JANE),), LATER_EXPORT),
+    ]
+    with pytest.raises(SnapshotMoved):
+        load(connection, USER_COST, DAYS, mixed)
+
+    assert not CostFact.objects.exists()
+
+
+def test_an_identical_repeated_row_counts_once(connection):
+    row = line(FIRST, CODE, "1.5", JANE)
+    load(connection, USER_COST, DAYS, pages(row, row, size=1))
+
+    assert costs(connection) == {(FIRST, "claude_code", "user_jane"): Decimal("1.5")}
+
+
+def test_two_numbers_for_one_line_are_refused(connection):
+    with pytest.raises(PayloadError):
+        load(
+            connection,
+            USER_COST,
+            DAYS,
+            pages(line(FIRST, CODE, "1", JANE), line(FIRST, CODE, "2", JANE)),
+        )
+    assert not CostFact.objects.exists()
+
+
+def test_a_finer_amount_than_can_be_stored_is_refused_and_not_rounded(connection):
+    with pytest.raises(PayloadError):
+        load(connection, USER_COST, DAYS, pages(line(FIRST, CODE, "0.0000000000001", JANE)))
+
+
+def test_a_day_that_was_not_asked_for_is_refused(connection):
+    with pytest.raises(PayloadError):
+        load(connection, USER_COST, DAYS, pages(line(date(2026, 8, 3), CODE, "1", JANE)))
+
+
+def test_a_writer_that_lost_its_claim_stores_nothing(connection):
+    class Lost(Exception):
+        pass
+
+    def fence():
+        raise Lost
+
+    with pytest.raises(Lost):
+        load(connection, USER_COST, DAYS, pages(line(FIRST, CODE, "1", JANE)), fence=fence)
+
+    assert not CostFact.objects.exists()
+    assert not FeedDay.objects.exists()
+
+
+def test_people_keep_their_id_when_their_name_changes(connection):
+    load(connection, USER_COST, DAYS, pages(line(FIRST, CODE, "1", JANE)))
+    person = Person.objects.get()
+
+    renamed = replace(JANE, name="Jane Meyer", email="")
+    load(
+        connection, USER_COST, DAYS, pages(line(FIRST, CODE, "1", renamed), watermark=LATER_EXPORT)
+    )
+
+    assert Person.objects.get().pk == person.pk
+    assert Person.objects.get().name == "Jane Meyer"
+    assert Person.objects.get().email == "jane@example.com"  # silence is not a change
+
+
+def test_usage_without_an_organization_feed_has_people_only(connection):
+    load(connection, USER_USAGE, DAYS, pages(tokens(FIRST, CHAT, JANE, output=7)))
+
+    fact = UsageFact.objects.get()
+    assert (fact.person.external_id, fact.output_tokens, fact.requests) == ("user_jane", 7, 1)
+
+
+def test_engagement_keeps_zero_and_leaves_out_the_unknown(connection):
+    day = Window(FIRST, SECOND)
+    values = {"chat_metrics.message_count": 0, "adoption_rate": Decimal("59.76")}
+    record = EngagementRecord(FIRST, "user_jane", JANE, values)
+    load(connection, USERS, day, pages(record, watermark=None))
+
+    assert EngagementFact.objects.get().values == values
+
+
+def test_a_day_of_engagement_answered_with_nobody_is_known(connection):
+    load(connection, USERS, Window(FIRST, SECOND), pages(watermark=None))
+
+    assert FeedDay.objects.get().day == FIRST
+
+
+AMOUNTS = st.decimals("0", "99999999", places=8, allow_nan=False, allow_infinity=False)
+LEDGERS = st.dictionaries(
+    st.tuples(
+        st.sampled_from([FIRST, SECOND]),
+        st.sampled_from([CODE, CHAT]),
+        st.sampled_from([None, JANE, OMAR]),
+    ),
+    AMOUNTS,
+    max_size=12,
+)
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(ledgers=st.lists(LEDGERS, min_size=1, max_size=3), size=st.integers(1, 5))
+def test_any_history_of_ledgers_ends_as_the_last_one(fresh_connection, ledgers, size):
+    """Whatever was restated before: facts sum to the organization, people keep their own."""
+    connection = fresh_connection()
+    for number, ledger in enumerate(ledgers):
+        export = datetime(2026, 8, 20, number, tzinfo=UTC)
+        whole: dict = {}
+        for (day, meter, _), amount in ledger.items():
+            whole[day, meter] = whole.get((day, meter), Decimal(0)) + amount
+        lines = [line(day, meter, str(amount)) for (day, meter), amount in whole.items()]
+        mine = [line(*key[:2], str(amount), key[2]) for key, amount in ledger.items() if key[2]]
+        load(connection, ORGANIZATION_COST, DAYS, pages(*lines, watermark=export, size=size))
+        load(connection, USER_COST, DAYS, pages(*mine, watermark=export, size=size))
+
+    expected = {
+        (day, meter.product, person and person.external_id): amount
+        for (day, meter, person), amount in ledgers[-1].items()
+        if person or amount
+    }
+    assert costs(connection) == expected
+    totals = CostTotal.objects.filter(connection=connection)
+    assert sum(costs(connection).values()) == sum(row.amount_usd for row in totals)
+
+
+@pytest.fixture
+def fresh_connection():
+    """A new connection for every example hypothesis tries."""
+    organization = make_organization()
+
+    def fresh() -> Connection:
+        number = organization.connections.count()
+        return make_connection(organization, label=f"org-{number}")
+
+    return fresh
