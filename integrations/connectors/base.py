@@ -198,4 +198,8 @@ class Connector(ABC):
 
     @abstractmethod
     def sandbox(self) -> Any:
-        """A WSGI application that speaks the provider's API over invented data."""
+        """A WSGI application that speaks the provider's API over invented data.
+
+        Its `keys` open one invented organization each; its `failing_keys` are refused, each in
+        another way.
+        """

@@ -1,23 +1,36 @@
 """Claude Enterprise through its Analytics API: the card Anthropic (Analytics API)."""
 
 from contextlib import AbstractContextManager
-from datetime import date
-from typing import Any
+from datetime import date, datetime, timedelta
 
 from django.conf import settings
 
-from integrations.connectors.base import Access, Connector, Feed, Probe
+from integrations.connectors.base import (
+    Access,
+    ActionNeeded,
+    Check,
+    Connector,
+    ConnectorError,
+    NotAvailable,
+    PayloadError,
+    Probe,
+)
+from integrations.connectors.claude_enterprise.client import AnalyticsClient
+from integrations.connectors.claude_enterprise.feeds import FEEDS, day_of, first_day, sum_of_costs
+from integrations.connectors.claude_enterprise.sandbox import Sandbox
+from integrations.window import Window
 
 
 class ClaudeEnterprise(Connector):
     slug = "claude-enterprise"
     name = "Anthropic (Analytics API)"
+    publisher = "Anthropic"
     summary = "Claude Enterprise cost, usage and engagement"
     tab = "Others"
     icon = "an"
     key_label = "Analytics API Key"
     key_prefix = "sk-ant-api01-"
-    feeds: tuple[Feed, ...] = ()
+    feeds = FEEDS
 
     @property
     def base_url(self) -> str:
@@ -28,19 +41,133 @@ class ClaudeEnterprise(Connector):
         return int(settings.ANTHROPIC_REQUESTS_PER_MINUTE)
 
     def check_key(self, key: str) -> None:
-        raise NotImplementedError
+        """Tell keys apart by their prefix. `sk-ant-api01-` proves the product, not the scope."""
+        problem = _key_problem(key, self.key_prefix)
+        if problem is not None:
+            raise problem
 
-    def open(self, access: Access) -> AbstractContextManager[Any]:
-        raise NotImplementedError
+    def open(self, access: Access) -> AbstractContextManager[AnalyticsClient]:
+        return AnalyticsClient(access)
 
     def probe(self, access: Access, *, today: date) -> Probe:
-        raise NotImplementedError
+        """Ask for a week of summaries and a few days of cost: two requests."""
+        with self.open(access) as client:
+            try:
+                summaries = client.summaries(today - timedelta(days=7))
+            except NotAvailable:  # the key is good, but then cost has to answer
+                summaries = []
+            engagement = max(
+                (day_of(entry.get("starting_at")) for entry in summaries), default=None
+            )
+            cost_check, cost_complete_to, cost_organization = _probe_cost(
+                client, today, may_be_closed=bool(summaries)
+            )
+            organization_id = client.organization_id or cost_organization
+        recognized = (
+            Check("Organization recognized", "passed", organization_id)
+            if organization_id
+            else Check("Organization recognized", "info", "Anthropic did not name it.")
+        )
+        activity = (
+            Check("Engagement data", "passed", f"Complete to {_day(engagement)}.")
+            if engagement
+            else Check("Engagement data", "info", "Nothing in the last 7 days yet.")
+        )
+        return Probe(
+            organization_id=organization_id,
+            checks=(
+                Check("Key accepted", "passed"),
+                Check("Scope read:analytics", "passed"),
+                recognized,
+                cost_check,
+                activity,
+            ),
+            cost_complete_to=cost_complete_to,
+            engagement_complete_to=engagement,
+        )
 
     def earliest_day(self, today: date) -> date:
-        raise NotImplementedError
+        return first_day(today)
 
-    def closes_on(self, day: date) -> date:
-        raise NotImplementedError
+    def sandbox(self) -> Sandbox:
+        return Sandbox()
 
-    def sandbox(self) -> Any:
-        raise NotImplementedError
+
+def _probe_cost(
+    client: AnalyticsClient, today: date, *, may_be_closed: bool
+) -> tuple[Check, datetime | None, str]:
+    """Cost may be closed to a plan: that is worth a line, not a failed test."""
+    label = "Cost data"
+    try:
+        report = next(client.cost_report(Window.last(4, today=today)))
+    except ConnectorError as exc:
+        closed = isinstance(exc, ActionNeeded | PayloadError) and exc.status in {400, 403, 404}
+        if closed and may_be_closed:
+            detail = "Anthropic does not give out cost for this organization."
+            return Check(label, "info", detail), None, ""
+        raise
+    watermark, organization_id = report.data_refreshed_at, report.organization_id or ""
+    if watermark is None:
+        detail = "Anthropic has not published any cost of the last days yet."
+        return Check(label, "info", detail), None, organization_id
+    complete = f"Complete to {_day(watermark)}, {watermark:%H:%M} UTC."
+    if not sum_of_costs(report):
+        detail = (
+            f"{complete} No cost in the last days: seat-based plans show additional usage "
+            "charges only."
+        )
+        return Check(label, "info", detail), watermark, organization_id
+    return Check(label, "passed", complete), watermark, organization_id
+
+
+def _day(day: date) -> str:
+    return f"{day.day} {day:%b %Y}"
+
+
+def _key_problem(key: str, prefix: str) -> ActionNeeded | None:
+    new_key = (
+        "Ask the Primary Owner for an Analytics API key: claude.ai, Organization settings, API, "
+        "with the scope read:analytics."
+    )
+    if any(not char.isprintable() or char.isspace() for char in key):
+        return ActionNeeded(
+            "This does not look like a complete key: it has a space or a line break inside.",
+            code="key_malformed",
+            repair="Copy the key again, all of it. If the window is closed, the Primary Owner has "
+            "to create a new key.",
+        )
+    if key.startswith("sk-ant-admin"):
+        return ActionNeeded(
+            "This is an Admin key of the Claude Console. This card needs an Analytics API key, "
+            f"which starts with {prefix}.",
+            code="wrong_key_kind",
+            repair=f"{new_key} The Claude Console and claude.ai are two products with two kinds "
+            "of keys.",
+        )
+    if key.startswith("sk-ant-oat"):
+        return ActionNeeded(
+            "This is the sign-in token of one person, not a key of the organization. This card "
+            f"needs an Analytics API key, which starts with {prefix}.",
+            code="wrong_key_kind",
+            repair=new_key,
+        )
+    if key.startswith("sk-ant-api") and not key.startswith(prefix):
+        return ActionNeeded(
+            "This key runs models; it cannot read analytics. This card needs an Analytics API "
+            f"key, which starts with {prefix}.",
+            code="wrong_key_kind",
+            repair=new_key,
+        )
+    if not key.startswith(prefix) or not key.isascii():
+        return ActionNeeded(
+            f"This is not an Analytics API key: those start with {prefix}.",
+            code="wrong_key_kind",
+            repair=f"Paste the key itself, from its first character to its last. {new_key}",
+        )
+    if len(key) < len(prefix) + 4:
+        return ActionNeeded(
+            "This does not look like a complete key: its end is missing.",
+            code="key_malformed",
+            repair="Copy the key again, all of it.",
+        )
+    return None

@@ -52,7 +52,9 @@ class Command(BaseCommand):
         except OSError as exc:
             raise CommandError(f"Cannot listen on {host}:{port}: {exc.strerror}.") from exc
         with server:
-            self.stdout.write(f"The sandbox of {connector} answers on http://{host}:{port}")
+            self.stdout.write(
+                f"The sandbox of {connector} answers on http://{host}:{server.server_port}"
+            )
             self.stdout.flush()
             try:
                 server.serve_forever()

@@ -1,0 +1,14 @@
+"""A twin of the Analytics API over invented data: serves development, demos and tests.
+
+The same key and day give the same numbers on every machine; only how much of today is known
+follows the clock. It imports nothing of the connector that reads it, so that neither can
+inherit the other's mistakes.
+
+    sk-ant-api01-sandbox-my-org     344 people, everything charged by use
+    sk-ant-api01-sandbox-labs       40 people on seats: only extra usage is charged
+    …-revoked 401  …-noscope 403  …-off 403  …-missing 404  …-busy 429  …-outage 503
+"""
+
+from integrations.connectors.claude_enterprise.sandbox.api import Sandbox
+
+__all__ = ["Sandbox"]

@@ -1,0 +1,144 @@
+"""Who is in the sandbox: two organizations, their people and what those are inclined to do."""
+
+import hashlib
+import random
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import cache
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Member:
+    """One account. `left_on` is the day it was removed; `erased` also took name and address."""
+
+    user_id: str
+    name: str
+    email: str
+    department: str
+    diligence: float  # chance of being active on a working day
+    appetite: float  # 1 is the usual amount of work given to Claude
+    joined_on: date
+    left_on: date | None = None
+    erased: bool = False
+    is_service: bool = False
+
+    def is_member(self, day: date) -> bool:
+        return self.joined_on <= day and (self.left_on is None or day < self.left_on)
+
+    def is_deleted(self, day: date) -> bool:
+        return self.left_on is not None and self.left_on <= day
+
+
+@dataclass(frozen=True)
+class Company:
+    """One Claude Enterprise organization. On plan "seats" only extra usage is charged."""
+
+    slug: str
+    plan: Literal["usage", "seats"]
+    discount_percent: int
+    spare_seats: int
+    members: tuple[Member, ...]
+    services: tuple[Member, ...] = ()
+
+    @property
+    def organization_id(self) -> str:
+        return identifier("org_01", self.slug)
+
+
+def seed(*parts: object) -> int:
+    """A number that depends on the parts alone, on every machine."""
+    text = "/".join(map(str, parts))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+
+
+def dice(*parts: object) -> random.Random:
+    """Dice for one purpose. Only `random` and `choices` are used: they are exact everywhere."""
+    return random.Random(seed(*parts))
+
+
+_ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+
+
+def identifier(prefix: str, *parts: object) -> str:
+    """An id as the API writes them: user_01AbCd…"""
+    rolls = dice("id", prefix, *parts)
+    return prefix + "".join(rolls.choices(_ALPHABET, k=22))
+
+
+@cache
+def companies() -> dict[str, Company]:
+    """The organizations by the key that opens them."""
+    return {
+        "sk-ant-api01-sandbox-my-org": _company(
+            "my-org", "brightwater.example", people=344, plan="usage", discount_percent=12
+        ),
+        "sk-ant-api01-sandbox-labs": _company(
+            "labs", "labs.example", people=40, plan="seats", discount_percent=0
+        ),
+    }
+
+
+_FIRST_NAMES = """
+    Ada Amir Anna Ben Carla Chen Dana Diego Elif Emma Farid Femi Grace Hana Hugo Ines Ivan
+    Jane Jonas Kai Kofi Lena Liam Lucia Maya Mei Milan Nadia Noah Olga Omar Petra Priya Quinn
+    Ravi Rosa Sam Sofia Tariq Tom Uma Vera Wim Yara Yuki Zoe
+"""
+_LAST_NAMES = """
+    Abebe Adler Baker Berg Costa Cruz Dietz Doyle Evans Fischer Fontana Garcia Haddad Hansen
+    Ito Jansen Kaya Keller Kim Kowalski Larsen Lopez Meyer Moreau Nakamura Novak Okafor Olsen
+    Patel Petrov Quist Rossi Sato Schmidt Silva Singh Smith Tanaka Thomas Ueda Varga Walker
+    Weber Wolf Young Zhang
+"""
+_DEPARTMENTS = {"engineering": 38, "business": 40, "legal": 8, "design": 6, "support": 8}
+
+
+def _company(
+    slug: str, domain: str, *, people: int, plan: Literal["usage", "seats"], discount_percent: int
+) -> Company:
+    service = Member(
+        user_id=identifier("user_01", slug, "security"),
+        name="Claude Security",
+        email="",
+        department="service",
+        diligence=1.0,
+        appetite=1.0,
+        joined_on=date(2026, 5, 4),
+        is_service=True,
+    )
+    return Company(
+        slug=slug,
+        plan=plan,
+        discount_percent=discount_percent,
+        spare_seats=people // 12,
+        members=tuple(_member(slug, domain, number) for number in range(people)),
+        services=(service,) if plan == "usage" else (),
+    )
+
+
+def _member(slug: str, domain: str, number: int) -> Member:
+    rolls = dice("member", slug, number)
+    # Stepping through both lists at different paces, no full name comes twice.
+    first_names, last_names = _FIRST_NAMES.split(), _LAST_NAMES.split()
+    first = first_names[number % len(first_names)]
+    last = last_names[(number + number // len(first_names)) % len(last_names)]
+    department = rolls.choices(list(_DEPARTMENTS), weights=list(_DEPARTMENTS.values()))[0]
+    diligence = rolls.choices((0.96, 0.86, 0.45), weights=(35, 45, 20))[0]
+    skew = rolls.random()
+    joined_on = date(2025, 9, 1)
+    if rolls.random() < 0.35:  # the others were there from the start
+        joined_on = date(2026, 1, 1) + timedelta(days=int(rolls.random() * 280))
+    left_on = None
+    if number % 23 == 7:
+        left_on = joined_on + timedelta(days=200 + int(rolls.random() * 240))
+    return Member(
+        user_id=identifier("user_01", slug, number),
+        name=f"{first} {last}",
+        email=f"{first}.{last}@{domain}".lower(),
+        department=department,
+        diligence=diligence,
+        appetite=0.25 + 4 * skew * skew * skew,
+        joined_on=joined_on,
+        left_on=left_on,
+        erased=left_on is not None and number % 2 == 0,
+    )

@@ -1,0 +1,11 @@
+"""Nobody waits: pauses are noted instead."""
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def pauses(monkeypatch):
+    """The seconds the client would have slept, in order."""
+    noted: list[float] = []
+    monkeypatch.setattr("time.sleep", noted.append)
+    return noted

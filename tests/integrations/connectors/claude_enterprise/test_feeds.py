@@ -1,0 +1,647 @@
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import httpx
+import pytest
+import time_machine
+from hypothesis import given
+from hypothesis import strategies as st
+
+from integrations.connectors.base import NotAvailable, PayloadError, SnapshotMoved
+from integrations.connectors.claude_enterprise.client import AnalyticsClient
+from integrations.connectors.claude_enterprise.feeds import (
+    FEEDS,
+    closes_on,
+    day_of,
+    open_period,
+    usd,
+)
+from integrations.connectors.records import (
+    CostRecord,
+    EngagementRecord,
+    MeterKey,
+    PersonRef,
+    TotalRecord,
+    UsageRecord,
+)
+from integrations.window import Window
+from tests.integrations.connectors.wire import Script, access, error, ok
+
+FIRST, SECOND = date(2026, 8, 1), date(2026, 8, 2)
+ONE_DAY = Window(FIRST, SECOND)
+TWO_DAYS = Window(FIRST, date(2026, 8, 3))
+REFRESHED = "2026-08-22T08:00:00Z"
+JANE = {
+    "type": "user_actor",
+    "user_id": "user_jane",
+    "email": "jane@example.com",
+    "name": "Jane Smith",
+    "deleted": False,
+}
+
+
+def feed(name):
+    return next(feed for feed in FEEDS if feed.name == name)
+
+
+def read(name, transport, window=ONE_DAY):
+    with AnalyticsClient(access(transport)) as client:
+        return list(feed(name).read(client, window))
+
+
+def records(name, transport, window=ONE_DAY):
+    return [record for page in read(name, transport, window) for record in page.records]
+
+
+def report(*rows, more=None, refreshed=REFRESHED):
+    return ok(
+        {
+            "data": list(rows),
+            "has_more": more is not None,
+            "next_page": more,
+            "data_refreshed_at": refreshed,
+            "organization_id": "org_1",
+        }
+    )
+
+
+def bucket(day, *rows):
+    return {"starting_at": f"{day}T00:00:00Z", "results": list(rows)}
+
+
+def cost(amount, list_amount=None, **dimensions):
+    return {
+        "amount": amount,
+        "list_amount": list_amount or amount,
+        "currency": "USD",
+        **dimensions,
+    }
+
+
+def of(actor, row, day=FIRST):
+    return {"actor": actor, "starting_at": f"{day}T00:00:00Z", **row}
+
+
+# --- Money and days ------------------------------------------------------------------------
+
+
+def test_cents_on_the_wire_are_dollars_in_the_record():
+    script = Script(report(of(JANE, cost("41280.000000", "45866.666667", product="chat"))))
+
+    (record,) = records("user_cost", script)
+
+    assert record == CostRecord(
+        FIRST,
+        MeterKey(product="chat"),
+        PersonRef("user_jane", "jane@example.com", "Jane Smith", "user", "active"),
+        Decimal("412.80"),
+        Decimal("458.66666667"),
+    )
+
+
+@given(st.integers(-(10**25), 10**25), st.integers(0, 12))
+def test_dollars_are_a_hundredth_of_the_cents_to_the_last_digit(digits, places):
+    cents = Decimal(f"{digits}E-{places}")
+
+    assert int(usd(cents).scaleb(places + 2)) == digits
+
+
+@pytest.mark.parametrize("amount", ["NaN", "Infinity", "1" * 70])
+def test_what_is_no_amount_is_refused(amount):
+    with pytest.raises(PayloadError):
+        records("user_cost", Script(report(of(JANE, cost(amount)))))
+
+
+def test_another_currency_is_refused_not_added():
+    with pytest.raises(PayloadError, match="EUR"):
+        records("user_cost", Script(report(of(JANE, {**cost("1"), "currency": "EUR"}))))
+
+
+@pytest.mark.parametrize(
+    ("day", "closes"),
+    [
+        (date(2026, 10, 1), date(2026, 11, 8)),  # 7 days after October
+        (date(2026, 10, 8), date(2026, 11, 8)),  # both rules agree
+        (date(2026, 10, 9), date(2026, 11, 9)),  # 30 days after the 9th has ended
+        (date(2026, 10, 31), date(2026, 12, 1)),
+        (date(2026, 12, 31), date(2027, 1, 31)),
+        (date(2026, 2, 1), date(2026, 3, 8)),
+    ],
+)
+def test_a_day_closes_by_the_later_of_both_rules(day, closes):
+    assert closes_on(day) == closes
+
+
+@pytest.mark.parametrize(
+    ("today", "start"),
+    [
+        (date(2026, 11, 9), date(2026, 10, 1)),  # all of last month until the 9th
+        (date(2026, 11, 10), date(2026, 10, 10)),  # then 31 days
+        (date(2026, 11, 30), date(2026, 10, 30)),
+        (date(2026, 3, 1), date(2026, 1, 29)),  # 31 days reach before February
+        (date(2027, 1, 5), date(2026, 12, 1)),
+    ],
+)
+def test_the_open_period_reaches_through_today(today, start):
+    assert open_period(today) == Window(start, today + timedelta(days=1))
+
+
+@pytest.mark.parametrize(
+    "instant", [None, "", "soon", "2026-08-01", "2026-08-01T01:00:00Z", "2026-08-01T00:00:00+02:00"]
+)
+def test_a_day_is_a_utc_midnight(instant):
+    with pytest.raises(PayloadError):
+        day_of(instant)
+
+
+def test_a_day_nobody_asked_for_is_refused():
+    with pytest.raises(PayloadError):
+        records("user_cost", Script(report(of(JANE, cost("1"), day=SECOND))))
+
+
+# --- Per user ------------------------------------------------------------------------------
+
+
+def test_tokens_keep_their_kinds_apart():
+    row = {
+        "uncached_input_tokens": 1_284_500,
+        "cache_read_input_tokens": 3_200_000,
+        "cache_creation": {"ephemeral_1h_input_tokens": 1000, "ephemeral_5m_input_tokens": 500},
+        "output_tokens": 891_000,
+        "total_tokens": 5_377_000,
+        "requests": 128,
+        "server_tool_use": {"web_search_requests": 10},
+        "product": "claude_code",
+        "model": "claude-opus-4-8",
+        "context_window": "0-200k",
+        "inference_geo": "us",
+        "speed": "fast",
+    }
+
+    (record,) = records("user_usage", Script(report(of(JANE, row))))
+
+    assert record == UsageRecord(
+        day=FIRST,
+        meter=MeterKey("claude_code", "claude-opus-4-8", "0-200k", "us", "fast"),
+        person=PersonRef("user_jane", "jane@example.com", "Jane Smith"),
+        requests=128,
+        uncached_input_tokens=1_284_500,
+        cache_read_tokens=3_200_000,
+        cache_write_5m_tokens=500,
+        cache_write_1h_tokens=1000,
+        output_tokens=891_000,
+        web_searches=10,
+    )
+
+
+def test_unknown_requests_stay_unknown_and_missing_tokens_are_none_used():
+    (record,) = records("user_usage", Script(report(of(JANE, {"requests": None}))))
+
+    assert record.requests is None
+    assert record.output_tokens == 0
+
+
+@pytest.mark.parametrize(
+    ("actor", "person"),
+    [
+        ({**JANE, "email": None, "email_address": "j@x.org"}, ("j@x.org", "user", "active")),
+        ({**JANE, "deleted": True}, ("jane@example.com", "user", "deleted")),
+        ({**JANE, "email": None, "deleted": True}, ("", "user", "deleted")),
+        ({**JANE, "email": None, "name": "Claude Security"}, ("", "service", "active")),
+    ],
+)
+def test_people_are_told_from_services_and_the_deleted(actor, person):
+    (record,) = records("user_cost", Script(report(of(actor, cost("1")))))
+
+    assert record.person.external_id == "user_jane"
+    assert (record.person.email, record.person.kind, record.person.state) == person
+
+
+@pytest.mark.parametrize(
+    ("actor", "kind"),
+    [
+        ({"type": "service_account_actor", "service_account_id": "id_1"}, "service"),
+        ({"type": "api_actor", "api_key_id": "id_1"}, "api_key"),
+        ({"type": "federated_actor", "subject": "id_1", "provider": {"type": "oidc"}}, "federated"),
+    ],
+)
+def test_other_actors_are_known_by_their_own_ids(actor, kind):
+    (record,) = records("user_cost", Script(report(of(actor, cost("1")))))
+
+    assert (record.person.external_id, record.person.kind) == ("id_1", kind)
+
+
+@pytest.mark.parametrize("actor", [None, {"type": "federated_actor", "subject": None}])
+def test_an_actor_nobody_can_name_is_left_to_the_unattributed_rest(actor):
+    assert records("user_cost", Script(report(of(actor, cost("1"))))) == []
+
+
+@pytest.mark.parametrize("spelling", ["claude-in-slack", "claude-tag", "claude_tag"])
+def test_claude_tag_has_one_name(spelling):
+    (record,) = records("user_cost", Script(report(of(JANE, cost("1", product=spelling)))))
+
+    assert record.meter == MeterKey(product="claude_tag")
+
+
+def test_the_first_slack_bot_is_another_product():
+    (record,) = records("user_cost", Script(report(of(JANE, cost("1", product="claude_in_slack")))))
+
+    assert record.meter == MeterKey(product="claude_in_slack")
+
+
+def test_two_spellings_on_one_day_are_one_line():
+    old, new = cost("100", product="claude-in-slack"), cost("50", product="claude-tag")
+    script = Script(report(of(JANE, old), more="page_2"), report(of(JANE, new)))
+
+    (record,) = records("user_cost", script)
+
+    assert record.amount_usd == Decimal("1.50")
+
+
+def test_a_null_dimension_is_an_empty_string():
+    row = cost("1", product=None, model=None, cost_type="code_execution")
+
+    (record,) = records("user_cost", Script(report(of(JANE, row))))
+
+    assert record.meter == MeterKey(cost_type="code_execution")
+
+
+def test_an_export_that_does_not_exist_yet_is_unknown():
+    (page,) = read("user_cost", Script(report(refreshed=None)))
+
+    assert page.watermark is None
+    assert page.records == ()
+
+
+# --- One export ----------------------------------------------------------------------------
+
+
+@given(st.lists(st.sampled_from([REFRESHED, "2026-08-22T12:00:00Z", None]), min_size=2, max_size=5))
+def test_pages_of_two_exports_are_never_mixed(marks):
+    answers = [
+        report(refreshed=mark, more=f"page_{number}" if number < len(marks) else None)
+        for number, mark in enumerate(marks, start=1)
+    ]
+
+    if len(set(marks)) == 1:
+        assert len(read("user_cost", Script(*answers))) == len(marks)
+    else:
+        with pytest.raises(SnapshotMoved):
+            read("user_cost", Script(*answers))
+
+
+def test_totals_and_lines_of_two_exports_are_never_mixed():
+    script = Script(
+        report(bucket(FIRST, cost("1"))),
+        report(bucket(FIRST, cost("1")), refreshed="2026-08-22T12:00:00Z"),
+    )
+
+    with pytest.raises(SnapshotMoved):
+        read("organization_cost", script)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("xy")), min_size=1, max_size=9),
+    st.integers(1, 4),
+)
+def test_a_row_that_comes_again_counts_once(pairs, size):
+    rows = [of({**JANE, "user_id": user}, cost("7", model=model)) for user, model in pairs]
+    chunks = [rows[start : start + size] for start in range(0, len(rows), size)]
+    answers = [
+        report(*chunk, more=f"page_{number}" if number < len(chunks) else None)
+        for number, chunk in enumerate(chunks, start=1)
+    ]
+
+    found = records("user_cost", Script(*answers))
+
+    assert sorted((r.person.external_id, r.meter.model) for r in found) == sorted(set(pairs))
+
+
+def test_a_row_that_comes_again_with_other_numbers_means_new_data():
+    script = Script(report(of(JANE, cost("1")), more="page_2"), report(of(JANE, cost("2"))))
+
+    with pytest.raises(SnapshotMoved):
+        read("user_cost", script)
+
+
+# --- Cost of the organization --------------------------------------------------------------
+
+
+class Cap(httpx.BaseTransport):
+    """An API over a few known lines of one day that returns only the dearest `cap` groups."""
+
+    NAMES = (
+        *("product", "model", "context_window", "inference_geo", "speed"),
+        *("cost_type", "token_type"),
+    )
+
+    def __init__(self, lines, cap):
+        self.lines = lines  # (values by name, cents)
+        self.cap = cap
+        self.queries = []
+
+    def handle_request(self, request):
+        params = request.url.params
+        names = params.get_list("group_by[]")
+        filters = {
+            name: params.get_list(f"{name}s[]")
+            for name in self.NAMES
+            if params.get_list(f"{name}s[]")
+        }
+        self.queries.append((len(names), filters))
+        groups = {}
+        for values, cents in self.lines:
+            if all(
+                (values.get(name) or "not_available") in wanted for name, wanted in filters.items()
+            ):
+                key = tuple(values.get(name) for name in names)
+                groups[key] = groups.get(key, Decimal()) + Decimal(cents)
+        dearest = sorted(groups.items(), key=lambda item: -item[1])[: self.cap]
+        rows = [cost(str(cents), **dict(zip(names, key, strict=True))) for key, cents in dearest]
+        return report(bucket(FIRST, *rows))
+
+
+def lines_of(found):
+    return {r.meter: r.amount_usd for r in found if isinstance(r, CostRecord)}
+
+
+def test_totals_come_first_and_lines_sum_to_them():
+    script = Script(
+        report(bucket(FIRST, cost("1000", "1250")), bucket(SECOND)),
+        report(
+            bucket(
+                FIRST,
+                cost("900", "1125", product="chat", cost_type="tokens"),
+                cost("100", "125", cost_type="code_execution"),
+            ),
+            bucket(SECOND),
+        ),
+    )
+
+    totals, lines = read("organization_cost", script, TWO_DAYS)
+
+    assert totals.records == (
+        TotalRecord(FIRST, "amount_usd", Decimal("10")),
+        TotalRecord(FIRST, "list_amount_usd", Decimal("12.5")),
+        TotalRecord(SECOND, "amount_usd", Decimal("0")),
+        TotalRecord(SECOND, "list_amount_usd", Decimal("0")),
+    )
+    assert lines.records == (
+        CostRecord(
+            FIRST,
+            MeterKey(product="chat", cost_type="tokens"),
+            None,
+            Decimal("9"),
+            Decimal("11.25"),
+        ),
+        CostRecord(
+            FIRST, MeterKey(cost_type="code_execution"), None, Decimal("1"), Decimal("1.25")
+        ),
+    )
+    assert totals.watermark == lines.watermark == datetime(2026, 8, 22, 8, tzinfo=UTC)
+    assert totals.organization_id == "org_1"
+
+
+def test_an_empty_day_is_zero_only_where_the_export_covers_it():
+    script = Script(report(bucket(FIRST), bucket(SECOND), refreshed="2026-08-01T20:00:00Z"))
+
+    found = records("organization_cost", script, TWO_DAYS)
+
+    assert {record.day for record in found} == {FIRST}
+    assert {record.value for record in found} == {Decimal(0)}
+
+
+def test_without_an_export_there_are_no_totals():
+    totals, lines = read("organization_cost", Script(report(bucket(FIRST), refreshed=None)))
+
+    assert totals.records == lines.records == ()
+    assert totals.watermark is None
+
+
+def test_a_complete_day_takes_two_requests():
+    api = Cap([({"product": "chat"}, "5"), ({"product": "cowork"}, "3")], cap=2)
+
+    read("organization_cost", api)
+
+    assert len(api.queries) == 2
+
+
+def test_what_was_cut_off_is_fetched_product_by_product():
+    api = Cap(
+        [
+            ({"product": "chat", "model": "opus"}, "50"),
+            ({"product": "chat", "model": "sonnet"}, "40"),
+            ({"product": "cowork", "model": "opus"}, "5"),
+            ({"product": "cowork", "model": "sonnet"}, "3"),
+        ],
+        cap=2,
+    )
+
+    found = lines_of(records("organization_cost", api))
+
+    assert found == {
+        MeterKey(product="chat", model="opus"): Decimal("0.50"),
+        MeterKey(product="chat", model="sonnet"): Decimal("0.40"),
+        MeterKey(product="cowork", model="opus"): Decimal("0.05"),
+        MeterKey(product="cowork", model="sonnet"): Decimal("0.03"),
+    }
+    # Totals, all groups, products, and the one product that was short.
+    assert [filters for _, filters in api.queries] == [{}, {}, {}, {"product": ["cowork"]}]
+
+
+def test_where_one_product_has_too_many_groups_its_models_are_asked_for(monkeypatch):
+    monkeypatch.setattr("integrations.connectors.claude_enterprise.feeds.GROUP_CAP", 2)
+    api = Cap(
+        [
+            ({"product": "chat", "model": "opus", "speed": "fast"}, "50"),
+            ({"product": "chat", "model": "opus", "speed": "standard"}, "40"),
+            ({"product": "chat", "model": "haiku", "speed": "fast"}, "3"),
+            ({"product": "chat", "model": "haiku", "speed": None}, "2"),
+        ],
+        cap=2,
+    )
+
+    found = lines_of(records("organization_cost", api))
+
+    assert sum(found.values()) == Decimal("0.95")
+    assert found[MeterKey(product="chat", model="haiku")] == Decimal("0.02")
+    assert MeterKey(cost_type="not_itemized") not in found
+
+
+def test_lines_without_a_product_are_found_by_their_model():
+    api = Cap(
+        [
+            ({"product": "chat", "model": "opus", "speed": "fast"}, "50"),
+            ({"product": "chat", "model": "opus", "speed": "standard"}, "40"),
+            ({"product": None, "model": "sonnet"}, "5"),
+        ],
+        cap=2,
+    )
+
+    found = lines_of(records("organization_cost", api))
+
+    assert found[MeterKey(model="sonnet")] == Decimal("0.05")
+    assert sum(found.values()) == Decimal("0.95")
+    assert api.queries[-1] == (7, {"model": ["sonnet"]})
+
+
+def test_lines_without_a_region_have_a_filter_of_their_own(monkeypatch):
+    monkeypatch.setattr("integrations.connectors.claude_enterprise.feeds.GROUP_CAP", 2)
+    api = Cap(
+        [
+            ({"product": "chat", "inference_geo": "us", "speed": "fast"}, "50"),
+            ({"product": "chat", "inference_geo": "us", "speed": "standard"}, "40"),
+            ({"product": "chat", "inference_geo": None}, "5"),
+        ],
+        cap=2,
+    )
+
+    found = lines_of(records("organization_cost", api))
+
+    assert found[MeterKey(product="chat")] == Decimal("0.05")
+    assert api.queries[-1][1]["inference_geo"] == ["not_available"]
+
+
+def test_what_nobody_can_itemize_stands_as_one_line():
+    def answer(request):
+        grouped = request.url.params.get_list("group_by[]")
+        amount = "900" if grouped else "1000.000001"
+        return report(bucket(FIRST, cost(amount, product="chat" if grouped else None)))
+
+    found = lines_of(records("organization_cost", Script(answer)))
+
+    assert found == {
+        MeterKey(product="chat"): Decimal("9"),
+        MeterKey(cost_type="not_itemized"): Decimal("1.00000001"),
+    }
+
+
+def test_an_api_that_never_adds_up_is_not_asked_for_ever():
+    count = 0
+
+    def answer(request):
+        nonlocal count
+        count += 1
+        grouped = request.url.params.get_list("group_by[]")
+        rows = [cost("1", **{name: f"{name}{number}" for name in grouped}) for number in range(100)]
+        return report(bucket(FIRST, *rows) if grouped else bucket(FIRST, cost("1000")))
+
+    found = lines_of(records("organization_cost", Script(answer)))
+
+    assert sum(found.values()) == Decimal("10")
+    assert count <= 100
+
+
+# --- Activity ------------------------------------------------------------------------------
+
+
+def user_row(**blocks):
+    return {"user": {"id": "user_jane", "email_address": "jane@example.com"}, **blocks}
+
+
+def test_every_number_of_a_user_is_kept_under_its_path():
+    row = user_row(
+        chat_metrics={"message_count": 42, "distinct_conversation_count": 0},
+        claude_code_metrics={"core_metrics": {"lines_of_code": {"added_count": 812}}},
+        cowork_metrics={"plugins_used_count": None, "is_new": True},
+        brand_new_metrics={"share": 0.25},
+        web_search_count=2,
+        last_activity_date="2026-08-01",
+        distinct_user_count=None,
+    )
+
+    (record,) = records("users", Script(ok({"data": [row], "next_page": None})))
+
+    assert record == EngagementRecord(
+        FIRST,
+        "user_jane",
+        PersonRef("user_jane", "jane@example.com"),
+        {
+            "chat_metrics.message_count": 42,
+            "chat_metrics.distinct_conversation_count": 0,
+            "claude_code_metrics.core_metrics.lines_of_code.added_count": 812,
+            "brand_new_metrics.share": Decimal("0.25"),
+            "web_search_count": 2,
+        },
+    )
+
+
+def test_users_are_asked_for_day_by_day():
+    script = Script(ok({"data": [], "next_page": None}))
+
+    read("users", script, TWO_DAYS)
+
+    assert [request.url.params.multi_items() for request in script.requests] == [
+        [("date", "2026-08-01"), ("limit", "1000")],
+        [("date", "2026-08-02"), ("limit", "1000")],
+    ]
+
+
+def test_a_user_listed_twice_counts_once_or_means_new_data():
+    once = user_row(web_search_count=2)
+    script = Script(
+        ok({"data": [once], "next_page": "page_2"}), ok({"data": [once], "next_page": None})
+    )
+    assert len(records("users", script)) == 1
+
+    script = Script(ok({"data": [once, user_row(web_search_count=3)], "next_page": None}))
+    with pytest.raises(SnapshotMoved):
+        read("users", script)
+
+
+def test_summaries_keep_percentages_exact():
+    entry = {
+        "starting_at": "2026-08-01T00:00:00Z",
+        "ending_at": "2026-08-02T00:00:00Z",
+        "daily_active_user_count": 251,
+        "daily_adoption_rate": 59.76,
+        "assigned_seat_count": None,
+    }
+    script = Script(ok({"summaries": [entry]}))
+
+    assert records("summaries", script) == [
+        EngagementRecord(
+            FIRST,
+            "",
+            None,
+            {"daily_active_user_count": 251, "daily_adoption_rate": Decimal("59.76")},
+        )
+    ]
+
+
+@pytest.mark.parametrize("name", ["summaries", "users"])
+@time_machine.travel(datetime(2026, 8, 3, 1, tzinfo=UTC))
+def test_today_is_never_asked_for(name):
+    script = Script(ok({"data": []}))
+
+    read(name, script, Window(SECOND, date(2026, 8, 5)))
+    assert all("2026-08-04" not in str(request.url) for request in script.requests)
+
+    with pytest.raises(NotAvailable):
+        read(name, script, Window(date(2026, 8, 3), date(2026, 8, 4)))
+    assert len(script.requests) == 1
+
+
+@time_machine.travel(datetime(2026, 8, 20, 1, tzinfo=UTC))
+def test_summaries_are_read_without_the_days_that_are_refused_as_too_recent():
+    script = Script(error(400), error(400), ok({"summaries": []}))
+
+    read("summaries", script, Window(FIRST, date(2026, 8, 21)))
+
+    assert [request.url.params["ending_date"] for request in script.requests] == [
+        "2026-08-20",
+        "2026-08-19",
+        "2026-08-18",
+    ]
+
+
+@time_machine.travel(datetime(2026, 8, 20, 1, tzinfo=UTC))
+def test_days_that_stay_refused_are_not_available():
+    script = Script(error(400))
+
+    with pytest.raises(NotAvailable):
+        read("summaries", script, Window(FIRST, date(2026, 8, 21)))
+    with pytest.raises(NotAvailable):
+        read("summaries", script, Window(FIRST, SECOND))
+
+    assert len(script.requests) <= 6

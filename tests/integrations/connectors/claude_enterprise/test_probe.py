@@ -1,0 +1,150 @@
+from datetime import UTC, date, datetime
+
+import pytest
+
+from integrations.connectors import get_connector
+from integrations.connectors.base import ActionNeeded, NotAvailable, PayloadError, TransientError
+from tests.integrations.connectors.wire import Script, access, error, ok
+
+TODAY = date(2026, 8, 22)
+CONNECTOR = get_connector("claude-enterprise")
+WEEK = ok(
+    {
+        "summaries": [
+            {"starting_at": f"2026-08-{day}T00:00:00Z", "daily_active_user_count": 5}
+            for day in (19, 21, 20)
+        ]
+    },
+    **{"anthropic-organization-id": "org_header"},
+)
+
+
+def cost_answer(*results, refreshed="2026-08-22T08:00:00Z"):
+    return ok(
+        {
+            "data": [{"starting_at": "2026-08-21T00:00:00Z", "results": list(results)}],
+            "has_more": False,
+            "next_page": None,
+            "data_refreshed_at": refreshed,
+            "organization_id": "org_body",
+        }
+    )
+
+
+PRICED = cost_answer({"amount": "5", "list_amount": "5", "currency": "USD"})
+
+
+def probe(*answers):
+    return CONNECTOR.probe(access(Script(*answers), attempts=1), today=TODAY)
+
+
+def checks(found):
+    return {check.label: (check.state, check.detail) for check in found.checks}
+
+
+def test_a_good_key_passes_every_check():
+    found = probe(WEEK, PRICED)
+
+    assert found.organization_id == "org_header"
+    assert found.engagement_complete_to == date(2026, 8, 21)
+    assert found.cost_complete_to == datetime(2026, 8, 22, 8, tzinfo=UTC)
+    assert checks(found) == {
+        "Key accepted": ("passed", ""),
+        "Scope read:analytics": ("passed", ""),
+        "Organization recognized": ("passed", "org_header"),
+        "Cost data": ("passed", "Complete to 22 Aug 2026, 08:00 UTC."),
+        "Engagement data": ("passed", "Complete to 21 Aug 2026."),
+    }
+
+
+def test_it_asks_for_a_week_of_activity_and_a_few_days_of_cost():
+    script = Script(WEEK, PRICED)
+
+    CONNECTOR.probe(access(script), today=TODAY)
+
+    summaries, cost = (request.url.params.multi_items() for request in script.requests)
+    assert summaries == [("starting_date", "2026-08-15")]
+    assert ("starting_at", "2026-08-19T00:00:00Z") in cost
+    assert not [name for name, _ in cost if name.startswith("group_by")]
+
+
+def test_the_organization_is_taken_from_the_body_where_no_header_names_it():
+    assert probe(ok({"summaries": []}), PRICED).organization_id == "org_body"
+
+
+@pytest.mark.parametrize("answer", [cost_answer(), cost_answer({"amount": "0"})])
+def test_seats_without_extra_usage_are_no_failure(answer):
+    state, detail = checks(probe(WEEK, answer))["Cost data"]
+
+    assert state == "info"
+    assert "seat-based plans show additional usage charges only" in detail
+
+
+def test_cost_that_is_not_published_yet_is_no_failure():
+    found = probe(WEEK, cost_answer(refreshed=None))
+
+    assert found.cost_complete_to is None
+    assert checks(found)["Cost data"][0] == "info"
+
+
+@pytest.mark.parametrize("status", [400, 403, 404])
+def test_closed_cost_is_no_failure_where_activity_is_open(status):
+    assert checks(probe(WEEK, error(status)))["Cost data"][0] == "info"
+
+
+@pytest.mark.parametrize(
+    ("status", "problem"), [(503, TransientError), (429, TransientError), (401, ActionNeeded)]
+)
+def test_other_trouble_with_cost_fails_the_test(status, problem):
+    with pytest.raises(problem):
+        probe(WEEK, error(status))
+
+
+def test_an_organization_without_activity_yet_can_connect_for_its_cost():
+    found = probe(error(400), PRICED)
+
+    assert found.engagement_complete_to is None
+    assert checks(found)["Engagement data"][0] == "info"
+
+
+def test_neither_activity_nor_cost_is_a_failure():
+    with pytest.raises((PayloadError, NotAvailable)):
+        probe(error(400), error(400))
+
+
+@pytest.mark.parametrize(
+    ("key", "code", "sentence"),
+    [
+        ("sk-ant-admin01-abcdef", "wrong_key_kind", "This is an Admin key of the Claude Console."),
+        ("sk-ant-api03-abcdef", "wrong_key_kind", "This key runs models"),
+        ("sk-ant-oat01-abcdef", "wrong_key_kind", "sign-in token of one person"),
+        ("sk-proj-abcdef", "wrong_key_kind", "This is not an Analytics API key"),
+        ("", "wrong_key_kind", "This is not an Analytics API key"),
+        ("sk-ant-api01-abc def", "key_malformed", "a space or a line break inside"),
+        ("sk-ant-api01-abc\ndef", "key_malformed", "a space or a line break inside"),
+        (" sk-ant-api01-abcdef", "key_malformed", "a space or a line break inside"),
+        ("sk-ant-api01-", "key_malformed", "its end is missing"),
+    ],
+)
+def test_a_key_of_another_kind_is_refused_with_its_own_sentence(key, code, sentence):
+    with pytest.raises(ActionNeeded) as caught:
+        CONNECTOR.check_key(key)
+
+    assert caught.value.code == code
+    assert sentence in str(caught.value)
+    assert caught.value.repair
+
+
+def test_an_admin_key_is_told_where_it_belongs():
+    with pytest.raises(ActionNeeded) as caught:
+        CONNECTOR.check_key("sk-ant-admin01-abcdef")
+
+    assert str(caught.value) == (
+        "This is an Admin key of the Claude Console. This card needs an Analytics API key, "
+        "which starts with sk-ant-api01-."
+    )
+
+
+def test_history_starts_with_2026_and_reaches_a_year_back():
+    assert CONNECTOR.earliest_day(date(2026, 11, 22)) == date(2026, 1, 1)
+    assert CONNECTOR.earliest_day(date(2027, 6, 1)) == date(2026, 6, 1)

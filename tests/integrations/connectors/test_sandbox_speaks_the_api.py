@@ -1,0 +1,149 @@
+"""The official SDK parses every answer of the sandbox, strictly: it is the oracle.
+
+It speaks a newer version than our client does, so both spellings of the API are served.
+"""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import anthropic
+import httpx2
+import pytest
+
+from integrations.connectors.claude_enterprise.sandbox import Sandbox
+
+NOON = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
+MONDAY = {"starting_at": "2026-11-16T00:00:00Z", "ending_at": "2026-11-17T00:00:00Z"}
+USAGE_CUT = [
+    *("product", "model", "context_window", "inference_geo", "speed"),
+    *("rbac_group_id", "slack_channel_id", "claude_tag_category"),
+]
+COST_CUT = [*USAGE_CUT, "cost_type", "token_type"]
+
+
+@pytest.fixture(params=Sandbox.keys)
+def analytics(request):
+    with sdk(request.param) as client:
+        yield client.beta.organization.analytics
+
+
+def sdk(key, app=None):
+    return anthropic.Anthropic(
+        auth_token=key,
+        base_url="http://sandbox",
+        max_retries=0,
+        http_client=httpx2.Client(
+            transport=httpx2.WSGITransport(app=app or Sandbox(now=lambda: NOON))
+        ),
+        _strict_response_validation=True,
+    )
+
+
+def test_the_oracle_tells_a_wrong_answer():
+    def without_cowork(environ, start_response):
+        (content,) = Sandbox(now=lambda: NOON)(environ, lambda status, headers: None)
+        start_response("200 OK", [("content-type", "application/json")])
+        return [content.replace(b"cowork_daily_active_user_count", b"cowork_dau")]
+
+    with (
+        sdk(Sandbox.keys[0], without_cowork) as client,
+        pytest.raises(anthropic.APIResponseValidationError),
+    ):
+        client.beta.organization.analytics.summaries.list(starting_date="2026-11-02")
+
+
+def test_summaries(analytics):
+    page = analytics.summaries.list(starting_date="2026-11-02")
+
+    assert len(page.data) == 18
+    assert page.data[0].weekly_active_user_count >= page.data[0].daily_active_user_count > 0
+    assert page.data[0].claude_tag_daily_active_user_count is not None
+
+
+def test_users(analytics):
+    users = list(analytics.users.list(date="2026-11-16", limit=30))
+
+    assert len({row.user.id for row in users}) == len(users) > 20
+    assert sum(row.chat_metrics.message_count for row in users) > 0
+    assert users[0].cowork_metrics.plugins_used_count is None
+
+
+def test_users_in_a_range_and_by_group(analytics):
+    (group,) = analytics.users.list(
+        starting_date="2026-11-10", ending_date="2026-11-17", group_by=["rbac_group_id"]
+    )
+
+    assert group.user is None
+    assert group.distinct_user_count > 20
+
+
+def test_cost_report(analytics):
+    def total(**asked):
+        return [
+            sum(Decimal(row.amount) for row in bucket.results)
+            for bucket in analytics.cost_report.list(
+                starting_at="2026-11-01T00:00:00Z",
+                ending_at="2026-11-20T00:00:00Z",
+                bucket_width="1d",
+                **asked,
+            )
+        ]
+
+    assert len(total()) == 19  # over three pages
+    assert total(limit=31) == total(limit=31, group_by=["cost_type", "token_type"])
+    assert len(total(limit=31, group_by=COST_CUT)) == 19
+
+
+def test_usage_report(analytics):
+    page = analytics.usage_report.list(**MONDAY, bucket_width="1h", group_by=USAGE_CUT)
+
+    assert len(page.data) == 24
+    rows = [row for bucket in page.data for row in bucket.results]
+    assert sum(row.output_tokens for row in rows) > 0
+    assert page.data_refreshed_at == datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+def test_user_cost_report(analytics):
+    rows = list(
+        analytics.user_cost_report.list(
+            **MONDAY, bucket_width="1d", group_by=COST_CUT, limit=500, order_by="list_amount"
+        )
+    )
+
+    assert rows
+    assert {row.actor.type for row in rows} == {"user_actor"}
+    assert all(Decimal(row.list_amount) >= Decimal(row.amount) > 0 for row in rows)
+
+
+def test_user_usage_report(analytics):
+    rows = list(analytics.user_usage_report.list(**MONDAY, group_by=USAGE_CUT, limit=500))
+
+    assert rows
+    assert all(row.total_tokens >= row.output_tokens for row in rows)
+    assert all(row.starting_at is None for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("revoked", anthropic.AuthenticationError),
+        ("noscope", anthropic.PermissionDeniedError),
+        ("off", anthropic.PermissionDeniedError),
+        ("missing", anthropic.NotFoundError),
+        ("busy", anthropic.RateLimitError),
+        ("outage", anthropic.InternalServerError),
+    ],
+)
+def test_failing_keys(name, error):
+    with (
+        sdk(f"sk-ant-api01-sandbox-{name}") as client,
+        pytest.raises(error) as caught,
+    ):
+        client.beta.organization.analytics.summaries.list(starting_date="2026-11-16")
+
+    assert caught.value.request_id.startswith("req_")
+
+
+def test_a_bad_question():
+    with sdk(Sandbox.keys[0]) as client, pytest.raises(anthropic.BadRequestError):
+        client.beta.organization.analytics.cost_report.list(starting_at="2025-01-01T00:00:00Z")
