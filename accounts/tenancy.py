@@ -53,10 +53,11 @@ def connection_manager_required(view: View[P]) -> Callable[..., HttpResponseBase
     """As `organization_required`, and the member may manage connections (else 403)."""
 
     def checked(
-        request: OrganizationRequest, *args: P.args, **kwargs: P.kwargs
+        request: OrganizationRequest, /, *args: P.args, **kwargs: P.kwargs
     ) -> HttpResponseBase:
         if not request.membership.may_manage_connections:
             raise PermissionDenied("This needs the permission Billing Profiles Admin.")
         return view(request, *args, **kwargs)
 
-    return organization_required(update_wrapper(checked, view))
+    update_wrapper(checked, view)
+    return organization_required(checked)

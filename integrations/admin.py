@@ -1,7 +1,7 @@
 """Operator's view of connections, syncs and facts. Looks on; the same verbs as the pages."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
@@ -195,14 +195,14 @@ class FactAdmin(ReadOnlyAdmin):
     """Millions of rows: no count over all of them, the newest first."""
 
     show_full_result_count = False
-    search_fields = ("connection__label", "meter__product", "meter__model")
+    search_fields: ClassVar[tuple[str, ...]] = ("connection__label", "meter__product", "meter__model")
     ordering = ("-pk",)
 
 
 @admin.register(CostFact)
 class CostFactAdmin(FactAdmin):
     list_display = ("day", "connection", "person", "meter", "amount_usd", "list_amount_usd")
-    search_fields = (*FactAdmin.search_fields, "person__email", "person__external_id")
+    search_fields: ClassVar[tuple[str, ...]] = (*FactAdmin.search_fields, "person__email", "person__external_id")
     list_select_related = ("connection", "person", "meter")
 
 
@@ -215,7 +215,7 @@ class CostTotalAdmin(FactAdmin):
 @admin.register(UsageFact)
 class UsageFactAdmin(FactAdmin):
     list_display = ("day", "connection", "person", "meter", "requests", "output_tokens")
-    search_fields = (*FactAdmin.search_fields, "person__email", "person__external_id")
+    search_fields: ClassVar[tuple[str, ...]] = (*FactAdmin.search_fields, "person__email", "person__external_id")
     list_select_related = ("connection", "person", "meter")
 
 

@@ -1,0 +1,58 @@
+"""What the frame of every page shows: where one is, as whom, and how fresh the numbers are."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from django.http import HttpRequest
+
+from accounts.models import Membership, Organization
+from integrations.overview import Overview, overviews
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Asks the database only for what a template looks at, and only once."""
+
+    membership: Membership
+
+    @property
+    def organization(self) -> Organization:
+        return self.membership.organization
+
+    @cached_property
+    def memberships(self) -> list[Membership]:
+        """Every organization one can switch to, by name; the current one included."""
+        return list(
+            self.membership.user.memberships.select_related("organization").order_by(
+                "organization__name"
+            )
+        )
+
+    @cached_property
+    def overviews(self) -> list[Overview]:
+        return overviews(self.organization)
+
+    @property
+    def complete_to(self) -> datetime | None:
+        """The newest instant to which any connection's cost is complete."""
+        known = [o.cost_complete_to for o in self.overviews if o.cost_complete_to]
+        return max(known, default=None)
+
+    @property
+    def behind(self) -> int:
+        """How many connections stopped or are late, so that totals may lack their last days."""
+        return sum(overview.status.tone in {"bad", "warn"} for overview in self.overviews)
+
+
+def frame(request: HttpRequest) -> dict[str, Any]:
+    """Add `frame`, `organization` and `membership` to the pages of an organization."""
+    membership: Membership | None = getattr(request, "membership", None)
+    if membership is None:
+        return {}
+    return {
+        "frame": Frame(membership),
+        "organization": membership.organization,
+        "membership": membership,
+    }

@@ -1,0 +1,54 @@
+"""The few things templates share: icons from the sprite, links into reports, short identifiers."""
+
+from urllib.parse import urlencode
+
+from django import template
+from django.templatetags.static import static
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from accounts.models import Organization
+from integrations.connectors.base import Connector
+
+register = template.Library()
+
+
+@register.simple_tag
+def icon(name: str) -> SafeString:
+    """An icon of `static/icons.svg`, hidden from screen readers: a word always stands beside it."""
+    return format_html(
+        '<svg class="i" aria-hidden="true"><use href="{}#{}"/></svg>', static("icons.svg"), name
+    )
+
+
+@register.simple_tag
+def analyze_url(organization: Organization, connector: Connector, label: str = "") -> str:
+    """A report already filtered to one provider, and to one connection if `label` is given."""
+    query = {
+        "provider": connector.name,
+        "metrics": "cost",
+        "group_by": "service",
+        "range": "30d",
+    }
+    if label:
+        query["billing_account"] = label
+    return f"{reverse('reports:explore', args=[organization.slug])}?{urlencode(query)}"
+
+
+@register.filter
+def short_id(identifier: str) -> str:
+    """Keep both ends of a long identifier, which is what people compare."""
+    return identifier if len(identifier) <= 15 else f"{identifier[:9]}…{identifier[-4:]}"
+
+
+@register.filter
+def first_sentence(text: object) -> str:
+    """What is wrong, before why: the part of a message that is set in bold."""
+    head, stop, _ = str(text).partition(". ")
+    return head + stop.rstrip()
+
+
+@register.filter
+def further_sentences(text: object) -> str:
+    return str(text).partition(". ")[2]

@@ -1,0 +1,125 @@
+"""Two organizations on one installation never see each other: every address is walked.
+
+The addresses come from the URLconf, so that a new page is covered the day it is added.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+from accounts.models import Role
+from integrations.models import Connection
+from tests.factories import make_connection, make_member, make_organization
+
+pytestmark = pytest.mark.django_db
+
+# What is open to everybody who is signed in, and says nothing of any organization.
+OUTSIDE = {"home", "login", "logout", "healthz"}
+ARGUMENTS = {
+    "organization_slug": "theirs",
+    "label": "their-label",
+    "connector_slug": "claude-enterprise",
+}
+
+
+def _patterns(
+    resolver: URLResolver, namespace: str = "", route: str = ""
+) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Every (name, route, arguments) of the URLconf, the admin left out."""
+    for entry in resolver.url_patterns:
+        full = route + str(entry.pattern)
+        if isinstance(entry, URLResolver):
+            if entry.app_name == "admin":
+                continue
+            inner = f"{namespace}{entry.namespace}:" if entry.namespace else namespace
+            yield from _patterns(entry, inner, full)
+        elif isinstance(entry, URLPattern):
+            yield f"{namespace}{entry.name}", full, entry.pattern.converters
+
+
+ADDRESSES = {name: (route, converters) for name, route, converters in _patterns(get_resolver())}
+BEHIND_THE_DOOR = sorted(
+    name for name, (route, _) in ADDRESSES.items() if route.startswith("o/<slug:organization_slug>")
+)
+
+
+def address(name: str) -> str:
+    route = ADDRESSES[name][0]
+    return reverse(name, kwargs={key: v for key, v in ARGUMENTS.items() if f":{key}>" in route})
+
+
+@pytest.fixture
+def theirs():
+    organization = make_organization("theirs", "Their Corp.")
+    make_member(organization, Role.ADMIN, "they@example.com")
+    make_connection(organization, "their-label", provider_organization_id="org_theirs")
+    return organization
+
+
+@pytest.fixture
+def stranger(client, theirs):
+    """An Admin, of another organization that has a connection of its own."""
+    ours = make_organization("ours", "Our Inc.")
+    make_connection(ours, "our-label")
+    client.force_login(make_member(ours, Role.ADMIN))
+    return client
+
+
+def test_every_address_is_behind_an_organization_or_open_on_purpose():
+    assert set(ADDRESSES) - set(BEHIND_THE_DOOR) <= OUTSIDE
+    assert len(BEHIND_THE_DOOR) >= 12
+
+
+@pytest.mark.parametrize("name", BEHIND_THE_DOOR)
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_another_organization_does_not_exist(stranger, name, method):
+    before = list(Connection.objects.order_by("pk").values())
+
+    response = getattr(stranger, method)(address(name), {"label": "x", "key": "x"})
+
+    # A page that only reads may refuse a POST before it looks who asks: 405 says nothing.
+    assert response.status_code == 404 or (method == "post" and response.status_code == 405)
+    text = response.content.decode()
+    assert "Their Corp." not in text
+    assert "org_theirs" not in text
+    assert list(Connection.objects.order_by("pk").values()) == before
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in BEHIND_THE_DOOR if "<slug:label>" in ADDRESSES[name][0]]
+)
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_a_connection_of_another_organization_is_not_reached_through_ones_own(
+    stranger, name, method
+):
+    before = list(Connection.objects.order_by("pk").values())
+
+    response = getattr(stranger, method)(
+        address(name).replace("/o/theirs/", "/o/ours/"), {"confirm": "their-label", "key": "x"}
+    )
+
+    assert response.status_code == 404 or (method, response.status_code) in {
+        ("get", 405),
+        ("post", 405),
+    }
+    assert "org_theirs" not in response.content.decode()
+    assert list(Connection.objects.order_by("pk").values()) == before
+
+
+@pytest.mark.parametrize("name", BEHIND_THE_DOOR)
+def test_who_is_not_signed_in_is_sent_to_the_door(client, theirs, name):
+    response = client.get(address(name))
+
+    assert response.status_code == 302
+    assert response["Location"].startswith(f"/{settings.LOGIN_URL}/?next=/o/theirs/")
+
+
+def test_no_page_of_ones_own_shows_anything_of_another(stranger):
+    for name in ("integrations:index", "integrations:manage", "integrations:connect"):
+        response = stranger.get(address(name).replace("/o/theirs/", "/o/ours/"))
+        assert response.status_code == 200
+        for secret in ("their-label", "org_theirs", "Their Corp.", "they@example.com"):
+            assert secret not in response.content.decode()
