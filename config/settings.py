@@ -30,10 +30,20 @@ def _read(name: str, read: Callable[..., T], default: T, hint: str) -> T:
         return default
 
 
+def _yes_or_no(name: str, *, default: bool) -> bool:
+    """As `env.bool`, which takes every word it does not know for no."""
+    text = env.str(name, default=str(default)).strip().lower()
+    if text in env.BOOLEAN_TRUE_STRINGS:
+        return True
+    if text in {"false", "off", "n", "no", "0", ""}:
+        return False
+    raise ValueError(name)
+
+
 _YES_NO = "Write true or false."
 _NUMBER = "Write a whole number."
 
-DEBUG = _read("DEBUG", env.bool, False, _YES_NO)
+DEBUG = _read("DEBUG", _yes_or_no, False, _YES_NO)
 SECRET_KEY = env.str("SECRET_KEY", default="")
 SECRET_KEY_MISSING = not SECRET_KEY
 # Django refuses an empty key with a traceback wherever it first looks; our check comes before.
@@ -184,7 +194,7 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": [NONE],
     }
 }
-HTTPS = _read("HTTPS", env.bool, not DEBUG, _YES_NO)
+HTTPS = _read("HTTPS", _yes_or_no, not DEBUG, _YES_NO)
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
 SESSION_COOKIE_SECURE = HTTPS

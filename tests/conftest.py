@@ -1,4 +1,4 @@
-"""What every test gets: quick passwords, plain static files, an empty Redis, the sandbox on call."""
+"""What every test gets: quick passwords, plain static files, an empty Redis, a sandbox."""
 
 import threading
 from collections.abc import Iterator

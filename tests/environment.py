@@ -27,6 +27,8 @@ def _start() -> None:
     folder = Path(tempfile.mkdtemp(prefix="spendglass-tests-"))
     folder.chmod(0o711)
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ["STATIC_ROOT"] = str(folder / "static")
+    (folder / "static").mkdir()
     if not os.environ.get("DATABASE_URL"):
         postgres = start_postgres(folder / "postgres", durable=False)
         atexit.register(postgres.stop)
