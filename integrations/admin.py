@@ -195,14 +195,22 @@ class FactAdmin(ReadOnlyAdmin):
     """Millions of rows: no count over all of them, the newest first."""
 
     show_full_result_count = False
-    search_fields: ClassVar[tuple[str, ...]] = ("connection__label", "meter__product", "meter__model")
+    search_fields: ClassVar[tuple[str, ...]] = (
+        "connection__label",
+        "meter__product",
+        "meter__model",
+    )
     ordering = ("-pk",)
 
 
 @admin.register(CostFact)
 class CostFactAdmin(FactAdmin):
     list_display = ("day", "connection", "person", "meter", "amount_usd", "list_amount_usd")
-    search_fields: ClassVar[tuple[str, ...]] = (*FactAdmin.search_fields, "person__email", "person__external_id")
+    search_fields: ClassVar[tuple[str, ...]] = (
+        *FactAdmin.search_fields,
+        "person__email",
+        "person__external_id",
+    )
     list_select_related = ("connection", "person", "meter")
 
 
@@ -215,7 +223,11 @@ class CostTotalAdmin(FactAdmin):
 @admin.register(UsageFact)
 class UsageFactAdmin(FactAdmin):
     list_display = ("day", "connection", "person", "meter", "requests", "output_tokens")
-    search_fields: ClassVar[tuple[str, ...]] = (*FactAdmin.search_fields, "person__email", "person__external_id")
+    search_fields: ClassVar[tuple[str, ...]] = (
+        *FactAdmin.search_fields,
+        "person__email",
+        "person__external_id",
+    )
     list_select_related = ("connection", "person", "meter")
 
 

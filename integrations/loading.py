@@ -12,7 +12,7 @@ import hashlib
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from itertools import chain
@@ -230,7 +230,13 @@ def _newest(old: PersonRef | None, new: PersonRef) -> PersonRef:
     """Attributes of the newer sighting; what it does not say is kept."""
     if old is None:
         return new
-    return replace(new, email=new.email or old.email, name=new.name or old.name)
+    return PersonRef(
+        new.external_id,
+        new.email or old.email,
+        new.name or old.name,
+        new.kind or old.kind,
+        new.state or old.state,
+    )
 
 
 def _store(
@@ -379,7 +385,11 @@ def _people_ids(connection: Connection, people: dict[str, PersonRef]) -> dict[st
             new.append(
                 Person(
                     connection=connection,
-                    **{field.name: getattr(ref, field.name) for field in fields(ref)},
+                    external_id=external_id,
+                    email=ref.email,
+                    name=ref.name,
+                    kind=ref.kind or Person.Kind.USER,
+                    state=ref.state or Person.State.ACTIVE,
                 )
             )
             continue

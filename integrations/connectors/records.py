@@ -34,14 +34,15 @@ class MeterKey:
 class PersonRef:
     """Who: `external_id` is the key, the rest are attributes that change.
 
-    `kind` is user, service, api_key or federated; `state` is active or deleted.
+    `kind` is user, service, api_key or federated; `state` is active or deleted. "" means that
+    this feed does not tell, and changes nothing.
     """
 
     external_id: str
     email: str = ""
     name: str = ""
-    kind: str = "user"
-    state: str = "active"
+    kind: str = ""
+    state: str = ""
 
 
 @dataclass(frozen=True, slots=True)

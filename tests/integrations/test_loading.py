@@ -295,6 +295,17 @@ def test_people_keep_their_id_when_their_name_changes(connection):
     assert Person.objects.get().email == "jane@example.com"  # silence is not a change
 
 
+def test_a_feed_that_does_not_tell_leaves_a_deleted_user_deleted(connection):
+    gone = replace(JANE, name="Deleted User", kind="user", state="deleted")
+    load(connection, USER_COST, DAYS, pages(line(FIRST, CODE, "1", gone)))
+
+    seen_by_activity = EngagementRecord(FIRST, "user_jane", PersonRef("user_jane"), {"messages": 1})
+    load(connection, USERS, Window(FIRST, SECOND), pages(seen_by_activity, watermark=None))
+
+    person = Person.objects.get()
+    assert (person.state, person.name) == ("deleted", "Deleted User")
+
+
 def test_usage_without_an_organization_feed_has_people_only(connection):
     load(connection, USER_USAGE, DAYS, pages(tokens(FIRST, CHAT, JANE, output=7)))
 

@@ -165,7 +165,7 @@ def _person(actor: Actor | None) -> PersonRef | None:
         (actor.api_key_id, "api_key"),
         (actor.subject, "federated"),
     )
-    return next((PersonRef(id, email, name, kind) for id, kind in others if id), None)
+    return next((PersonRef(id, email, name, kind, "active") for id, kind in others if id), None)
 
 
 def _odd(what: str) -> PayloadError:

@@ -183,7 +183,7 @@ def test_tokens_keep_their_kinds_apart():
     assert record == UsageRecord(
         day=FIRST,
         meter=MeterKey("claude_code", "claude-opus-4-8", "0-200k", "us", "fast"),
-        person=PersonRef("user_jane", "jane@example.com", "Jane Smith"),
+        person=PersonRef("user_jane", "jane@example.com", "Jane Smith", "user", "active"),
         requests=128,
         uncached_input_tokens=1_284_500,
         cache_read_tokens=3_200_000,
