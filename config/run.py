@@ -16,6 +16,7 @@ import time
 import urllib.error
 import urllib.request
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -33,10 +34,14 @@ from config.embedded import (
 )
 
 ROOT = Path(__file__).resolve().parent.parent
-VAR = ROOT / "var"
+VAR = Path(os.environ.get("SPENDGLASS_VAR", ROOT / "var"))
 SANDBOX_KEY = "sk-ant-api01-sandbox-my-org"
 ADMIN = "admin@example.com"
 _DEATHS_A_MINUTE = 5
+_STARTERS: dict[str, Callable[[], Server]] = {
+    "PostgreSQL": lambda: start_postgres(VAR / "postgres"),
+    "Redis": lambda: start_redis(VAR / "redis"),
+}
 
 
 class RunError(Exception):
@@ -85,7 +90,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     servers: list[Server] = []
     children: list[Child] = []
-    VAR.mkdir(exist_ok=True)
+    VAR.mkdir(parents=True, exist_ok=True)
     with (VAR / "run.lock").open("a+") as lock:
         try:
             _take(lock)
@@ -96,7 +101,7 @@ def main() -> int:
                 child.start()
             _wait_until_up(children)
             _tell(servers)
-            _watch(children)
+            _watch(children, servers)
         except KeyboardInterrupt:
             say("\nStopping.")
             return 0
@@ -149,10 +154,10 @@ def _environment(servers: list[Server]) -> None:
         # Ten times Anthropic's pace: nobody needs to wait for a sandbox.
         os.environ.setdefault("ANTHROPIC_REQUESTS_PER_MINUTE", "600")
     if not os.environ.get("DATABASE_URL"):
-        servers.append(start_postgres(VAR / "postgres"))
+        servers.append(_STARTERS["PostgreSQL"]())
         os.environ["DATABASE_URL"] = servers[-1].url
     if not os.environ.get("REDIS_URL"):
-        servers.append(start_redis(VAR / "redis"))
+        servers.append(_STARTERS["Redis"]())
         os.environ["REDIS_URL"] = servers[-1].url
 
 
@@ -259,8 +264,12 @@ def _tell(servers: list[Server]) -> None:
     say("\n" + "\n".join(lines) + "\n")
 
 
-def _watch(children: list[Child]) -> NoReturn:
+def _watch(children: list[Child], servers: list[Server]) -> NoReturn:
     while True:
+        for position, server in enumerate(servers):
+            if server.process.poll() is not None:
+                say(f"{server.name} ended; starting it again.")
+                servers[position] = _STARTERS[server.name]()
         _restart_dead(children)
         time.sleep(0.5)
 

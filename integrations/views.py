@@ -112,8 +112,8 @@ def index(request: OrganizationRequest) -> HttpResponse:
         "current": next(tab for tab in tabs if tab.is_current),
         "q": q,
         "count": len(shown),
-        "connected": [each for each in shown if each.card.overviews],
-        "available": [each for each in shown if not each.card.overviews],
+        "connected": [each for each in shown if each.stats.connected],
+        "available": [each for each in shown if not each.stats.connected],
         "helpers": who_can_help(request.organization),
     }
     template = "integrations/_cards.html" if HtmxDetails(request) else "integrations/index.html"

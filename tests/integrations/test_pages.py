@@ -180,6 +180,28 @@ def test_a_viewer_reads_who_can_connect(as_role, organization):
     assert of_connector("connect") not in text
 
 
+def test_a_card_whose_import_has_not_begun_has_nothing_to_analyze(admin, organization):
+    sync.plan_import(connected(organization), today=TODAY, days=90)
+
+    text = page(admin, of_connector("card"))
+
+    assert "Queued" in text
+    assert "my-org is saved. The import starts within a minute." in text
+    assert "Analyze" not in text
+    assert "<progress" not in text
+
+
+def test_a_card_without_a_living_connection_is_available_again(admin, organization):
+    connected(organization, credential=None, state="disconnected")
+
+    text = page(admin, url("index"))
+
+    assert "Disconnected" in text
+    assert "<dt>Organizations</dt><dd>1 disconnected</dd>" in text
+    assert ">Available <small>1</small>" in text
+    assert "Manage" in text
+
+
 def test_a_card_that_needs_a_hand_says_why(admin, organization):
     connected(organization, state="action_needed", problem="Anthropic rejected the key.")
 
@@ -426,6 +448,17 @@ def test_a_problem_stands_under_its_row_with_the_repair(admin, organization):
     assert "<b>Anthropic rejected the key.</b> It may be revoked." in text
     assert "Ask for a new one." in text
     assert f'href="{of_connection("replace_key")}"' in text
+
+
+def test_a_run_that_waits_for_a_new_key_is_not_asked_about(admin, organization):
+    connection = connected(organization)
+    sync.plan_import(connection, today=TODAY, days=90)
+    Connection.objects.update(
+        state="action_needed", problem="Anthropic rejected the key.", problem_since=timezone.now()
+    )
+
+    assert 'hx-trigger="every 5s"' not in page(admin, of_connector("manage"))
+    assert 'hx-trigger="every 5s"' not in page(admin, of_connector("card"))
 
 
 def test_sync_now_starts_a_run(admin, organization):
