@@ -1,11 +1,14 @@
 """Operator's view of connections, syncs and facts. Looks on; the same verbs as the pages."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import URLPattern, path
 
 from accounts.admin import ReadOnlyAdmin
 from accounts.models import User
@@ -47,6 +50,7 @@ class ConnectionAdmin(ReadOnlyAdmin):
     exclude = ("credential",)
     readonly_fields = ("status",)
     actions = ("test_connection", "sync_now", "disconnect")
+    change_form_template = "admin/integrations/connection/change_form.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Connection]:
         # The ciphertext stays in the database: an unreadable one must not break the list.
@@ -68,45 +72,81 @@ class ConnectionAdmin(ReadOnlyAdmin):
     def has_operate_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("integrations.change_connection")
 
+    def get_urls(self) -> list[URLPattern]:
+        """The verbs as buttons on a connection's own page, each behind a POST."""
+        view = self.admin_site.admin_view(self.operate)
+        own = [path("<int:pk>/operate/<slug:verb>/", view, name="integrations_connection_operate")]
+        return [*own, *super().get_urls()]
+
+    def operate(self, request: HttpRequest, pk: int, verb: str) -> HttpResponse:
+        """Do one verb to one connection, then show its page again."""
+        if verb not in _VERBS:
+            raise Http404
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        if not self.has_operate_permission(request):
+            raise PermissionDenied
+        connection = get_object_or_404(Connection.objects.select_related("organization"), pk=pk)
+        self._do(request, verb, [connection])
+        return redirect("admin:integrations_connection_change", pk)
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        verbs = _VERBS if self.has_operate_permission(request) else {}
+        buttons = [(verb, label) for verb, (label, _) in verbs.items()]
+        context = {**(extra_context or {}), "buttons": buttons}
+        return super().change_view(request, object_id, form_url, context)
+
     @admin.action(description="Test connection", permissions=["operate"])
     def test_connection(self, request: HttpRequest, queryset: QuerySet[Connection]) -> None:
-        def verb(connection: Connection) -> str:
-            problem = connections.test_stored(connection).problem
-            if problem is not None:
-                raise problem
-            return "The key works."
-
-        self._each(request, queryset, verb)
+        self._do(request, "test", queryset.select_related("organization"))
 
     @admin.action(description="Sync now", permissions=["operate"])
     def sync_now(self, request: HttpRequest, queryset: QuerySet[Connection]) -> None:
-        def verb(connection: Connection) -> str:
-            connections.sync_now(connection, actor=_actor(request))
-            return "Sync queued."
-
-        self._each(request, queryset, verb)
+        self._do(request, "sync", queryset.select_related("organization"))
 
     @admin.action(description="Disconnect", permissions=["operate"])
     def disconnect(self, request: HttpRequest, queryset: QuerySet[Connection]) -> None:
-        def verb(connection: Connection) -> str:
-            connections.disconnect(connection, actor=_actor(request))
-            return "Disconnected; all imported days stay."
+        self._do(request, "disconnect", queryset.select_related("organization"))
 
-        self._each(request, queryset, verb)
-
-    def _each(
-        self,
-        request: HttpRequest,
-        queryset: QuerySet[Connection],
-        verb: Callable[[Connection], str],
-    ) -> None:
+    def _do(self, request: HttpRequest, verb: str, chosen: Iterable[Connection]) -> None:
         """Do it to each by itself, so that one refusal stops no other."""
-        for connection in queryset.select_related("organization"):
+        _, act = _VERBS[verb]
+        for connection in chosen:
             try:
-                level, text = messages.SUCCESS, verb(connection)
+                level, text = messages.SUCCESS, act(connection, _actor(request))
             except (connections.Refused, ConnectorError, UnreadableSecret) as exc:
                 level, text = messages.ERROR, str(exc)
-            self.message_user(request, f"{connection.label}: {text}", level)
+            self.message_user(request, f"Connection {connection.label}: {text}", level)
+
+
+def _test(connection: Connection, actor: User) -> str:
+    problem = connections.test_stored(connection).problem
+    if problem is not None:
+        raise problem
+    return "The key works."
+
+
+def _sync(connection: Connection, actor: User) -> str:
+    connections.sync_now(connection, actor=actor)
+    return "Sync queued."
+
+
+def _disconnect(connection: Connection, actor: User) -> str:
+    connections.disconnect(connection, actor=actor)
+    return "Disconnected; all imported days stay."
+
+
+_VERBS: dict[str, tuple[str, Callable[[Connection, User], str]]] = {
+    "test": ("Test connection", _test),
+    "sync": ("Sync now", _sync),
+    "disconnect": ("Disconnect", _disconnect),
+}
 
 
 def _actor(request: HttpRequest) -> User:

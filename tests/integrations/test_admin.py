@@ -1,0 +1,118 @@
+"""The operator's admin: everything can be looked at, nothing inconsistent written, no secret."""
+
+from datetime import timedelta
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import Group
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts import audit
+from integrations import sync
+from integrations.encryption import Secret
+from integrations.loading import USAGE_MEASURES
+from integrations.models import Connection, Restatement, SyncRun, UsageTotal
+from integrations.window import Window
+from tests.factories import make_connection, make_member, make_meter, make_organization
+
+pytestmark = pytest.mark.django_db
+
+KEY = "sk-ant-api01-sandbox-labs"
+MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
+
+
+@pytest.fixture
+def connection(sandbox):
+    """A connection with a row of every model behind it."""
+    organization = make_organization()
+    make_member(organization)
+    Group.objects.create(name="operators")
+    connection = make_connection(organization, credential=Secret(KEY), key_hint="labs")
+    audit.record(organization, None, "connection.connected", connection.label)
+    yesterday = timezone.now().date() - timedelta(days=1)
+    run = sync.plan(
+        connection, SyncRun.Kind.IMPORT, Window(yesterday - timedelta(days=3), yesterday)
+    )
+    list(sync.work(run, wait=lambda seconds: None))
+    meter = make_meter(connection, product="chat")
+    zeros = dict.fromkeys(USAGE_MEASURES, 0)
+    UsageTotal.objects.create(connection=connection, day=yesterday, meter=meter, **zeros)
+    Restatement.objects.create(
+        connection=connection, feed="user_cost", day=yesterday, measure="amount_usd", old=1, new=2
+    )
+    return connection
+
+
+def page(client, model, name="changelist", *args):
+    return client.get(
+        reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{name}", args=args)
+    )
+
+
+def test_every_model_can_be_listed_and_searched(admin_client, connection):
+    for model in MODELS:
+        url = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+        assert admin.site._registry[model].search_fields, model
+        assert admin_client.get(url).status_code == 200, model
+        assert admin_client.get(url, {"q": "my-org"}).status_code == 200, model
+
+
+def test_every_row_can_be_opened_and_shows_no_secret(admin_client, connection):
+    for model in MODELS:
+        found = page(admin_client, model, "change", model._default_manager.first().pk)
+
+        assert found.status_code == 200, model
+        assert KEY not in found.content.decode(), model
+        assert b"gAAAA" not in found.content, model  # nor its ciphertext
+
+
+def test_what_syncing_wrote_nobody_writes(admin_client, connection):
+    for model in MODELS:
+        if model._meta.app_label != "integrations":
+            continue
+        row = model._default_manager.first()
+        assert page(admin_client, model, "add").status_code == 403, model
+        assert page(admin_client, model, "delete", row.pk).status_code == 403, model
+
+
+def operate(client, connection, verb, method="post"):
+    url = reverse("admin:integrations_connection_operate", args=[connection.pk, verb])
+    return getattr(client, method)(url, follow=True)
+
+
+def test_the_buttons_of_a_connection_do_what_they_say(admin_client, connection):
+    assert (
+        "Connection my-org: The key works."
+        in operate(admin_client, connection, "test").content.decode()
+    )
+    assert "Sync queued." in operate(admin_client, connection, "sync").content.decode()
+    assert connection.runs.filter(kind=SyncRun.Kind.MANUAL).count() == 1
+    assert "Disconnected" in operate(admin_client, connection, "disconnect").content.decode()
+    connection.refresh_from_db()
+    assert connection.state == Connection.State.DISCONNECTED
+    refused = operate(admin_client, connection, "test").content.decode()
+    assert "it has no key to test" in refused
+
+
+def test_buttons_need_a_post_and_a_known_verb(admin_client, connection):
+    assert operate(admin_client, connection, "sync", "get").status_code == 405
+    assert operate(admin_client, connection, "explode").status_code == 404
+
+
+def test_the_list_offers_the_same_verbs(admin_client, connection):
+    url = reverse("admin:integrations_connection_changelist")
+    chosen = {"action": "sync_now", "_selected_action": [connection.pk]}
+    assert "Sync queued." in admin_client.post(url, chosen, follow=True).content.decode()
+
+
+def test_staff_without_permission_only_look(client, django_user_model, connection):
+    from django.contrib.auth.models import Permission
+
+    staff = django_user_model.objects.create_user("staff@example.com", "x", is_staff=True)
+    staff.user_permissions.add(Permission.objects.get(codename="view_connection"))
+    client.force_login(staff)
+
+    shown = page(client, Connection, "change", connection.pk).content.decode()
+    assert "Sync now" not in shown
+    assert operate(client, connection, "sync").status_code == 403
