@@ -18,4 +18,5 @@ WORKDIR /app
 COPY --from=build /app /app
 USER spendglass
 EXPOSE 8000
-CMD ["gunicorn", "config.wsgi", "--bind", "0.0.0.0:8000", "--workers", "2", "--threads", "4"]
+CMD ["gunicorn", "config.wsgi", "--no-control-socket", "--bind", "0.0.0.0:8000", \
+     "--workers", "2", "--threads", "4"]

@@ -223,7 +223,8 @@ def _run_manage(*arguments: str, text: str = "") -> subprocess.CompletedProcess[
 def _children() -> list[Child]:
     python, port = sys.executable, _port("PORT", 8000)
     celery = [python, "-m", "celery", "--app", "config", "--quiet"]
-    gunicorn = [python, "-m", "gunicorn", "config.wsgi", "--bind", f"127.0.0.1:{port}"]
+    gunicorn = [python, "-m", "gunicorn", "config.wsgi", "--no-control-socket"]
+    gunicorn += ["--bind", f"127.0.0.1:{port}"]
     children = [
         Child("web", [*gunicorn, "--workers", "2", "--threads", "4", "--log-level", "warning"]),
         Child("worker", [*celery, "worker", "--concurrency", "2", "--loglevel", "WARNING"]),

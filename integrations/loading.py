@@ -248,9 +248,9 @@ def _store(
 ) -> Loaded:
     watermark = spool.watermark
     dated = feed.table is not Table.ENGAGEMENT
-    if dated and watermark is None:
+    if dated and watermark is None and not spool.rows:
         # Nothing is published for any of these days: unknown, which is not zero.
-        return Loaded(spool.rows, 0, None, ())
+        return Loaded(0, 0, None, ())
     with transaction.atomic():
         _lock(connection, feed.table)
         fence()
@@ -307,9 +307,10 @@ def _lock(connection: Connection, table: Table) -> None:
 
 def day_state(feed: Feed, day: date, watermark: datetime | None, read_at: datetime) -> str:
     """Incomplete until the export covers the whole day, final once it can no longer change."""
-    if watermark is not None and watermark < midnight(day + timedelta(days=1)):
+    known_at = watermark or read_at
+    if known_at < midnight(day + timedelta(days=1)):
         return FeedDay.State.INCOMPLETE
-    if (watermark or read_at) >= midnight(feed.closes_on(day)):
+    if known_at >= midnight(feed.closes_on(day)):
         return FeedDay.State.FINAL
     return FeedDay.State.PROVISIONAL
 

@@ -209,6 +209,13 @@ def test_no_export_means_unknown_and_not_zero(connection):
     assert not FeedDay.objects.exists()
 
 
+def test_lines_of_an_export_without_a_date_are_kept_and_the_other_days_stay_unknown(connection):
+    load(connection, ORGANIZATION_COST, DAYS, pages(line(FIRST, CODE, "1"), watermark=None))
+
+    assert costs(connection) == {(FIRST, "claude_code", None): Decimal("1")}
+    assert list(FeedDay.objects.values_list("day", flat=True)) == [FIRST]
+
+
 def test_a_day_without_lines_inside_the_export_is_a_known_zero(connection):
     load(connection, ORGANIZATION_COST, DAYS, pages(line(FIRST, CODE, "1")))
 
