@@ -262,8 +262,8 @@ def perform(window: SyncWindow, *, patient: bool = True) -> None:
 
 def _read_and_store(connection: Connection, feed: Feed, window: SyncWindow) -> loading.Loaded:
     """Read the window; start over a few times when new data is published meanwhile."""
-    access = _access(connection, observe=_counter(window))
-    with connection.connector.open(access) as client:
+    reach = access(connection, observe=_counter(window))
+    with connection.connector.open(reach) as client:
         for restart in range(_RESTARTS):
             pages = feed.read(client, window.window)
             try:
@@ -276,7 +276,7 @@ def _read_and_store(connection: Connection, feed: Feed, window: SyncWindow) -> l
         raise AssertionError("unreachable")
 
 
-def _access(
+def access(
     connection: Connection, *, observe: Callable[[Request], None] = lambda request: None
 ) -> Access:
     """This connection's key and its share of the request budget."""
@@ -297,7 +297,7 @@ def _access(
 def _key_still_works(connection: Connection) -> bool:
     """Tell a key that lost its rights from one endpoint that is not open to it."""
     try:
-        connection.connector.probe(_access(connection), today=timezone.now().date())
+        connection.connector.probe(access(connection), today=timezone.now().date())
     except ConnectorError:
         return False
     return True

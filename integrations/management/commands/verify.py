@@ -1,0 +1,52 @@
+"""manage.py verify [my-org] --organization demo
+
+Compares stored totals with fresh ungrouped totals of the provider, for one connection or for all,
+and prints every difference. Exit status 1 if there is one or a provider cannot be asked.
+"""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from integrations.connectors.base import ConnectorError
+from integrations.models import Connection
+from integrations.verification import verify
+
+
+class Command(BaseCommand):
+    help = "Compare what is stored with the provider's own totals of today."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("label", nargs="?", help="one connection; without it, all")
+        parser.add_argument("--organization", required=True, metavar="SLUG")
+
+    def handle(self, *args: Any, label: str | None, organization: str, **options: Any) -> None:
+        chosen = Connection.objects.filter(organization__slug=organization).order_by("label")
+        if label is not None:
+            chosen = chosen.filter(label=label)
+        found = [connection for connection in chosen if not connection.is_disconnected]
+        if not found:
+            what = f"no connection {label}" if label else "nothing connected"
+            raise CommandError(f"{organization} has {what}.", returncode=2)
+        trouble = sum(self._verify(connection) for connection in found)
+        if trouble:
+            raise CommandError(f"{trouble} of {len(found)} connections do not agree.")
+
+    def _verify(self, connection: Connection) -> bool:
+        """Print what was found; True if it is not in order."""
+        try:
+            verified = verify(connection)
+        except ConnectorError as exc:
+            self.stderr.write(f"{connection.label}: {exc} {exc.repair}".rstrip())
+            return True
+        for one in verified.differences:
+            stored = "not stored" if one.stored is None else f"stored {one.stored:f}"
+            self.stdout.write(
+                f"{connection.label}: {one.day} {one.measure}: reported {one.reported:f}, {stored}"
+            )
+        count = len(verified.differences)
+        self.stdout.write(
+            f"{connection.label}: {verified.compared} totals compared, "
+            f"{count if count else 'no'} difference{'' if count == 1 else 's'}."
+        )
+        return bool(count)
