@@ -4,6 +4,7 @@ Reads in the foreground, with a progress bar on a terminal and a summary at the 
 range: what a refresh reads. Exit status 1 if a window failed, 2 if the request makes no sense.
 """
 
+import logging
 import time
 from datetime import date, timedelta
 from typing import Any
@@ -43,6 +44,8 @@ class Command(BaseCommand):
             reason = f"{connection.label} cannot sync, its status is: {state}."
             raise CommandError(f"{reason} {connection.problem}".strip(), returncode=2)
         window = _window(connection, **options)
+        if options["verbosity"] < 2:  # a line per request would tear the progress bar
+            logging.getLogger("integrations").setLevel(logging.WARNING)
 
         earlier = sync.active_run(connection)
         if earlier is not None:
