@@ -87,7 +87,8 @@ def say(text: str) -> None:
 
 def main() -> int:
     """Run until a signal comes; 0 after Ctrl-C, 1 when something stands in the way."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGINT):  # the latter is ignored in background jobs
+        signal.signal(number, _interrupt)
     servers: list[Server] = []
     children: list[Child] = []
     VAR.mkdir(parents=True, exist_ok=True)

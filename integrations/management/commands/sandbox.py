@@ -1,5 +1,6 @@
 """`manage.py sandbox`: serve a connector's twin API on a port, for development and demos."""
 
+import signal
 import sys
 import time
 from argparse import ArgumentParser
@@ -56,6 +57,8 @@ class Command(BaseCommand):
                 f"The sandbox of {connector} answers on http://{host}:{server.server_port}"
             )
             self.stdout.flush()
+            # Shells start background jobs with Ctrl-C ignored; `kill -INT` shall end us there too.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             try:
                 server.serve_forever()
             except KeyboardInterrupt:
