@@ -11,7 +11,7 @@ from django.db.models import Sum
 from integrations import sync
 from integrations.connectors.base import Feed, NotAvailable, Table
 from integrations.connectors.records import Page, TotalRecord
-from integrations.loading import TOKEN_MEASURES
+from integrations.loading.measures import TOKEN_MEASURES
 from integrations.models import Connection, CostFact, FeedDay, UsageFact
 from integrations.window import Window
 

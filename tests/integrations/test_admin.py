@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts import audit
 from integrations import sync
 from integrations.encryption import Secret
-from integrations.loading import USAGE_MEASURES
+from integrations.loading.measures import USAGE_MEASURES
 from integrations.models import Connection, Restatement, SyncRun, UsageTotal
 from integrations.window import Window
 from tests.factories import make_connection, make_member, make_meter, make_organization

@@ -1,0 +1,191 @@
+"""Make the stored days of one window equal to what the provider sent.
+
+Pages are spooled to disk day by day while they arrive, so memory follows the largest day and not
+the window. Then one short transaction replaces the days whose content differs from what is
+stored; a day that did not change is not written at all. What vanished upstream vanishes here.
+
+For every (day, meter) the people's lines plus the line without a person equal the
+organization-wide line: `balance` keeps that true after either side was written.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from django.db import connection as database
+from django.db import transaction
+from django.utils import timezone
+
+from integrations.connectors.base import Feed, Table
+from integrations.connectors.records import Page
+from integrations.loading.balance import balance, check_days
+from integrations.loading.spool import Spool, decode
+from integrations.loading.writing import DayWriter
+from integrations.models import Connection, FeedDay
+from integrations.window import Window, midnight
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What one window brought. `changed` are the days that were written."""
+
+    rows: int
+    rows_written: int
+    watermark: datetime | None
+    changed: tuple[date, ...]
+    unchanged_export: bool = False
+
+
+def load(
+    connection: Connection,
+    feed: Feed,
+    window: Window,
+    pages: Iterable[Page],
+    *,
+    fence: Callable[[], None] = lambda: None,
+) -> Loaded:
+    """Read `pages` to their end, then replace the days of `window` that differ.
+
+    Stops after the first page when its export is the one already stored for every day of the
+    window. `fence` runs first inside the transaction and raises if the writer has lost its
+    right to write. Raises what reading raises, and then has stored nothing.
+    """
+    known = {
+        row.day: row
+        for row in FeedDay.objects.filter(
+            connection=connection, feed=feed.name, day__gte=window.start, day__lt=window.end
+        )
+    }
+    with Spool(window) as spool:
+        for number, page in enumerate(pages):
+            if number == 0 and _same_export(feed, window, page, known):
+                with transaction.atomic():
+                    fence()
+                    _mark_days(connection, feed, known.values(), page.watermark)
+                return Loaded(0, 0, page.watermark, (), unchanged_export=True)
+            spool.add(page)
+        return _store(connection, feed, spool, known, fence)
+
+
+def _same_export(feed: Feed, window: Window, page: Page, known: dict[date, FeedDay]) -> bool:
+    """True if every day of the window is stored from the export that serves this page."""
+    if page.watermark is None:
+        return False
+    covered = [day for day in window if midnight(day) < page.watermark]
+    return bool(covered) and all(
+        day in known and known[day].watermark == page.watermark for day in covered
+    )
+
+
+def _store(
+    connection: Connection,
+    feed: Feed,
+    spool: Spool,
+    known: dict[date, FeedDay],
+    fence: Callable[[], None],
+) -> Loaded:
+    watermark = spool.watermark
+    dated = feed.table is not Table.ENGAGEMENT
+    if dated and watermark is None and not spool.rows:
+        # Nothing is published for any of these days: unknown, which is not zero.
+        return Loaded(0, 0, None, ())
+    with transaction.atomic():
+        _lock(connection, feed.table)
+        fence()
+        known = {
+            row.day: row
+            for row in FeedDay.objects.filter(
+                connection=connection,
+                feed=feed.name,
+                day__gte=spool.window.start,
+                day__lt=spool.window.end,
+            )
+        }
+        writer = DayWriter(connection, feed, spool)
+        changed: list[date] = []
+        confirmed: list[FeedDay] = []
+        written = 0
+        for day in spool.window:
+            lines = spool.day(day)
+            covered = bool(lines) or _answered(feed, spool.window, day, watermark)
+            if not covered and day not in known:
+                continue
+            digest = hashlib.sha256(b"\n".join(lines)).digest()
+            if day in known and bytes(known[day].content_hash) == digest:
+                confirmed.append(known[day])
+                continue
+            decoded = [decode(line) for line in lines]
+            written += writer.replace(day, decoded, known.get(day))
+            _save_feed_day(connection, feed, day, digest, len(lines), watermark)
+            changed.append(day)
+        if changed and dated:
+            balance(connection, feed.table, changed)
+            check_days(connection, feed.table, changed)
+        _mark_days(connection, feed, confirmed, watermark)
+    return Loaded(spool.rows, written, watermark, tuple(changed))
+
+
+def _answered(feed: Feed, window: Window, day: date, watermark: datetime | None) -> bool:
+    """True if having no lines for the day means that nothing happened, not that nobody knows."""
+    if feed.table is Table.ENGAGEMENT:
+        return len(window) == 1  # the provider was asked for this day alone and did not refuse
+    return watermark is not None and midnight(day) < watermark
+
+
+def _lock(connection: Connection, table: Table) -> None:
+    """One writer per connection and fact table: two that race on a day break each other."""
+    with database.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [connection.pk, f"facts:{table}"]
+        )
+
+
+# --- Days ----------------------------------------------------------------------------------
+
+
+def day_state(feed: Feed, day: date, watermark: datetime | None, read_at: datetime) -> str:
+    """Incomplete until the export covers the whole day, final once it can no longer change."""
+    known_at = watermark or read_at
+    if known_at < midnight(day + timedelta(days=1)):
+        return FeedDay.State.INCOMPLETE
+    if known_at >= midnight(feed.closes_on(day)):
+        return FeedDay.State.FINAL
+    return FeedDay.State.PROVISIONAL
+
+
+def _save_feed_day(
+    connection: Connection,
+    feed: Feed,
+    day: date,
+    digest: bytes,
+    rows: int,
+    watermark: datetime | None,
+) -> None:
+    now = timezone.now()
+    FeedDay.objects.update_or_create(
+        connection=connection,
+        feed=feed.name,
+        day=day,
+        defaults={
+            "state": day_state(feed, day, watermark, now),
+            "watermark": watermark,
+            "content_hash": digest,
+            "rows": rows,
+            "read_at": now,
+        },
+    )
+
+
+def _mark_days(
+    connection: Connection, feed: Feed, days: Iterable[FeedDay], watermark: datetime | None
+) -> None:
+    """Unchanged days: note the newer export and what it makes of their state, if anything."""
+    now = timezone.now()
+    moved = []
+    for row in days:
+        state = day_state(feed, row.day, watermark, now)
+        if (state, watermark) != (row.state, row.watermark):
+            row.state, row.watermark, row.read_at = state, watermark, now
+            moved.append(row)
+    FeedDay.objects.bulk_update(moved, ["state", "watermark", "read_at"])

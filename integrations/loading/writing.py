@@ -1,0 +1,263 @@
+"""Replace the stored rows of one day by what was sent, and keep what a complete day said before."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from django.db import connection as database
+from django.db.models import Sum
+
+from integrations.connectors.base import Feed, PayloadError, Table
+from integrations.connectors.records import PersonRef
+from integrations.loading.measures import COST_MEASURES, TOKEN_MEASURES, USAGE_MEASURES
+from integrations.loading.spool import Line, Spool, newest, plain
+from integrations.models import (
+    Connection,
+    CostFact,
+    CostTotal,
+    DayCheck,
+    EngagementFact,
+    FeedDay,
+    Meter,
+    Person,
+    Restatement,
+    UsageFact,
+    UsageTotal,
+)
+from integrations.models.dimensions import METER_FIELDS
+
+
+class Meters:
+    """Ids of a connection's meters by key; unseen ones are added."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._ids: dict[tuple[str, ...], int] = {
+            tuple(row[1:]): row[0]
+            for row in Meter.objects.filter(connection=connection).values_list("id", *METER_FIELDS)
+        }
+
+    def __getitem__(self, key: tuple[str, ...]) -> int:
+        if key not in self._ids:
+            names: dict[str, Any] = dict(zip(METER_FIELDS, key, strict=True))
+            meter, _ = Meter.objects.get_or_create(connection=self._connection, **names)
+            self._ids[key] = meter.pk
+        return self._ids[key]
+
+
+def people_ids(connection: Connection, people: dict[str, PersonRef]) -> dict[str, int]:
+    """Add the unseen, update the changed, and return every id by external id."""
+    stored = {
+        person.external_id: person
+        for person in Person.objects.filter(connection=connection, external_id__in=people)
+    }
+    new, moved = [], []
+    for external_id, ref in people.items():
+        person = stored.get(external_id)
+        if person is None:
+            new.append(
+                Person(
+                    connection=connection,
+                    external_id=external_id,
+                    email=ref.email,
+                    name=ref.name,
+                    kind=ref.kind or Person.Kind.USER,
+                    state=ref.state or Person.State.ACTIVE,
+                )
+            )
+            continue
+        seen = PersonRef(external_id, person.email, person.name, person.kind, person.state)
+        now = newest(seen, ref)
+        if now != seen:
+            person.email, person.name, person.kind, person.state = (
+                now.email,
+                now.name,
+                now.kind,
+                now.state,
+            )
+            moved.append(person)
+    # Two feeds may meet the same new person at once: the second takes the first one's row.
+    Person.objects.bulk_create(new, ignore_conflicts=True, batch_size=1000)
+    Person.objects.bulk_update(moved, ["email", "name", "kind", "state"], batch_size=1000)
+    return dict(
+        Person.objects.filter(connection=connection, external_id__in=people).values_list(
+            "external_id", "id"
+        )
+    )
+
+
+class DayWriter:
+    """Replaces days of one feed of one connection, inside the caller's transaction."""
+
+    def __init__(self, connection: Connection, feed: Feed, spool: Spool) -> None:
+        self._connection = connection
+        self._feed = feed
+        self._watermark = spool.watermark
+        self._people = people_ids(connection, spool.people)
+        self._meters = Meters(connection)
+
+    def replace(self, day: date, lines: Sequence[Line], before: FeedDay | None) -> int:
+        """Make the stored rows of `day` equal to `lines`; return the rows written."""
+        if self._feed.table is Table.ENGAGEMENT:
+            return self._replace_engagement(day, lines, before)
+        return self._replace_metered(day, lines, before)
+
+    def _replace_engagement(self, day: date, lines: Sequence[Line], before: FeedDay | None) -> int:
+        stored = EngagementFact.objects.filter(
+            connection=self._connection, feed=self._feed.name, day=day
+        )
+        old = _activity(stored.values_list("values", flat=True)) if _was_complete(before) else {}
+        stored._raw_delete(stored.db)  # nothing points at facts: no need to collect
+        rows, values = [], []
+        for line in lines:
+            numbers = {path: Decimal(text) for path, text in items(line)}
+            values.append(numbers)
+            subject, name = line.key
+            person = self._people.get(line.person)
+            key = (self._connection.pk, self._feed.name, day, subject)
+            rows.append((*key, name, person, _json(numbers).decode()))
+        _refuse_doubles(rows, key_length=4)
+        columns = ["connection_id", "feed", "day", "subject", "name", "person_id", "values"]
+        _copy(EngagementFact._meta.db_table, columns, rows)
+        self._restate(day, "activity", old, _activity(values), before)
+        return len(rows)
+
+    def _replace_metered(self, day: date, lines: Sequence[Line], before: FeedDay | None) -> int:
+        model, measures, measure, parts = _metered(self._feed)
+        by_person = self._feed.grain == "person"
+        stored = model.objects.filter(connection=self._connection, day=day)
+        columns = ["connection_id", "day", "meter_id"]
+        if by_person:
+            stored = stored.filter(person__isnull=False)
+            columns.append("person_id")
+        old = _sums_by_meter(stored, parts) if _was_complete(before) else {}
+        stored._raw_delete(stored.db)  # nothing points at facts: no need to collect
+
+        rows = []
+        new: dict[str, Decimal] = defaultdict(Decimal)
+        totals: dict[str, Decimal] = {}
+        for line in lines:
+            if line.kind == "total":
+                totals[line.key[0]] = Decimal(line.numbers[0])
+                continue
+            key: tuple[Any, ...] = (self._connection.pk, day, self._meters[line.key])
+            if by_person:
+                key = (*key, self._people[line.person])
+            rows.append((*key, *line.numbers))
+            numbers = dict(zip(measures, line.numbers, strict=True))
+            new[_meter_name(line.key)] += sum(Decimal(numbers[part] or 0) for part in parts)
+        _refuse_doubles(rows, key_length=len(columns))
+        _copy(model._meta.db_table, [*columns, *measures], rows)
+        self._restate(day, measure, old, new, before)
+        if not by_person:
+            self._replace_totals(day, totals)
+        return len(rows)
+
+    def _replace_totals(self, day: date, totals: dict[str, Decimal]) -> None:
+        """Keep what the provider says the day sums to; `check_days` adds what we stored."""
+        key = {"connection": self._connection, "feed": self._feed.name, "day": day}
+        DayCheck.objects.filter(**key).delete()
+        DayCheck.objects.bulk_create(
+            DayCheck(**key, measure=measure, reported=value, stored=0)
+            for measure, value in totals.items()
+        )
+
+    def _restate(
+        self,
+        day: date,
+        measure: str,
+        old: dict[str, Decimal],
+        new: dict[str, Decimal],
+        before: FeedDay | None,
+    ) -> None:
+        """Keep that a complete day changed, and where."""
+        if before is None or not _was_complete(before):
+            return
+        zero = Decimal()
+        moved = [
+            {
+                "meter": name,
+                "old": plain(old.get(name, zero)),
+                "new": plain(new.get(name, zero)),
+            }
+            for name in sorted({*old, *new})
+            if old.get(name, zero) != new.get(name, zero)
+        ]
+        if not moved:
+            return  # a person's name for a line changed, not a number of the day
+        Restatement.objects.create(
+            connection=self._connection,
+            feed=self._feed.name,
+            day=day,
+            measure=measure,
+            old=sum(old.values(), zero),
+            new=sum(new.values(), zero),
+            old_watermark=before.watermark,
+            new_watermark=self._watermark,
+            meters=moved,
+        )
+
+
+def _was_complete(before: FeedDay | None) -> bool:
+    """True if the day had ended when it was stored: a change since then is a restatement."""
+    return before is not None and before.state != FeedDay.State.INCOMPLETE
+
+
+def _refuse_doubles(rows: Sequence[tuple[Any, ...]], *, key_length: int) -> None:
+    keys = {row[:key_length] for row in rows}
+    if len(keys) != len(rows):
+        raise PayloadError(
+            "The provider sent two different numbers for the same day, user and meter.",
+            code="payload",
+        )
+
+
+def _metered(feed: Feed) -> tuple[Any, tuple[str, ...], str, tuple[str, ...]]:
+    """The model a feed fills, its measures, and the one measure restatements are told in."""
+    by_person = feed.grain == "person"
+    if feed.table is Table.COST:
+        cost = CostFact if by_person else CostTotal
+        return cost, COST_MEASURES, "amount_usd", ("amount_usd",)
+    usage = UsageFact if by_person else UsageTotal
+    return usage, USAGE_MEASURES, "total_tokens", TOKEN_MEASURES
+
+
+def _copy(table: str, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
+    names = ", ".join(f'"{name}"' for name in columns)
+    with database.cursor() as cursor, cursor.copy(f'COPY "{table}" ({names}) FROM STDIN') as copy:
+        for row in rows:
+            copy.write_row(row)
+
+
+_json = msgspec.json.Encoder(decimal_format="number").encode
+
+
+def items(line: Line) -> Iterator[tuple[str, str]]:
+    """The numbers of an engagement line: keys and values in turn."""
+    return zip(line.numbers[::2], line.numbers[1::2], strict=True)
+
+
+def _activity(values: Iterable[dict[str, Any]]) -> dict[str, Decimal]:
+    sums: dict[str, Decimal] = defaultdict(Decimal)
+    for item in values:
+        for path, number in item.items():
+            sums[path] += number
+    return sums
+
+
+def _meter_name(key: tuple[str, ...]) -> str:
+    return " · ".join(value for value in key if value)
+
+
+def _sums_by_meter(rows: Any, measures: Sequence[str]) -> dict[str, Decimal]:
+    sums: dict[str, Decimal] = {}
+    names = [f"meter__{name}" for name in METER_FIELDS]
+    for row in rows.values(*names).annotate(
+        **{f"sum_{measure}": Sum(measure) for measure in measures}
+    ):
+        key = _meter_name(tuple(row[name] for name in names))
+        sums[key] = sum((Decimal(row[f"sum_{name}"] or 0) for name in measures), Decimal(0))
+    return sums
