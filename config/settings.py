@@ -4,6 +4,8 @@ A value that cannot be read does not raise: its name goes into `INVALID_SETTINGS
 checks of `config.checks` say how to mend it.
 """
 
+import os
+import secrets
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +20,9 @@ T = TypeVar("T")
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 env.read_env(BASE_DIR / ".env")
+if "DATABASE_URL" not in os.environ:
+    # There while `make run` is up: its settings, so that `manage.py` in a second shell fits.
+    env.read_env(Path(os.environ.get("SPENDGLASS_VAR", BASE_DIR / "var")) / "run.env")
 
 INVALID_SETTINGS: dict[str, str] = {}
 
@@ -47,7 +52,8 @@ DEBUG = _read("DEBUG", _yes_or_no, False, _YES_NO)
 SECRET_KEY = env.str("SECRET_KEY", default="")
 SECRET_KEY_MISSING = not SECRET_KEY
 # Django refuses an empty key with a traceback wherever it first looks; our check comes before.
-SECRET_KEY = SECRET_KEY or "missing: config.checks reports it and nothing may be served"
+# Random, so that whoever gets round the check has a key nobody else knows.
+SECRET_KEY = SECRET_KEY or secrets.token_urlsafe(64)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
@@ -111,6 +117,7 @@ try:
 except (ValueError, ImproperlyConfigured):
     INVALID_SETTINGS["DATABASE_URL"] = _DATABASE_HINT
     DATABASES = {"default": env.db_url_config(_LOCAL_DATABASE)}
+# One connection per web thread and per worker process; no pool to share across a fork.
 DATABASES["default"]["CONN_MAX_AGE"] = 60
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 from config.embedded import start_postgres, start_redis
 
@@ -19,6 +20,12 @@ TEST_SETTINGS = {
     "HTTPS": "false",
     "SECRET_KEY": "for tests only, and long enough that no system check complains about it",
 }
+
+
+def _last_database(url: str) -> str:
+    if url.startswith("unix://"):
+        return url.partition("?")[0] + "?db=15"
+    return urlunsplit(urlsplit(url)._replace(path="/15"))
 
 
 def _start() -> None:
@@ -37,6 +44,8 @@ def _start() -> None:
         redis = start_redis(folder / "redis", durable=False)
         atexit.register(redis.stop)
         os.environ["REDIS_URL"] = redis.url
+    else:  # tests empty their Redis after each test: never the database somebody works with
+        os.environ["REDIS_URL"] = _last_database(os.environ["REDIS_URL"])
 
 
 _start()

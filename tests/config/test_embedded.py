@@ -1,8 +1,11 @@
 """Private servers start, keep their data, and come back after a kill."""
 
+import hashlib
 import os
+import pwd
 import shutil
 import signal
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -10,7 +13,7 @@ import psycopg
 import pytest
 import redis
 
-from config.embedded import start_postgres, start_redis
+from config.embedded import EmbeddedError, start_postgres, start_redis
 
 
 @pytest.fixture
@@ -68,3 +71,46 @@ def test_a_path_too_long_for_a_socket_is_handled(home):
     with redis.Redis.from_url(server.url) as client:
         assert client.ping()
     server.stop()
+
+
+def test_a_stale_process_id_hits_nobody_and_stands_in_nobodys_way(home):
+    server = start_postgres(home / "postgres", durable=False)
+    server.process.kill()
+    server.process.wait()
+    owner = pwd.getpwuid((home / "postgres" / "data").stat().st_uid).pw_name
+    stranger = subprocess.Popen(
+        ["sleep", "60"], user=owner if os.geteuid() == 0 else None, start_new_session=True
+    )
+    pid_file = home / "postgres" / "data" / "postmaster.pid"
+    _, *rest = pid_file.read_text().split("\n")
+    pid_file.write_text("\n".join([str(stranger.pid), *rest]))
+
+    again = start_postgres(home / "postgres", durable=False)
+
+    assert stranger.poll() is None
+    again.stop()
+    stranger.kill()
+    stranger.wait()
+
+
+def test_a_folder_with_spaces_is_handled(home):
+    server = start_postgres(home / "a folder" / "postgres", durable=False)
+
+    folder = server.url.removeprefix("postgres://spendglass@/").removesuffix("/spendglass")
+    with psycopg.connect(host=folder, user="spendglass", dbname="spendglass") as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+    server.stop()
+
+
+def test_a_socket_folder_prepared_by_somebody_else_is_refused(home, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(home))
+    deep = home / ("a" * 60) / ("b" * 60) / "redis"
+    digest = hashlib.sha256(str(deep).encode()).hexdigest()[:8]
+    elsewhere = home / "elsewhere"
+    elsewhere.mkdir(mode=0o755)
+    (home / f"spendglass-{digest}").symlink_to(elsewhere)
+
+    with pytest.raises(EmbeddedError, match="belongs to somebody else"):
+        start_redis(deep, durable=False)
+
+    assert elsewhere.stat().st_mode & 0o777 == 0o755

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+SHARED = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "CREDENTIALS_KEYS")
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -54,3 +55,35 @@ def test_a_bad_setting_is_a_sentence_with_a_hint(name, value, sentence):
 
 def test_good_settings_pass():
     assert check().returncode == 0
+
+
+def test_the_web_server_does_not_start_on_bad_settings():
+    done = subprocess.run(
+        [sys.executable, "-c", "import config.wsgi"],
+        cwd=ROOT,
+        env={**os.environ, "SECRET_KEY": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 3
+    assert "SECRET_KEY is not set." in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_manage_py_in_a_second_shell_has_the_settings_of_the_run(tmp_path):
+    (tmp_path / "run.env").write_text("".join(f"{n}={os.environ[n]}\n" for n in SHARED))
+    environment = {n: v for n, v in os.environ.items() if n not in SHARED}
+    code = "from django.conf import settings; print(settings.REDIS_URL)"
+
+    done = subprocess.run(
+        [sys.executable, "manage.py", "shell", "--no-imports", "-c", code],
+        cwd=ROOT,
+        env={**environment, "SPENDGLASS_VAR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.stdout.strip() == os.environ["REDIS_URL"]
