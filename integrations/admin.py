@@ -24,6 +24,7 @@ from integrations.models import (
     FeedDay,
     Meter,
     Person,
+    Resource,
     Restatement,
     SyncRun,
     SyncWindow,
@@ -220,6 +221,15 @@ class PersonAdmin(ReadOnlyAdmin):
     search_fields = ("external_id", "email", "name", "connection__label")
     list_select_related = ("connection",)
     ordering = ("connection", "email")
+
+
+@admin.register(Resource)
+class ResourceAdmin(ReadOnlyAdmin):
+    list_display = ("external_id", "name", "kind", "state", "connection")
+    list_filter = ("kind", "state")
+    search_fields = ("external_id", "name", "connection__label")
+    list_select_related = ("connection",)
+    ordering = ("connection", "kind", "name")
 
 
 @admin.register(Meter)

@@ -94,6 +94,8 @@ def plan(
     cuts: list[tuple[Feed, Window]] = []
     for feed in feeds:
         spans = [window] if days is None else list(_spans(days[feed.name]))
+        if not feed.has_days and spans:
+            spans = [Window.last(1, today=max(span.last_day for span in spans))]
         for span in sorted(spans, reverse=True):
             cuts += [(feed, part) for part in span.split(feed.window_days)]
     try:
@@ -129,6 +131,9 @@ def _days_to_read(connection: Connection, feed: Feed, today: date) -> list[date]
     A day the provider refused is asked for again once a day.
     """
     recent = feed.refresh_days(today)
+    if not feed.has_days:  # names are read once a day
+        read = FeedDay.objects.filter(connection=connection, feed=feed.name, day=today)
+        return [] if read.exists() else [today]
     first = SyncRun.objects.filter(connection=connection).aggregate(first=Min("start"))["first"]
     days = set(recent)
     if first is not None and first < recent.start:

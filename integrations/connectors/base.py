@@ -103,11 +103,12 @@ class Access:
 
 
 class Table(StrEnum):
-    """Which fact table a feed fills."""
+    """Which table a feed fills. NAMES are lists of what exists now, and belong to no day."""
 
     COST = "cost"
     USAGE = "usage"
     ENGAGEMENT = "engagement"
+    NAMES = "names"
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,10 @@ class Feed:
     refresh_days: Callable[[date], Window]
     closes_on: Callable[[date], date]
     read: Callable[[Any, Window], Iterator[Page]]
+
+    @property
+    def has_days(self) -> bool:
+        return self.table is not Table.NAMES
 
 
 @dataclass(frozen=True)

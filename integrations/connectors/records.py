@@ -46,6 +46,20 @@ class PersonRef:
 
 
 @dataclass(frozen=True, slots=True)
+class ResourceRef:
+    """What an id of a dimension is called: a workspace, an API key, a group of people.
+
+    `kind` is the dimension it names, such as workspace_id. `state` is active or archived; ""
+    means that this feed does not tell, and changes nothing.
+    """
+
+    kind: str
+    external_id: str
+    name: str = ""
+    state: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class CostRecord:
     """One priced line of one UTC day. `person` None: a line of the whole organization."""
 
@@ -74,11 +88,12 @@ class UsageRecord:
 
 @dataclass(frozen=True, slots=True)
 class EngagementRecord:
-    """Activity of one subject on one UTC day.
+    """Activity of one subject on one UTC day, or over the `days` days that end with it.
 
-    `subject` names the thing within its feed: a user id, a skill; "" is the whole organization.
-    `values` maps the provider's dotted field path to its number; null and absent are left out,
-    zero is kept.
+    Only the provider can count distinct people over several days, so such a span is asked for as
+    a whole and never summed. `subject` names the thing within its feed: a user id, a skill; "" is
+    the whole organization. `values` maps the provider's dotted field path to its number; null and
+    absent are left out, zero is kept.
     """
 
     day: date
@@ -86,6 +101,7 @@ class EngagementRecord:
     person: PersonRef | None
     values: Mapping[str, int | Decimal]
     name: str = ""
+    days: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +121,7 @@ Record = CostRecord | UsageRecord | EngagementRecord | TotalRecord
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One answer of the provider, translated.
+    """One answer of the provider, translated. `people` and `resources` are names, without numbers.
 
     `watermark` is the instant of the export that served it: days that end after it are
     incomplete. None: the provider does not say (engagement) or knows nothing yet (cost).
@@ -114,3 +130,5 @@ class Page:
     records: tuple[Record, ...]
     watermark: datetime | None = None
     organization_id: str = ""
+    people: tuple[PersonRef, ...] = ()
+    resources: tuple[ResourceRef, ...] = ()

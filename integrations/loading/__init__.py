@@ -21,7 +21,7 @@ from integrations.connectors.base import Feed, Table
 from integrations.connectors.records import Page
 from integrations.loading.balance import balance, check_days
 from integrations.loading.spool import Spool, decode
-from integrations.loading.writing import DayWriter
+from integrations.loading.writing import DayWriter, people_ids, store_resources
 from integrations.models import Connection, FeedDay
 from integrations.window import Window, midnight
 
@@ -85,6 +85,8 @@ def _store(
     known: dict[date, FeedDay],
     fence: Callable[[], None],
 ) -> Loaded:
+    if not feed.has_days:
+        return _store_names(connection, feed, spool, fence)
     watermark = spool.watermark
     dated = feed.table is not Table.ENGAGEMENT
     if dated and watermark is None and not spool.rows:
@@ -103,6 +105,7 @@ def _store(
             )
         }
         writer = DayWriter(connection, feed, spool)
+        store_resources(connection, spool.resources)
         changed: list[date] = []
         confirmed: list[FeedDay] = []
         written = 0
@@ -124,6 +127,21 @@ def _store(
             check_days(connection, feed.table, changed)
         _mark_days(connection, feed, confirmed, watermark)
     return Loaded(spool.rows, written, watermark, tuple(changed))
+
+
+def _store_names(
+    connection: Connection, feed: Feed, spool: Spool, fence: Callable[[], None]
+) -> Loaded:
+    """Keep what people and resources are called. Their day is the one on which they were read."""
+    with transaction.atomic():
+        fence()
+        written = store_resources(connection, spool.resources)
+        people_ids(connection, spool.people)
+        names = sorted(map(repr, [*spool.people.values(), *spool.resources.values()]))
+        digest = hashlib.sha256("\n".join(names).encode()).digest()
+        day = spool.window.last_day
+        _save_feed_day(connection, feed, day, digest, len(names), None)
+    return Loaded(len(names), written, None, (day,) if written else ())
 
 
 def _answered(feed: Feed, window: Window, day: date, watermark: datetime | None) -> bool:

@@ -18,6 +18,7 @@ from integrations.connectors.records import (
     Page,
     PersonRef,
     Record,
+    ResourceRef,
     TotalRecord,
 )
 from integrations.loading.measures import USAGE_MEASURES
@@ -33,6 +34,7 @@ class Spool:
     def __init__(self, window: Window) -> None:
         self.window = window
         self.people: dict[str, PersonRef] = {}
+        self.resources: dict[tuple[str, str], ResourceRef] = {}
         self.watermark: datetime | None = None
         self.rows = 0
         self.pages = 0
@@ -53,8 +55,15 @@ class Spool:
             )
         self.pages += 1
         self.watermark = page.watermark
+        for person in page.people:
+            self._meet(person)
+        for resource in page.resources:
+            self.resources[resource.kind, resource.external_id] = resource
         for record in page.records:
             self._add_record(record)
+
+    def _meet(self, person: PersonRef) -> None:
+        self.people[person.external_id] = newest(self.people.get(person.external_id), person)
 
     def _add_record(self, record: Record) -> None:
         if record.day not in self.window:
@@ -63,7 +72,7 @@ class Spool:
             )
         person = getattr(record, "person", None)
         if person is not None:
-            self.people[person.external_id] = newest(self.people.get(person.external_id), person)
+            self._meet(person)
         if isinstance(record, CostRecord):
             check_precision(record.amount_usd)
             check_precision(record.list_amount_usd)
@@ -107,13 +116,14 @@ def line(record: Record) -> Line:
     if isinstance(record, EngagementRecord):
         pairs = [(path, plain(value)) for path, value in sorted(record.values.items())]
         numbers = tuple(chain.from_iterable(pairs))
-        return Line("engagement", record.day, person, (record.subject, record.name), numbers)
-    key = tuple(getattr(record.meter, name) for name in METER_FIELDS)
+        key = (record.subject, str(record.days), record.name)
+        return Line("engagement", record.day, person, key, numbers)
+    meter = tuple(getattr(record.meter, name) for name in METER_FIELDS)
     if isinstance(record, CostRecord):
         amounts = (record.amount_usd, record.list_amount_usd)
-        return Line("cost", record.day, person, key, tuple(map(plain_or_none, amounts)))
+        return Line("cost", record.day, person, meter, tuple(map(plain_or_none, amounts)))
     counts = tuple(plain_or_none(getattr(record, name)) for name in USAGE_MEASURES)
-    return Line("usage", record.day, person, key, counts)
+    return Line("usage", record.day, person, meter, counts)
 
 
 def plain(value: Decimal | int) -> str:

@@ -11,7 +11,7 @@ from django.db import connection as database
 from django.db.models import Sum
 
 from integrations.connectors.base import Feed, PayloadError, Table
-from integrations.connectors.records import PersonRef
+from integrations.connectors.records import PersonRef, ResourceRef
 from integrations.loading.measures import COST_MEASURES, TOKEN_MEASURES, USAGE_MEASURES
 from integrations.loading.spool import Line, Spool, newest, plain
 from integrations.models import (
@@ -23,6 +23,7 @@ from integrations.models import (
     FeedDay,
     Meter,
     Person,
+    Resource,
     Restatement,
     UsageFact,
     UsageTotal,
@@ -89,6 +90,38 @@ def people_ids(connection: Connection, people: dict[str, PersonRef]) -> dict[str
     )
 
 
+def store_resources(connection: Connection, found: dict[tuple[str, str], ResourceRef]) -> int:
+    """Add the unseen, rename the renamed; what a list no longer holds keeps its name."""
+    stored = {
+        (resource.kind, resource.external_id): resource
+        for resource in Resource.objects.filter(
+            connection=connection, external_id__in=[external_id for _, external_id in found]
+        )
+    }
+    new, moved = [], []
+    for key, ref in found.items():
+        resource = stored.get(key)
+        if resource is None:
+            state = ref.state or Resource.State.ACTIVE
+            new.append(
+                Resource(
+                    connection=connection,
+                    kind=ref.kind,
+                    external_id=ref.external_id,
+                    name=ref.name,
+                    state=state,
+                )
+            )
+            continue
+        now = (ref.name or resource.name, ref.state or resource.state)
+        if now != (resource.name, resource.state):
+            resource.name, resource.state = now
+            moved.append(resource)
+    Resource.objects.bulk_create(new, ignore_conflicts=True, batch_size=1000)
+    Resource.objects.bulk_update(moved, ["name", "state"], batch_size=1000)
+    return len(new) + len(moved)
+
+
 class DayWriter:
     """Replaces days of one feed of one connection, inside the caller's transaction."""
 
@@ -115,12 +148,12 @@ class DayWriter:
         for line in lines:
             numbers = {path: Decimal(text) for path, text in items(line)}
             values.append(numbers)
-            subject, name = line.key
+            subject, days, name = line.key
             person = self._people.get(line.person)
-            key = (self._connection.pk, self._feed.name, day, subject)
+            key = (self._connection.pk, self._feed.name, day, subject, int(days))
             rows.append((*key, name, person, _json(numbers).decode()))
-        _refuse_doubles(rows, key_length=4)
-        columns = ["connection_id", "feed", "day", "subject", "name", "person_id", "values"]
+        _refuse_doubles(rows, key_length=5)
+        columns = ["connection_id", "feed", "day", "subject", "days", "name", "person_id", "values"]
         _copy(EngagementFact._meta.db_table, columns, rows)
         self._restate(day, "activity", old, _activity(values), before)
         return len(rows)

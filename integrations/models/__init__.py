@@ -1,7 +1,7 @@
 """What is connected, what was read, and the facts it brought."""
 
 from integrations.models.connection import Connection
-from integrations.models.dimensions import Meter, Person
+from integrations.models.dimensions import Meter, Person, Resource
 from integrations.models.facts import (
     CostFact,
     CostTotal,
@@ -20,6 +20,7 @@ __all__ = [
     "FeedDay",
     "Meter",
     "Person",
+    "Resource",
     "Restatement",
     "SyncRun",
     "SyncWindow",

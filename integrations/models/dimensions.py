@@ -54,6 +54,33 @@ class Person(models.Model):
         return self.name or self.email or self.external_id
 
 
+class Resource(models.Model):
+    """What an id of a dimension is called at the provider: a workspace, an API key, a group.
+
+    Kept when it is gone upstream, so that history does not lose its names.
+    """
+
+    class State(models.TextChoices):
+        ACTIVE = "active", "Active"
+        ARCHIVED = "archived", "Archived"
+
+    connection = models.ForeignKey(Connection, models.CASCADE, related_name="resources")
+    kind = models.CharField(max_length=50, help_text="The dimension it names.")
+    external_id = models.CharField(max_length=200)
+    name = models.CharField(max_length=300, blank=True)
+    state = models.CharField(max_length=20, choices=State.choices, default=State.ACTIVE)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["connection", "kind", "external_id"], name="resource_once_per_connection"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name or self.external_id
+
+
 class Meter(models.Model):
     """One combination of dimension values a connection has ever reported. "" is absent.
 

@@ -128,10 +128,10 @@ class ExactDecoder(json.JSONDecoder):
 
 
 class EngagementFact(models.Model):
-    """Grain: connection, feed, day, subject. `values` maps dotted field paths to numbers.
+    """Grain: connection, feed, day, subject, days. `values` maps dotted field paths to numbers.
 
-    A path that is missing is not known; zero is measured. A field the provider adds next month
-    is a new path, not a migration.
+    They cover the `days` days that end with `day`. A path that is missing is not known; zero is
+    measured. A field the provider adds next month is a new path, not a migration.
     """
 
     connection = models.ForeignKey(Connection, models.CASCADE, related_name="engagements")
@@ -140,6 +140,7 @@ class EngagementFact(models.Model):
     subject = models.CharField(max_length=300, blank=True)
     name = models.CharField(max_length=500, blank=True)
     person = models.ForeignKey(Person, models.CASCADE, null=True, related_name="+", db_index=False)
+    days = models.PositiveSmallIntegerField(default=1, db_default=1)
     values = models.JSONField(decoder=ExactDecoder)
 
     objects = FactQuerySet.as_manager()
@@ -147,6 +148,7 @@ class EngagementFact(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["connection", "feed", "day", "subject"], name="engagement_fact_grain"
+                fields=["connection", "feed", "day", "subject", "days"],
+                name="engagement_fact_grain",
             )
         ]

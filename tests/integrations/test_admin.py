@@ -12,7 +12,7 @@ from accounts import audit
 from integrations import sync
 from integrations.encryption import Secret
 from integrations.loading.measures import USAGE_MEASURES
-from integrations.models import Connection, Restatement, SyncRun, UsageTotal
+from integrations.models import Connection, Resource, Restatement, SyncRun, UsageTotal
 from integrations.window import Window
 from tests.factories import make_connection, make_member, make_meter, make_organization
 
@@ -35,6 +35,7 @@ def connection(sandbox):
         connection, SyncRun.Kind.IMPORT, Window(yesterday - timedelta(days=3), yesterday)
     )
     list(sync.work(run, wait=lambda seconds: None))
+    Resource.objects.create(connection=connection, kind="workspace_id", external_id="wrkspc_1")
     meter = make_meter(connection, product="chat")
     zeros = dict.fromkeys(USAGE_MEASURES, 0)
     UsageTotal.objects.create(connection=connection, day=yesterday, meter=meter, **zeros)

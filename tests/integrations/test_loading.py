@@ -9,13 +9,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from integrations.connectors import get_connector
-from integrations.connectors.base import PayloadError, SnapshotMoved
+from integrations.connectors.base import Feed, PayloadError, SnapshotMoved, Table
 from integrations.connectors.records import (
     CostRecord,
     EngagementRecord,
     MeterKey,
     Page,
     PersonRef,
+    ResourceRef,
     TotalRecord,
     UsageRecord,
 )
@@ -28,6 +29,7 @@ from integrations.models import (
     EngagementFact,
     FeedDay,
     Person,
+    Resource,
     Restatement,
     UsageFact,
 )
@@ -41,6 +43,17 @@ ORGANIZATION_COST = CONNECTOR.feed("organization_cost")
 USER_COST = CONNECTOR.feed("user_cost")
 USER_USAGE = CONNECTOR.feed("user_usage")
 USERS = CONNECTOR.feed("users")
+
+NAMES = Feed(
+    name="names",
+    label="Names",
+    table=Table.NAMES,
+    grain="total",
+    window_days=1,
+    refresh_days=lambda today: Window.last(1, today=today),
+    closes_on=lambda day: day,
+    read=lambda client, window: iter(()),
+)
 
 FIRST, SECOND = date(2026, 8, 1), date(2026, 8, 2)
 DAYS = Window(FIRST, date(2026, 8, 3))
@@ -384,3 +397,52 @@ def fresh_connection():
         return make_connection(organization, label=f"org-{number}")
 
     return fresh
+
+
+# --- Names ---------------------------------------------------------------------------------
+
+
+def workspace(name, state="active"):
+    return ResourceRef("workspace_id", "wrkspc_1", name, state)
+
+
+def test_names_are_kept_and_follow_a_rename(connection):
+    today = Window(SECOND, date(2026, 8, 3))
+    load(connection, NAMES, today, [Page((), people=(JANE,), resources=(workspace("Prod"),))])
+    load(connection, NAMES, today, [Page((), resources=(workspace("Production", "archived"),))])
+
+    kept = Resource.objects.get(connection=connection)
+    assert (kept.kind, kept.external_id, kept.name, kept.state) == (
+        "workspace_id",
+        "wrkspc_1",
+        "Production",
+        "archived",
+    )
+    assert Person.objects.get(connection=connection).name == "Jane Smith"
+
+
+def test_a_name_that_is_gone_upstream_stays(connection):
+    today = Window(SECOND, date(2026, 8, 3))
+    load(connection, NAMES, today, [Page((), resources=(workspace("Production"),))])
+    load(connection, NAMES, today, [Page(())])
+
+    assert Resource.objects.get(connection=connection).name == "Production"
+
+
+def test_the_same_names_again_write_nothing(connection):
+    today = Window(SECOND, date(2026, 8, 3))
+    names = [Page((), resources=(workspace("Production"),))]
+
+    assert load(connection, NAMES, today, names).rows_written == 1
+    assert load(connection, NAMES, today, names).rows_written == 0
+
+
+def test_distinct_people_of_a_span_stand_beside_those_of_its_last_day(connection):
+    def skill(days, people):
+        values = {"distinct_user_count": people}
+        return EngagementRecord(FIRST, "xlsx", None, values, days=days)
+
+    load(connection, USERS, Window(FIRST, SECOND), pages(skill(1, 3), skill(30, 18)))
+
+    facts = EngagementFact.objects.filter(connection=connection, subject="xlsx")
+    assert sorted((f.days, f.values["distinct_user_count"]) for f in facts) == [(1, 3), (30, 18)]

@@ -158,7 +158,9 @@ def test_an_import_survives_the_death_of_every_process(installation):
     installation.wait_for(lambda: installation.query(done) == [(1,)], 180)
     differences = "SELECT count(*) FROM integrations_daycheck WHERE reported <> stored"
     assert installation.query(differences) == [(0,)]
+    # All that had ended when it was planned. Of the day it began on nothing may be published yet.
     assert installation.query(
         "SELECT count(*) FROM integrations_feedday WHERE feed = 'organization_cost'"
-    ) == [(90,)]
+        ' AND day < (SELECT "end" - 1 FROM integrations_syncrun)'
+    ) == [(89,)]
     assert installation.stop() == 0

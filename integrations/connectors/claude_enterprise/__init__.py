@@ -5,6 +5,7 @@ from datetime import date, datetime, timedelta
 
 from django.conf import settings
 
+from integrations.connectors.anthropic_api.rows import day_of
 from integrations.connectors.base import (
     Access,
     ActionNeeded,
@@ -16,7 +17,7 @@ from integrations.connectors.base import (
     Probe,
 )
 from integrations.connectors.claude_enterprise.client import AnalyticsClient
-from integrations.connectors.claude_enterprise.feeds import FEEDS, day_of, first_day, sum_of_costs
+from integrations.connectors.claude_enterprise.feeds import FEEDS, first_day, sum_of_costs
 from integrations.connectors.claude_enterprise.sandbox import Sandbox
 from integrations.window import Window
 

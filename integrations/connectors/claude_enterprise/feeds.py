@@ -1,20 +1,28 @@
 """The streams of the Analytics API: which endpoint fills which table, and how a row translates.
 
-Here cents become dollars and nulls become "". Every feed is a generator that asks for nothing
+Here nulls become "" and cents dollars. Every feed is a generator that asks for nothing
 its reader does not want: who stops after the first page has sent one request.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
-from decimal import Context, Decimal, Inexact, InvalidOperation
+from datetime import date, timedelta
+from decimal import Decimal
 from functools import lru_cache, reduce
 from itertools import chain
 from operator import attrgetter
 from typing import Any, NamedTuple, TypeVar
 
-from integrations.connectors.base import Feed, NotAvailable, PayloadError, SnapshotMoved, Table
+from integrations.connectors.anthropic_api.rows import (
+    Read,
+    day_in,
+    in_dollars,
+    numbers,
+    usd,
+    yesterday,
+)
+from integrations.connectors.base import Feed, NotAvailable, Table
 from integrations.connectors.claude_enterprise.client import (
     Actor,
     AnalyticsClient,
@@ -76,42 +84,7 @@ def open_period(today: date) -> Window:
     return Window(min(today - timedelta(days=31), month), today + timedelta(days=1))
 
 
-@lru_cache(maxsize=512)
-def day_of(instant: str | None) -> date:
-    """The UTC day of an RFC 3339 midnight; raises `PayloadError`."""
-    try:
-        found = datetime.fromisoformat(instant or "")
-    except ValueError:
-        raise _odd("an instant that is not a date") from None
-    if found.utcoffset() != timedelta(0) or found != midnight(found.date()):
-        raise _odd(f"{instant}, which is not midnight UTC, as a day")
-    return found.date()
-
-
-def _day_in(window: Window, instant: str | None) -> date:
-    day = day_of(instant)
-    if day not in window:
-        raise _odd(f"{day}, which was not asked for")
-    return day
-
-
-def _yesterday() -> date:
-    return datetime.now(UTC).date() - timedelta(days=1)
-
-
 # --- Numbers and names ---------------------------------------------------------------------
-
-_EXACT = Context(prec=60, traps=[Inexact, InvalidOperation])
-
-
-def usd(cents: Decimal) -> Decimal:
-    """Exactly: "41280.000000" cents are 412.80 dollars."""
-    if not cents.is_finite():
-        raise _odd("an amount that is not a number")
-    try:
-        return _EXACT.scaleb(cents, -2)
-    except (Inexact, InvalidOperation):
-        raise _odd("an amount with too many digits") from None
 
 
 def sum_of_costs(report: Report[CostBucket]) -> Decimal:
@@ -120,8 +93,7 @@ def sum_of_costs(report: Report[CostBucket]) -> Decimal:
 
 
 def _usd_of(row: CostRow) -> tuple[Decimal, Decimal | None]:
-    if row.currency not in (None, "USD"):
-        raise _odd(f"an amount in {row.currency}; we only know US dollars")
+    in_dollars(row.currency)
     listed = row.list_amount
     return usd(row.amount), None if listed is None else usd(listed)
 
@@ -168,52 +140,6 @@ def _person(actor: Actor | None) -> PersonRef | None:
     return next((PersonRef(id, email, name, kind, "active") for id, kind in others if id), None)
 
 
-def _odd(what: str) -> PayloadError:
-    return PayloadError(
-        f"Anthropic sent {what}.",
-        code="unexpected_answer",
-        repair="This is for us to repair. Report it with the request ID; no number was changed.",
-    )
-
-
-# --- One read ------------------------------------------------------------------------------
-
-
-class _Read:
-    """What has to hold over all pages of one read: one export, and every row once."""
-
-    def __init__(self) -> None:
-        self.watermark: datetime | None = None
-        self._pages = 0
-        self._rows: dict[int, int] = {}  # 64-bit hashes of key and numbers: 100 bytes a row
-
-    def check(self, report: Report[Any]) -> None:
-        if self._pages and report.data_refreshed_at != self.watermark:
-            raise SnapshotMoved(
-                "Anthropic published new data while we were reading.",
-                code="snapshot_moved",
-                repair="Nothing to do. We read these days again from their start.",
-            )
-        self._pages += 1
-        self.watermark = report.data_refreshed_at
-
-    def is_new(self, key: tuple[object, ...], numbers: tuple[object, ...]) -> bool:
-        """False for a row we have had. Raises `SnapshotMoved` if its numbers were others."""
-        name, fingerprint = hash(key), hash(numbers)
-        known = self._rows.get(name)
-        if known is None:
-            self._rows[name] = fingerprint
-            return True
-        if known != fingerprint:
-            raise SnapshotMoved(
-                "Anthropic sent two different numbers for the same row: its data moved while we "
-                "were reading.",
-                code="snapshot_moved",
-                repair="Nothing to do. We read these days again from their start.",
-            )
-        return False
-
-
 # --- Cost of the whole organization --------------------------------------------------------
 
 
@@ -247,7 +173,7 @@ Lines = dict[date, dict[Values, Amounts]]
 
 def read_organization_cost(client: AnalyticsClient, window: Window) -> Iterator[Page]:
     """First the ungrouped totals, then lines per meter that sum to them to the last digit."""
-    read = _Read()
+    read = Read()
     totals: dict[date, Amounts] = {}
     organization_id = ""
     for report in client.cost_report(window):
@@ -266,7 +192,7 @@ def _totals(report: Report[CostBucket], window: Window) -> dict[date, Amounts]:
     totals = {}
     watermark = report.data_refreshed_at
     for bucket in report.data:
-        day = _day_in(window, bucket.starting_at)
+        day = day_in(window, bucket.starting_at)
         if bucket.results:
             totals[day] = _sum(_amounts(row) for row in bucket.results)
         elif watermark is not None and midnight(day) < watermark:
@@ -319,7 +245,7 @@ class _Itemizer:
     MOST_QUERIES = 80
 
     def __init__(
-        self, client: AnalyticsClient, window: Window, read: _Read, totals: dict[date, Amounts]
+        self, client: AnalyticsClient, window: Window, read: Read, totals: dict[date, Amounts]
     ) -> None:
         self._client = client
         self._window = window
@@ -380,11 +306,11 @@ class _Itemizer:
             if (wanted := _filter(name, value)) is not None
         }
         lines: Lines = {}
-        seen = _Read()
+        seen = Read()
         for report in self._client.cost_report(self._window, group_by=names, filters=filters):
             self._read.check(report)
             for bucket in report.data:
-                day = _day_in(self._window, bucket.starting_at)
+                day = day_in(self._window, bucket.starting_at)
                 for row in bucket.results:
                     values = tuple(getattr(row, name) for name in names)
                     amounts = _amounts(row)
@@ -447,7 +373,7 @@ def _user_pages(
     translate: Callable[[UserRow, date, PersonRef], Metered],
 ) -> Iterator[Page]:
     """One page per answer, and a last one for the product that may come in two spellings."""
-    read = _Read()
+    read = Read()
     renamed: dict[tuple[date, str, MeterKey], Metered] = {}
     values_of = attrgetter(*cut)  # as sent: two spellings are two rows
     organization_id = ""
@@ -477,7 +403,7 @@ def _user_pages(
 def _row_day(instant: str | None, window: Window) -> date:
     if instant is None and len(window) == 1:
         return window.start
-    return _day_in(window, instant)
+    return day_in(window, instant)
 
 
 _MEASURES = {
@@ -513,10 +439,10 @@ def _add(one: Metered, other: Metered) -> Metered:
 def read_summaries(client: AnalyticsClient, window: Window) -> Iterator[Page]:
     """Active users and seats of the whole organization, all days in one request."""
     asked = _published(window)
-    read = _Read()
+    read = Read()
     records = []
     for entry in _summaries(client, asked):
-        day = _day_in(asked, entry.get("starting_at"))
+        day = day_in(asked, entry.get("starting_at"))
         values = dict(numbers(entry))
         if read.is_new((day,), tuple(sorted(values.items()))):
             records.append(EngagementRecord(day, "", None, values))
@@ -531,7 +457,7 @@ def _summaries(client: AnalyticsClient, window: Window) -> list[dict[str, Any]]:
             return client.summaries(window.start, newest + timedelta(days=1))
         except NotAvailable:
             newest -= timedelta(days=1)
-            if newest < window.start or newest < _yesterday() - _LONGEST_LAG:
+            if newest < window.start or newest < yesterday() - _LONGEST_LAG:
                 raise
 
 
@@ -540,7 +466,7 @@ _LONGEST_LAG = timedelta(days=3)  # older texts say three days, current ones one
 
 def read_users(client: AnalyticsClient, window: Window) -> Iterator[Page]:
     """Activity of every user, day by day: counts of a range would not add up."""
-    read = _Read()
+    read = Read()
     for day in _published(window):
         for listing in client.users(day):
             records = []
@@ -556,7 +482,7 @@ def read_users(client: AnalyticsClient, window: Window) -> Iterator[Page]:
 
 def _published(window: Window) -> Window:
     """The part of the window that can be there: today is computed tomorrow."""
-    end = min(window.end, _yesterday() + timedelta(days=1))
+    end = min(window.end, yesterday() + timedelta(days=1))
     if end <= window.start:
         raise NotAvailable(
             f"Activity of {window} is not there yet.",
@@ -571,15 +497,6 @@ def _engaged(user: Any) -> PersonRef | None:
         return None
     email = user.get("email_address") or user.get("email")
     return PersonRef(user["id"], email if isinstance(email, str) else "")
-
-
-def numbers(value: Any, path: str = "") -> Iterator[tuple[str, int | Decimal]]:
-    """Every number below `value` with its dotted path, also of fields nobody knows yet."""
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            yield from numbers(inner, f"{path}.{name}" if path else name)
-    elif isinstance(value, int | Decimal) and not isinstance(value, bool):
-        yield path, value
 
 
 # --- The feeds -----------------------------------------------------------------------------

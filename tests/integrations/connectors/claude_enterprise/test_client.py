@@ -6,6 +6,7 @@ import time_machine
 from hypothesis import given
 from hypothesis import strategies as st
 
+from integrations.connectors.anthropic_api.client import VERSION
 from integrations.connectors.base import (
     ActionNeeded,
     ConnectorError,
@@ -14,7 +15,7 @@ from integrations.connectors.base import (
     SnapshotMoved,
     TransientError,
 )
-from integrations.connectors.claude_enterprise.client import VERSION, AnalyticsClient
+from integrations.connectors.claude_enterprise.client import AnalyticsClient
 from integrations.window import Window
 from tests.integrations.connectors.wire import KEY, Script, access, error, everything_about, ok
 

@@ -7,14 +7,13 @@ import time_machine
 from hypothesis import given
 from hypothesis import strategies as st
 
+from integrations.connectors.anthropic_api.rows import day_of, usd
 from integrations.connectors.base import NotAvailable, PayloadError, SnapshotMoved
 from integrations.connectors.claude_enterprise.client import AnalyticsClient
 from integrations.connectors.claude_enterprise.feeds import (
     FEEDS,
     closes_on,
-    day_of,
     open_period,
-    usd,
 )
 from integrations.connectors.records import (
     CostRecord,

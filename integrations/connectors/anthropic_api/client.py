@@ -1,0 +1,219 @@
+"""How Anthropic's reporting APIs are asked: one request, a sequence of pages, and when to retry.
+
+What leaves this module are decoded answers and `ConnectorError`s; nothing of HTTP leaks out.
+Source: https://platform.claude.com/docs/en/api/overview
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
+from typing import Any, Protocol, Self, TypeVar
+
+import httpx
+import msgspec
+
+from integrations.connectors.anthropic_api.refusals import (
+    Failure,
+    Wording,
+    name,
+    refusal,
+    unexpected,
+    unreachable,
+)
+from integrations.connectors.base import (
+    Access,
+    ActionNeeded,
+    ConnectorError,
+    PayloadError,
+    Request,
+    SnapshotMoved,
+)
+
+VERSION = "0.1.0"
+API_VERSION = "2023-06-01"
+
+_LONGEST_WAIT_SECONDS = 60.0  # a longer wish of the provider is for the caller to plan
+_LONGEST_BACKOFF_SECONDS = 30.0
+
+Params = list[tuple[str, str]]
+Answer = TypeVar("Answer", bound=msgspec.Struct)
+
+
+class Paged(Protocol):
+    next_page: str | None
+
+
+class _Reported(Paged, Protocol):
+    has_more: bool | None
+
+
+def decoder(type_: Any) -> Callable[[bytes], Any]:
+    """Decodes a body into `type_`. Fractions of open rows become Decimal, not float."""
+    return msgspec.json.Decoder(type_, float_hook=Decimal).decode
+
+
+def says_more(page: _Reported) -> bool:
+    """The cost and usage reports say whether there is more."""
+    return page.next_page is not None if page.has_more is None else page.has_more
+
+
+def has_cursor(page: Paged) -> bool:
+    """The engagement endpoints end where there is no cursor."""
+    return page.next_page is not None
+
+
+class ApiClient:
+    """Read-only client for one key; one connection pool, to be closed after use.
+
+    `root` precedes every path. `organization_id` is what the latest answer's header says.
+    """
+
+    def __init__(self, access: Access, *, root: str, wording: Wording) -> None:
+        if not (access.key.isascii() and access.key.isprintable()) or " " in access.key:
+            # httpx would refuse such a header too, but repeat it in its message.
+            raise ActionNeeded(
+                "The stored key cannot be sent: it holds characters no key has.",
+                code="key_malformed",
+                repair="Copy the key again, all of it and nothing else.",
+            )
+        self.organization_id = ""
+        self._access = access
+        self._root = root
+        self._wording = wording
+        self._http = httpx.Client(
+            base_url=access.base_url,
+            headers={
+                "x-api-key": access.key,
+                "anthropic-version": API_VERSION,
+                "User-Agent": f"Spendglass/{VERSION} (https://github.com/spendglass/spendglass)",
+            },
+            # Someone who waits is told after 30 s; the importer grants slow reports more.
+            timeout=httpx.Timeout(30 if access.attempts == 1 else 120, connect=5),
+            follow_redirects=False,
+            transport=access.transport,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._http.close()
+
+    def pages(
+        self,
+        path: str,
+        params: Params,
+        decode: Callable[[bytes], Any],
+        *,
+        bad_request: type[ConnectorError] = PayloadError,
+        more: Callable[[Any], bool] = says_more,
+        headers: Mapping[str, str] | None = None,
+    ) -> Iterator[Any]:
+        """Follow the cursors. The end is where the API says so, never where rows run short."""
+        page = self.get(path, params, decode, bad_request=bad_request, headers=headers)
+        yield page
+        seen: set[str] = set()
+        while more(page):
+            cursor = page.next_page
+            if not cursor or cursor in seen:
+                problem = "twice the same" if cursor else "no"
+                raise unexpected(f"Anthropic announced another page, but sent {problem} cursor.")
+            seen.add(cursor)
+            # A cursor that fits no more dies with 400: the query is ours, so its data has moved.
+            page = self.get(
+                path,
+                [*params, ("page", cursor)],
+                decode,
+                bad_request=SnapshotMoved,
+                headers=headers,
+            )
+            yield page
+
+    def get(
+        self,
+        path: str,
+        params: Params,
+        decode: Callable[[bytes], Answer],
+        *,
+        bad_request: type[ConnectorError] = PayloadError,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Return the decoded answer, trying as often as the access allows.
+
+        `bad_request` is what a 400 means here. Raises `ConnectorError`.
+        """
+        attempt = 0
+        while True:
+            attempt += 1
+            found = self._try(path, params, decode, bad_request, headers)
+            if not isinstance(found, Failure):
+                return found
+            last_try = attempt >= self._access.attempts or not found.retry
+            if last_try or (found.wait_seconds or 0) > _LONGEST_WAIT_SECONDS:
+                # Raised here and not where it was noticed, so that no httpx exception hangs on
+                # to it: those remember the request and with it the key.
+                raise found.error
+            time.sleep(_backoff(attempt) if found.wait_seconds is None else found.wait_seconds)
+
+    def _try(
+        self,
+        path: str,
+        params: Params,
+        decode: Callable[[bytes], Answer],
+        bad_request: type[ConnectorError],
+        headers: Mapping[str, str] | None,
+    ) -> Answer | Failure:
+        self._access.wait_turn()
+        query = httpx.QueryParams([(name, value) for name, value in params])
+        response: httpx.Response | None = None
+        failure: Failure | None = None
+        started = time.monotonic()
+        try:
+            response = self._http.get(self._root + path, params=query, headers=headers)
+        except httpx.TransportError as exc:
+            failure = Failure(unreachable(exc, self._access.base_url), retry=True)
+        except (httpx.DecodingError, httpx.InvalidURL) as exc:
+            failure = Failure(unexpected(f"The answer could not be read ({name(exc)})."))
+        request_id = response.headers.get("request-id", "") if response is not None else ""
+        self._access.observe(
+            Request(
+                method="GET",
+                path=self._root + path,
+                query=str(query),
+                status=response.status_code if response is not None else None,
+                request_id=request_id,
+                duration_seconds=time.monotonic() - started,
+            )
+        )
+        if response is None:
+            assert failure is not None  # noqa: S101 - one of the two is there
+            return failure
+        self.organization_id = (
+            response.headers.get("anthropic-organization-id") or self.organization_id
+        )
+        if response.status_code != 200:
+            return refusal(response, self._wording, bad_request)
+        return _decoded(response, decode)
+
+
+def _decoded(response: httpx.Response, decode: Callable[[bytes], Answer]) -> Answer | Failure:
+    """Decode an answer 200. Broken JSON may be a cut body, so it is worth another try."""
+    about = {"status": 200, "request_id": response.headers.get("request-id", "")}
+    if "html" in response.headers.get("content-type", ""):
+        return Failure(unexpected("Anthropic's address answered with a web page.", **about))
+    retry = True
+    try:
+        return decode(response.content)
+    except msgspec.ValidationError as exc:
+        # Names the place and the types, never a value.
+        problem, retry = f"Anthropic's answer has another shape than documented: {exc}.", False
+    except msgspec.DecodeError:
+        problem = "Anthropic's answer is not complete JSON."
+    return Failure(unexpected(problem, **about), retry=retry)
+
+
+def _backoff(attempt: int) -> float:
+    """Seconds to wait when the provider named none: 0.5, 1, 2 … with up to a quarter off."""
+    longest: float = min(0.5 * 2 ** (attempt - 1), _LONGEST_BACKOFF_SECONDS)
+    return longest * (1 - 0.25 * random.random())
