@@ -5,6 +5,7 @@
 """
 
 from collections.abc import Sequence
+from email.utils import parseaddr
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,6 +13,8 @@ import redis
 from cryptography.fernet import Fernet
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
 
 _MAKE_KEY = (
     'python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"'
@@ -112,6 +115,41 @@ def provider_is_reachable_safely(app_configs: Any, **kwargs: Any) -> Sequence[Ch
                 "ANTHROPIC_REQUESTS_PER_MINUTE is negative.",
                 hint="60 is what Anthropic allows; 0 means unpaced.",
                 id="spendglass.E009",
+            )
+        )
+    return found
+
+
+@register()
+def mail_can_be_written(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    found: list[CheckMessage] = []
+    base = urlsplit(settings.BASE_URL)
+    if settings.BASE_URL and (base.scheme not in {"http", "https"} or not base.hostname):
+        found.append(
+            Error(
+                "BASE_URL is not an http or https address.",
+                hint="Write what people type to get here, such as https://spendglass.example.com.",
+                id="spendglass.E010",
+            )
+        )
+    if not settings.EMAIL_CONFIGURED:
+        return found
+    if not settings.BASE_URL:
+        found.append(
+            Error(
+                "EMAIL_URL is set and BASE_URL is not: links in mails would lead nowhere.",
+                hint="Write what people type to get here, such as https://spendglass.example.com.",
+                id="spendglass.E011",
+            )
+        )
+    try:
+        validate_email(parseaddr(settings.DEFAULT_FROM_EMAIL)[1])
+    except ValidationError:
+        found.append(
+            Error(
+                "EMAIL_URL is set and DEFAULT_FROM_EMAIL is not an address to send from.",
+                hint="Write it as Spendglass <spendglass@example.com>.",
+                id="spendglass.E012",
             )
         )
     return found

@@ -38,6 +38,7 @@ from config.embedded import (
 
 ROOT = Path(__file__).resolve().parent.parent
 VAR = Path(os.environ.get("SPENDGLASS_VAR", ROOT / "var"))
+MAILS = VAR.resolve() / "mail"
 SANDBOX_KEY = "sk-ant-api01-sandbox-my-org"
 ADMIN = "admin@example.com"
 _DEATHS_A_MINUTE = 5
@@ -51,6 +52,9 @@ _SHARED = (
     "ANTHROPIC_REQUESTS_PER_MINUTE",
     "HTTPS",
     "STATIC_ROOT",
+    "EMAIL_URL",
+    "DEFAULT_FROM_EMAIL",
+    "BASE_URL",
 )
 
 
@@ -201,6 +205,9 @@ def _environment(servers: list[Server]) -> None:
     # The worker ends within seconds and gives its tasks back, instead of waiting for them.
     os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
     os.environ.setdefault("STATIC_ROOT", str(VAR / "static"))
+    os.environ.setdefault("BASE_URL", f"http://127.0.0.1:{port}")
+    os.environ.setdefault("DEFAULT_FROM_EMAIL", "Spendglass <spendglass@localhost.localdomain>")
+    os.environ.setdefault("EMAIL_URL", f"filemail:///{MAILS}")
     if not os.environ.get("ANTHROPIC_BASE_URL"):
         os.environ["SPENDGLASS_SANDBOX"] = "1"
         os.environ["ANTHROPIC_BASE_URL"] = f"http://127.0.0.1:{sandbox_port}"
@@ -349,6 +356,8 @@ def _tell(servers: list[Server], knows_password: bool) -> None:
             "Connect the sandbox: Data ingestion and integrations → Integrations → Others",
             f"  → Anthropic (Analytics API) → Connect +, with the key {SANDBOX_KEY}",
         ]
+    if os.environ["EMAIL_URL"] == f"filemail:///{MAILS}":
+        lines.append(f"E-mail is not sent: each one becomes a file in {MAILS}.")
     kept = " and ".join(str(server.home) for server in servers)
     lines.append(f"Ctrl-C stops everything; the data stays in {kept or 'your servers'}.")
     say("\n" + "\n".join(lines) + "\n")

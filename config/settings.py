@@ -126,6 +126,28 @@ CACHES = {
     "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
 }
 
+# --- E-mail ------------------------------------------------------------------------------
+_EMAIL_URL = env.str("EMAIL_URL", default="").strip()
+EMAIL_CONFIGURED = bool(_EMAIL_URL)
+try:
+    _mail = env.email_url_config(_EMAIL_URL or "dummymail://")
+except (ValueError, ImproperlyConfigured):
+    INVALID_SETTINGS["EMAIL_URL"] = "Write it as smtp+tls://user:password@host:587."
+    _mail = env.email_url_config("dummymail://")
+EMAIL_BACKEND = _mail["EMAIL_BACKEND"]
+EMAIL_HOST = _mail["EMAIL_HOST"] or "localhost"
+EMAIL_USE_TLS = _mail.get("EMAIL_USE_TLS", False)
+EMAIL_USE_SSL = _mail.get("EMAIL_USE_SSL", False)
+EMAIL_PORT = _mail["EMAIL_PORT"] or (465 if EMAIL_USE_SSL else 587 if EMAIL_USE_TLS else 25)
+EMAIL_HOST_USER = _mail["EMAIL_HOST_USER"] or ""
+EMAIL_HOST_PASSWORD = _mail["EMAIL_HOST_PASSWORD"] or ""
+EMAIL_FILE_PATH = _mail["EMAIL_FILE_PATH"]
+EMAIL_TIMEOUT = 20
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="")
+SERVER_EMAIL = DEFAULT_FROM_EMAIL
+# What people type to get here. Links in mails start with it: a request's own host could be forged.
+BASE_URL = env.str("BASE_URL", default="").rstrip("/")
+
 # --- Providers ---------------------------------------------------------------------------
 ANTHROPIC_BASE_URL = env.str("ANTHROPIC_BASE_URL", default="https://api.anthropic.com")
 ANTHROPIC_REQUESTS_PER_MINUTE = _read("ANTHROPIC_REQUESTS_PER_MINUTE", env.int, 60, _NUMBER)
@@ -220,5 +242,5 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "WARNING"},
-    "loggers": {"integrations": {"level": "INFO"}},
+    "loggers": {"accounts": {"level": "INFO"}, "integrations": {"level": "INFO"}},
 }

@@ -10,6 +10,7 @@ import pytest
 import redis
 from django.conf import settings as django_settings
 
+from config.celery import app as celery
 from integrations.connectors import get_connector
 
 
@@ -27,6 +28,17 @@ def _empty_redis() -> Iterator[None]:
     yield
     with redis.Redis.from_url(django_settings.REDIS_URL) as client:
         client.flushdb()
+
+
+@pytest.fixture
+def mails(settings: Any, mailoutbox: Any) -> Iterator[Any]:
+    """E-mail is configured; the list of what was sent. Queued tasks run as soon as they start."""
+    settings.EMAIL_CONFIGURED = True
+    settings.BASE_URL = "https://spendglass.example.com"
+    settings.DEFAULT_FROM_EMAIL = "Spendglass <spendglass@example.com>"
+    celery.conf.task_always_eager = True
+    yield mailoutbox
+    celery.conf.task_always_eager = False
 
 
 class _Server(ThreadingMixIn, WSGIServer):

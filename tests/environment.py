@@ -30,7 +30,8 @@ def _last_database(url: str) -> str:
 
 def _start() -> None:
     os.environ.update(TEST_SETTINGS)
-    os.environ.pop("ANTHROPIC_BASE_URL", None)
+    for name in ("ANTHROPIC_BASE_URL", "EMAIL_URL", "DEFAULT_FROM_EMAIL", "BASE_URL"):
+        os.environ.pop(name, None)
     folder = Path(tempfile.mkdtemp(prefix="spendglass-tests-"))
     folder.chmod(0o711)
     atexit.register(shutil.rmtree, folder, ignore_errors=True)

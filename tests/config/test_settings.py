@@ -41,6 +41,11 @@ def check(**changed):
         ("ANTHROPIC_REQUESTS_PER_MINUTE", "-1", "ANTHROPIC_REQUESTS_PER_MINUTE is negative."),
         ("ANTHROPIC_REQUESTS_PER_MINUTE", "many", "ANTHROPIC_REQUESTS_PER_MINUTE cannot be read."),
         ("DEBUG", "perhaps", "DEBUG cannot be read."),
+        ("EMAIL_URL", "pigeon://hunter2@loft", "EMAIL_URL cannot be read."),
+        ("EMAIL_URL", "smtp+tls://u:hunter2@mail.example.com:x", "EMAIL_URL cannot be read."),
+        ("EMAIL_URL", "smtp://localhost", "EMAIL_URL is set and BASE_URL is not"),
+        ("EMAIL_URL", "smtp://localhost", "DEFAULT_FROM_EMAIL is not an address to send from."),
+        ("BASE_URL", "spendglass.example.com", "BASE_URL is not an http or https address."),
     ],
 )
 def test_a_bad_setting_is_a_sentence_with_a_hint(name, value, sentence):
@@ -55,6 +60,37 @@ def test_a_bad_setting_is_a_sentence_with_a_hint(name, value, sentence):
 
 def test_good_settings_pass():
     assert check().returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("smtp+tls://ada:p%40ss@mail.example.com", "mail.example.com 587 ada p@ss True False"),
+        ("smtp+ssl://ada:x@mail.example.com", "mail.example.com 465 ada x False True"),
+        ("smtp://localhost:1025", "localhost 1025   False False"),
+    ],
+)
+def test_one_address_names_the_mail_server(url, expected):
+    code = (
+        "from django.conf import settings as s; print(s.EMAIL_HOST, s.EMAIL_PORT, "
+        "s.EMAIL_HOST_USER, s.EMAIL_HOST_PASSWORD, s.EMAIL_USE_TLS, s.EMAIL_USE_SSL)"
+    )
+    done = subprocess.run(
+        [sys.executable, "manage.py", "shell", "--no-imports", "-c", code],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "EMAIL_URL": url,
+            "BASE_URL": "https://spendglass.example.com/",
+            "DEFAULT_FROM_EMAIL": "Spendglass <spendglass@example.com>",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.stdout.strip() == expected
+    assert done.returncode == 0
 
 
 def test_the_web_server_does_not_start_on_bad_settings():
