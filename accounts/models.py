@@ -8,6 +8,10 @@ from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
 
+from accounts.permissions import Permission, Role
+
+__all__ = ["AuditEvent", "Membership", "Organization", "Role", "User"]
+
 slug_validator = RegexValidator(
     r"\A[a-z0-9](?:[a-z0-9-]{0,48}[a-z0-9])?\Z",
     "Use small letters, digits and hyphens, such as my-org.",
@@ -67,15 +71,6 @@ class Organization(models.Model):
         return self.name
 
 
-class Role(models.TextChoices):
-    """What a member may do, from least to most."""
-
-    VIEWER = "viewer", "Viewer"
-    ANALYST = "analyst", "Analyst"
-    BILLING_ADMIN = "billing_admin", "Billing Profiles Admin"
-    ADMIN = "admin", "Admin"
-
-
 class Membership(models.Model):
     """One person's role in one organization."""
 
@@ -97,10 +92,25 @@ class Membership(models.Model):
     def __str__(self) -> str:
         return f"{self.user} in {self.organization}: {self.get_role_display()}"
 
+    def may(self, permission: Permission) -> bool:
+        """Whether the role includes this. Templates ask by the properties below."""
+        return permission in Role(self.role).permissions
+
+    @property
+    def may_save_reports(self) -> bool:
+        return self.may(Permission.SAVE_REPORTS)
+
     @property
     def may_manage_connections(self) -> bool:
-        """Connect, test, replace a key, sync, disconnect and delete."""
-        return self.role in {Role.BILLING_ADMIN, Role.ADMIN}
+        return self.may(Permission.MANAGE_CONNECTIONS)
+
+    @property
+    def may_read_audit_log(self) -> bool:
+        return self.may(Permission.READ_AUDIT_LOG)
+
+    @property
+    def may_manage_members(self) -> bool:
+        return self.may(Permission.MANAGE_MEMBERS)
 
 
 class AuditEvent(models.Model):

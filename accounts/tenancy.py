@@ -9,8 +9,18 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponseBase
 
 from accounts.models import Membership, Organization, User
+from accounts.permissions import Permission
 
 P = ParamSpec("P")
+
+
+class NotPermitted(PermissionDenied):
+    """The member's role does not include this. The 403 page says which one does, and who has it."""
+
+    def __init__(self, permission: Permission) -> None:
+        self.permission = permission
+        self.needed = permission.roles[0].label
+        super().__init__(f"This needs the permission {self.needed}.")
 
 
 class OrganizationRequest(HttpRequest):
@@ -49,15 +59,23 @@ def organization_required(view: View[P]) -> Callable[..., HttpResponseBase]:
     return inside
 
 
-def connection_manager_required(view: View[P]) -> Callable[..., HttpResponseBase]:
-    """As `organization_required`, and the member may manage connections (else 403)."""
+def permission_required(
+    permission: Permission,
+) -> Callable[[View[P]], Callable[..., HttpResponseBase]]:
+    """As `organization_required`, and the member's role includes the permission (else 403)."""
 
-    def checked(
-        request: OrganizationRequest, /, *args: P.args, **kwargs: P.kwargs
-    ) -> HttpResponseBase:
-        if not request.membership.may_manage_connections:
-            raise PermissionDenied("This needs the permission Billing Profiles Admin.")
-        return view(request, *args, **kwargs)
+    def decorate(view: View[P]) -> Callable[..., HttpResponseBase]:
+        def checked(
+            request: OrganizationRequest, /, *args: P.args, **kwargs: P.kwargs
+        ) -> HttpResponseBase:
+            if not request.membership.may(permission):
+                raise NotPermitted(permission)
+            return view(request, *args, **kwargs)
 
-    update_wrapper(checked, view)
-    return organization_required(checked)
+        update_wrapper(checked, view)
+        return organization_required(checked)
+
+    return decorate
+
+
+connection_manager_required = permission_required(Permission.MANAGE_CONNECTIONS)

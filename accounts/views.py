@@ -11,7 +11,9 @@ from django_htmx.http import HttpResponseClientRefresh
 from django_htmx.middleware import HtmxDetails
 
 from accounts.forms import SignInForm
-from accounts.models import Membership, Organization, Role, User
+from accounts.models import Membership, Organization, User
+from accounts.permissions import Permission
+from accounts.tenancy import NotPermitted, OrganizationRequest
 
 
 class SignIn(LoginView):
@@ -40,21 +42,21 @@ def home(request: HttpRequest) -> HttpResponse:
     return render(request, "accounts/home.html", {"memberships": memberships})
 
 
-def who_can_help(organization: Organization) -> list[str]:
-    """The members who may manage connections and give roles, by name."""
+def who_can_help(
+    organization: Organization, permission: Permission = Permission.MANAGE_CONNECTIONS
+) -> list[str]:
+    """The members who may do this themselves, by name."""
     memberships = Membership.objects.filter(
-        organization=organization,
-        role__in=[Role.BILLING_ADMIN, Role.ADMIN],
-        user__is_active=True,
+        organization=organization, role__in=permission.roles, user__is_active=True
     ).select_related("user")
     return sorted(str(membership.user) for membership in memberships)
 
 
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
     """The 403 page: says which permission is missing and who has it."""
-    membership: Membership | None = getattr(request, "membership", None)
-    context: dict[str, Any] = {
-        "reason": str(exception),
-        "helpers": who_can_help(membership.organization) if membership else [],
-    }
+    context: dict[str, Any] = {"reason": str(exception)}
+    if isinstance(exception, NotPermitted):
+        organization = cast(OrganizationRequest, request).organization
+        context["needed"] = exception.needed
+        context["helpers"] = who_can_help(organization, exception.permission)
     return render(request, "403.html", context, status=403)

@@ -1,0 +1,53 @@
+"""What each role may do: the one table that views, templates, the API and the documents go by.
+
+Looking at reports and dashboards, with the names of people in them, and downloading them is what
+every member may do; it needs no permission of its own.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from django.db import models
+
+
+class Role(models.TextChoices):
+    """What a member may do, from least to most."""
+
+    VIEWER = "viewer", "Viewer"
+    ANALYST = "analyst", "Analyst"
+    BILLING_ADMIN = "billing_admin", "Billing Profiles Admin"
+    ADMIN = "admin", "Admin"
+
+    @property
+    def permissions(self) -> "frozenset[Permission]":
+        return PERMISSIONS[self]
+
+
+class Permission(models.TextChoices):
+    """What not everybody may do."""
+
+    SAVE_REPORTS = "save_reports", "Save, share and schedule reports"
+    MANAGE_CONNECTIONS = (
+        "manage_connections",
+        "Connect, test, replace a key, sync, disconnect, delete",
+    )
+    READ_AUDIT_LOG = "read_audit_log", "Read and export the audit log"
+    MANAGE_MEMBERS = "manage_members", "Invite members, change roles, deactivate, remove"
+
+    @property
+    def roles(self) -> list[Role]:
+        """Who has it, from the role with least to the role with most."""
+        return [role for role in Role if self in role.permissions]
+
+
+_ANALYST = frozenset({Permission.SAVE_REPORTS})
+_BILLING_ADMIN = _ANALYST | {Permission.MANAGE_CONNECTIONS, Permission.READ_AUDIT_LOG}
+
+PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
+    {
+        Role.VIEWER: frozenset(),
+        Role.ANALYST: _ANALYST,
+        Role.BILLING_ADMIN: _BILLING_ADMIN,
+        Role.ADMIN: _BILLING_ADMIN | {Permission.MANAGE_MEMBERS},
+    }
+)

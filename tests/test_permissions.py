@@ -1,0 +1,89 @@
+"""Every address × every role × every method: who is let in, who is turned away.
+
+A new address fails here until it has its line in `PAGES`. Requests carry no values, so that a form
+that is let in answers 422, and a question that is let in does its deed.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from accounts.permissions import Permission, Role
+from tests.factories import make_connection, make_member, make_organization
+from tests.test_tenancy import ARGUMENTS, BEHIND_THE_DOOR, address
+
+pytestmark = pytest.mark.django_db
+
+EVERYBODY = None
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Page:
+    """What an address answers whoever may use it; everybody else gets 403.
+
+    `to_post` is the permission that a POST needs, if that is not the one of the whole page.
+    """
+
+    permission: Permission | None
+    get: int = 405
+    post: int = 405
+    to_post: Permission | None = None
+
+    def expected(self, role: Role, method: str) -> set[int]:
+        needed = (self.to_post or self.permission) if method == "post" else self.permission
+        answer: int = getattr(self, method)
+        if needed is None or needed in role.permissions:
+            return {answer}
+        # A method that nobody may use can be refused before one looks who asks.
+        return {403, 405} if answer == 405 else {403}
+
+
+CONNECTIONS = Permission.MANAGE_CONNECTIONS
+PAGES = {
+    "integrations:index": Page(EVERYBODY, get=200),
+    "integrations:card": Page(EVERYBODY, get=200),
+    "integrations:connect": Page(CONNECTIONS, get=200, post=422),
+    "integrations:test": Page(CONNECTIONS, post=422),
+    "integrations:manage": Page(CONNECTIONS, get=200),
+    "integrations:progress": Page(CONNECTIONS, get=200),
+    "integrations:sync_now": Page(CONNECTIONS, post=302),
+    "integrations:replace_key": Page(CONNECTIONS, get=200, post=422),
+    "integrations:disconnect": Page(CONNECTIONS, get=200, post=302),
+    "integrations:delete": Page(CONNECTIONS, get=200, post=422),
+    "reports:explore": Page(EVERYBODY, get=200),
+    "reports:explore_csv": Page(EVERYBODY, get=200),
+}
+
+
+@pytest.fixture
+def organization():
+    """Holds one of everything that `ARGUMENTS` names."""
+    organization = make_organization(ARGUMENTS["organization_slug"])
+    make_connection(organization, ARGUMENTS["label"])
+    return organization
+
+
+def test_every_address_is_classified():
+    assert set(PAGES) == set(BEHIND_THE_DOOR), "give each address its line in PAGES"
+
+
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("method", ["get", "post"])
+@pytest.mark.parametrize("name", sorted(PAGES))
+def test_each_role_may_exactly_what_the_table_says(client, organization, name, method, role):
+    client.force_login(make_member(organization, role))
+
+    response = getattr(client, method)(address(name))
+
+    assert response.status_code in PAGES[name].expected(role, method)
+
+
+@pytest.mark.parametrize("permission", Permission)
+def test_the_document_says_the_same(permission):
+    text = (ROOT / "docs/security.md").read_text()
+    (row,) = [line for line in text.splitlines() if line.startswith(f"| {permission.label} |")]
+    cells = [cell.strip() for cell in row.split("|")[2:-1]]
+
+    assert [role for role, cell in zip(Role, cells, strict=True) if cell] == permission.roles
