@@ -5,15 +5,29 @@ from django.db import transaction
 
 from integrations.models import (
     Connection,
+    CostByMeter,
+    CostByPerson,
     CostFact,
     CostTotal,
     EngagementFact,
+    UsageByMeter,
+    UsageByPerson,
     UsageFact,
     UsageTotal,
 )
 
 _PIECE = 20_000
-_BIG_TABLES = (CostFact, CostTotal, UsageFact, UsageTotal, EngagementFact)
+_BIG_TABLES = (
+    CostFact,
+    CostTotal,
+    CostByMeter,
+    CostByPerson,
+    UsageFact,
+    UsageTotal,
+    UsageByMeter,
+    UsageByPerson,
+    EngagementFact,
+)
 
 
 def erase(connection_id: int) -> None:

@@ -11,10 +11,19 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
+from django.core.exceptions import FieldError
 from django.db.models import Case, CharField, Count, F, Q, Sum, Value, When
 
 from accounts.models import Organization
-from integrations.models import Connection, CostFact, UsageFact
+from integrations.models import (
+    Connection,
+    CostByMeter,
+    CostByPerson,
+    CostFact,
+    UsageByMeter,
+    UsageByPerson,
+    UsageFact,
+)
 from integrations.models.facts import FactQuerySet
 from integrations.window import Window
 from reports import coverage as coverages
@@ -25,6 +34,11 @@ from reports.spec import ReportSpec, last_day
 Keys = tuple[Key, ...]
 TIMES = ("day", "week", "month")
 CONNECTION_DIMENSIONS = ("provider", "billing_account")
+# Facts and their rollups, the smallest first: they hold the same numbers to a different grain.
+TABLES: dict[Source, tuple[Any, ...]] = {
+    Source.COST: (CostByMeter, CostByPerson, CostFact),
+    Source.USAGE: (UsageByMeter, UsageByPerson, UsageFact),
+}
 
 
 @dataclass(frozen=True)
@@ -152,14 +166,44 @@ def provider_name(connection: Connection) -> str:
 
 
 def facts(source: Source, connections: Sequence[Connection], spec: ReportSpec) -> FactQuerySet:
-    """The facts a report sums. The one place that chooses a table, and later a rollup."""
-    model = CostFact if source is Source.COST else UsageFact
-    found = model.objects.within(spec.window).filter(connection__in=connections)
+    """What a report sums: the smallest table that knows all it asks for.
+
+    The one place that chooses a table. Each holds the same numbers; a rollup has fewer rows.
+    """
+    model = _smallest(source, spec)
+    found: FactQuerySet = model.objects.within(spec.window).filter(connection__in=connections)
     for filter_ in spec.filters:
-        if (value := DIMENSIONS[filter_.dimension].value) is not None:
+        if (value := on_table(model, filter_.dimension)) is not None:
             name = f"by_{filter_.dimension}"
             found = found.alias(**{name: value}).filter(**{f"{name}__in": filter_.values})
     return found
+
+
+def on_table(model: Any, dimension: str) -> Any:
+    """The expression a dimension has on facts or a rollup; None where the connection decides.
+
+    A rollup may hold a dimension in a column of its name, where facts have to work it out.
+    """
+    if any(field.name == dimension for field in model._meta.fields):
+        return F(dimension)
+    return DIMENSIONS[dimension].value
+
+
+def _smallest(source: Source, spec: ReportSpec) -> Any:
+    *rollups, everything = TABLES[source]
+    return next((model for model in rollups if _knows(model, source, spec)), everything)
+
+
+def _knows(model: Any, source: Source, spec: ReportSpec) -> bool:
+    """Django knows which columns an expression reads: a rollup that lacks one refuses it."""
+    used = (*spec.group_by, *(f.dimension for f in spec.filters))
+    read = [value for name in used if (value := on_table(model, name)) is not None]
+    read += [metric.value for metric in spec.metric_objects if metric.source is source]
+    try:
+        model.objects.alias(**{f"read_{at}": value for at, value in enumerate(read)})
+    except FieldError:
+        return False
+    return True
 
 
 def _coverage(connections: Sequence[Connection], spec: ReportSpec) -> Coverage:
@@ -169,13 +213,13 @@ def _coverage(connections: Sequence[Connection], spec: ReportSpec) -> Coverage:
 def _sum_facts(source: Source, connections: Sequence[Connection], spec: ReportSpec) -> Side:
     """Sum one table in one query."""
     metrics = [metric for metric in spec.metric_objects if metric.source is source]
-    keys = {f"key_{name}": _key(name, connections) for name in spec.group_by}
+    found = facts(source, connections, spec)
+    keys = {f"key_{name}": _key(found.model, name, connections) for name in spec.group_by}
     numbers: dict[str, Any] = {"facts": Count("pk")}
     for metric in metrics:
         numbers[f"sum_{metric.name}"] = Sum(metric.value)
         if metric.nullable:
             numbers[f"holes_{metric.name}"] = Count("pk", filter=_is_null(metric.nullable))
-    found = facts(source, connections, spec)
     rows = (
         found.values(**keys).annotate(**numbers).values(*keys, *numbers)
         if keys
@@ -195,7 +239,7 @@ def _is_null(field: str) -> Q:
     return Q(**{f"{field}__isnull": True})
 
 
-def _key(name: str, connections: Sequence[Connection]) -> object:
+def _key(model: Any, name: str, connections: Sequence[Connection]) -> object:
     """The expression a dimension is grouped by."""
     if name == "billing_account":
         return F("connection__label")
@@ -206,7 +250,7 @@ def _key(name: str, connections: Sequence[Connection]) -> object:
             default=Value(""),
             output_field=CharField(),
         )
-    return DIMENSIONS[name].value
+    return on_table(model, name)
 
 
 def _sum(row: Mapping[str, object], metric: Metric) -> Number:

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from django.db.models import Max, Q, Sum
 
-from integrations.models import CostFact, DayCheck, FeedDay
+from integrations.models import CostByPerson, DayCheck, FeedDay
 from reports.coverage import feed_names
 from reports.metrics import Source
 from reports.queries import Report, provider_name
@@ -60,7 +60,7 @@ def reconcile(report: Report) -> Reconciliation | None:
     days = Q(day__gte=spec.window.start, day__lt=spec.window.end)
     ours: dict[tuple[int, date], tuple[Decimal, Decimal]] = {
         (connection_id, day): (attributed or Decimal(0), unattributed or Decimal(0))
-        for connection_id, day, attributed, unattributed in CostFact.objects.within(spec.window)
+        for connection_id, day, attributed, unattributed in CostByPerson.objects.within(spec.window)
         .filter(connection__in=connections)
         .values("connection_id", "day")
         .annotate(

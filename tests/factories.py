@@ -6,6 +6,8 @@ from itertools import count
 from typing import Any
 
 from accounts.models import Membership, Organization, Role, User
+from integrations.connectors.base import Table
+from integrations.loading.rollups import roll_up
 from integrations.models import (
     Connection,
     CostFact,
@@ -82,7 +84,7 @@ def cost(
 ) -> CostFact:
     """One priced line in USD. The list price is the amount unless given; None: not reported."""
     listed = amount if list_amount == "" else list_amount
-    return CostFact.objects.create(
+    fact = CostFact.objects.create(
         connection=connection,
         day=_day(day),
         meter=make_meter(connection, **meter),
@@ -90,6 +92,8 @@ def cost(
         amount_usd=Decimal(amount),
         list_amount_usd=None if listed is None else Decimal(listed),
     )
+    roll_up(connection, Table.COST, [fact.day])  # reports read these, as loading leaves them
+    return fact
 
 
 def usage(
@@ -102,7 +106,7 @@ def usage(
 ) -> UsageFact:
     """Counted usage; counts that are not named are 0, other names belong to the meter."""
     counts = {name: values.pop(name, 0) for name in USAGE_FIELDS}
-    return UsageFact.objects.create(
+    fact = UsageFact.objects.create(
         connection=connection,
         day=_day(day),
         meter=make_meter(connection, **values),
@@ -110,6 +114,8 @@ def usage(
         requests=requests,
         **counts,
     )
+    roll_up(connection, Table.USAGE, [fact.day])
+    return fact
 
 
 def feed_day(

@@ -20,6 +20,7 @@ from django.utils import timezone
 from integrations.connectors.base import Feed, Table
 from integrations.connectors.records import Page
 from integrations.loading.balance import balance, check_days
+from integrations.loading.rollups import roll_up
 from integrations.loading.spool import Spool, decode
 from integrations.loading.writing import DayWriter, people_ids, store_resources
 from integrations.models import Connection, FeedDay
@@ -125,6 +126,7 @@ def _store(
         if changed and dated:
             balance(connection, feed.table, changed)
             check_days(connection, feed.table, changed)
+            roll_up(connection, feed.table, changed)
         _mark_days(connection, feed, confirmed, watermark)
     return Loaded(spool.rows, written, watermark, tuple(changed))
 

@@ -9,10 +9,13 @@ from integrations.models.facts import (
     UsageFact,
     UsageTotal,
 )
+from integrations.models.rollups import CostByMeter, CostByPerson, UsageByMeter, UsageByPerson
 from integrations.models.sync import DayCheck, FeedDay, Restatement, SyncRun, SyncWindow
 
 __all__ = [
     "Connection",
+    "CostByMeter",
+    "CostByPerson",
     "CostFact",
     "CostTotal",
     "DayCheck",
@@ -24,6 +27,8 @@ __all__ = [
     "Restatement",
     "SyncRun",
     "SyncWindow",
+    "UsageByMeter",
+    "UsageByPerson",
     "UsageFact",
     "UsageTotal",
 ]

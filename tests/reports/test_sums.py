@@ -8,6 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from integrations.connectors.base import Table
+from integrations.loading.rollups import roll_up
 from integrations.models import CostFact, UsageFact
 from integrations.window import Window
 from reports import queries
@@ -101,6 +103,9 @@ def test_every_cut_equals_the_sums_of_plain_python(organization, people, lines, 
             keys = tuple(_key(name, day, product, model, person) for name in group_by)
             costs[keys] += amount
             tokens[keys] += count
+
+    for table in (Table.COST, Table.USAGE):
+        roll_up(connection, table, DAYS)
 
     found = queries.run(
         organization, ReportSpec(("cost", "output_tokens"), WINDOW, tuple(group_by))

@@ -1,0 +1,98 @@
+"""Facts added up to a coarser grain, so that a question reads as few rows as it needs.
+
+Written by `loading.rollups` in the transaction that writes the facts, and never read to write
+anything else. A number is NULL as soon as one fact it is made of has none, so a sum over a rollup
+knows exactly what a sum over the facts knows.
+
+Sums of a day need more room than its facts: an amount of 16 digits may stand there twice.
+"""
+
+from typing import Any
+
+from django.db import models
+
+from integrations.models.connection import Connection
+from integrations.models.dimensions import Meter, Person
+from integrations.models.facts import Cost, Usage
+
+
+def _usd(**options: Any) -> "models.DecimalField[Any, Any]":
+    return models.DecimalField(max_digits=38, decimal_places=12, **options)
+
+
+def _count(**options: Any) -> "models.DecimalField[Any, Any]":
+    return models.DecimalField(max_digits=30, decimal_places=0, **options)
+
+
+class CostSums(Cost):
+    amount_usd = _usd()
+    list_amount_usd = _usd(null=True)
+
+    class Meta:
+        abstract = True
+
+
+class UsageSums(Usage):
+    requests = _count(null=True)
+    uncached_input_tokens = _count()
+    cache_read_tokens = _count()
+    cache_write_5m_tokens = _count()
+    cache_write_1h_tokens = _count()
+    output_tokens = _count()
+    web_searches = _count()
+
+    class Meta:
+        abstract = True
+
+
+class ByMeter(models.Model):
+    """Grain: connection, day, meter. Says nothing of people."""
+
+    connection = models.ForeignKey(Connection, models.CASCADE, related_name="+", db_index=False)
+    meter = models.ForeignKey(Meter, models.CASCADE, related_name="+", db_index=False)
+
+    class Meta:
+        abstract = True
+
+
+class ByPerson(models.Model):
+    """Grain: connection, day, person, project. Says nothing of products or models.
+
+    `project_id` is the dimension of that name: the workspace of the meter or else the person's
+    own id, "" if there is neither. Stored, because it takes both to know it.
+    """
+
+    connection = models.ForeignKey(Connection, models.CASCADE, related_name="+", db_index=False)
+    person = models.ForeignKey(Person, models.CASCADE, null=True, related_name="+", db_index=False)
+    project_id = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        abstract = True
+
+
+def _grain(name: str, *fields: str) -> list[models.BaseConstraint]:
+    return [
+        models.UniqueConstraint(
+            fields=["connection", "day", *fields], name=f"{name}_grain", nulls_distinct=False
+        )
+    ]
+
+
+class CostByMeter(ByMeter, CostSums):
+    class Meta:
+        constraints = _grain("cost_by_meter", "meter")
+
+
+class CostByPerson(ByPerson, CostSums):
+    class Meta:
+        constraints = _grain("cost_by_person", "person", "project_id")
+
+
+class UsageByMeter(ByMeter, UsageSums):
+    class Meta:
+        constraints = _grain("usage_by_meter", "meter")
+
+
+class UsageByPerson(ByPerson, UsageSums):
+    class Meta:
+        constraints = _grain("usage_by_person", "person", "project_id")
