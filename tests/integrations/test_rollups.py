@@ -227,7 +227,7 @@ def test_the_migration_fills_the_rollups_of_facts_that_were_there(connection):
     rollups = (CostByMeter, CostByPerson, UsageByMeter, UsageByPerson)
     for rollup in rollups:
         rollup.objects.all().delete()
-    migration = import_module("integrations.migrations.0002_rollups").Migration
+    migration = import_module("integrations.migrations.0003_rollups").Migration
 
     with database.cursor() as cursor:
         for operation in migration.operations:

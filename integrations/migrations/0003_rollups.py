@@ -43,7 +43,7 @@ def fill(
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("integrations", "0001_initial"),
+        ("integrations", "0002_names_and_spans"),
     ]
 
     operations = [
