@@ -9,19 +9,20 @@ from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from integrations.connectors.claude_enterprise.sandbox.company import Company, Member, seed
-from integrations.connectors.claude_enterprise.sandbox.ledger import (
-    CLAUDE_TAG,
-    Line,
-    by_slug,
-    day_lines,
-)
-from integrations.connectors.claude_enterprise.sandbox.query import (
+from integrations.connectors.anthropic_api.sandbox.dice import seed
+from integrations.connectors.anthropic_api.sandbox.query import (
     OLDEST,
     Query,
     bad_request,
     cursor,
     open_cursor,
+)
+from integrations.connectors.claude_enterprise.sandbox.company import Company, Member
+from integrations.connectors.claude_enterprise.sandbox.ledger import (
+    CLAUDE_TAG,
+    Line,
+    by_slug,
+    day_lines,
 )
 from integrations.connectors.claude_enterprise.sandbox.reports import Request
 

@@ -1,11 +1,11 @@
 """Who is in the sandbox: two organizations, their people and what those are inclined to do."""
 
-import hashlib
-import random
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
 from typing import Literal
+
+from integrations.connectors.anthropic_api.sandbox.dice import dice, identifier
 
 
 @dataclass(frozen=True)
@@ -44,26 +44,6 @@ class Company:
     @property
     def organization_id(self) -> str:
         return identifier("org_01", self.slug)
-
-
-def seed(*parts: object) -> int:
-    """A number that depends on the parts alone, on every machine."""
-    text = "/".join(map(str, parts))
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
-
-
-def dice(*parts: object) -> random.Random:
-    """Dice for one purpose. Only `random` and `choices` are used: they are exact everywhere."""
-    return random.Random(seed(*parts))
-
-
-_ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
-
-
-def identifier(prefix: str, *parts: object) -> str:
-    """An id as the API writes them: user_01AbCd…"""
-    rolls = dice("id", prefix, *parts)
-    return prefix + "".join(rolls.choices(_ALPHABET, k=22))
 
 
 @cache

@@ -10,13 +10,8 @@ from functools import lru_cache
 from random import Random
 from typing import NamedTuple
 
-from integrations.connectors.claude_enterprise.sandbox.company import (
-    Company,
-    Member,
-    companies,
-    dice,
-    identifier,
-)
+from integrations.connectors.anthropic_api.sandbox.dice import dice, identifier
+from integrations.connectors.claude_enterprise.sandbox.company import Company, Member, companies
 
 TOKEN_TYPES = (
     "uncached_input_tokens",

@@ -7,6 +7,14 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Literal
 
+from integrations.connectors.anthropic_api.sandbox.query import (
+    ApiError,
+    Query,
+    bad_request,
+    check_range,
+    cursor,
+    open_cursor,
+)
 from integrations.connectors.claude_enterprise.sandbox.company import Company, Member
 from integrations.connectors.claude_enterprise.sandbox.ledger import (
     CLAUDE_TAG,
@@ -14,14 +22,6 @@ from integrations.connectors.claude_enterprise.sandbox.ledger import (
     Line,
     by_slug,
     known_lines,
-)
-from integrations.connectors.claude_enterprise.sandbox.query import (
-    ApiError,
-    Query,
-    bad_request,
-    check_range,
-    cursor,
-    open_cursor,
 )
 
 GROUP_CAP = 100  # rows a bucket of the organization's reports holds at most

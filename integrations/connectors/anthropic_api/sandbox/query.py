@@ -13,15 +13,21 @@ OLDEST = date(2026, 1, 1)
 
 
 class ApiError(Exception):
-    """An answer other than 200."""
+    """An answer other than 200. `more` stands beside type and message in its body."""
 
     def __init__(
-        self, status: int, type: str, message: str, headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        type: str,
+        message: str,
+        headers: Mapping[str, str] | None = None,
+        **more: Any,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.type = type
         self.headers = dict(headers or {})
+        self.more = more
 
 
 def bad_request(message: str) -> ApiError:
