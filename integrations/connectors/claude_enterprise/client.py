@@ -10,7 +10,9 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from integrations.connectors.anthropic_api.actors import Actor
 from integrations.connectors.anthropic_api.client import ApiClient, Params, decoder, has_cursor
+from integrations.connectors.anthropic_api.lines import CacheCreation, Dimensions, ServerToolUse
 from integrations.connectors.anthropic_api.refusals import Wording, unexpected
 from integrations.connectors.base import Access, NotAvailable
 from integrations.window import Window
@@ -41,38 +43,10 @@ WORDING = Wording(
 # --- What the API answers ------------------------------------------------------------------
 
 
-class Actor(msgspec.Struct):
-    """Whom usage is attributed to. Legacy reports send users only, newer ones four types."""
-
-    type: str = "user_actor"
-    user_id: str | None = None
-    service_account_id: str | None = None
-    api_key_id: str | None = None
-    subject: str | None = None
-    email: str | None = None  # version 2023-06-01
-    email_address: str | None = None  # newer versions; some answers carry both
-    name: str | None = None
-    deleted: bool | None = None
-
-
-class Dimensions(msgspec.Struct):
-    """What a row was cut by. Null: not grouped by it, or not known."""
-
-    product: str | None = None
-    model: str | None = None
-    context_window: str | None = None
-    inference_geo: str | None = None
-    speed: str | None = None
-
-
 class CostRow(Dimensions, kw_only=True):
-    """Cents as decimal strings, after and before discounts: "41280.000000" is $412.80."""
-
     amount: Decimal
     list_amount: Decimal | None = None
     currency: str | None = "USD"
-    cost_type: str | None = None
-    token_type: str | None = None
 
 
 class CostBucket(msgspec.Struct):
@@ -85,22 +59,13 @@ class UserCostRow(CostRow, kw_only=True):
     starting_at: str | None = None
 
 
-class CacheCreation(msgspec.Struct):
-    ephemeral_1h_input_tokens: int | None = None
-    ephemeral_5m_input_tokens: int | None = None
-
-
-class ServerToolUse(msgspec.Struct):
-    web_search_requests: int | None = None
-
-
 class UserUsageRow(Dimensions, kw_only=True):
     actor: Actor | None
     starting_at: str | None = None
     uncached_input_tokens: int | None = None
     cache_read_input_tokens: int | None = None
-    output_tokens: int | None = None
     cache_creation: CacheCreation | None = None
+    output_tokens: int | None = None
     server_tool_use: ServerToolUse | None = None
     requests: int | None = None
 

@@ -14,6 +14,8 @@ from itertools import chain
 from operator import attrgetter
 from typing import Any, NamedTuple, TypeVar
 
+from integrations.connectors.anthropic_api.actors import person_of
+from integrations.connectors.anthropic_api.lines import CLAUDE_TAG, Dimensions, product_of
 from integrations.connectors.anthropic_api.rows import (
     Read,
     day_in,
@@ -24,11 +26,9 @@ from integrations.connectors.anthropic_api.rows import (
 )
 from integrations.connectors.base import Feed, NotAvailable, Table
 from integrations.connectors.claude_enterprise.client import (
-    Actor,
     AnalyticsClient,
     CostBucket,
     CostRow,
-    Dimensions,
     Report,
     UserCostRow,
     UserUsageRow,
@@ -51,11 +51,6 @@ GROUP_CAP = 100  # groups a bucket of the organization's reports holds at most
 USAGE_CUT = ("product", "model", "context_window", "inference_geo", "speed")
 COST_CUT = (*USAGE_CUT, "cost_type", "token_type")
 NOT_ITEMIZED = MeterKey(cost_type="not_itemized")
-
-# One product, three spellings over time. `claude_in_slack` is not among them: that is another,
-# retiring bot.
-_CLAUDE_TAG = "claude_tag"
-_SPELLINGS = {"claude-in-slack": _CLAUDE_TAG, "claude-tag": _CLAUDE_TAG}
 
 
 # --- Days ----------------------------------------------------------------------------------
@@ -98,10 +93,6 @@ def _usd_of(row: CostRow) -> tuple[Decimal, Decimal | None]:
     return usd(row.amount), None if listed is None else usd(listed)
 
 
-def _product(row: Dimensions) -> str:
-    return _SPELLINGS.get(row.product or "", row.product or "")
-
-
 @lru_cache(maxsize=4096)
 def _meter(*values: str) -> MeterKey:
     return MeterKey(*values)
@@ -113,31 +104,12 @@ def _cost_meter(row: CostRow) -> MeterKey:
 
 def _usage_values(row: Dimensions) -> tuple[str, str, str, str, str]:
     return (
-        _product(row),
+        product_of(row.product),
         row.model or "",
         row.context_window or "",
         row.inference_geo or "",
         row.speed or "",
     )
-
-
-def _person(actor: Actor | None) -> PersonRef | None:
-    """Who it is, by id; None if the API gives no id: then it counts as not attributed."""
-    if actor is None:
-        return None
-    email = actor.email_address or actor.email or ""
-    name = actor.name or ""
-    if actor.user_id:
-        deleted = bool(actor.deleted)
-        # A live account without an address is a service identity such as Claude Security.
-        kind = "user" if email or deleted else "service"
-        return PersonRef(actor.user_id, email, name, kind, "deleted" if deleted else "active")
-    others = (
-        (actor.service_account_id, "service"),
-        (actor.api_key_id, "api_key"),
-        (actor.subject, "federated"),
-    )
-    return next((PersonRef(id, email, name, kind, "active") for id, kind in others if id), None)
 
 
 # --- Cost of the whole organization --------------------------------------------------------
@@ -222,7 +194,7 @@ def _organization_records(lines: Lines, totals: dict[date, Amounts]) -> Iterator
 
 def _meter_of(values: Values) -> MeterKey:
     product, *others = values
-    return _meter(_SPELLINGS.get(product or "", product or ""), *(value or "" for value in others))
+    return _meter(product_of(product), *(value or "" for value in others))
 
 
 def _amounts(row: CostRow) -> Amounts:
@@ -382,7 +354,7 @@ def _user_pages(
         organization_id = report.organization_id or client.organization_id
         records: list[Record] = []
         for row in report.data:
-            person = _person(row.actor)
+            person = person_of(row.actor)
             if person is None:
                 continue
             day = _row_day(row.starting_at, window)
@@ -390,7 +362,7 @@ def _user_pages(
             key = (day, person.external_id, *values_of(row))
             if not read.is_new(key, _numbers(record)):
                 continue
-            if record.meter.product == _CLAUDE_TAG:
+            if record.meter.product == CLAUDE_TAG:
                 place = (day, person.external_id, record.meter)
                 renamed[place] = _add(renamed[place], record) if place in renamed else record
             else:
