@@ -13,7 +13,7 @@ run: .venv/run
 
 # Static checks first: they are quick. pytest last: its summary is the end of the output.
 test: check chromium
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -n 2 --dist worksteal
 
 check: .venv/dev
 	.venv/bin/ruff check .

@@ -1,7 +1,7 @@
 """Loaded before Django's settings: gives every test run its own PostgreSQL and Redis.
 
-Real servers, thrown away at the end, without flushing to disk. `DATABASE_URL` and `REDIS_URL`
-point the tests elsewhere.
+Real servers, thrown away at the end, without flushing to disk; a pair for each process that runs
+tests. `DATABASE_URL` and `REDIS_URL` point the tests elsewhere.
 """
 
 import atexit
@@ -22,13 +22,20 @@ TEST_SETTINGS = {
 }
 
 
+_OURS = "SPENDGLASS_TEST_SERVERS"  # set in a process whose children inherit addresses of ours
+
+
 def _last_database(url: str) -> str:
+    """One of the last databases of a Redis, another for each process that runs tests."""
+    number = 15 - int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8
     if url.startswith("unix://"):
-        return url.partition("?")[0] + "?db=15"
-    return urlunsplit(urlsplit(url)._replace(path="/15"))
+        return f"{url.partition('?')[0]}?db={number}"
+    return urlunsplit(urlsplit(url)._replace(path=f"/{number}"))
 
 
 def _start() -> None:
+    for name in os.environ.pop(_OURS, "").split():
+        del os.environ[name]
     os.environ.update(TEST_SETTINGS)
     for name in ("ANTHROPIC_BASE_URL", "EMAIL_URL", "DEFAULT_FROM_EMAIL", "BASE_URL"):
         os.environ.pop(name, None)
@@ -37,16 +44,20 @@ def _start() -> None:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     os.environ["STATIC_ROOT"] = str(folder / "static")
     (folder / "static").mkdir()
+    ours = []
     if not os.environ.get("DATABASE_URL"):
+        ours.append("DATABASE_URL")
         postgres = start_postgres(folder / "postgres", durable=False)
         atexit.register(postgres.stop)
         os.environ["DATABASE_URL"] = postgres.url
     if not os.environ.get("REDIS_URL"):
+        ours.append("REDIS_URL")
         redis = start_redis(folder / "redis", durable=False)
         atexit.register(redis.stop)
         os.environ["REDIS_URL"] = redis.url
     else:  # tests empty their Redis after each test: never the database somebody works with
         os.environ["REDIS_URL"] = _last_database(os.environ["REDIS_URL"])
+    os.environ[_OURS] = " ".join(ours)
 
 
 _start()
