@@ -18,8 +18,9 @@ def as_csv(report: Report) -> Iterator[str]:
 
 def as_json(report: Report) -> Iterator[str]:
     """A list with one object per line. Dollars are strings, counts numbers, unknown is null."""
-    counts = {m.name for m in report.spec.metric_objects if m.unit is not Unit.USD}
-    metrics = set(report.spec.metrics)
+    counts = {m.name for m in report.spec.metric_objects if m.unit in {Unit.TOKENS, Unit.COUNT}}
+    counts |= {f"{name}_before" for name in counts}
+    metrics = set(report.columns[len(report.spec.group_by) :])
     before = "[\n"
     for row in report.text_rows():
         values = {

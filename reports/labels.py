@@ -3,6 +3,8 @@
 A word that is not listed is shown as it is: a product of next month needs no release of ours.
 """
 
+from reports.metrics import OTHER
+
 PRODUCTS = {
     "claude_code": "Claude Code",
     "chat": "Chat",
@@ -67,6 +69,8 @@ def label(dimension: str, value: str) -> str:
     """The value of a dimension as people read it; absent values are named, never blank."""
     if not value:
         return NOTHING.get(dimension, "Not set")
+    if value == OTHER:
+        return "Other"
     return WORDS.get(dimension, {}).get(value, value)
 
 

@@ -1,32 +1,62 @@
 """Every metric and every dimension, defined once. `docs/metrics.md` says the same for readers.
 
-Words: a metric is a number that adds up over facts, a dimension is what facts are cut by. Both
-name the source they need: usage, for example, was never counted by token type.
+Words: a metric is what is shown, a measure is a metric that is read from facts, a dimension is
+what facts are cut by. Measures and dimensions name the source they belong to: usage, for example,
+was never counted by token type.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import date
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
+from functools import reduce
+from operator import add as plus
+from typing import Any
 
-from django.db.models import Case, CharField, DateField, Expression, F, Q, Value, When
-from django.db.models.functions import Coalesce, TruncMonth, TruncWeek
+from django.contrib.postgres.aggregates import ArrayAgg
+from django.db.models import (
+    Aggregate,
+    Case,
+    CharField,
+    Count,
+    DateField,
+    DecimalField,
+    Expression,
+    F,
+    Q,
+    Sum,
+    Value,
+    When,
+)
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Cast, Coalesce, TruncMonth, TruncQuarter, TruncWeek
 
-Number = Decimal | int | None  # US dollars or a count; None is not known
-Key = date | str  # the value of a dimension; weeks and months are their first day
+Number = Decimal | int | None  # US dollars, a share or a count; None is not known
+Key = date | str  # the value of a dimension; weeks, months and quarters are their first day
+
+OTHER = "\U0010ffff"  # the key of all values that were not among the first: sorts last everywhere
 
 
 class Source(StrEnum):
-    """Which facts a number comes from. The values are those of a feed's `table`."""
+    """Which facts a number comes from: a fact table, or one feed of the engagement table."""
 
     COST = "cost"
     USAGE = "usage"
+    ACTIVE_USERS = "summaries"
+    ACTIVITY = "users"
+
+    @property
+    def is_engagement(self) -> bool:
+        return self in {Source.ACTIVE_USERS, Source.ACTIVITY}
 
 
 class Unit(StrEnum):
     USD = "usd"
+    RATE = "rate"  # US dollars for one of something
     TOKENS = "tokens"
     COUNT = "count"
+    SHARE = "share"  # 0.25 is 25%
 
 
 class Section(StrEnum):
@@ -35,45 +65,203 @@ class Section(StrEnum):
     GENAI = "GenAI"
 
 
+class Kind(StrEnum):
+    """The headings of the list of metrics."""
+
+    COST = "Cost"
+    USAGE = "Usage"
+    RATIO = "Ratios"
+    PEOPLE = "People"
+    ACTIVITY = "Activity"
+
+
+# --- Metrics ----------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Metric:
-    """A sum over the facts of one source. `nullable` names the field that may be unreported."""
-
     name: str
     label: str
     unit: Unit
-    source: Source
-    value: Expression | F
+    kind: Kind
     definition: str
-    nullable: str = ""
+
+    @property
+    def measures(self) -> tuple["Measure", ...]:
+        """What has to be read to know it."""
+        raise NotImplementedError
+
+    def number(self, numbers: Mapping[str, Number]) -> Number:
+        """Its value, from the values of its measures."""
+        return numbers[self.name]
+
+    @property
+    def sources(self) -> frozenset[Source]:
+        return frozenset(measure.source for measure in self.measures)
+
+    @property
+    def is_additive(self) -> bool:
+        """May the numbers of groups be added up?"""
+        return False
 
     def text(self, value: Number) -> str:
         """The exact value without an exponent; "" if it is not known."""
         if value is None:
             return ""
-        return exact_usd(value) if self.unit is Unit.USD else str(int(value))
+        if self.unit in {Unit.USD, Unit.RATE}:
+            return exact_usd(value)
+        return exact(value) if self.unit is Unit.SHARE else str(int(value))
 
 
 @dataclass(frozen=True)
-class Dimension:
-    """One way to cut facts. `value` is None where the connection decides, not the fact."""
+class Measure(Metric):
+    """A metric read from one source. Amounts are what groups keep, numbers what they show.
 
-    name: str
-    label: str
-    section: Section
-    value: Expression | F | None
-    is_person: bool = False
-    sources: frozenset[Source] = frozenset(Source)
+    `nullable` names the lookups that may be unreported.
+    """
+
+    source: Source
+    value: Expression | F
+    nullable: tuple[str, ...] = ()
 
     @property
-    def is_time(self) -> bool:
-        return self.section is Section.TIME
+    def measures(self) -> tuple["Measure", ...]:
+        return (self,)
 
-    def text(self, value: Key) -> str:
-        """As it stands in files: days and weeks as 2026-11-22, months as 2026-11."""
-        if isinstance(value, date):
-            return f"{value:%Y-%m}" if self.name == "month" else value.isoformat()
-        return value
+    def aggregates(self) -> dict[str, Aggregate]:
+        """What SQL has to compute for a group, by name."""
+        found: dict[str, Aggregate] = {f"sum_{self.name}": Sum(self.value)}
+        if self.nullable:
+            holes = reduce(Q.__or__, (Q(**{f"{name}__isnull": True}) for name in self.nullable))
+            found[f"holes_{self.name}"] = Count("pk", filter=holes)
+        return found
+
+    def amount(self, row: Mapping[str, Any]) -> Any:
+        """The amount of one row of SQL: not known as soon as one part was not reported."""
+        if row.get(f"holes_{self.name}"):
+            return None
+        # PostgreSQL sums big integers to decimals: a count is made a count again.
+        value = row[f"sum_{self.name}"]
+        return Decimal(value) if self.unit is Unit.USD else int(value)
+
+    def merged(self, amounts: Iterable[Any]) -> Any:
+        """The amount of several groups together."""
+        return add(amounts)
+
+    def shown(self, amount: Any) -> Number:
+        found: Number = amount
+        return found
+
+    @property
+    def nothing(self) -> Number:
+        """What a group without any fact shows, if all its days are known."""
+        return Decimal(0) if self.unit is Unit.USD else 0
+
+    @property
+    def is_additive(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
+class Distinct(Measure):
+    """How many different people. Groups keep who it was, so that nobody is counted twice."""
+
+    def aggregates(self) -> dict[str, Aggregate]:
+        named = Q(person__isnull=False)
+        return {f"set_{self.name}": ArrayAgg(self.value, distinct=True, filter=named, default=[])}
+
+    def amount(self, row: Mapping[str, Any]) -> frozenset[int]:
+        return frozenset(row[f"set_{self.name}"])
+
+    def merged(self, amounts: Iterable[frozenset[int]]) -> frozenset[int]:
+        return frozenset().union(*amounts)
+
+    def shown(self, amount: frozenset[int]) -> Number:
+        return len(amount)
+
+    @property
+    def is_additive(self) -> bool:
+        return False
+
+
+Levels = Mapping[tuple[int, date], Number]  # by connection and day
+
+
+@dataclass(frozen=True)
+class Level(Measure):
+    """What the provider counted on each day, such as seats: never added over days.
+
+    Several days show the last one that is known, or nothing where the count is of one day alone
+    (`is_rolling` False). `is_people`: nor is it added over connections, as a person may be in both.
+    """
+
+    is_rolling: bool = True
+    is_people: bool = True
+
+    def aggregates(self) -> dict[str, Aggregate]:
+        return {}
+
+    def merged(self, amounts: Iterable[Levels]) -> Levels:
+        found: dict[tuple[int, date], Number] = {}
+        for amount in amounts:
+            found |= amount
+        return found
+
+    def shown(self, amount: Levels) -> Number:
+        last: dict[int, tuple[date, Number]] = {}
+        for (connection, day), value in amount.items():
+            if value is not None:
+                last[connection] = max(last.get(connection, (day, value)), (day, value))
+        if len({day for _, day in amount}) > 1 and not self.is_rolling:
+            return None
+        if not last or (self.is_people and len(last) > 1):
+            return None
+        return add(value for _, value in last.values())
+
+    @property
+    def nothing(self) -> Number:
+        return None
+
+    @property
+    def is_additive(self) -> bool:
+        return False
+
+
+@dataclass(frozen=True)
+class Ratio(Metric):
+    """One measure for each `times` of another: computed for every group and total anew."""
+
+    of: Measure = field(kw_only=True)
+    per: Measure = field(kw_only=True)
+    times: int = 1
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        return (self.of, self.per)
+
+    def number(self, numbers: Mapping[str, Number]) -> Number:
+        """Rounded to twelve places; not known where there is nothing to divide by."""
+        of, per = numbers[self.of.name], numbers[self.per.name]
+        if of is None or not per:
+            return None
+        return (Decimal(of) * self.times / Decimal(per)).quantize(_TWELVE, ROUND_HALF_UP)
+
+
+_TWELVE = Decimal("1e-12")
+
+
+def add(numbers: Iterable[Number]) -> Number:
+    """A sum that is not known as soon as one part is not."""
+    total: Decimal | int = 0
+    for number in numbers:
+        if number is None:
+            return None
+        total += number
+    return total
+
+
+def exact(value: Decimal | int) -> str:
+    """Unrounded, without trailing zeros: 0.25, 3."""
+    text = f"{Decimal(value):f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def exact_usd(value: Decimal | int) -> str:
@@ -83,60 +271,138 @@ def exact_usd(value: Decimal | int) -> str:
     return "0.00" if text == "-0.00" else text
 
 
-_TOKENS = (
+def _cost(name: str, label: str, value: Any, definition: str, *nullable: str) -> Measure:
+    return Measure(name, label, Unit.USD, Kind.COST, definition, Source.COST, value, nullable)
+
+
+def _usage(
+    name: str, label: str, unit: Unit, value: Any, definition: str, *nullable: str
+) -> Measure:
+    return Measure(name, label, unit, Kind.USAGE, definition, Source.USAGE, value, nullable)
+
+
+def _tokens(name: str, label: str, definition: str) -> Measure:
+    return _usage(name, label, Unit.TOKENS, F(name), definition)
+
+
+def _path(path: str) -> Expression:
+    """A number of an engagement fact, which holds them by dotted path."""
+    return Cast(
+        KeyTextTransform(path, "values"), DecimalField(max_digits=30, decimal_places=0)
+    )  # counts
+
+
+def _activity(name: str, label: str, definition: str, *paths: str) -> Measure:
+    value = reduce(plus, map(_path, paths))
+    nullable = tuple(f"values__{path}" for path in paths)
+    return Measure(
+        name, label, Unit.COUNT, Kind.ACTIVITY, definition, Source.ACTIVITY, value, nullable
+    )
+
+
+def _level(name: str, label: str, path: str, definition: str, **more: Any) -> Level:
+    source = Source.ACTIVE_USERS
+    return Level(name, label, Unit.COUNT, Kind.PEOPLE, definition, source, _path(path), **more)
+
+
+def _active_users(prefix: str, label: str) -> tuple[Level, ...]:
+    """The provider's three counts of active users, of everything or of one product."""
+    of = f" of {label}" if label else ""
+    before = f"{prefix}_" if prefix else ""
+    return tuple(
+        _level(
+            f"{before}{every}_active_users",
+            f"{every.capitalize()} active users{of}",
+            f"{before}{every}_active_user_count",
+            f"Different users{of} on {days}, as the provider counts them.",
+            is_rolling=every != "daily",
+        )
+        for every, days in (
+            ("daily", "one day"),
+            ("weekly", "the last 7 days"),
+            ("monthly", "the last 30 days"),
+        )
+    )
+
+
+_COST = _cost("cost", "Cost", F("amount_usd"), "After discounts, before credits and tax.")
+_LIST = "list_amount_usd"
+_LIST_COST = _cost("list_cost", "List cost", F(_LIST), "At list price, before discounts.", _LIST)
+_SAVINGS = _cost(
+    "savings",
+    "Savings",
+    F(_LIST) - F("amount_usd"),
+    "List cost less cost: what the discounts took off.",
+    _LIST,
+)
+_REQUESTS = _usage("requests", "Requests", Unit.COUNT, F("requests"), "API requests.", "requests")
+_INPUT = (
     F("uncached_input_tokens")
     + F("cache_read_tokens")
     + F("cache_write_5m_tokens")
     + F("cache_write_1h_tokens")
-    + F("output_tokens")
 )
+_TOTAL_TOKENS = _usage(
+    "total_tokens",
+    "Tokens",
+    Unit.TOKENS,
+    _INPUT + F("output_tokens"),
+    "Input and output together.",
+)
+_INPUT_TOKENS = _usage(
+    "input_tokens", "Input tokens", Unit.TOKENS, _INPUT, "The four kinds of input, added up."
+)
+_CACHE_READ = _tokens("cache_read_tokens", "Cache read tokens", "Input taken from a cache.")
+_PEOPLE = Distinct(
+    "people",
+    "People with usage",
+    Unit.COUNT,
+    Kind.PEOPLE,
+    "Different people who used tokens, counted once however often they did.",
+    Source.USAGE,
+    F("person"),
+)
+_SEATS = _level(
+    "seats", "Seats", "assigned_seat_count", "Seats that are assigned.", is_people=False
+)
+_DAILY, _WEEKLY, _MONTHLY = _active_users("", "")
+_EDITS = tuple(
+    f"claude_code_metrics.tool_actions.{tool}"
+    for tool in ("edit_tool", "multi_edit_tool", "notebook_edit_tool", "write_tool")
+)
+_ACCEPTED = _activity(
+    "accepted_edits",
+    "Accepted edits",
+    "Edits of Claude Code that people accepted.",
+    *(f"{tool}.accepted_count" for tool in _EDITS),
+)
+_PROPOSED = _activity(
+    "proposed_edits",
+    "Proposed edits",
+    "Edits of Claude Code that people accepted or rejected.",
+    *(f"{tool}.{word}_count" for tool in _EDITS for word in ("accepted", "rejected")),
+)
+_CODE = "claude_code_metrics.core_metrics"
+_OFFICE = tuple(f"office_metrics.{app}" for app in ("excel", "outlook", "powerpoint", "word"))
 
 
-def _cost(name: str, label: str, value: Expression | F, definition: str, **more: str) -> Metric:
-    return Metric(name, label, Unit.USD, Source.COST, value, definition, **more)
-
-
-def _tokens(name: str, label: str, definition: str) -> Metric:
-    return Metric(name, label, Unit.TOKENS, Source.USAGE, F(name), definition)
+def _ratio(
+    name: str, label: str, unit: Unit, of: Measure, per: Measure, definition: str, times: int = 1
+) -> Ratio:
+    return Ratio(name, label, unit, Kind.RATIO, definition, of=of, per=per, times=times)
 
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        _cost("cost", "Cost", F("amount_usd"), "After discounts, before credits and tax."),
-        _cost(
-            "list_cost",
-            "List cost",
-            F("list_amount_usd"),
-            "At list price, before discounts.",
-            nullable="list_amount_usd",
-        ),
-        _cost(
-            "savings",
-            "Savings",
-            F("list_amount_usd") - F("amount_usd"),
-            "List cost less cost: what the discounts took off.",
-            nullable="list_amount_usd",
-        ),
-        Metric(
-            "requests",
-            "Requests",
-            Unit.COUNT,
-            Source.USAGE,
-            F("requests"),
-            "API requests.",
-            nullable="requests",
-        ),
-        Metric(
-            "total_tokens",
-            "Tokens",
-            Unit.TOKENS,
-            Source.USAGE,
-            _TOKENS,
-            "The five kinds of tokens below, added up.",
-        ),
+        _COST,
+        _LIST_COST,
+        _SAVINGS,
+        _REQUESTS,
+        _TOTAL_TOKENS,
+        _INPUT_TOKENS,
         _tokens("uncached_input_tokens", "Uncached input tokens", "Input not taken from a cache."),
-        _tokens("cache_read_tokens", "Cache read tokens", "Input taken from a cache."),
+        _CACHE_READ,
         _tokens(
             "cache_write_5m_tokens",
             "Cache write tokens, 5 minutes",
@@ -148,20 +414,209 @@ METRICS: dict[str, Metric] = {
             "Input written to a cache that lives an hour.",
         ),
         _tokens("output_tokens", "Output tokens", "What the model wrote."),
-        Metric(
+        _usage(
             "web_searches",
             "Web searches",
             Unit.COUNT,
-            Source.USAGE,
             F("web_searches"),
             "Searches the model made. They are not tokens.",
+        ),
+        _ratio(
+            "cost_per_active_user",
+            "Cost per active user",
+            Unit.RATE,
+            _COST,
+            _PEOPLE,
+            "All cost of the group by its people with usage.",
+        ),
+        _ratio(
+            "cost_per_request", "Cost per request", Unit.RATE, _COST, _REQUESTS, "Cost by requests."
+        ),
+        _ratio(
+            "cost_per_million_tokens",
+            "Cost per million tokens",
+            Unit.RATE,
+            _COST,
+            _TOTAL_TOKENS,
+            "Cost by tokens of every kind, times a million.",
+            1_000_000,
+        ),
+        _ratio(
+            "savings_share",
+            "Savings share",
+            Unit.SHARE,
+            _SAVINGS,
+            _LIST_COST,
+            "Savings by list cost: the discount that was reached.",
+        ),
+        _ratio(
+            "cache_read_share",
+            "Cache-read share",
+            Unit.SHARE,
+            _CACHE_READ,
+            _INPUT_TOKENS,
+            "Cache read tokens by all input tokens.",
+        ),
+        _ratio(
+            "seat_use",
+            "Seat use",
+            Unit.SHARE,
+            _WEEKLY,
+            _SEATS,
+            "Weekly active users by assigned seats.",
+        ),
+        _ratio(
+            "accept_rate",
+            "Accept rate",
+            Unit.SHARE,
+            _ACCEPTED,
+            _PROPOSED,
+            "Accepted edits by proposed edits of Claude Code.",
+        ),
+        _PEOPLE,
+        _DAILY,
+        _WEEKLY,
+        _MONTHLY,
+        _SEATS,
+        _level(
+            "pending_invites",
+            "Pending invites",
+            "pending_invite_count",
+            "Invited to a seat and not there yet.",
+            is_people=False,
+        ),
+        *_active_users("chat", "Chat"),
+        *_active_users("claude_code", "Claude Code"),
+        *_active_users("cowork", "Cowork"),
+        *_active_users("office_agent", "Office agent"),
+        *_active_users("claude_design", "Claude Design"),
+        _activity(
+            "chat_messages", "Chat messages", "Messages people sent.", "chat_metrics.message_count"
+        ),
+        _activity(
+            "code_sessions",
+            "Claude Code sessions",
+            "Sessions people held.",
+            f"{_CODE}.distinct_session_count",
+        ),
+        _activity(
+            "code_lines_added",
+            "Lines added",
+            "Lines of code Claude Code added.",
+            f"{_CODE}.lines_of_code.added_count",
+        ),
+        _activity(
+            "code_lines_removed",
+            "Lines removed",
+            "Lines of code Claude Code removed.",
+            f"{_CODE}.lines_of_code.removed_count",
+        ),
+        _activity("code_commits", "Commits", "Commits Claude Code made.", f"{_CODE}.commit_count"),
+        _activity(
+            "code_pull_requests",
+            "Pull requests",
+            "Pull requests Claude Code opened.",
+            f"{_CODE}.pull_request_count",
+        ),
+        _ACCEPTED,
+        _PROPOSED,
+        _activity(
+            "cowork_messages",
+            "Cowork messages",
+            "Messages people sent.",
+            "cowork_metrics.message_count",
+        ),
+        _activity(
+            "cowork_actions",
+            "Cowork actions",
+            "Actions Claude took.",
+            "cowork_metrics.action_count",
+        ),
+        _activity(
+            "office_messages",
+            "Office messages",
+            "Messages in Excel, Outlook, PowerPoint and Word.",
+            *(f"{app}.message_count" for app in _OFFICE),
+        ),
+        _activity(
+            "design_messages",
+            "Design messages",
+            "Messages people sent.",
+            "design_metrics.message_count",
         ),
     )
 }
 
 
+# --- Dimensions -------------------------------------------------------------------------------
+_FACTS = frozenset({Source.COST, Source.USAGE})
+_PER_PERSON = _FACTS | {Source.ACTIVITY}
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One way to cut facts. `value` is None where the connection decides, not the fact.
+
+    `elsewhere` holds the expression of sources that keep it in another place.
+    """
+
+    name: str
+    label: str
+    section: Section
+    value: Expression | F | None
+    is_person: bool = False
+    sources: frozenset[Source] = _FACTS
+    elsewhere: Mapping[Source, Expression | F] = field(default_factory=dict)
+
+    @property
+    def is_time(self) -> bool:
+        return self.section is Section.TIME
+
+    def of(self, source: Source) -> Expression | F | None:
+        """The expression this source is cut by."""
+        return self.elsewhere.get(source, self.value)
+
+    def text(self, value: Key) -> str:
+        """As it stands in files: 2026-11-22 for days and weeks, 2026-11, 2026-Q4."""
+        if isinstance(value, date):
+            if self.name == "quarter":
+                return f"{value.year}-Q{(value.month + 2) // 3}"
+            return f"{value:%Y-%m}" if self.name == "month" else value.isoformat()
+        return "Other" if value == OTHER else value
+
+
+def truncated(interval: str, day: Expression | F) -> Expression | F:
+    """The first day of its day, ISO week, month or quarter."""
+    found = {"week": TruncWeek, "month": TruncMonth, "quarter": TruncQuarter}.get(interval)
+    return found(day, output_field=DateField()) if found else day
+
+
+def _time(name: str, label: str) -> Dimension:
+    value = truncated(name, F("day"))
+    return Dimension(name, label, Section.TIME, value, sources=frozenset(Source))
+
+
+def _connection(name: str, label: str) -> Dimension:
+    return Dimension(name, label, Section.STANDARD, None, sources=frozenset(Source))
+
+
 def _of_person(field: str) -> Expression:
     return Coalesce(F(f"person__{field}"), Value(""), output_field=CharField())
+
+
+def _person(name: str, label: str, field: str) -> Dimension:
+    value = _of_person(field)
+    return Dimension(name, label, Section.GENAI, value, is_person=True, sources=_PER_PERSON)
+
+
+def _meter(
+    name: str,
+    label: str,
+    field: str = "",
+    section: Section = Section.GENAI,
+    sources: frozenset[Source] = _FACTS,
+) -> Dimension:
+    return Dimension(name, label, section, F(f"meter__{field or name}"), sources=sources)
 
 
 # A meter with a workspace belongs to that project, whoever used it.
@@ -175,26 +630,31 @@ _COST_ONLY = frozenset({Source.COST})
 DIMENSIONS: dict[str, Dimension] = {
     dimension.name: dimension
     for dimension in (
-        Dimension("day", "Day", Section.TIME, F("day")),
-        Dimension("week", "Week", Section.TIME, TruncWeek("day", output_field=DateField())),
-        Dimension("month", "Month", Section.TIME, TruncMonth("day", output_field=DateField())),
-        Dimension("provider", "Provider", Section.STANDARD, None),
-        Dimension("billing_account", "Billing Account", Section.STANDARD, None),
-        Dimension("project_id", "Project/Account ID", Section.STANDARD, _PROJECT, is_person=True),
-        Dimension("service", "Service", Section.STANDARD, F("meter__product")),
-        Dimension("sku", "SKU", Section.STANDARD, F("meter__model")),
-        Dimension("user_email", "User e-mail", Section.GENAI, _of_person("email"), is_person=True),
-        Dimension("user_name", "User name", Section.GENAI, _of_person("name"), is_person=True),
-        Dimension("user_state", "User state", Section.GENAI, _of_person("state"), is_person=True),
-        Dimension("context_window", "Context window", Section.GENAI, F("meter__context_window")),
-        Dimension("inference_geo", "Inference geography", Section.GENAI, F("meter__inference_geo")),
-        Dimension("speed", "Speed", Section.GENAI, F("meter__speed")),
+        _time("day", "Day"),
+        _time("week", "Week"),
+        _time("month", "Month"),
+        _time("quarter", "Quarter"),
+        _connection("provider", "Provider"),
+        _connection("billing_account", "Billing Account"),
         Dimension(
-            "cost_type", "Cost type", Section.GENAI, F("meter__cost_type"), sources=_COST_ONLY
+            "project_id",
+            "Project/Account ID",
+            Section.STANDARD,
+            _PROJECT,
+            is_person=True,
+            sources=_PER_PERSON,
+            elsewhere={Source.ACTIVITY: _of_person("external_id")},
         ),
-        Dimension(
-            "token_type", "Token type", Section.GENAI, F("meter__token_type"), sources=_COST_ONLY
-        ),
-        Dimension("organization_id", "Organization ID", Section.GENAI, F("meter__organization_id")),
+        _meter("service", "Service", "product", Section.STANDARD),
+        _meter("sku", "SKU", "model", Section.STANDARD),
+        _person("user_email", "User e-mail", "email"),
+        _person("user_name", "User name", "name"),
+        _person("user_state", "User state", "state"),
+        _meter("context_window", "Context window"),
+        _meter("inference_geo", "Inference geography"),
+        _meter("speed", "Speed"),
+        _meter("cost_type", "Cost type", sources=_COST_ONLY),
+        _meter("token_type", "Token type", sources=_COST_ONLY),
+        _meter("organization_id", "Organization ID"),
     )
 }

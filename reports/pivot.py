@@ -1,25 +1,30 @@
-"""A report laid out as a table: groups down, days, weeks or months across."""
+"""A report laid out as a table: groups down, days, weeks, months or quarters across."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
-from itertools import groupby
+from datetime import date
+from decimal import Decimal
+from itertools import groupby, repeat
+from math import ceil
 
 from integrations.window import Window
 from reports import labels
 from reports.coverage import Coverage, DayState
-from reports.metrics import Key, Metric, Number
-from reports.queries import Report, add
-from reports.spec import ReportSpec, first_day, last_day
+from reports.metrics import OTHER, Key, Metric, Number, add
+from reports.periods import cut, first_day
+from reports.queries import Keys, Report
+from reports.spec import ReportSpec
 
 NAMED = 6  # series with a color of their own; the rest is drawn as Other
-LINES = 200  # rows of the table; the CSV has all
+BARS = 20  # groups that are drawn one below the other
+LINES = 200  # rows of the table; the files have all
+HEAT = 5  # steps from next to nothing to the highest cell
 
 
 @dataclass(frozen=True)
 class Column:
-    """One day, week or month: the part of it that is in the report, and how sure it is."""
+    """One day, week, month or quarter: the part that is in the report, and how sure it is."""
 
     interval: str
     start: date
@@ -33,6 +38,8 @@ class Column:
 
     @property
     def label(self) -> str:
+        if self.interval == "quarter":
+            return f"Q{(self.start.month + 2) // 3} {self.start.year}"
         if self.interval == "month":
             return f"{self.start:%b %Y}"
         return f"{self.start.day} {self.start:%b}"
@@ -58,14 +65,36 @@ class Span:
 
 @dataclass(frozen=True)
 class Cell:
+    """`heat` is 0 for none and up to five for the highest of the table."""
+
     value: Number
     column: Column
+    heat: int = 0
 
 
 @dataclass(frozen=True)
 class Total:
+    """One metric of one line over all columns, and over the days it is compared with.
+
+    `is_comparable`: every one of those is known.
+    """
+
     value: Number
     metric: Metric
+    before: Number = None
+    is_comparable: bool = False
+
+    @property
+    def change(self) -> Decimal | None:
+        """As a part of what was before: 0.25 is a quarter more. None: nothing to compare with."""
+        if self.value is None or not self.before or not self.is_comparable:
+            return None
+        return (Decimal(self.value) - Decimal(self.before)) / abs(Decimal(self.before))
+
+    @property
+    def is_new(self) -> bool:
+        """Is there something now, and was there surely nothing before?"""
+        return bool(self.value) and self.before == 0 and self.is_comparable
 
 
 @dataclass(frozen=True)
@@ -97,6 +126,17 @@ class Series:
 
 
 @dataclass(frozen=True)
+class Group:
+    """One group over all columns, for charts without time. `certain`: what will not change."""
+
+    label: str
+    color: int
+    value: Number
+    before: Number
+    certain: Number
+
+
+@dataclass(frozen=True)
 class Late:
     """A connection without data, or without data before a day that others know."""
 
@@ -106,7 +146,10 @@ class Late:
 
 @dataclass(frozen=True)
 class Pivot:
-    """Cells hold the first metric; every metric has a total per line."""
+    """Cells hold the first metric; every metric has a total per line.
+
+    `before` is the foot of the days it is compared with, column by column.
+    """
 
     spec: ReportSpec
     columns: tuple[Column, ...]
@@ -115,11 +158,20 @@ class Pivot:
     foot: tuple[Cell, ...]
     totals: tuple[Total, ...]
     series: tuple[Series, ...]
+    groups: tuple[Group, ...]
     late: tuple[Late, ...]
+    before: tuple[Number, ...] = ()
+    before_window: Window | None = None
+    before_unknown: int = 0  # of its days
 
     @property
     def metric(self) -> Metric:
         return self.spec.metric_objects[0]
+
+    @property
+    def look(self) -> str:
+        """How the cells are written: the unit, and how its digits are kept."""
+        return f"{self.metric.unit}:{self.spec.numbers}"
 
     @property
     def is_closed(self) -> bool:
@@ -144,9 +196,13 @@ class Pivot:
 def columns(spec: ReportSpec, coverage: Coverage) -> tuple[Column, ...]:
     """The columns of a report, oldest first."""
     interval = spec.columns_by
+    return _columns(interval, spec.window, coverage)
+
+
+def _columns(interval: str, window: Window, coverage: Coverage) -> tuple[Column, ...]:
     found = [
-        Column(interval, first_day(interval, window.start), window, coverage.state_of(window))
-        for window in _windows(spec)
+        Column(interval, first_day(interval, part.start), part, coverage.state_of(part))
+        for part in cut(window, interval)
     ]
     final = [at for at, column in enumerate(found) if column.state is DayState.FINAL]
     for at in range(final[-1] + 1 if final else len(found), len(found)):
@@ -159,90 +215,138 @@ def columns(spec: ReportSpec, coverage: Coverage) -> tuple[Column, ...]:
 def build(report: Report) -> Pivot:
     """Lay out a report whose first grouping is the interval of its columns."""
     interval, *groups = report.spec.group_by
-    across = columns(report.spec, report.coverage)
+    across = _columns(interval, report.spec.window, report.coverage)
     over_time = report.by(interval)
-    lines, left_out, series = [], 0, [
-        Series(report.spec.metric_objects[0].label, 1, _values(over_time, across, ()))
-    ]  # fmt: skip
+    series = [Series(report.spec.metric_objects[0].label, 1, _values(over_time, across, ()))]
+    lines: list[Line] = []
+    bars: list[Group] = []
     if groups:
         tops = report.by(interval, groups[0])
         ranked = _ranked(report.by(groups[0]))
-        series = _series(groups[0], [key for key, _ in ranked], tops, across)
-        drawn = {s.label: s.color for s in series}
-        every = list(_lines(report, groups, ranked, across, drawn))
-        lines, left_out = every[:LINES], max(0, len(every) - LINES)
+        named = _names(groups[0], [keys[0] for keys in ranked])
+        colors = _colors(groups[0], list(ranked))
+        series = _series(ranked, named, colors, tops, across)
+        lines = list(_lines(report, groups, ranked, named, colors, across))
+        bars = _bars(ranked, named, colors, tops, across)
+    whole = report.by()
+    before = report.before.by(interval) if report.before else None
     return Pivot(
         spec=report.spec,
         columns=across,
-        lines=tuple(lines),
-        left_out=left_out,
+        lines=tuple(_heated(lines[:LINES])),
+        left_out=max(0, len(lines) - LINES),
         foot=_cells(over_time, across, ()),
-        totals=_totals(report, report.totals),
+        totals=_totals(whole, ()),
         series=tuple(series),
+        groups=tuple(bars),
         late=tuple(
             Late(connection.label, report.coverage.late[connection.pk])
             for connection in report.connections
             if connection.pk in report.coverage.late
         ),
+        before=_values(before, across, ()) if before else (),
+        before_window=before.spec.window if before else None,
+        before_unknown=before.coverage.count(DayState.UNKNOWN) if before else 0,
     )
 
 
-def _windows(spec: ReportSpec) -> Iterator[Window]:
-    day = spec.window.start
-    while day < spec.window.end:
-        last = last_day(spec.columns_by, first_day(spec.columns_by, day))
-        end = min(last + timedelta(days=1), spec.window.end)
-        yield Window(day, end)
-        day = end
-
-
-def _values(report: Report, across: Sequence[Column], keys: tuple[Key, ...]) -> tuple[Number, ...]:
+def _values(report: Report, across: Sequence[Column], keys: Keys) -> tuple[Number, ...]:
     """The first metric of one group, column by column."""
     return tuple(report.values((column.start, *keys))[0] for column in across)
 
 
-def _cells(report: Report, across: Sequence[Column], keys: tuple[Key, ...]) -> tuple[Cell, ...]:
+def _cells(report: Report, across: Sequence[Column], keys: Keys) -> tuple[Cell, ...]:
     values = _values(report, across, keys)
     return tuple(Cell(value, column) for value, column in zip(values, across, strict=True))
 
 
-def _totals(report: Report, values: Sequence[Number]) -> tuple[Total, ...]:
+def _totals(report: Report, keys: Keys) -> tuple[Total, ...]:
+    row = report.row(keys)
     metrics = report.spec.metric_objects
-    return tuple(Total(value, metric) for value, metric in zip(values, metrics, strict=True))
+    if report.before is None:
+        return tuple(map(Total, row.values, metrics))
+    is_comparable = report.before.coverage.count(DayState.UNKNOWN) == 0
+    return tuple(map(Total, row.values, metrics, row.before, repeat(is_comparable)))
 
 
-def _ranked(report: Report) -> list[tuple[str, tuple[Number, ...]]]:
-    """Groups by their first metric, the largest first, the unknown last."""
-    rows = [(str(row.keys[0]), row.values) for row in report.rows]
-    return sorted(rows, key=lambda row: (row[1][0] is None, -(row[1][0] or 0), row[0]))
+def _ranked(report: Report) -> dict[Keys, Report]:
+    """Groups by their first metric, the largest first, then the unknown, what is left over last.
+
+    A report that shows the smallest begins with them. Every group comes with the report it is in.
+    """
+    sign = 1 if report.spec.smallest else -1
+
+    def place(keys: Keys) -> tuple[bool, bool, Decimal | int, Keys]:
+        value = report.values(keys)[0]
+        return (keys[-1] == OTHER, value is None, sign * (value or 0), keys)
+
+    return dict.fromkeys(sorted((row.keys for row in report.rows), key=place), report)
 
 
-def _names(dimension: str, values: Sequence[str]) -> dict[str, str]:
+def _names(dimension: str, values: Iterable[Key]) -> dict[Key, str]:
     """What each value is called; those that share a name are told apart by the raw word."""
-    names = {value: labels.label(dimension, value) for value in values}
+    names = {value: labels.label(dimension, str(value)) for value in values}
     shared = Counter(names.values())
     return {v: f"{name} ({v})" if v and shared[name] > 1 else name for v, name in names.items()}
 
 
-def _series(
-    dimension: str, ranked: Sequence[str], tops: Report, across: Sequence[Column]
-) -> list[Series]:
-    """The six largest values, and everything else together."""
-    names = _names(dimension, ranked)
-    named = [value for value in ranked if value][:NAMED]
-    rest = [value for value in ranked if value not in named]
-    colors = labels.colors(dimension, named)
-    found = [Series(names[v], colors[v], _values(tops, across, (v,))) for v in named]
-    if rest:
-        layers = zip(*(_values(tops, across, (v,)) for v in rest), strict=True)
-        found.append(
-            Series(
-                names[rest[0]] if len(rest) == 1 else "Other",
-                labels.GREY,
-                tuple(_known_sum(layer) for layer in layers),
-            )
-        )
+def _colors(dimension: str, ranked: Sequence[Keys]) -> dict[Key, int]:
+    """A color of its own for the first six values; the others are grey."""
+    named = [str(key) for (key,) in ranked if key and key != OTHER][:NAMED]
+    found: dict[Key, int] = {key: labels.GREY for (key,) in ranked}
+    found.update(labels.colors(dimension, named))
     return found
+
+
+def _series(
+    ranked: Iterable[Keys],
+    names: Mapping[Key, str],
+    colors: Mapping[Key, int],
+    tops: Report,
+    across: Sequence[Column],
+) -> list[Series]:
+    """The six largest values, and everything else together where that can be added up."""
+    own = [keys for keys in ranked if colors[keys[0]] != labels.GREY]
+    rest = [keys for keys in ranked if keys not in own]
+    found = [Series(names[k[0]], colors[k[0]], _values(tops, across, k)) for k in own]
+    if len(rest) == 1:
+        found.append(Series(names[rest[0][0]], labels.GREY, _values(tops, across, rest[0])))
+    elif rest and tops.spec.metric_objects[0].is_additive:
+        layers = zip(*(_values(tops, across, keys) for keys in rest), strict=True)
+        found.append(Series("Other", labels.GREY, tuple(_known_sum(layer) for layer in layers)))
+    return found
+
+
+def _bars(
+    ranked: Mapping[Keys, Report],
+    names: Mapping[Key, str],
+    colors: Mapping[Key, int],
+    tops: Report,
+    across: Sequence[Column],
+) -> list[Group]:
+    """The first groups over all columns; the others together where that can be added up."""
+    is_additive = tops.spec.metric_objects[0].is_additive and not tops.spec.cumulative
+    found = []
+    for keys, report in ranked.items():
+        value, before = report.values(keys)[0], None
+        if report.before:
+            before = report.before.values(keys)[0]
+        final = [
+            cell
+            for cell, column in zip(_values(tops, across, keys), across, strict=True)
+            if column.state is DayState.FINAL
+        ]
+        certain = _known_sum(final) if is_additive else value
+        found.append(Group(names[keys[0]], colors[keys[0]], value, before, certain))
+    shown, rest = found[:BARS], found[BARS:]
+    if rest and is_additive:
+        sums = (_known_sum(part) for part in zip(*(_numbers(group) for group in rest), strict=True))
+        shown.append(Group(f"{len(rest)} more", labels.GREY, *sums))
+    return shown
+
+
+def _numbers(group: Group) -> tuple[Number, Number, Number]:
+    return group.value, group.before, group.certain
 
 
 def _known_sum(numbers: Sequence[Number]) -> Number:
@@ -254,40 +358,54 @@ def _known_sum(numbers: Sequence[Number]) -> Number:
 def _lines(
     report: Report,
     groups: Sequence[str],
-    ranked: Sequence[tuple[str, tuple[Number, ...]]],
+    ranked: Mapping[Keys, Report],
+    names: Mapping[Key, str],
+    colors: Mapping[Key, int],
     across: Sequence[Column],
-    drawn: dict[str, int],
 ) -> Iterator[Line]:
     interval, first = report.spec.group_by[0], groups[0]
     tops = report.by(interval, first)
-    names = _names(first, [value for value, _ in ranked])
-    parts: dict[str, list[tuple[tuple[Key, ...], tuple[Number, ...]]]] = defaultdict(list)
+    parts: dict[Key, list[Keys]] = defaultdict(list)
+    whole = report.by(*groups)
     if len(groups) > 1:
-        for row in report.by(*groups).rows:
-            parts[str(row.keys[0])].append((row.keys, row.values))
-    for number, (value, totals) in enumerate(ranked, start=1):
+        for keys in _ranked(whole):
+            parts[keys[0]].append(keys)
+    for number, (top, summed) in enumerate(ranked.items(), start=1):
+        value = top[0]
         yield Line(
             label=names[value],
-            is_identifier=bool(value) and first in labels.IDENTIFIERS,
+            is_identifier=_is_identifier(first, value),
             is_part=False,
             number=number,
             parts=len(parts[value]),
-            color=drawn.get(names[value], labels.GREY),
-            cells=_cells(tops, across, (value,)),
-            totals=_totals(report, totals),
+            color=colors[value],
+            cells=_cells(tops, across, top),
+            totals=_totals(summed, top),
         )
-        of_value = sorted(parts[value], key=lambda p: (p[1][0] is None, -(p[1][0] or 0), p[0]))
-        for keys, values in of_value:
+        for keys in parts[value]:
             words = zip(groups[1:], keys[1:], strict=True)
             yield Line(
                 label=" · ".join(labels.label(name, str(key)) for name, key in words),
-                is_identifier=len(groups) == 2
-                and bool(keys[1])
-                and groups[1] in labels.IDENTIFIERS,
+                is_identifier=len(groups) == 2 and _is_identifier(groups[1], keys[1]),
                 is_part=True,
                 number=number,
                 parts=0,
                 color=0,
                 cells=_cells(report, across, keys),
-                totals=_totals(report, values),
+                totals=_totals(whole, keys),
             )
+
+
+def _is_identifier(dimension: str, value: Key) -> bool:
+    return value not in {"", OTHER} and dimension in labels.IDENTIFIERS
+
+
+def _heated(lines: Sequence[Line]) -> Iterator[Line]:
+    """With the heat of every cell: a step for each fifth of the highest cell of any group."""
+    highest = max((c.value or 0 for line in lines for c in line.cells), default=0)
+    for line in lines:
+        cells = (
+            replace(c, heat=ceil(HEAT * c.value / highest) if c.value and c.value > 0 else 0)
+            for c in line.cells
+        )
+        yield replace(line, cells=tuple(cells)) if highest > 0 else line

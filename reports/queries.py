@@ -4,15 +4,27 @@ A sum with an unreported part is not known (None), never a smaller number. See `
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
 from django.core.exceptions import FieldError
-from django.db.models import Case, CharField, Count, F, Q, Sum, Value, When
+from django.db.models import (
+    Case,
+    CharField,
+    Count,
+    DateField,
+    DurationField,
+    Expression,
+    F,
+    Q,
+    QuerySet,
+    Value,
+    When,
+)
+from django.db.models.functions import Cast, Greatest
 
 from accounts.models import Organization
 from integrations.models import (
@@ -20,6 +32,7 @@ from integrations.models import (
     CostByMeter,
     CostByPerson,
     CostFact,
+    EngagementFact,
     UsageByMeter,
     UsageByPerson,
     UsageFact,
@@ -27,48 +40,93 @@ from integrations.models import (
 from integrations.models.facts import FactQuerySet
 from integrations.window import Window
 from reports import coverage as coverages
-from reports.coverage import Coverage
-from reports.metrics import DIMENSIONS, Key, Metric, Number, Source, Unit
-from reports.spec import ReportSpec, last_day
+from reports.coverage import Coverage, DayState
+from reports.metrics import (
+    DIMENSIONS,
+    OTHER,
+    Key,
+    Level,
+    Measure,
+    Metric,
+    Number,
+    Source,
+    truncated,
+)
+from reports.periods import CUSTOM, INTERVALS, Shift, cut, first_day, last_day
+from reports.spec import Filter, Operator, ReportSpec, SpecError
 
 Keys = tuple[Key, ...]
-TIMES = ("day", "week", "month")
+Amounts = Mapping[str, Any]  # by measure: what a group keeps of it
+TIMES = INTERVALS
 CONNECTION_DIMENSIONS = ("provider", "billing_account")
 # Facts and their rollups, the smallest first: they hold the same numbers to a different grain.
 TABLES: dict[Source, tuple[Any, ...]] = {
     Source.COST: (CostByMeter, CostByPerson, CostFact),
     Source.USAGE: (UsageByMeter, UsageByPerson, UsageFact),
+    Source.ACTIVE_USERS: (EngagementFact,),
+    Source.ACTIVITY: (EngagementFact,),
 }
 
 
 @dataclass(frozen=True)
 class Row:
-    """One group: the values of its dimensions and of its metrics, in the order asked."""
+    """One group: the values of its dimensions and of its metrics, in the order asked.
+
+    `before` are the values of the days it is compared with; empty if it is not.
+    """
 
     keys: Keys
     values: tuple[Number, ...]
+    before: tuple[Number, ...] = ()
+
+
+@dataclass(frozen=True)
+class Laid:
+    """Earlier days laid on those of a window, so that both have the same keys."""
+
+    shift: Shift
+    window: Window
+
+    def day(self, earlier: date) -> date:
+        return self.shift.onto(earlier, self.window)
+
+    @property
+    def expression(self) -> Expression:
+        months = Cast(Value(f"{self.shift.months} months"), DurationField())
+        days = Cast(Value(f"{self.shift.days} days"), DurationField())
+        laid = Cast(F("day") + months + days, DateField())
+        return Greatest(laid, Value(self.window.start, DateField()), output_field=DateField())
 
 
 @dataclass(frozen=True)
 class Report:
     """`columns` are the names asked for; `rows` stand in the order of their keys.
 
-    `totals` are what the same question without a grouping answers.
+    `totals` are what the same question without a grouping answers. `before` is the report of the
+    days it is compared with; its keys are those of the days they are laid on.
     """
 
     spec: ReportSpec
     connections: tuple[Connection, ...]
     coverage: Coverage
     sides: tuple["Side", ...]
+    before: "Report | None" = None
+    laid: Laid | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
-        return (*self.spec.group_by, *self.spec.metrics)
+        before = [f"{name}_before" for name in self.spec.metrics] if self.before else []
+        return (*self.spec.group_by, *self.spec.metrics, *before)
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:
-        keys = {keys for side in self.sides for keys in side.groups}
-        return tuple(Row(k, self.values(k)) for k in (sorted(keys) if self.spec.group_by else [()]))
+        keys = {keys for side in self._shown.values() for keys in side}
+        if self.before:
+            keys |= {keys for side in self.before._shown.values() for keys in side}
+        return tuple(self.row(k) for k in (sorted(keys) if self.spec.group_by else [()]))
+
+    def row(self, keys: Keys) -> Row:
+        return Row(keys, self.values(keys), self.before.values(keys) if self.before else ())
 
     @cached_property
     def totals(self) -> tuple[Number, ...]:
@@ -76,67 +134,121 @@ class Report:
 
     def values(self, keys: Keys) -> tuple[Number, ...]:
         """The metrics of one group, which need not have a row: 0 or None where it has none."""
-        by_source = {side.source: side for side in self.sides}
-        found: list[Number] = []
-        for metric in self.spec.metric_objects:
-            group = by_source[metric.source].groups.get(keys)
-            found.append(self._absence.value(metric, keys) if group is None else group[metric.name])
-        return tuple(found)
+        numbers: dict[str, Number] = {}
+        for measure in self._measures:
+            group = self._shown[measure.source].get(keys)
+            numbers[measure.name] = (
+                self._absence.value(measure, keys)
+                if group is None
+                else measure.shown(group[measure.name])
+            )
+        return tuple(metric.number(numbers) for metric in self._metrics)
 
     def by(self, *names: str) -> "Report":
-        """The same report with only some of its groupings, from the sums at hand."""
+        """The same report with only some of its groupings, from the amounts at hand."""
         at = [self.spec.group_by.index(name) for name in names]
         return replace(
             self,
             spec=replace(self.spec, group_by=names),
             sides=tuple(side.merged(at) for side in self.sides),
+            before=self.before and self.before.by(*names),
         )
 
     def text_rows(self) -> Iterator[list[str]]:
         """The rows as they stand in files: exact, "" for what is not known."""
-        dimensions, metrics = self.spec.dimension_objects, self.spec.metric_objects
+        dimensions = self.spec.dimension_objects
         for row in self.rows:
-            keys = [d.text(key) for d, key in zip(dimensions, row.keys, strict=True)]
-            yield keys + [m.text(v) for m, v in zip(metrics, row.values, strict=True)]
+            yield [
+                *(d.text(key) for d, key in zip(dimensions, row.keys, strict=True)),
+                *(m.text(v) for m, v in zip(self._metrics, row.values, strict=True)),
+                *(m.text(v) for m, v in zip(self._metrics, row.before, strict=False)),
+            ]
+
+    @cached_property
+    def _metrics(self) -> tuple[Metric, ...]:
+        return self.spec.metric_objects
+
+    @cached_property
+    def _measures(self) -> tuple[Measure, ...]:
+        return self.spec.measures
+
+    @cached_property
+    def _shown(self) -> dict[Source, Mapping[Keys, Amounts]]:
+        """The groups of each source, added up from the first day on if that is asked."""
+        adds_up = self.spec.cumulative and self.spec.group_by[:1] != ()
+        if not adds_up or not DIMENSIONS[self.spec.group_by[0]].is_time:
+            return {side.source: side.groups for side in self.sides}
+        interval = self.spec.group_by[0]
+        window = self.laid.window if self.laid else self.spec.window
+        starts = [first_day(interval, part.start) for part in cut(window, interval)]
+        return {
+            side.source: side.added_up(starts, self._absence.is_known).groups for side in self.sides
+        }
 
     @cached_property
     def _absence(self) -> "_Absence":
-        return _Absence(self.spec, self.connections, self.coverage)
+        return _Absence(self.spec, self.connections, self.coverage, self.laid)
 
 
 @dataclass(frozen=True)
 class Side:
-    """What one source says: per group, a sum for each of its metrics by name."""
+    """What one source says: per group, an amount for each of its measures by name."""
 
     source: Source
-    groups: Mapping[Keys, Mapping[str, Number]]
+    measures: tuple[Measure, ...]
+    groups: Mapping[Keys, Amounts]
 
     def merged(self, at: Sequence[int]) -> "Side":
-        """Keep only the keys at these places, and add up what becomes the same group."""
-        parts: dict[Keys, list[Mapping[str, Number]]] = defaultdict(list)
-        for keys, sums in self.groups.items():
-            parts[tuple(keys[place] for place in at)].append(sums)
-        return Side(
-            self.source,
-            {
-                keys: {name: add(sums[name] for sums in found) for name in found[0]}
-                for keys, found in parts.items()
-            },
-        )
+        """Keep only the keys at these places, and merge what becomes the same group."""
+        parts: dict[Keys, list[Amounts]] = defaultdict(list)
+        for keys, amounts in self.groups.items():
+            parts[tuple(keys[place] for place in at)].append(amounts)
+        return replace(self, groups={keys: self._merge(found) for keys, found in parts.items()})
+
+    def added_up(self, starts: Sequence[date], is_known: Callable[[Source, Keys], bool]) -> "Side":
+        """Every group from its first column on, with all that came before it.
+
+        A column that is not known stays without an amount.
+        """
+        by_group: dict[Keys, dict[Key, Amounts]] = defaultdict(dict)
+        for keys, amounts in self.groups.items():
+            by_group[keys[1:]][keys[0]] = amounts
+        groups: dict[Keys, Amounts] = {}
+        for rest, found in by_group.items():
+            so_far: list[Amounts] = []
+            for start in starts:
+                keys = (start, *rest)
+                if start in found:
+                    so_far = [self._merge([*so_far, found[start]])]
+                if so_far and (start in found or is_known(self.source, keys)):
+                    groups[keys] = so_far[0]
+        return replace(self, groups=groups)
+
+    def _merge(self, parts: Sequence[Amounts]) -> Amounts:
+        if len(parts) == 1:
+            return parts[0]
+        return {m.name: m.merged(part[m.name] for part in parts) for m in self.measures}
 
 
 def run(organization: Organization, spec: ReportSpec) -> Report:
-    """Answer `spec` from this organization's facts alone.
+    """Answer `spec` from this organization's facts alone; raises `SpecError` if no day is final.
 
-    Four queries at most, however many rows: connections, days, costs, usage.
+    However many rows, the queries are the connections, the days, and one a source; the days and
+    sources once more for a comparison, and the sources of the first metric once more for a limit.
     """
     connections = connections_of(organization, spec)
-    return Report(
-        spec=spec,
-        connections=tuple(connections),
-        coverage=_coverage(connections, spec),
-        sides=tuple(_sum_facts(source, connections, spec) for source in spec.sources),
-    )
+    known, shift = _coverage(connections, spec), spec.shift
+    if spec.final:
+        spec = _until_open(spec, known)
+        known = replace(known, window=spec.window)
+    cut_off = _kept(connections, spec, known)
+    report = _answer(connections, spec, known, cut_off)
+    if shift is None:
+        return report
+    earlier = replace(spec, window=shift.before(spec.window), range=CUSTOM, compare="")
+    laid = Laid(shift, spec.window)
+    before = _answer(connections, earlier, _coverage(connections, earlier), cut_off, laid)
+    return replace(report, before=before)
 
 
 def coverage(organization: Organization, spec: ReportSpec) -> Coverage:
@@ -146,14 +258,14 @@ def coverage(organization: Organization, spec: ReportSpec) -> Coverage:
 
 def connections_of(organization: Organization, spec: ReportSpec) -> list[Connection]:
     """The connections a report reads, by label. One that is being deleted is gone already."""
-    providers, accounts = spec.values_of("provider"), spec.values_of("billing_account")
+    providers, accounts = spec.filters_of("provider"), spec.filters_of("billing_account")
     return [
         connection
         for connection in organization.connections.exclude(
             state=Connection.State.DELETING
         ).order_by("label")
-        if (not providers or provider_name(connection) in providers)
-        and (not accounts or connection.label in accounts)
+        if all(f.matches(provider_name(connection)) for f in providers)
+        and all(f.matches(connection.label) for f in accounts)
     ]
 
 
@@ -172,21 +284,32 @@ def facts(source: Source, connections: Sequence[Connection], spec: ReportSpec) -
     """
     model = _smallest(source, spec)
     found: FactQuerySet = model.objects.within(spec.window).filter(connection__in=connections)
+    if source.is_engagement:
+        found = found.filter(feed=source.value, days=1)
     for filter_ in spec.filters:
-        if (value := on_table(model, filter_.dimension)) is not None:
+        if (value := on_table(model, source, filter_.dimension)) is not None:
             name = f"by_{filter_.dimension}"
-            found = found.alias(**{name: value}).filter(**{f"{name}__in": filter_.values})
+            found = found.alias(**{name: value}).filter(_condition(filter_, name))
     return found
 
 
-def on_table(model: Any, dimension: str) -> Any:
+def _condition(filter_: Filter, name: str) -> Q:
+    """What a filter asks of the value under this name."""
+    if filter_.operator.is_exact:
+        wanted = Q(**{f"{name}__in": filter_.values})
+        return ~wanted if filter_.operator is Operator.IS_NOT else wanted
+    lookup = f"{name}__{filter_.operator.lookup}"
+    return Q(*(Q(**{lookup: value}) for value in filter_.values), _connector=Q.OR)
+
+
+def on_table(model: Any, source: Source, dimension: str) -> Any:
     """The expression a dimension has on facts or a rollup; None where the connection decides.
 
     A rollup may hold a dimension in a column of its name, where facts have to work it out.
     """
     if any(field.name == dimension for field in model._meta.fields):
         return F(dimension)
-    return DIMENSIONS[dimension].value
+    return DIMENSIONS[dimension].of(source)
 
 
 def _smallest(source: Source, spec: ReportSpec) -> Any:
@@ -196,9 +319,8 @@ def _smallest(source: Source, spec: ReportSpec) -> Any:
 
 def _knows(model: Any, source: Source, spec: ReportSpec) -> bool:
     """Django knows which columns an expression reads: a rollup that lacks one refuses it."""
-    used = (*spec.group_by, *(f.dimension for f in spec.filters))
-    read = [value for name in used if (value := on_table(model, name)) is not None]
-    read += [metric.value for metric in spec.metric_objects if metric.source is source]
+    read = [value for name in spec.used if (value := on_table(model, source, name)) is not None]
+    read += [measure.value for measure in spec.measures if measure.source is source]
     try:
         model.objects.alias(**{f"read_{at}": value for at, value in enumerate(read)})
     except FieldError:
@@ -210,36 +332,112 @@ def _coverage(connections: Sequence[Connection], spec: ReportSpec) -> Coverage:
     return coverages.read(connections, spec.window, spec.sources, by_person=spec.is_by_person)
 
 
-def _sum_facts(source: Source, connections: Sequence[Connection], spec: ReportSpec) -> Side:
-    """Sum one table in one query."""
-    metrics = [metric for metric in spec.metric_objects if metric.source is source]
+def _until_open(spec: ReportSpec, known: Coverage) -> ReportSpec:
+    """The report up to the first day that can still change."""
+    open_days = (
+        day
+        for day, state in known.states.items()
+        if state in {DayState.INCOMPLETE, DayState.PROVISIONAL}
+    )
+    end = next(open_days, spec.window.end)
+    if end == spec.window.start:
+        raise SpecError(
+            f"No day of {spec.window} is final yet. Choose earlier days, or include those that can"
+            " still change.",
+            field="final",
+        )
+    return replace(spec, window=Window(spec.window.start, end), range=CUSTOM)
+
+
+def _kept(connections: Sequence[Connection], spec: ReportSpec, known: Coverage) -> tuple[str, ...]:
+    """The values a limit keeps: the first by the first metric, and what has no value.
+
+    Empty if nothing is cut off.
+    """
+    if not spec.ranked_by:
+        return ()
+    first = replace(spec, metrics=spec.metrics[:1], group_by=(spec.ranked_by,), cumulative=False)
+    rows = [row for row in _answer(connections, first, known).rows if row.keys != ("",)]
+    sign = 1 if spec.smallest else -1
+    rows.sort(key=lambda row: (row.values[0] is None, sign * (row.values[0] or 0), row.keys))
+    return ("", *(str(row.keys[0]) for row in rows[: spec.limit]))
+
+
+def _answer(
+    connections: Sequence[Connection],
+    spec: ReportSpec,
+    known: Coverage,
+    kept: tuple[str, ...] = (),
+    laid: Laid | None = None,
+) -> Report:
+    return Report(
+        spec=spec,
+        connections=tuple(connections),
+        coverage=known,
+        sides=tuple(_side(source, connections, spec, kept, laid) for source in spec.sources),
+        laid=laid,
+    )
+
+
+def _side(
+    source: Source,
+    connections: Sequence[Connection],
+    spec: ReportSpec,
+    kept: tuple[str, ...],
+    laid: Laid | None,
+) -> Side:
+    """Read one source in one query."""
+    measures = tuple(m for m in spec.measures if m.source is source)
     found = facts(source, connections, spec)
-    keys = {f"key_{name}": _key(found.model, name, connections) for name in spec.group_by}
+    keys = {}
+    for name in spec.group_by:
+        keys[f"key_{name}"] = _key(found.model, name, source, connections, laid)
+        if kept and name == spec.ranked_by:
+            found = found.alias(ranked=keys[f"key_{name}"])
+            keys[f"key_{name}"] = Case(
+                When(ranked__in=kept, then=F("ranked")),
+                default=Value(OTHER),
+                output_field=CharField(),
+            )
+    read = _levels if isinstance(measures[0], Level) else _sums
+    return Side(source, measures, read(found, measures, keys))
+
+
+def _sums(
+    found: QuerySet[Any], measures: Sequence[Measure], keys: Mapping[str, Any]
+) -> dict[Keys, Amounts]:
     numbers: dict[str, Any] = {"facts": Count("pk")}
-    for metric in metrics:
-        numbers[f"sum_{metric.name}"] = Sum(metric.value)
-        if metric.nullable:
-            numbers[f"holes_{metric.name}"] = Count("pk", filter=_is_null(metric.nullable))
+    for measure in measures:
+        numbers |= measure.aggregates()
     rows = (
         found.values(**keys).annotate(**numbers).values(*keys, *numbers)
         if keys
         else [found.aggregate(**numbers)]
     )
-    return Side(
-        source,
-        {
-            tuple(row[key] for key in keys): {m.name: _sum(row, m) for m in metrics}
-            for row in rows
-            if row["facts"]
-        },
-    )
+    return {
+        tuple(row[key] for key in keys): {m.name: m.amount(row) for m in measures}
+        for row in rows
+        if row["facts"]
+    }
 
 
-def _is_null(field: str) -> Q:
-    return Q(**{f"{field}__isnull": True})
+def _levels(
+    found: QuerySet[Any], measures: Sequence[Measure], keys: Mapping[str, Any]
+) -> Mapping[Keys, Amounts]:
+    """One fact a connection and day: nothing to sum."""
+    values: dict[str, Any] = {f"level_{m.name}": m.value for m in measures}
+    groups: dict[Keys, dict[str, dict[tuple[int, date], Number]]] = {}
+    for row in found.values("connection_id", "day", **keys, **values):
+        group = groups.setdefault(tuple(row[key] for key in keys), {m.name: {} for m in measures})
+        for name, levels in group.items():
+            value = row[f"level_{name}"]
+            levels[row["connection_id"], row["day"]] = None if value is None else int(value)
+    return groups
 
 
-def _key(model: Any, name: str, connections: Sequence[Connection]) -> object:
+def _key(
+    model: Any, name: str, source: Source, connections: Sequence[Connection], laid: Laid | None
+) -> Any:
     """The expression a dimension is grouped by."""
     if name == "billing_account":
         return F("connection__label")
@@ -250,44 +448,45 @@ def _key(model: Any, name: str, connections: Sequence[Connection]) -> object:
             default=Value(""),
             output_field=CharField(),
         )
-    return on_table(model, name)
-
-
-def _sum(row: Mapping[str, object], metric: Metric) -> Number:
-    if row.get(f"holes_{metric.name}"):
-        return None
-    return _number(row[f"sum_{metric.name}"], metric)
-
-
-def _number(value: object, metric: Metric) -> Number:
-    """PostgreSQL sums big integers to decimals: make a count a count again."""
-    return Decimal(str(value)) if metric.unit is Unit.USD else int(str(value))
+    if laid and name in TIMES:
+        return truncated(name, laid.expression)
+    return on_table(model, source, name)
 
 
 class _Absence:
     """What it means that a group has no fact: nothing was used, or nothing is known."""
 
     def __init__(
-        self, spec: ReportSpec, connections: Sequence[Connection], coverage: Coverage
+        self,
+        spec: ReportSpec,
+        connections: Sequence[Connection],
+        coverage: Coverage,
+        laid: Laid | None,
     ) -> None:
         self._spec = spec
         self._coverage = coverage
+        self._laid = laid
         self._names = {
             c.pk: {"provider": provider_name(c), "billing_account": c.label} for c in connections
         }
-        self._known: dict[tuple[Source, Window, frozenset[int]], bool] = {}
+        self._known: dict[tuple[Source, Window | None, frozenset[int]], bool] = {}
+        self._windows: dict[Keys, Window | None] = {}
 
-    def value(self, metric: Metric, keys: Keys) -> Number:
+    def value(self, measure: Measure, keys: Keys) -> Number:
         """0 where every day of the group is known and would have shown a use, else None."""
-        if not self._is_counted(metric.source, keys) or not self._is_known(metric.source, keys):
+        if not self._is_counted(measure.source, keys) or not self.is_known(measure.source, keys):
             return None
-        return Decimal(0) if metric.unit is Unit.USD else 0
+        return measure.nothing
 
-    def _is_known(self, source: Source, keys: Keys) -> bool:
-        cut = (source, self._window(keys), self._connection_ids(keys))
-        if cut not in self._known:
-            self._known[cut] = self._coverage.is_known(*cut)
-        return self._known[cut]
+    def is_known(self, source: Source, keys: Keys) -> bool:
+        """Is every day of this group known?"""
+        window = self._window(keys)
+        connections = self._connection_ids(keys)
+        if (source, window, connections) not in self._known:
+            self._known[source, window, connections] = (
+                window is not None and self._coverage.is_known(source, window, connections)
+            )
+        return self._known[source, window, connections]
 
     def _is_counted(self, source: Source, keys: Keys) -> bool:
         """Would the provider have told? Where only its per-user feeds count, for people alone.
@@ -297,25 +496,40 @@ class _Absence:
         """
         if self._coverage.is_whole(source):
             return True
-        people: list[Key] = []
+        people: list[bool] = []
         labels = False
         for name, key in zip(self._spec.group_by, keys, strict=True):
             labels = labels or name not in TIMES + CONNECTION_DIMENSIONS
-            people += [key] if DIMENSIONS[name].is_person else []
+            people += [bool(key)] if DIMENSIONS[name].is_person else []
         for filter_ in self._spec.filters:
             labels = labels or filter_.dimension not in CONNECTION_DIMENSIONS
-            people += filter_.values if DIMENSIONS[filter_.dimension].is_person else ()
+            if DIMENSIONS[filter_.dimension].is_person:
+                people.append(not filter_.matches(""))
         return all(people) if people else not labels
 
-    def _window(self, keys: Keys) -> Window:
-        """The days of the report that the group's own day, week or month leaves."""
+    def _window(self, keys: Keys) -> Window | None:
+        """The days of the report that the group's own day, week or month leaves; None: no day."""
+        times = tuple(
+            key for name, key in zip(self._spec.group_by, keys, strict=True) if name in TIMES
+        )
+        if times not in self._windows:
+            self._windows[times] = self._days(keys)
+        return self._windows[times]
+
+    def _days(self, keys: Keys) -> Window | None:
         window = self._spec.window
-        start, end = window.start, window.end
+        start, last = window.start, window.last_day
         for name, key in zip(self._spec.group_by, keys, strict=True):
-            if name in TIMES and isinstance(key, date):
-                start = max(start, key)
-                end = min(end, last_day(name, key) + timedelta(days=1))
-        return Window(start, end)
+            if name not in TIMES or not isinstance(key, date):
+                continue
+            if self._laid is None:
+                start, last = max(start, key), min(last, last_day(name, key))
+                continue
+            laid = [d for d in window if key <= self._laid.day(d) <= last_day(name, key)]
+            if not laid:
+                return None
+            start, last = max(start, laid[0]), min(last, laid[-1])
+        return Window(start, last + timedelta(days=1))
 
     def _connection_ids(self, keys: Keys) -> frozenset[int]:
         wanted = {
@@ -326,15 +540,5 @@ class _Absence:
         return frozenset(
             pk
             for pk, names in self._names.items()
-            if all(names[name] == key for name, key in wanted.items())
+            if all(names[name] == key or key == OTHER for name, key in wanted.items())
         )
-
-
-def add(numbers: Iterable[Number]) -> Number:
-    """A sum that is not known as soon as one part is not."""
-    total: Decimal | int = 0
-    for number in numbers:
-        if number is None:
-            return None
-        total += number
-    return total

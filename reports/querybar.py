@@ -1,19 +1,41 @@
 """What the report page lets one choose, and what is chosen now."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
+
+from django.http import QueryDict
 
 from integrations.models import Connection, Meter, Person
 from integrations.window import Window
 from reports import labels
-from reports.metrics import METRICS, Section
+from reports.metrics import METRICS, Kind, Section
+from reports.periods import COMPARISONS, CUSTOM, INTERVALS, RANGES, cut
 from reports.queries import provider_name
-from reports.spec import CUSTOM, FILTERABLE, INTERVALS, RANGES, ReportSpec, SpecError
+from reports.spec import CHARTS, ENDS, FILTERABLE, Filter, Operator, ReportSpec, SpecError
 from reports.templatetags import figures
 
 MOST_METRICS, MOST_GROUPS, MOST_COLUMNS = 4, 3, 100
-INTERVAL_LABELS = {"": "Automatic", "day": "Day", "week": "Week (ISO)", "month": "Month"}
-EVERY = {"day": "daily", "week": "weekly", "month": "monthly"}
+INTERVAL_LABELS = {
+    "": "Automatic",
+    "day": "Day",
+    "week": "Week (ISO)",
+    "month": "Month",
+    "quarter": "Quarter",
+}
+EVERY = {"day": "daily", "week": "weekly", "month": "monthly", "quarter": "quarterly"}
+SHOWN = ((False, 5), (False, 6), (False, 10), (False, 20), (True, 5), (True, 10))
+CHART_LABELS = {
+    "stacked": ("Stacked columns", "c_stack"),
+    "column": ("Columns", "c_col"),
+    "line": ("Lines", "c_line"),
+    "area": ("Areas", "c_area"),
+    "bar": ("Bars", "c_bar"),
+    "treemap": ("Treemap", "c_tree"),
+    "heatmap": ("Heatmap", "c_heat"),
+    "table": ("Table alone", "c_table"),
+}
+NUMBER_LABELS = {"": "Rounded to read", "full": "All digits", "compact": "As short as can be"}
 SHORT = 40  # values that fit as checkboxes
 
 
@@ -32,6 +54,10 @@ class Choices:
     label: str
     options: tuple[Option, ...]
 
+    @property
+    def is_chosen(self) -> bool:
+        return any(option.is_chosen for option in self.options)
+
 
 @dataclass(frozen=True)
 class Place:
@@ -45,7 +71,7 @@ class Place:
 class Chip:
     """One filter in force. `without` is the query string of the report without it."""
 
-    dimension: str
+    parameter: str
     label: str
     verb: str
     text: str
@@ -54,12 +80,24 @@ class Chip:
 
 
 @dataclass(frozen=True)
+class Link:
+    """A choice that is a link: `query` is the report with it."""
+
+    label: str
+    icon: str
+    query: str
+    is_chosen: bool
+
+
+@dataclass(frozen=True)
 class Editor:
-    """Choosing the values of one filter. `kept` is the rest of the report, as hidden fields."""
+    """How one dimension is filtered. `kept` is the rest of the report, as hidden fields."""
 
     dimension: str
     label: str
+    operators: tuple[Option, ...]
     options: tuple[Option, ...]
+    text: str
     kept: tuple[tuple[str, str], ...]
     is_long: bool
 
@@ -75,14 +113,22 @@ class QueryBar:
         words = [self.metrics_label]
         if self.spec.group_by:
             words += ["by", _listed([_word(d.label) for d in self.spec.dimension_objects])]
-        return f"{' '.join(words)}, {EVERY[self.spec.columns_by]}"
+        added_up = ", cumulative" if self.spec.cumulative else ""
+        return f"{' '.join(words)}, {EVERY[self.spec.columns_by]}{added_up}"
 
     @property
-    def metrics(self) -> list[Option]:
-        return [
-            Option(m.name, m.label, m.name in self.spec.metrics, m.definition)
-            for m in METRICS.values()
-        ]
+    def metrics(self) -> tuple[Choices, ...]:
+        return tuple(
+            Choices(
+                kind.value,
+                tuple(
+                    Option(m.name, m.label, m.name in self.spec.metrics, m.definition)
+                    for m in METRICS.values()
+                    if m.kind is kind
+                ),
+            )
+            for kind in Kind
+        )
 
     @property
     def metrics_label(self) -> str:
@@ -97,7 +143,7 @@ class QueryBar:
 
     @property
     def range_label(self) -> str:
-        return dates(self.spec.window)
+        return dates(self.spec.window) + (", final days" if self.spec.final else "")
 
     @property
     def intervals(self) -> list[Option]:
@@ -108,7 +154,8 @@ class QueryBar:
 
     @property
     def interval_label(self) -> str:
-        return INTERVAL_LABELS[self.spec.columns_by]
+        added_up = ", cumulative" if self.spec.cumulative else ""
+        return INTERVAL_LABELS[self.spec.columns_by] + added_up
 
     @property
     def places(self) -> list[Place]:
@@ -123,27 +170,81 @@ class QueryBar:
         return ", ".join(d.label for d in self.spec.dimension_objects) or "Nothing"
 
     @property
+    def shows(self) -> list[Option]:
+        """How many groups: all, or the first of them and Other."""
+        now = (self.spec.smallest, self.spec.limit)
+        counts = sorted({(False, 0), *SHOWN, now}, key=lambda end: (end[0], end[1]))
+        return [
+            Option(f"{ENDS[end]}-{n}" if n else "", _shown(end, n), (end, n) == now)
+            for end, n in counts
+        ]
+
+    @property
+    def show_label(self) -> str:
+        return _shown(self.spec.smallest, self.spec.limit)
+
+    @property
+    def comparisons(self) -> list[Option]:
+        found = [Option(n, c.label, n == self.spec.compare) for n, c in COMPARISONS.items()]
+        return [Option("", "Nothing", not self.spec.compare), *found]
+
+    @property
+    def compare_label(self) -> str:
+        shift = self.spec.shift
+        return dates(shift.before(self.spec.window)) if shift else "Nothing"
+
+    @property
+    def charts(self) -> list[Link]:
+        return [
+            self._look(label, icon, value == (self.spec.chart or CHARTS[0]), chart=value)
+            for value, (label, icon) in CHART_LABELS.items()
+        ]
+
+    @property
+    def chart_label(self) -> str:
+        return CHART_LABELS[self.spec.chart or CHARTS[0]][0]
+
+    @property
+    def formats(self) -> list[Link]:
+        return [
+            self._look(label, "check", value == self.spec.numbers, numbers=value)
+            for value, label in NUMBER_LABELS.items()
+        ]
+
+    @property
+    def heat(self) -> Link:
+        return self._look("Shade high cells", "check", self.spec.heat, heat=not self.spec.heat)
+
+    def _look(self, label: str, icon: str, is_chosen: bool, **changes: Any) -> Link:
+        return Link(label, icon, replace(self.spec, **changes).to_query(), is_chosen)
+
+    @property
+    def looks(self) -> list[tuple[str, str]]:
+        """What links choose and the form has no field for."""
+        return [pair for pair in self.spec.pairs() if pair[0] in {"chart", "numbers", "heat"}]
+
+    @property
     def chips(self) -> list[Chip]:
-        found = []
-        for name, values in ((f.dimension, f.values) for f in self.spec.filters):
-            texts = [labels.label(name, value) for value in values]
-            text = ", ".join(texts[:2])
-            found.append(
-                Chip(
-                    dimension=name,
-                    label=FILTERABLE[name].label,
-                    verb="is" if len(values) == 1 else "is one of",
-                    text=text if len(texts) < 3 else f"{text} and {len(texts) - 2} more",
-                    values=values,
-                    without=self.spec.without(name).to_query(),
-                )
-            )
-        return found
+        return [self._chip(filter_) for filter_ in self.spec.filters]
+
+    def _chip(self, filter_: Filter) -> Chip:
+        texts = list(filter_.values)
+        if filter_.operator.is_exact:
+            texts = [labels.label(filter_.dimension, value) for value in texts]
+        text = ", ".join(texts[:2])
+        return Chip(
+            parameter=filter_.parameter,
+            label=FILTERABLE[filter_.dimension].label,
+            verb=_verb(filter_),
+            text=text if len(texts) < 3 else f"{text} and {len(texts) - 2} more",
+            values=filter_.values,
+            without=self.spec.without(filter_.parameter).to_query(),
+        )
 
     @property
     def filterable(self) -> tuple[Choices, ...]:
-        """What may still be filtered. Picking one opens its editor."""
-        return sections({f.dimension for f in self.spec.filters})
+        """What may be filtered. Picking one opens its editor."""
+        return sections(())
 
     @property
     def query(self) -> str:
@@ -166,8 +267,7 @@ def check(spec: ReportSpec) -> ReportSpec:
                 f"{dimension.label} is not a grouping of this page: choose it as the interval.",
                 field="group_by",
             )
-    days = {"day": 1, "week": 7, "month": 30}[spec.columns_by]
-    count = -(-len(spec.window) // days)
+    count = sum(1 for _ in cut(spec.window, spec.columns_by))
     if count > MOST_COLUMNS:
         raise SpecError(
             f"These dates make {count:,} columns by {spec.columns_by}, and the page shows"
@@ -177,9 +277,14 @@ def check(spec: ReportSpec) -> ReportSpec:
     return spec
 
 
-def editor(spec: ReportSpec, dimension: str, connections: Sequence[Connection]) -> Editor:
-    """The values that exist for one dimension, and those a filter already names."""
-    chosen = spec.values_of(dimension)
+def editor(spec: ReportSpec, parameter: str, connections: Sequence[Connection]) -> Editor:
+    """The values that exist for one dimension, and those its filter already names.
+
+    `parameter` is the filter that is changed, or the dimension of a new one.
+    """
+    dimension = parameter.partition(".")[0]
+    now = next((f for f in spec.filters if f.parameter == parameter), Filter(dimension, ()))
+    chosen = now.values if now.operator.is_exact else ()
     members = _members(dimension, connections)
     missing = {value: labels.label(dimension, value) for value in chosen if value not in members}
     options = tuple(
@@ -189,10 +294,27 @@ def editor(spec: ReportSpec, dimension: str, connections: Sequence[Connection]) 
     return Editor(
         dimension=dimension,
         label=FILTERABLE[dimension].label,
+        operators=tuple(Option(o.value, o.label, o is now.operator) for o in Operator),
         options=options,
-        kept=tuple(spec.without(dimension).pairs()),
+        text="" if now.operator.is_exact else ", ".join(now.values),
+        kept=tuple(spec.without(parameter).pairs()),
         is_long=len(options) > SHORT,
     )
+
+
+def edited(query: QueryDict) -> QueryDict:
+    """The address an editor asked for: `set` names the dimension, `by` how it is compared.
+
+    `value` are the chosen values, `text` pieces of text with commas. Nothing chosen: no filter.
+    """
+    query = query.copy()
+    dimension, operator = query.pop("set", [""])[-1], query.pop("by", [""])[-1]
+    values, text = query.pop("value", []), query.pop("text", [""])[-1]
+    if operator in {Operator.CONTAINS, Operator.STARTS_WITH}:
+        values = [piece.strip() for piece in text.split(",") if piece.strip()]
+    if values:
+        query.setlist(f"{dimension}.{operator}" if operator else dimension, values)
+    return query
 
 
 def sections(chosen: Collection[str]) -> tuple[Choices, ...]:
@@ -256,6 +378,19 @@ def _people(field: str, connections: Sequence[Connection]) -> dict[str, str]:
         value: name or email or value
         for value, name, email in people.values_list("external_id", "name", "email")
     }
+
+
+def _shown(smallest: bool, limit: int) -> str:
+    return f"{'Bottom' if smallest else 'Top'} {limit}, then Other" if limit else "All groups"
+
+
+def _verb(filter_: Filter) -> str:
+    many = len(filter_.values) > 1
+    if filter_.operator is Operator.IS:
+        return "is one of" if many else "is"
+    if filter_.operator is Operator.IS_NOT:
+        return "is none of" if many else "is not"
+    return f"{filter_.operator.label} one of" if many else filter_.operator.label
 
 
 def _word(label: str) -> str:

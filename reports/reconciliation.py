@@ -80,6 +80,7 @@ def reconcile(report: Report) -> Reconciliation | None:
         for part in report.coverage.parts
         if part.source is Source.COST
         for day in part.states
+        if day in spec.window
     }
     unchecked = {day for _, day in (known | ours.keys()) - theirs.keys()}
     if unchecked or not theirs:

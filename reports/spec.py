@@ -1,22 +1,30 @@
 """What a report is asked: one value that is also a query string, a link and a command line."""
 
-from calendar import monthrange
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
-from typing import Literal, Self, get_args
+from enum import StrEnum
+from typing import Any, Literal, Self
 from urllib.parse import urlencode
 
 from django.http import QueryDict
 
 from integrations.window import Window
-from reports.metrics import DIMENSIONS, METRICS, Dimension, Metric, Section, Source
+from reports.metrics import (
+    DIMENSIONS,
+    METRICS,
+    Dimension,
+    Distinct,
+    Measure,
+    Metric,
+    Section,
+    Source,
+)
+from reports.periods import COMPARISONS, CUSTOM, INTERVALS, RANGES, Interval, Shift
 
-Interval = Literal["day", "week", "month"]
-INTERVALS: tuple[Interval, ...] = get_args(Interval)
-CUSTOM = "custom"
-# The parameters of an address that are not dimensions.
-PARAMETERS = ("metrics", "range", "from", "to", "interval", "group_by")
+# Reports of other days are a slip of the keyboard, and the calendar ends somewhere.
+FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2999, 12, 31)
+MOST_KEPT = 100  # groups that `limit` can keep
 
 
 class SpecError(ValueError):
@@ -28,20 +36,67 @@ class SpecError(ValueError):
         self.known = tuple(known)
 
 
+class Operator(StrEnum):
+    """How a filter compares. The value is what stands behind the dot of a parameter."""
+
+    IS = ""
+    IS_NOT = "not"
+    CONTAINS = "contains"
+    STARTS_WITH = "starts"
+
+    @property
+    def label(self) -> str:
+        return {"": "is", "not": "is not", "contains": "contains", "starts": "starts with"}[self]
+
+    @property
+    def is_exact(self) -> bool:
+        """Does it compare whole values?"""
+        return self in {Operator.IS, Operator.IS_NOT}
+
+    @property
+    def lookup(self) -> str:
+        return {"contains": "icontains", "starts": "istartswith"}.get(self, "in")
+
+
 @dataclass(frozen=True)
 class Filter:
-    """Keep the facts whose dimension has one of these values. "" keeps those without a value."""
+    """Keep the facts whose dimension is, or is not, one of these values. "" is no value.
+
+    With `CONTAINS` and `STARTS_WITH` the values are pieces of text, in small letters or capitals.
+    """
 
     dimension: str
     values: tuple[str, ...]
+    operator: Operator = Operator.IS
+
+    @property
+    def parameter(self) -> str:
+        """Its name in an address: service, service.not, service.contains, service.starts."""
+        return f"{self.dimension}.{self.operator}" if self.operator else self.dimension
+
+    def matches(self, value: str) -> bool:
+        """Does a fact with this value stay?"""
+        if self.operator is Operator.IS:
+            return value in self.values
+        if self.operator is Operator.IS_NOT:
+            return value not in self.values
+        found = value.casefold()
+        pieces = (piece.casefold() for piece in self.values)
+        if self.operator is Operator.CONTAINS:
+            return any(piece in found for piece in pieces)
+        return any(found.startswith(piece) for piece in pieces)
 
 
 @dataclass(frozen=True)
 class ReportSpec:
     """Metrics over a window of UTC days, cut by dimensions. Raises `SpecError` if it makes none.
 
-    `interval` is how the page's columns cut time; "" lets the length of the window decide.
     `range` names the preset the window came from, so that a link keeps moving with the calendar.
+    `interval` is how the page's columns cut time; "" lets the length of the window decide.
+    `limit` keeps so many values of the first grouping, the largest (or smallest) by the first
+    metric, and puts the rest into one row; 0 keeps all. `cumulative` adds up from the first day,
+    `compare` names days to compare with, `final` ends before the first day that can still change.
+    The last four say how it looks.
     """
 
     metrics: tuple[str, ...]
@@ -50,41 +105,85 @@ class ReportSpec:
     filters: tuple[Filter, ...] = ()
     interval: Interval | Literal[""] = ""
     range: str = field(default=CUSTOM)
+    limit: int = 0
+    smallest: bool = False
+    cumulative: bool = False
+    compare: str = ""
+    final: bool = False
+    chart: str = ""
+    numbers: str = ""
+    heat: bool = False
 
     def __post_init__(self) -> None:
         if not self.metrics:
             raise SpecError("Name at least one metric.", field="metrics", known=METRICS)
         _names(self.metrics, METRICS, "metric", "metrics")
         _names(self.group_by, DIMENSIONS, "dimension", "group_by")
-        _names([f.dimension for f in self.filters], FILTERABLE, "filter", "filters")
-        if self.interval and self.interval not in INTERVALS:
+        _names([f.dimension for f in self.filters], FILTERABLE, "filter", "filters", often=True)
+        for name, known in CHOICES.items():
+            if (chosen := getattr(self, name)) and chosen not in known:
+                raise SpecError(f"There is no {name} “{chosen}”.", field=name, known=known)
+        if not 0 <= self.limit <= MOST_KEPT:
+            raise SpecError(f"Show between 1 and {MOST_KEPT} groups.", field="show")
+        if self.smallest and not self.limit:
+            raise SpecError("Say how many of the smallest groups to show.", field="show")
+        self._check_days()
+        self._check_filters()
+        self._check_sources()
+
+    def _check_days(self) -> None:
+        window = self.window
+        if window.start < FIRST_DAY or window.last_day > LAST_DAY:
             raise SpecError(
-                f"There is no interval “{self.interval}”.", field="interval", known=INTERVALS
+                f"{window} is further away than any report goes. Choose days between {FIRST_DAY}"
+                f" and {LAST_DAY}.",
+                field="range",
             )
+
+    def _check_filters(self) -> None:
+        seen: set[str] = set()
         for filter_ in self.filters:
+            if filter_.parameter in seen:
+                raise SpecError(f"The filter {filter_.parameter} is named twice.", field="filters")
+            seen.add(filter_.parameter)
             if not filter_.values or any(_is_unstorable(value) for value in filter_.values):
                 raise SpecError(
                     f"The filter {filter_.dimension} has a value no fact can have.",
                     field="filters",
                 )
-        self._check_sources()
+            if not filter_.operator.is_exact and "" in filter_.values:
+                raise SpecError(
+                    f"The filter {filter_.parameter} has nothing to look for. Write a text.",
+                    field="filters",
+                )
 
     def _check_sources(self) -> None:
-        used = [*self.group_by, *(f.dimension for f in self.filters)]
-        for name in used:
-            lacking = [m for m in self.metrics if METRICS[m].source not in DIMENSIONS[name].sources]
+        for name in self.used:
+            known = DIMENSIONS[name].sources
+            lacking = [m for m in self.metrics if not METRICS[m].sources <= known]
             if lacking:
                 raise SpecError(
                     f"{METRICS[lacking[0]].label} cannot be cut by {DIMENSIONS[name].label.lower()}"
-                    f" ({lacking[0]}, {name}): the provider counts usage without it. Leave out one"
+                    f" ({lacking[0]}, {name}): the provider counts it without that. Leave out one"
                     " of the two.",
                     field="group_by" if name in self.group_by else "filters",
                 )
 
     # --- What follows from it ---------------------------------------------------------------
     @property
+    def used(self) -> tuple[str, ...]:
+        """The dimensions it is cut or filtered by."""
+        return (*self.group_by, *(f.dimension for f in self.filters))
+
+    @property
     def metric_objects(self) -> tuple[Metric, ...]:
         return tuple(METRICS[name] for name in self.metrics)
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """What has to be read, each once."""
+        found = {m.name: m for metric in self.metric_objects for m in metric.measures}
+        return tuple(found.values())
 
     @property
     def dimension_objects(self) -> tuple[Dimension, ...]:
@@ -92,15 +191,16 @@ class ReportSpec:
 
     @property
     def sources(self) -> tuple[Source, ...]:
-        """The fact tables the metrics need, in a fixed order."""
-        needed = {metric.source for metric in self.metric_objects}
+        """The sources the metrics need, in a fixed order."""
+        needed = {measure.source for measure in self.measures}
         return tuple(source for source in Source if source in needed)
 
     @property
     def is_by_person(self) -> bool:
         """Does the answer depend on who it was, and not only on what was metered?"""
-        used = [*self.group_by, *(f.dimension for f in self.filters)]
-        return any(DIMENSIONS[name].is_person for name in used)
+        return any(DIMENSIONS[name].is_person for name in self.used) or any(
+            isinstance(measure, Distinct) for measure in self.measures
+        )
 
     @property
     def columns_by(self) -> Interval:
@@ -109,16 +209,28 @@ class ReportSpec:
             return self.interval
         return "day" if len(self.window) <= 31 else "week" if len(self.window) <= 183 else "month"
 
+    @property
+    def ranked_by(self) -> str:
+        """The dimension that `limit` cuts short: the first that is not time. "" if none is."""
+        groups = (name for name in self.group_by if not DIMENSIONS[name].is_time)
+        return next(groups, "") if self.limit else ""
+
+    @property
+    def shift(self) -> Shift | None:
+        """How far back the days lie that it is compared with."""
+        return COMPARISONS[self.compare].shift(self.window) if self.compare else None
+
     def by_interval(self) -> "ReportSpec":
         """The same question with the interval as its first grouping: the rows of page and CSV."""
         return replace(self, group_by=(self.columns_by, *self.group_by))
 
-    def values_of(self, dimension: str) -> tuple[str, ...]:
-        """What that dimension is filtered to; empty if it is not filtered."""
-        return next((f.values for f in self.filters if f.dimension == dimension), ())
+    def filters_of(self, dimension: str) -> tuple[Filter, ...]:
+        return tuple(f for f in self.filters if f.dimension == dimension)
 
-    def without(self, dimension: str) -> "ReportSpec":
-        return replace(self, filters=tuple(f for f in self.filters if f.dimension != dimension))
+    def without(self, *parameters: str) -> "ReportSpec":
+        """Without the filters of these names: `service`, `service.not`."""
+        kept = tuple(f for f in self.filters if f.parameter not in parameters)
+        return replace(self, filters=kept)
 
     # --- The address ------------------------------------------------------------------------
     def pairs(self) -> list[tuple[str, str]]:
@@ -132,7 +244,13 @@ class ReportSpec:
             found += [("interval", self.interval)]
         if self.group_by:
             found += [("group_by", ",".join(self.group_by))]
-        return found + [(f.dimension, value) for f in self.filters for value in f.values]
+        if self.limit:
+            found += [("show", f"{ENDS[self.smallest]}-{self.limit}")]
+        for name in FLAGS:
+            found += [(name, "yes")] if getattr(self, name) else []
+        for name in LOOKS:
+            found += [(name, getattr(self, name))] if getattr(self, name) else []
+        return found + [(f.parameter, value) for f in self.filters for value in f.values]
 
     def to_query(self) -> str:
         return urlencode(self.pairs(), safe=",")
@@ -141,7 +259,7 @@ class ReportSpec:
     def from_query(cls, query: QueryDict | str, *, today: date) -> Self:
         """Read an address back; raises `SpecError` for what it cannot mean."""
         parameters = QueryDict(query) if isinstance(query, str) else query
-        unknown = [n for n in parameters if n not in PARAMETERS and n not in FILTERABLE]
+        unknown = [n for n in parameters if n not in PARAMETERS and not _is_filter(n)]
         if unknown:
             raise SpecError(
                 f"There is no parameter or filter “{unknown[0]}”.",
@@ -149,61 +267,54 @@ class ReportSpec:
                 known=(*PARAMETERS, *FILTERABLE),
             )
         window, chosen = _window(parameters, today)
+        limit, smallest = _limit(parameters)
         return cls(
             metrics=_listed(parameters, "metrics") or ("cost",),
             window=window,
             range=chosen,
             group_by=_listed(parameters, "group_by"),
-            interval=parameters.get("interval", ""),  # type: ignore[arg-type]  # checked inside
+            limit=limit,
+            smallest=smallest,
             filters=tuple(
-                Filter(name, tuple(dict.fromkeys(values)))
+                parse_filter(name, values)
                 for name, values in parameters.lists()
-                if name in FILTERABLE
+                if _is_filter(name)
             ),
+            **_words(parameters),
         )
 
 
 # Time is filtered by the window.
 FILTERABLE = {name: d for name, d in DIMENSIONS.items() if d.section is not Section.TIME}
-
-
-def _month_to_date(today: date) -> Window:
-    return Window(today.replace(day=1), today + timedelta(days=1))
-
-
-def _last_month(today: date) -> Window:
-    last = today.replace(day=1) - timedelta(days=1)
-    return Window(last.replace(day=1), today.replace(day=1))
-
-
-@dataclass(frozen=True)
-class Range:
-    label: str
-    window: Callable[[date], Window]
-
-
-RANGES: dict[str, Range] = {
-    "7d": Range("Last 7 days", lambda today: Window.last(7, today=today)),
-    "30d": Range("Last 30 days", lambda today: Window.last(30, today=today)),
-    "90d": Range("Last 90 days", lambda today: Window.last(90, today=today)),
-    "mtd": Range("Month to date", _month_to_date),
-    "last_month": Range("Last month", _last_month),
+ENDS = ("top", "bottom")
+CHARTS = ("stacked", "column", "line", "area", "bar", "treemap", "heatmap", "table")
+NUMBERS = ("full", "compact")
+CHOICES: dict[str, tuple[str, ...]] = {
+    "interval": INTERVALS,
+    "compare": tuple(COMPARISONS),
+    "chart": CHARTS,
+    "numbers": NUMBERS,
 }
+FLAGS = ("cumulative", "final", "heat")
+LOOKS = ("compare", "chart", "numbers")
+# The parameters of an address that are not filters.
+PARAMETERS = (
+    *("metrics", "range", "from", "to", "interval", "group_by", "show"),
+    *FLAGS,
+    *LOOKS,
+)
 
 
-def first_day(interval: str, day: date) -> date:
-    """The day its day, ISO week or month begins with."""
-    if interval == "week":
-        return day - timedelta(days=day.weekday())
-    return day.replace(day=1) if interval == "month" else day
-
-
-def last_day(interval: str, start: date) -> date:
-    if interval == "week":
-        return start + timedelta(days=6)
-    if interval == "month":
-        return start.replace(day=monthrange(start.year, start.month)[1])
-    return start
+def parse_filter(parameter: str, values: Iterable[str]) -> Filter:
+    """The filter a parameter such as `service` or `service.not` means; raises `SpecError`."""
+    name, _, operator = parameter.partition(".")
+    if operator not in list(Operator):
+        raise SpecError(
+            f"A filter cannot compare by “{operator}” ({parameter}).",
+            field="filters",
+            known=[f"{name}.{word}" if word else name for word in Operator],
+        )
+    return Filter(name, tuple(dict.fromkeys(values)), Operator(operator))
 
 
 def window_between(start: date, last: date) -> Window:
@@ -224,6 +335,10 @@ def parse_day(text: str, name: str) -> date:
         ) from exc
 
 
+def _is_filter(parameter: str) -> bool:
+    return parameter.partition(".")[0] in FILTERABLE
+
+
 def _window(parameters: QueryDict, today: date) -> tuple[Window, str]:
     start, last = parameters.get("from", ""), parameters.get("to", "")
     chosen = parameters.get("range", CUSTOM if start or last else "30d")
@@ -238,18 +353,47 @@ def _window(parameters: QueryDict, today: date) -> tuple[Window, str]:
     return RANGES[chosen].window(today), chosen
 
 
+def _limit(parameters: QueryDict) -> tuple[int, bool]:
+    """How many groups `show` keeps, and whether the smallest: top-10, bottom-5. Empty: all."""
+    text = parameters.get("show", "")
+    end, _, count = text.partition("-")
+    if not text:
+        return 0, False
+    if end not in ENDS or not (count.isascii() and count.isdecimal() and 0 < len(count) <= 3):
+        raise SpecError(
+            f"“{text}” does not say which groups to show. Write it as top-10 or bottom-10.",
+            field="show",
+        )
+    return int(count), end == "bottom"
+
+
+def _flag(parameters: QueryDict, name: str) -> bool:
+    text = parameters.get(name, "")
+    if text not in {"", "no", "yes"}:
+        raise SpecError(f"“{text}” is neither yes nor no ({name}).", field=name)
+    return text == "yes"
+
+
+def _words(parameters: QueryDict) -> dict[str, Any]:
+    """The parameters that are one word; which words there are is checked by the spec."""
+    flags = {name: _flag(parameters, name) for name in FLAGS}
+    return {**flags, **{name: parameters.get(name, "") for name in CHOICES}}
+
+
 def _listed(parameters: QueryDict, name: str) -> tuple[str, ...]:
     """Values given repeatedly or with commas, each once, in order."""
     values = ",".join(parameters.getlist(name)).split(",")
     return tuple(dict.fromkeys(value for value in values if value))
 
 
-def _names(names: Iterable[str], known: Iterable[str], noun: str, field: str) -> None:
+def _names(
+    names: Iterable[str], known: Iterable[str], noun: str, field: str, *, often: bool = False
+) -> None:
     seen: set[str] = set()
     for name in names:
         if name not in known:
             raise SpecError(f"There is no {noun} “{name}”.", field=field, known=known)
-        if name in seen:
+        if name in seen and not often:
             raise SpecError(f"The {noun} {name} is named twice.", field=field)
         seen.add(name)
 

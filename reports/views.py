@@ -1,16 +1,16 @@
 """The report page and its download: read the address, ask once, show."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
 from django.http import HttpResponse, HttpResponseBase, QueryDict, StreamingHttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 from django_htmx.middleware import HtmxDetails
 
 from accounts.tenancy import OrganizationRequest, organization_required
 from reports import charts, pivot, queries, querybar
-from reports.charts import Chart
+from reports.charts import AnyChart
 from reports.coverage import DayState
 from reports.export import as_csv
 from reports.metrics import Source, Unit
@@ -29,7 +29,7 @@ class Result:
 
     report: Report
     pivot: Pivot
-    chart: Chart
+    chart: AnyChart | None
     reconciliation: Reconciliation | None
 
     @property
@@ -67,19 +67,23 @@ def explore(request: OrganizationRequest) -> HttpResponseBase:
     context: dict[str, object] = {"printed_at": datetime.now(UTC)}
     query = request.GET.copy()
     adding = query.pop("add", [""])[-1]
+    is_edited = "set" in query
+    query = querybar.edited(query)
     try:
         spec = querybar.check(ReportSpec.from_query(query or BARE, today=today))
+        report = queries.run(request.organization, spec.by_interval())
     except SpecError as error:
         context |= {"error": error, "bar": QueryBar(_nearest(query, today))}
         return _page(request, context, status=422)
-    report = queries.run(request.organization, spec.by_interval())
+    if is_edited and not HtmxDetails(request):
+        return redirect(f"{request.path}?{spec.to_query()}")
     laid_out = pivot.build(report)
     context |= {
         "bar": QueryBar(spec),
-        "result": Result(report, laid_out, charts.stacked(laid_out), reconcile(report)),
+        "result": Result(report, laid_out, charts.draw(laid_out), reconcile(report)),
     }
-    if adding in FILTERABLE:
-        everything = spec.without("provider").without("billing_account")
+    if adding.partition(".")[0] in FILTERABLE:
+        everything = replace(spec, filters=())
         connections = queries.connections_of(request.organization, everything)
         context["editor"] = querybar.editor(spec, adding, connections)
     response = _page(request, context)
@@ -95,9 +99,9 @@ def explore_csv(request: OrganizationRequest) -> HttpResponseBase:
     today = datetime.now(UTC).date()
     try:
         spec = ReportSpec.from_query(request.GET or BARE, today=today)
+        report = queries.run(request.organization, spec.by_interval())
     except SpecError as error:
         return HttpResponse(f"{error}\n", content_type="text/plain; charset=utf-8", status=422)
-    report = queries.run(request.organization, spec.by_interval())
     name = f"{request.organization.slug}-{spec.window.start}-to-{spec.window.last_day}.csv"
     return StreamingHttpResponse(
         as_csv(report),

@@ -12,6 +12,7 @@ from integrations.models import (
     Connection,
     CostFact,
     DayCheck,
+    EngagementFact,
     FeedDay,
     Meter,
     Person,
@@ -116,6 +117,28 @@ def usage(
     )
     roll_up(connection, Table.USAGE, [fact.day])
     return fact
+
+
+def activity(
+    connection: Connection,
+    day: date | str,
+    *,
+    person: Person | None = None,
+    feed: str = "",
+    **values: int | None,
+) -> EngagementFact:
+    """What one person did on a day or, without one, what is counted of the whole organization.
+
+    Names of `values` have two underscores for the dots of a path.
+    """
+    return EngagementFact.objects.create(
+        connection=connection,
+        feed=feed or ("users" if person else "summaries"),
+        day=_day(day),
+        subject=person.external_id if person else "",
+        person=person,
+        values={name.replace("__", "."): value for name, value in values.items()},
+    )
 
 
 def feed_day(

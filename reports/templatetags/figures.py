@@ -27,6 +27,11 @@ def usd_whole(value: Figure) -> str:
     return _signed(value, Decimal(1), "")
 
 
+def usd_plain(value: Figure) -> str:
+    """Dollars with cents for tables whose head names the unit: 1,234.56."""
+    return UNKNOWN if value is None else _signed(value, Decimal("0.01"), "")
+
+
 @register.filter
 def tokens(value: Figure) -> str:
     """Large counts in three figures: 950, 12.3 k, 4.0 M, 1.2 B."""
@@ -50,15 +55,62 @@ def count(value: Figure) -> str:
 
 
 @register.filter
-def figure(value: Figure, unit: str) -> str:
-    """A total in its unit: usd, tokens or count."""
-    return {"usd": usd, "tokens": tokens}.get(unit, count)(value)
+def share(value: Figure) -> str:
+    """A part of a whole as percent: 0.415 is 41.5%."""
+    if value is None:
+        return UNKNOWN
+    percent = (abs(Decimal(value)) * 100).quantize(Decimal("0.1"), ROUND_HALF_UP)
+    return f"{_minus(value)}{percent:,}%"
 
 
 @register.filter
-def cell(value: Figure, unit: str) -> str:
-    """The same for the cells of a table: dollars without cents."""
-    return {"usd": usd_whole, "tokens": tokens}.get(unit, count)(value)
+def rate(value: Figure) -> str:
+    """Dollars for one of something: with cents, or three figures where it is less: $0.00125."""
+    return UNKNOWN if value is None else _signed(value, _rate_step(value), "$")
+
+
+def rate_plain(value: Figure) -> str:
+    """The same for tables whose head names the unit."""
+    return UNKNOWN if value is None else _signed(value, _rate_step(value), "")
+
+
+def _rate_step(value: Decimal | int) -> Decimal:
+    """One of the last digit that is written."""
+    return Decimal(1).scaleb(min(-2, max(-12, Decimal(value).adjusted() - 2)))
+
+
+@register.filter
+def usd_short(value: Figure) -> str:
+    """Dollars in three figures or so: $950, $12.3k, $4.0M."""
+    if value is None:
+        return UNKNOWN
+    size = abs(Decimal(value))
+    if size < 1000:
+        return usd(value) if size < 10 else _signed(value, Decimal(1), "$")
+    return f"{_minus(value)}${tokens(size).replace(' ', '')}"
+
+
+@register.filter
+def figure(value: Figure, unit: str) -> str:
+    """A total in its unit: usd, rate, tokens, share or count."""
+    return {"usd": usd, "rate": rate, "tokens": tokens, "share": share}.get(unit, count)(value)
+
+
+@register.filter
+def cell(value: Figure, look: str) -> str:
+    """A cell of a table. `look` is its unit and, after a colon, how digits are kept.
+
+    Without one dollars are whole and tokens short; “full” keeps cents and every digit, “compact” is
+    as short as can be.
+    """
+    unit, _, numbers = look.partition(":")
+    if numbers == "compact":
+        return {"usd": usd_short, "rate": rate, "share": share}.get(unit, tokens)(value)
+    if numbers == "full":
+        return {"usd": usd_plain, "rate": rate_plain, "share": share}.get(unit, count)(value)
+    return {"usd": usd_whole, "rate": rate_plain, "tokens": tokens, "share": share}.get(
+        unit, count
+    )(value)
 
 
 @register.filter
@@ -69,6 +121,12 @@ def change(value: Decimal | float | None) -> str:
     percent = (Decimal(str(value)) * 100).quantize(Decimal("0.1"), ROUND_HALF_UP)
     sign = "−" if percent < 0 else "+" if percent else ""
     return f"{sign}{abs(percent):,}%"
+
+
+@register.filter
+def size(value: Decimal | float | None) -> str:
+    """The same without its sign, where an arrow says it."""
+    return change(value).lstrip("+−")
 
 
 @register.filter

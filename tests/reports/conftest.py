@@ -26,7 +26,7 @@ def _feed(name: str, table: Table, grain: Any) -> Feed:
 
 @pytest.fixture(autouse=True)
 def feeds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three feeds as the reading side knows them, whatever the connector learns later."""
+    """Feeds as the reading side knows them, whatever the connector learns later."""
     monkeypatch.setattr(
         ClaudeEnterprise,
         "feeds",
@@ -34,7 +34,8 @@ def feeds(monkeypatch: pytest.MonkeyPatch) -> None:
             _feed("all_cost", Table.COST, "total"),
             _feed("person_cost", Table.COST, "person"),
             _feed("person_usage", Table.USAGE, "person"),
-            _feed("activity", Table.ENGAGEMENT, "person"),
+            _feed("summaries", Table.ENGAGEMENT, "total"),
+            _feed("users", Table.ENGAGEMENT, "person"),
         ),
     )
 

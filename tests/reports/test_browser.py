@@ -86,10 +86,10 @@ def test_the_arrow_keys_read_the_chart_from_the_table(page):
 def test_a_filter_is_added_and_removed_and_focus_follows(page):
     page.get_by_role("button", name="Add filter").click()
     page.locator("#q-f").get_by_role("link", name="Service").click()
-    expect(page.get_by_role("heading", name="Service is one of")).to_be_focused()
+    expect(page.get_by_role("heading", name="Filter by Service")).to_be_focused()
 
     page.locator("#editor").get_by_label("Chat").check()
-    page.get_by_role("button", name="Use these").click()
+    page.get_by_role("button", name="Use this filter").click()
     expect(page.locator(".chip")).to_contain_text("Service is Chat")
     expect(page.locator("#result")).to_contain_text("$30.00")
     expect(page.locator("#q-add")).to_be_focused()

@@ -14,12 +14,13 @@ from tests.reports.conftest import know
 WEEK = Window(date(2026, 11, 2), date(2026, 11, 9))
 
 
-def lay_out(organization, metrics="cost", group_by="service", window=WEEK, interval="day"):
+def lay_out(organization, metrics="cost", group_by="service", window=WEEK, interval="day", **more):
     spec = ReportSpec(
         metrics=tuple(metrics.split(",")),
         window=window,
         group_by=tuple(group_by.split(",")) if group_by else (),
         interval=interval,
+        **more,
     )
     return pivot.build(queries.run(organization, spec.by_interval()))
 
@@ -268,3 +269,51 @@ def test_states_are_ordered_from_worst_to_best():
         DayState.PROVISIONAL,
         DayState.FINAL,
     ]
+
+
+# --- Comparisons, limits, heat --------------------------------------------------------------
+def test_a_change_is_computed_only_if_all_days_before_are_known(organization, connection):
+    know(connection, "2026-10-27", "2026-11-08")
+    cost(connection, "2026-10-28", "4", product="chat")
+    cost(connection, "2026-11-02", "5", product="chat")
+    cost(connection, "2026-11-02", "1", product="cowork")
+
+    found = lay_out(organization, compare="previous")
+    assert found.before_unknown == 1
+    assert found.totals[0].before == 4
+    assert [line.totals[0].change for line in found.lines] == [None, None]
+
+    know(connection, "2026-10-26", "2026-10-26")
+    found = lay_out(organization, compare="previous")
+    assert found.before == (0, 0, 4, 0, 0, 0, 0)
+    assert found.totals[0].change == Decimal("0.5")
+    assert [line.totals[0].change for line in found.lines] == [Decimal("0.25"), None]
+    assert found.lines[1].totals[0].is_new
+
+
+def test_other_comes_last_whatever_its_size(organization, connection):
+    for number, product in enumerate(["a", "b", "c"], start=1):
+        cost(connection, "2026-11-02", number, product=product)
+
+    assert [line.label for line in lay_out(organization, limit=1).lines] == ["c", "Other"]
+    smallest = lay_out(organization, limit=2, smallest=True)
+    assert [line.label for line in smallest.lines] == ["a", "b", "Other"]
+
+
+def test_what_does_not_add_up_is_not_stacked_and_has_no_other(organization, connection):
+    for number in range(9):
+        usage(connection, "2026-11-02", product=f"p{number}", requests=1)
+        cost(connection, "2026-11-02", number, product=f"p{number}")
+
+    found = lay_out(organization, "cost_per_request")
+
+    assert [series.label for series in found.series] == ["p8", "p7", "p6", "p5", "p4", "p3"]
+    assert charts.kind_of(found) == "column"
+    assert charts.kind_of(lay_out(organization)) == "stacked"
+
+
+def test_the_heat_of_a_cell_is_its_fifth_of_the_highest(organization, connection):
+    for number, amount in enumerate(["100", "80", "41", "1", "-5"]):
+        cost(connection, date(2026, 11, 2 + number), amount, product="chat")
+
+    assert [cell.heat for cell in lay_out(organization).lines[0].cells] == [5, 4, 3, 1, 0, 0, 0]

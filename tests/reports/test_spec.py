@@ -9,16 +9,15 @@ from hypothesis import strategies as st
 
 from integrations.window import Window
 from reports.metrics import DIMENSIONS, METRICS, Source
+from reports.periods import COMPARISONS, CUSTOM, INTERVALS, RANGES, first_day, last_day
 from reports.spec import (
-    CUSTOM,
+    CHARTS,
     FILTERABLE,
-    INTERVALS,
-    RANGES,
+    NUMBERS,
     Filter,
+    Operator,
     ReportSpec,
     SpecError,
-    first_day,
-    last_day,
 )
 
 TODAY = date(2026, 11, 22)
@@ -27,10 +26,15 @@ days = st.dates(date(2020, 1, 1), date(2030, 12, 31))
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=20)
 
 
+def _values(operator: Operator) -> st.SearchStrategy[list[str]]:
+    found = texts if operator.is_exact else texts.filter(bool)
+    return st.lists(found, min_size=1, max_size=3, unique=True)
+
+
 @st.composite
 def specs(draw) -> ReportSpec:
-    metrics = draw(st.lists(st.sampled_from(list(METRICS)), min_size=1, unique=True))
-    sources = {METRICS[name].source for name in metrics}
+    metrics = draw(st.lists(st.sampled_from(list(METRICS)), min_size=1, max_size=4, unique=True))
+    sources = {source for name in metrics for source in METRICS[name].sources}
     allowed = [name for name, d in DIMENSIONS.items() if sources <= d.sources]
     filterable = [name for name in allowed if name in FILTERABLE]
     chosen = draw(st.sampled_from([*RANGES, CUSTOM]))
@@ -39,7 +43,7 @@ def specs(draw) -> ReportSpec:
         window = Window(start, start + timedelta(days=draw(st.integers(1, 400))))
     else:
         window = RANGES[chosen].window(TODAY)
-    values = st.lists(texts, min_size=1, max_size=3, unique=True)
+    limit = draw(st.integers(0, 100))
     return ReportSpec(
         metrics=tuple(metrics),
         window=window,
@@ -47,9 +51,23 @@ def specs(draw) -> ReportSpec:
         group_by=tuple(draw(st.lists(st.sampled_from(allowed), max_size=3, unique=True))),
         interval=draw(st.sampled_from(["", *INTERVALS])),
         filters=tuple(
-            Filter(name, tuple(draw(values)))
-            for name in draw(st.lists(st.sampled_from(filterable), max_size=3, unique=True))
+            Filter(name, tuple(draw(_values(operator))), operator)
+            for name, operator in draw(
+                st.lists(
+                    st.tuples(st.sampled_from(filterable), st.sampled_from(Operator)),
+                    max_size=3,
+                    unique=True,
+                )
+            )
         ),
+        limit=limit,
+        smallest=limit > 0 and draw(st.booleans()),
+        cumulative=draw(st.booleans()),
+        final=draw(st.booleans()),
+        heat=draw(st.booleans()),
+        compare=draw(st.sampled_from(["", *COMPARISONS])),
+        chart=draw(st.sampled_from(["", *CHARTS])),
+        numbers=draw(st.sampled_from(["", *NUMBERS])),
     )
 
 
@@ -112,6 +130,10 @@ def test_an_empty_filter_value_is_a_filter():
         ("90d", "2026-08-25", "2026-11-22"),
         ("mtd", "2026-11-01", "2026-11-22"),
         ("last_month", "2026-10-01", "2026-10-31"),
+        ("qtd", "2026-10-01", "2026-11-22"),
+        ("last_quarter", "2026-07-01", "2026-09-30"),
+        ("ytd", "2026-01-01", "2026-11-22"),
+        ("365d", "2025-11-23", "2026-11-22"),
     ],
 )
 def test_ranges_follow_the_calendar(chosen, first, last):
@@ -149,6 +171,19 @@ def test_both_custom_days_are_included():
         ("metrics=requests&group_by=token_type", "group_by"),
         ("metrics=requests&cost_type=tokens", "filters"),
         ("service=%00", "filters"),
+        ("service.like=x", "filters"),
+        ("service.contains=", "filters"),
+        ("show=10", "show"),
+        ("show=top-101", "show"),
+        ("show=bottom-0", "show"),
+        ("compare=decade", "compare"),
+        ("chart=pie", "chart"),
+        ("numbers=roman", "numbers"),
+        ("cumulative=maybe", "cumulative"),
+        ("from=1999-01-01&to=1999-12-31", "range"),
+        ("metrics=weekly_active_users&group_by=service", "group_by"),
+        ("metrics=chat_messages&sku=x", "filters"),
+        ("metrics=cost_per_request&group_by=token_type", "group_by"),
     ],
 )
 def test_what_cannot_be_asked_names_its_field(query, field):
@@ -180,4 +215,15 @@ def test_only_costs_know_their_type():
     assert [name for name, d in DIMENSIONS.items() if d.sources == {Source.COST}] == [
         "cost_type",
         "token_type",
+    ]
+
+
+def test_counts_of_the_provider_belong_to_days_and_connections_alone():
+    assert [name for name, d in DIMENSIONS.items() if Source.ACTIVE_USERS in d.sources] == [
+        "day",
+        "week",
+        "month",
+        "quarter",
+        "provider",
+        "billing_account",
     ]

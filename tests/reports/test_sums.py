@@ -44,6 +44,7 @@ def _key(name: str, day: date, product: str, model: str, person: str) -> object:
         "day": day,
         "week": day - timedelta(days=day.isoweekday() - 1),
         "month": date(day.year, day.month, 1),
+        "quarter": date(day.year, {9: 7, 10: 10, 11: 10}[day.month], 1),
         "provider": "Anthropic (Analytics API)",
         "billing_account": "my-org",
         "project_id": person,

@@ -13,7 +13,7 @@ from integrations.window import Window
 from reports import queries
 from reports.export import as_csv, as_json, as_table
 from reports.metrics import DIMENSIONS, METRICS
-from reports.spec import FILTERABLE, Filter, ReportSpec, SpecError, parse_day
+from reports.spec import FILTERABLE, Filter, ReportSpec, SpecError, parse_day, parse_filter
 
 REFUSED = 2
 
@@ -97,7 +97,7 @@ def _filters(conditions: Iterable[str]) -> tuple[Filter, ...]:
                 known=FILTERABLE,
             )
         values.setdefault(name.strip(), []).append(value)
-    return tuple(Filter(name, tuple(dict.fromkeys(found))) for name, found in values.items())
+    return tuple(parse_filter(name, found) for name, found in values.items())
 
 
 def _refused(message: str, known: Iterable[str]) -> CommandError:

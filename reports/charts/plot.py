@@ -1,10 +1,6 @@
-"""The geometry of a chart, for a template to draw as SVG. Knows numbers, not where they are from.
+"""What charts over time share: a scale, its lines, labelled columns, gaps and the double rule."""
 
-Horizontal measures are percent, so that a chart grows with its page while its text does not;
-vertical ones are pixels from the top.
-"""
-
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import groupby
@@ -23,16 +19,21 @@ BAR = 0.78  # of the room a column has
 
 @dataclass(frozen=True)
 class Segment:
+    """A part of a column: as wide as the column, or beside other parts."""
+
     y: float
     height: float
     color: int
+    x: float
+    width: float
 
 
 @dataclass(frozen=True)
 class Bar:
     """One column. `state` is unknown, incomplete, provisional or final.
 
-    `label_on`: "" nowhere, "wide-only" not on phones, "everywhere".
+    `label_on`: "" nowhere, "wide-only" not on phones, "everywhere". `mark` is where the days it is
+    compared with reach.
     """
 
     x: float
@@ -44,6 +45,20 @@ class Bar:
     segments: tuple[Segment, ...]
     y: float
     height: float
+    mark: float | None = None
+
+    @property
+    def end(self) -> float:
+        return round(self.x + self.width, 3)
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A line, or the outline of an area, in thousandths of the width and pixels from the top."""
+
+    color: int
+    points: str
+    is_open: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,19 +84,38 @@ class Closing:
     has_room_before: bool
     has_room_after: bool
 
+    @property
+    def rest(self) -> float:
+        """How wide what comes after it is."""
+        return round(100 - self.x, 3)
+
 
 @dataclass(frozen=True)
 class Chart:
-    """A stacked column per interval."""
+    """A chart over time: columns with segments in them, or traces across them.
 
+    `compared` are the traces of the days it is compared with.
+    """
+
+    kind: str
     bars: tuple[Bar, ...]
     ticks: tuple[Tick, ...]
     gaps: tuple[Gap, ...]
     closing: Closing | None
     zero: float
+    traces: tuple[Trace, ...] = ()
+    compared: tuple[Trace, ...] = ()
     height: int = HEIGHT
     top: int = TOP
     bottom: int = BOTTOM
+
+    @property
+    def is_over_time(self) -> bool:
+        return True
+
+    @property
+    def depth(self) -> int:
+        return self.bottom - self.top
 
     @property
     def has_open(self) -> bool:
@@ -91,23 +125,57 @@ class Chart:
     def has_incomplete(self) -> bool:
         return any(bar.state == "incomplete" for bar in self.bars)
 
+    @property
+    def has_marks(self) -> bool:
+        return bool(self.compared) or any(bar.mark is not None for bar in self.bars)
 
-def stacked(pivot: Pivot) -> Chart:
-    """Draw the series of a pivot: positive values up from zero, negative ones down."""
-    columns = [tuple(s.values[at] for s in pivot.series) for at in range(len(pivot.columns))]
-    ups = [float(sum(v for v in column if v is not None and v > 0)) for column in columns]
-    downs = [float(sum(v for v in column if v is not None and v < 0)) for column in columns]
-    highest, lowest = max(ups, default=0.0), min(downs, default=0.0)
-    step = _step(highest - lowest)
-    top, low = max(highest, step if not lowest else 0) * 1.04, lowest * 1.04
 
-    def y(value: float) -> float:
-        return round(BOTTOM - (BOTTOM - TOP) * (value - low) / (top - low), 1)
+@dataclass(frozen=True)
+class Scale:
+    """From values to pixels: zero is always in it."""
 
-    slot = 100 / len(columns)
-    wide, narrow = _strides(len(columns))
+    low: float
+    top: float
+    step: float
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> "Scale":
+        found = list(values)
+        highest, lowest = max([0.0, *found]), min([0.0, *found])
+        step = _step(highest - lowest)
+        return cls(lowest * 1.04, max(highest, step if not lowest else 0) * 1.04, step)
+
+    def y(self, value: float) -> float:
+        share = (value - self.low) / (self.top - self.low)
+        return round(BOTTOM - (BOTTOM - TOP) * share, 1)
+
+    def ticks(self, unit: Unit) -> Iterator[Tick]:
+        for number in range(ceil(self.low / self.step), floor(self.top / self.step) + 1):
+            if number:
+                value = number * self.step
+                yield Tick(self.y(value), axis_label(value, unit))
+
+
+def plot(
+    kind: str,
+    pivot: Pivot,
+    scale: Scale,
+    segments: Callable[[int], tuple[Sequence[Segment], float, float]] = lambda at: ((), 0, 0),
+    *,
+    has_marks: bool = False,
+    traces: Iterable[Trace] = (),
+    compared: Iterable[Trace] = (),
+) -> Chart:
+    """The frame around what a chart draws.
+
+    `segments` gives the parts of a column with the highest and the lowest value among them.
+    """
+    slot = 100 / len(pivot.columns)
+    wide, narrow = _strides(len(pivot.columns))
     bars = []
-    for at, (column, values) in enumerate(zip(pivot.columns, columns, strict=True)):
+    for at, column in enumerate(pivot.columns):
+        parts, high, low = segments(at)
+        before = pivot.before[at] if has_marks and pivot.before else None
         bars.append(
             Bar(
                 x=round(slot * (at + (1 - BAR) / 2), 3),
@@ -116,52 +184,40 @@ def stacked(pivot: Pivot) -> Chart:
                 label=column.label,
                 label_on="" if at % wide else "wide-only" if at % narrow else "everywhere",
                 state=column.state.name.lower(),
-                segments=tuple(_segments(values, [s.color for s in pivot.series], y)),
-                y=y(ups[at]),
-                height=round(y(downs[at]) - y(ups[at]), 1),
+                segments=tuple(parts),
+                y=scale.y(high),
+                height=round(scale.y(low) - scale.y(high), 1),
+                mark=None if before is None else scale.y(float(before)),
             )
         )
     return Chart(
+        kind=kind,
         bars=tuple(bars),
-        ticks=tuple(
-            Tick(y(number * step), axis_label(number * step, pivot.metric.unit))
-            for number in range(ceil(low / step), floor(top / step) + 1)
-            if number
-        ),
+        ticks=tuple(scale.ticks(pivot.metric.unit)),
         gaps=tuple(_gaps(pivot, slot)),
         closing=_closing(pivot, slot),
-        zero=y(0),
+        zero=scale.y(0),
+        traces=tuple(traces),
+        compared=tuple(compared),
     )
 
 
+def floats(values: Iterable[Number]) -> list[float]:
+    """The known ones, for drawing: pixels need no cents."""
+    return [float(value) for value in values if value is not None]
+
+
 def axis_label(value: float, unit: Unit) -> str:
-    """Short enough for the edge: $15k, 1.2 B, $0.25."""
-    if unit is not Unit.USD:
+    """Short enough for the edge: $15k, 1.2 B, $0.25, 25%."""
+    if unit is Unit.SHARE:
+        return f"{'−' if value < 0 else ''}{abs(value) * 100:g}%"
+    if unit not in {Unit.USD, Unit.RATE}:
         return figures.tokens(Decimal(str(value))).replace(".0 ", " ")
     sign, size = ("−" if value < 0 else ""), abs(value)
     for letter, scale in (("M", 1e6), ("k", 1e3)):
         if size >= scale:
             return f"{sign}${size / scale:g}{letter}"
     return f"{sign}${size:g}" if size >= 1e-4 else f"{sign}${size:.10f}".rstrip("0")
-
-
-def _segments(
-    values: Sequence[Number], colors: Sequence[int], y: Callable[[float], float]
-) -> Iterator[Segment]:
-    """Stack from zero outwards, the first series nearest to it, a pixel of air between parts."""
-    up = down = 0.0
-    for value, color in zip(values, colors, strict=True):
-        if not value:
-            continue
-        size = float(value)
-        base = up if size > 0 else down
-        upper, lower = y(max(base, base + size)), y(min(base, base + size))
-        air = 1 if lower - upper > 3 else 0
-        yield Segment(upper, round(max(lower - upper - air, 0.5), 1), color)
-        if size > 0:
-            up += size
-        else:
-            down += size
 
 
 def _step(span: float) -> float:

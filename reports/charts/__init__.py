@@ -1,0 +1,42 @@
+"""The geometry of charts, for templates to draw as SVG. Knows numbers, not where they are from.
+
+Horizontal measures are percent, so that a chart grows with its page while its text does not;
+vertical ones are pixels from the top.
+"""
+
+from collections.abc import Callable
+
+from reports.charts.columns import grouped, stacked
+from reports.charts.groups import bars, treemap
+from reports.charts.heatmap import heatmap
+from reports.charts.lines import area, line
+from reports.charts.plot import Chart, axis_label
+from reports.charts.tiles import GroupChart, HeatChart
+from reports.pivot import Pivot
+
+__all__ = ["AnyChart", "Chart", "axis_label", "draw", "kind_of", "stacked"]
+
+AnyChart = Chart | GroupChart | HeatChart
+DRAW: dict[str, Callable[[Pivot], AnyChart]] = {
+    "stacked": stacked,
+    "column": grouped,
+    "line": line,
+    "area": area,
+    "bar": bars,
+    "treemap": treemap,
+    "heatmap": heatmap,
+}
+# What is drawn instead where parts do not add up to a whole.
+UNSTACKED = {"stacked": "column", "area": "line", "treemap": "bar"}
+
+
+def kind_of(pivot: Pivot) -> str:
+    """The chart that is drawn: as asked, as far as the first metric allows it."""
+    kind = pivot.spec.chart or "stacked"
+    return kind if pivot.metric.is_additive else UNSTACKED.get(kind, kind)
+
+
+def draw(pivot: Pivot) -> AnyChart | None:
+    """The chart of a report; None where it is shown as a table alone."""
+    kind = kind_of(pivot)
+    return DRAW[kind](pivot) if kind in DRAW else None
