@@ -1,13 +1,19 @@
 """Operator's view of people and organizations."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import BaseUserCreationForm
-from django.http import HttpRequest
+from django.db.models import QuerySet
+from django.forms import ModelForm
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 
-from accounts.models import AuditEvent, Membership, Organization, User
+from accounts import audit, members
+from accounts.models import AuditEvent, Invitation, Membership, Organization, User
+from accounts.permissions import Role
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -23,10 +29,43 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return False
 
 
+class KeepsAnAdmin:
+    """For rows that make somebody Admin: no save, deletion or action takes the last one away."""
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        return _keeping_an_admin(super().changeform_view, request, *args, **kwargs)  # type: ignore[misc]
+
+    def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        return _keeping_an_admin(super().changelist_view, request, *args, **kwargs)  # type: ignore[misc]
+
+    def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        return _keeping_an_admin(super().delete_view, request, *args, **kwargs)  # type: ignore[misc]
+
+
+def _keeping_an_admin(
+    view: Callable[..., HttpResponse], request: HttpRequest, *args: Any, **kwargs: Any
+) -> HttpResponse:
+    if request.method != "POST":
+        return view(request, *args, **kwargs)
+    try:
+        with members.keeping_an_admin(Organization.objects.all()):
+            return view(request, *args, **kwargs)
+    except members.Refused as refused:
+        messages.error(request, f"{refused} {refused.repair}".strip())
+        return redirect(request.get_full_path())
+
+
 class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]
+    """Who belongs here. Changed on a membership's own page, which keeps the audit trail."""
+
     model = Membership
     extra = 0
-    autocomplete_fields = ["user"]
+    fields = readonly_fields = ("user", "role", "is_active", "created_at")
+    can_delete = False
+    show_change_link = True
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
 
 
 class UserCreationForm(BaseUserCreationForm):  # type: ignore[type-arg]
@@ -36,7 +75,7 @@ class UserCreationForm(BaseUserCreationForm):  # type: ignore[type-arg]
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
+class UserAdmin(KeepsAnAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
     add_form = UserCreationForm
     add_fieldsets = ((None, {"fields": ("email", "name", "password1", "password2")}),)
     fieldsets = (
@@ -50,6 +89,20 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
     ordering = ("email",)
     readonly_fields = ("last_login", "date_joined")
 
+    def save_model(self, request: HttpRequest, obj: User, form: ModelForm, change: bool) -> None:  # type: ignore[type-arg]
+        super().save_model(request, obj, form, change)
+        if change and "is_active" in form.changed_data:
+            act = "on" if obj.is_active else "off"
+            _record(request, obj.memberships.all(), f"member.account_switched_{act}")
+
+    def delete_model(self, request: HttpRequest, obj: User) -> None:
+        _record(request, obj.memberships.all(), "member.removed")
+        super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        _record(request, Membership.objects.filter(user__in=queryset), "member.removed")
+        super().delete_queryset(request, queryset)
+
 
 @admin.register(Organization)
 class OrganizationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -60,12 +113,54 @@ class OrganizationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Membership)
-class MembershipAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = ("user", "organization", "role", "created_at")
-    list_filter = ("role",)
+class MembershipAdmin(KeepsAnAdmin, admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ("user", "organization", "role", "is_active", "created_at")
+    list_filter = ("role", "is_active")
     search_fields = ("user__email", "user__name", "organization__name", "organization__slug")
     autocomplete_fields = ("user", "organization")
     list_select_related = ("user", "organization")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return ("user", "organization") if obj else ()
+
+    def save_model(
+        self,
+        request: HttpRequest,
+        obj: Membership,
+        form: ModelForm,  # type: ignore[type-arg]
+        change: bool,
+    ) -> None:
+        """The verbs of the members page, so that its audit trail is the same."""
+        actor = cast(User, request.user)
+        if not change:
+            super().save_model(request, obj, form, change)
+            _record(request, Membership.objects.filter(pk=obj.pk), "member.added")
+            return
+        members.change_role(obj, Role(obj.role), actor=actor)
+        (members.reactivate if obj.is_active else members.deactivate)(obj, actor=actor)
+
+    def delete_model(self, request: HttpRequest, obj: Membership) -> None:
+        members.remove(obj, actor=cast(User, request.user))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Membership]) -> None:
+        for membership in queryset:
+            members.remove(membership, actor=cast(User, request.user))
+
+
+def _record(request: HttpRequest, memberships: QuerySet[Membership], verb: str) -> None:
+    for membership in memberships.select_related("organization", "user"):
+        role = membership.get_role_display()
+        actor, email = cast(User, request.user), str(membership.user.email)
+        audit.record(membership.organization, actor, verb, email, role=role)
+
+
+@admin.register(Invitation)
+class InvitationAdmin(ReadOnlyAdmin):
+    """Who was asked to join. The link is on no page of the admin."""
+
+    list_display = ("email", "organization", "role", "invited_by", "created_at", "expires_at")
+    search_fields = ("email", "organization__slug")
+    list_select_related = ("organization", "invited_by")
 
 
 @admin.register(AuditEvent)

@@ -1,7 +1,39 @@
-"""The form at the door."""
+"""What people type at the door, about themselves and about each other."""
+
+from collections.abc import Iterable
+from typing import Any, cast
 
 from django import forms
+from django.contrib.auth import password_validation
 from django.contrib.auth.forms import AuthenticationForm
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.http import HttpRequest
+
+from accounts import audit, passwords, throttling
+from accounts.models import AuditEvent, Invitation, User
+from accounts.permissions import Role
+from accounts.throttling import SIGN_IN_ACCOUNT, SIGN_IN_ADDRESS
+
+_DAY: dict[str, Any] = {
+    "widget": forms.DateInput(format="%Y-%m-%d", attrs={"type": "date", "class": "in"}),
+    "error_messages": {"invalid": "Write the day as 2026-11-22."},
+}
+
+
+def _email_field(missing: str, **attributes: Any) -> forms.EmailField:
+    return forms.EmailField(
+        label="E-mail",
+        error_messages={
+            "required": missing,
+            "invalid": "Enter a whole e-mail address, such as ines@example.com.",
+        },
+        widget=forms.EmailInput(attrs={"class": "in", **attributes}),
+    )
+
+
+def _password_input(autocomplete: str) -> forms.PasswordInput:
+    return forms.PasswordInput(attrs={"class": "in", "autocomplete": autocomplete})
 
 
 class SignInForm(AuthenticationForm):
@@ -11,21 +43,173 @@ class SignInForm(AuthenticationForm):
             "password."
         ),
         "inactive": "This account is switched off. An Admin of your organization can help.",
+        "throttled": (
+            "Too many attempts to sign in. To protect the account, the next one is possible in "
+            "%(minutes)s."
+        ),
     }
 
-    username = forms.EmailField(
-        label="E-mail",
-        error_messages={
-            "required": "Enter your e-mail.",
-            "invalid": "Enter a whole e-mail address, such as ines@example.com.",
-        },
-        widget=forms.EmailInput(
-            attrs={"class": "in", "autocomplete": "username", "autofocus": True}
-        ),
-    )
+    username = _email_field("Enter your e-mail.", autocomplete="username", autofocus=True)
     password = forms.CharField(
         label="Password",
         strip=False,
         error_messages={"required": "Enter your password."},
-        widget=forms.PasswordInput(attrs={"class": "in", "autocomplete": "current-password"}),
+        widget=_password_input("current-password"),
     )
+
+    # How long the next attempt has to wait; 0 if it need not.
+    wait_seconds = 0
+
+    def clean(self) -> dict[str, Any]:
+        email, request = self.cleaned_data.get("username", ""), cast(HttpRequest, self.request)
+        if not email or not self.cleaned_data.get("password"):
+            return self.cleaned_data
+        self.wait_seconds = max(
+            SIGN_IN_ACCOUNT.wait_seconds(email),
+            SIGN_IN_ADDRESS.wait_seconds(throttling.address(request)),
+        )
+        if self.wait_seconds:
+            raise ValidationError(
+                self.error_messages["throttled"],
+                code="throttled",
+                params={"minutes": minutes(self.wait_seconds)},
+            )
+        cleaned: dict[str, Any] = super().clean()
+        SIGN_IN_ACCOUNT.forget(email)
+        return cleaned
+
+
+def minutes(seconds: int) -> str:
+    """1 → "1 minute", 61 → "2 minutes"."""
+    whole = -(-seconds // 60)
+    return f"{whole} minute{'s' if whole != 1 else ''}"
+
+
+class ForgotPasswordForm(forms.Form):
+    email = _email_field("Enter your e-mail.", autocomplete="email", autofocus=True)
+
+
+class NewPasswordForm(forms.Form):
+    """One field and a button that shows what was typed, instead of typing it twice."""
+
+    password = forms.CharField(
+        label="New password",
+        strip=False,
+        help_text="At least 8 characters, not only digits, and nothing easy to guess.",
+        error_messages={"required": "Enter a new password."},
+        widget=_password_input("new-password"),
+    )
+
+    def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.user = user
+
+    def clean_password(self) -> str:
+        password: str = self.cleaned_data["password"]
+        password_validation.validate_password(password, self.user)
+        return password
+
+    def save(self) -> User:
+        """Set the password, which ends every other session of the user."""
+        self.user.set_password(self.cleaned_data["password"])
+        with transaction.atomic():
+            self.user.save(update_fields=["password"])
+            passwords.note_change(self.user)
+        return self.user
+
+
+class ChangePasswordForm(NewPasswordForm):
+    current = forms.CharField(
+        label="Current password",
+        strip=False,
+        error_messages={"required": "Enter the password you have now."},
+        widget=_password_input("current-password"),
+    )
+    field_order = ("current", "password")
+
+    def clean_current(self) -> str:
+        current: str = self.cleaned_data["current"]
+        if wait := SIGN_IN_ACCOUNT.wait_seconds(self.user.email):
+            raise ValidationError(
+                f"Too many attempts. The next one is possible in {minutes(wait)}."
+            )
+        if not self.user.check_password(current):
+            raise ValidationError("This is not your password. Capital letters count.")
+        SIGN_IN_ACCOUNT.forget(self.user.email)
+        return current
+
+
+class NameForm(forms.ModelForm):  # type: ignore[type-arg]
+    class Meta:
+        model = User
+        fields = ("name",)
+        labels = {"name": "Name"}
+        help_texts = {"name": "As other members see it. Without one they see your e-mail."}
+        widgets = {"name": forms.TextInput(attrs={"class": "in", "autocomplete": "name"})}
+
+
+class JoinForm(NewPasswordForm):
+    """What somebody invited has to say to get an account."""
+
+    name = forms.CharField(
+        label="Your name",
+        max_length=150,
+        help_text="As other members see it.",
+        error_messages={"required": "Enter your name."},
+        widget=forms.TextInput(attrs={"class": "in", "autocomplete": "name"}),
+    )
+    field_order = ("name", "password")
+
+    def __init__(self, invitation: Invitation, *args: Any, **kwargs: Any) -> None:
+        # Only so that a password that resembles the e-mail is refused; never saved.
+        super().__init__(User(email=invitation.email), *args, **kwargs)
+        self.fields["password"].label = "Password"
+
+
+class RoleForm(forms.Form):
+    role = forms.ChoiceField(
+        choices=Role.choices,
+        error_messages={
+            "required": "Choose a role.",
+            "invalid_choice": "Choose one of the four roles.",
+        },
+    )
+
+    @property
+    def chosen(self) -> Role:
+        return Role(self.cleaned_data["role"])
+
+
+class InviteForm(RoleForm):
+    email = _email_field("Enter whom to invite.", autocomplete="off")
+    field_order = ("email", "role")
+
+
+class AuditFilterForm(forms.Form):
+    """Which lines of the audit log to show; every field may be empty. Days are UTC, both shown."""
+
+    act = forms.CharField(required=False, widget=forms.Select(attrs={"class": "in"}))
+    who = forms.CharField(required=False, widget=forms.Select(attrs={"class": "in"}))
+    since = forms.DateField(label="From", required=False, **_DAY)
+    until = forms.DateField(label="To", required=False, **_DAY)
+
+    def __init__(self, acts: Iterable[str], people: Iterable[str], *args: Any) -> None:
+        super().__init__(*args)
+        self.fields["act"].widget.choices = [
+            ("", "All acts"),
+            *((verb, AuditEvent(verb=verb).act) for verb in acts),
+        ]
+        self.fields["who"].widget.choices = [
+            ("", "Everybody"),
+            *((name, name) for name in people),
+        ]
+
+    def clean(self) -> dict[str, Any]:
+        since, until = self.cleaned_data.get("since"), self.cleaned_data.get("until")
+        if since and until and until < since:
+            self.add_error("until", "This day is before the first one.")
+        return self.cleaned_data
+
+    @property
+    def chosen(self) -> audit.Selection:
+        return audit.Selection(**self.cleaned_data)

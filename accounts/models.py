@@ -1,6 +1,6 @@
 """Who may: people, the organizations they belong to, their roles, and what they did."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.core.validators import RegexValidator
@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts.permissions import Permission, Role
 
-__all__ = ["AuditEvent", "Membership", "Organization", "Role", "User"]
+__all__ = ["AuditEvent", "Invitation", "Membership", "Organization", "Role", "User"]
 
 slug_validator = RegexValidator(
     r"\A[a-z0-9](?:[a-z0-9-]{0,48}[a-z0-9])?\Z",
@@ -71,13 +71,27 @@ class Organization(models.Model):
         return self.name
 
 
+class MembershipQuerySet(models.QuerySet["Membership"]):
+    def active(self) -> Self:
+        """Keep those who are let in: neither deactivated here nor switched off altogether."""
+        return self.filter(is_active=True, user__is_active=True)
+
+    def who_may(self, permission: Permission) -> Self:
+        return self.active().filter(role__in=permission.roles)
+
+
 class Membership(models.Model):
     """One person's role in one organization."""
 
     organization = models.ForeignKey(Organization, models.CASCADE, related_name="memberships")
     user = models.ForeignKey(User, models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=20, choices=Role.choices, default=Role.VIEWER)
+    is_active = models.BooleanField(
+        default=True, help_text="Not set: deactivated in this organization, and in no other."
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = MembershipQuerySet.as_manager()
 
     class Meta:
         constraints = [
@@ -113,6 +127,41 @@ class Membership(models.Model):
         return self.may(Permission.MANAGE_MEMBERS)
 
 
+class Invitation(models.Model):
+    """Somebody who was asked to join and has not answered yet.
+
+    Accepting or withdrawing it deletes the row; the audit trail remembers. The link is not stored:
+    `accounts.invitations` signs it anew from the row's id and `issue`.
+    """
+
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="invitations")
+    email = models.EmailField()
+    role = models.CharField(max_length=20, choices=Role.choices, default=Role.VIEWER)
+    invited_by = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="+")
+    issue = models.PositiveIntegerField(
+        default=1, help_text="Counts the links that were made; only the newest one opens."
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                "organization", Lower("email"), name="invitation_once_per_organization"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(role__in=Role.values), name="invitation_role_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.email} to {self.organization}: {self.get_role_display()}"
+
+    @property
+    def has_expired(self) -> bool:
+        return self.expires_at <= timezone.now()
+
+
 class AuditEvent(models.Model):
     """Who did what to which thing, and when. Only ever added to; holds no secret."""
 
@@ -129,3 +178,9 @@ class AuditEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M} {self.actor_name} {self.verb} {self.target}"
+
+    @property
+    def act(self) -> str:
+        """The verb for people: `connection.key_replaced` → "Connection: key replaced"."""
+        thing, _, act = self.verb.replace("_", " ").partition(".")
+        return f"{thing.capitalize()}: {act}" if act else thing.capitalize()

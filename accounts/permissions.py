@@ -22,6 +22,11 @@ class Role(models.TextChoices):
     def permissions(self) -> "frozenset[Permission]":
         return PERMISSIONS[self]
 
+    @property
+    def summary(self) -> str:
+        """What it adds to the role before it, for whoever gives roles."""
+        return _SUMMARIES[self]
+
 
 class Permission(models.TextChoices):
     """What not everybody may do."""
@@ -51,3 +56,10 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
         Role.ADMIN: _BILLING_ADMIN | {Permission.MANAGE_MEMBERS},
     }
 )
+
+_SUMMARIES: Mapping[Role, str] = {
+    Role.VIEWER: "Looks at reports and dashboards and downloads them.",
+    Role.ANALYST: "Also saves, shares and schedules reports.",
+    Role.BILLING_ADMIN: "Also connects and manages integrations and reads the audit log.",
+    Role.ADMIN: "Also invites members and gives roles.",
+}

@@ -1,5 +1,7 @@
-"""What workers do for people."""
+"""Where workers look for the tasks of this app. Each lives beside what it belongs to."""
 
+from accounts.invitations import send_invitation
 from accounts.mail import send_mail
+from accounts.passwords import send_reset_link
 
-__all__ = ["send_mail"]
+__all__ = ["send_invitation", "send_mail", "send_reset_link"]

@@ -46,7 +46,8 @@ def organization_required(view: View[P]) -> Callable[..., HttpResponseBase]:
         request: Any, organization_slug: str, *args: P.args, **kwargs: P.kwargs
     ) -> HttpResponseBase:
         membership = (
-            Membership.objects.select_related("organization")
+            Membership.objects.active()
+            .select_related("organization")
             .filter(user=request.user, organization__slug=organization_slug)
             .first()
         )

@@ -1,9 +1,23 @@
 """The operator's admin: Django's own, under our name."""
 
+from typing import Any
+
 from django.contrib import admin
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 
 
 class AdminSite(admin.AdminSite):
     site_header = "Spendglass operations"
     site_title = "Spendglass"
     index_title = "Everything on this installation"
+
+    def login(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Send everybody to the one door: what protects it protects the admin too."""
+        if request.user.is_authenticated:
+            raise PermissionDenied("This is for the operators of this installation.")
+        return redirect_to_login(request.GET.get("next", reverse("admin:index")))

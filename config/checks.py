@@ -155,6 +155,19 @@ def mail_can_be_written(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessag
     return found
 
 
+@register()
+def proxies_are_counted(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    if settings.TRUSTED_PROXIES < 0:
+        return [
+            Error(
+                "TRUSTED_PROXIES is negative.",
+                hint="Write how many proxies stand in front of the web server; 0 for none.",
+                id="spendglass.E013",
+            )
+        ]
+    return []
+
+
 @register(Tags.security, deploy=True)
 def hosts_are_named(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
     if "*" in settings.ALLOWED_HOSTS:

@@ -194,6 +194,7 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "login"
+PASSWORD_RESET_TIMEOUT = 4 * 60 * 60
 
 # --- Pages -------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"
@@ -232,6 +233,8 @@ SECURE_HSTS_SECONDS = _read("HSTS_SECONDS", env.int, 31_536_000 if HTTPS else 0,
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 SECURE_HSTS_PRELOAD = HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+# How many proxies of ours stand in front. Whoever speaks HTTPS for us is one.
+TRUSTED_PROXIES = _read("TRUSTED_PROXIES", env.int, 1 if HTTPS else 0, _NUMBER)
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 

@@ -13,4 +13,4 @@ urlpatterns = [
     path("o/<slug:organization_slug>/reports/", include("reports.urls")),
 ]
 
-handler403 = "accounts.views.forbidden"
+handler403 = "accounts.views.door.forbidden"

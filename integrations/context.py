@@ -25,9 +25,10 @@ class Frame:
     def memberships(self) -> list[Membership]:
         """Every organization one can switch to, by name; the current one included."""
         return list(
-            self.membership.user.memberships.select_related("organization").order_by(
-                "organization__name"
-            )
+            Membership.objects.active()
+            .filter(user=self.membership.user_id)
+            .select_related("organization")
+            .order_by("organization__name")
         )
 
     @cached_property

@@ -19,12 +19,12 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
+from accounts.members import who_can_help
 from accounts.tenancy import (
     OrganizationRequest,
     connection_manager_required,
     organization_required,
 )
-from accounts.views import who_can_help
 from integrations import connections, overview
 from integrations.connectors import get_connector
 from integrations.connectors.base import ActionNeeded, Connector, ConnectorError

@@ -1,11 +1,13 @@
 """Small makers of rows, with defaults for everything a test does not care about."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import count
 from typing import Any
 
-from accounts.models import Membership, Organization, Role, User
+from django.utils import timezone
+
+from accounts.models import Invitation, Membership, Organization, Role, User
 from integrations.connectors.base import Table
 from integrations.loading.rollups import roll_up
 from integrations.models import (
@@ -43,12 +45,30 @@ def make_user(email: str = "", password: str = PASSWORD, **fields: Any) -> User:
 
 
 def make_member(
-    organization: Organization, role: str = Role.VIEWER, email: str = "", **fields: Any
+    organization: Organization,
+    role: str = Role.VIEWER,
+    email: str = "",
+    *,
+    membership_pk: int | None = None,
+    **fields: Any,
 ) -> User:
     """A user who belongs to the organization. `role` is a value of `Role`."""
     member = make_user(email, **fields)
-    Membership.objects.create(organization=organization, user=member, role=role)
+    Membership.objects.create(pk=membership_pk, organization=organization, user=member, role=role)
     return member
+
+
+def make_invitation(
+    organization: Organization, email: str = "", role: str = Role.VIEWER, **fields: Any
+) -> Invitation:
+    """Somebody asked to join; the link works for another week unless `expires_at` is given."""
+    fields.setdefault("expires_at", timezone.now() + timedelta(days=7))
+    return Invitation.objects.create(
+        organization=organization,
+        email=email or f"invited{next(_numbers)}@example.com",
+        role=role,
+        **fields,
+    )
 
 
 def make_connection(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from accounts.permissions import Permission, Role
-from tests.factories import make_connection, make_member, make_organization
+from tests.factories import make_connection, make_invitation, make_member, make_organization
 from tests.test_tenancy import ARGUMENTS, BEHIND_THE_DOOR, address
 
 pytestmark = pytest.mark.django_db
@@ -41,7 +41,19 @@ class Page:
 
 
 CONNECTIONS = Permission.MANAGE_CONNECTIONS
+MEMBERS = Permission.MANAGE_MEMBERS
+AUDIT = Permission.READ_AUDIT_LOG
 PAGES = {
+    "members": Page(MEMBERS, get=200),
+    "member_invite": Page(MEMBERS, get=200, post=422),
+    "member_role": Page(MEMBERS, get=200, post=422),
+    "member_deactivate": Page(MEMBERS, get=200, post=302),
+    "member_reactivate": Page(MEMBERS, post=302),
+    "member_remove": Page(MEMBERS, get=200, post=302),
+    "invitation_send": Page(MEMBERS, post=200),
+    "invitation_withdraw": Page(MEMBERS, post=302),
+    "audit_log": Page(AUDIT, get=200),
+    "audit_log_csv": Page(AUDIT, get=200),
     "integrations:index": Page(EVERYBODY, get=200),
     "integrations:card": Page(EVERYBODY, get=200),
     "integrations:connect": Page(CONNECTIONS, get=200, post=422),
@@ -62,6 +74,8 @@ def organization():
     """Holds one of everything that `ARGUMENTS` names."""
     organization = make_organization(ARGUMENTS["organization_slug"])
     make_connection(organization, ARGUMENTS["label"])
+    make_member(organization, membership_pk=ARGUMENTS["member_pk"])
+    make_invitation(organization, pk=ARGUMENTS["invitation_pk"])
     return organization
 
 

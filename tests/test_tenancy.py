@@ -10,19 +10,33 @@ import pytest
 from django.conf import settings
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from accounts.models import Role
+from accounts.models import AuditEvent, Invitation, Membership, Role
 from integrations.models import Connection
-from tests.factories import make_connection, make_member, make_organization
+from tests.factories import make_connection, make_invitation, make_member, make_organization
 
 pytestmark = pytest.mark.django_db
 
 # What is open to everybody who is signed in, and says nothing of any organization.
-OUTSIDE = {"home", "login", "logout", "healthz"}
+OUTSIDE = {
+    "home",
+    "login",
+    "logout",
+    "healthz",
+    "invitation",  # opened by whoever has the link, before they belong anywhere
+    "profile",
+    "change_password",
+    "forgot_password",
+    "password_reset_confirm",
+}
 ARGUMENTS = {
     "organization_slug": "theirs",
     "label": "their-label",
     "connector_slug": "claude-enterprise",
+    "member_pk": 700_001,
+    "invitation_pk": 700_001,
 }
+# Arguments that name one thing of an organization, which another organization does not have.
+NAMING = ("label", "member_pk", "invitation_pk")
 
 
 def _patterns(
@@ -51,10 +65,19 @@ def address(name: str) -> str:
     return reverse(name, kwargs={key: v for key, v in ARGUMENTS.items() if f":{key}>" in route})
 
 
+def everything() -> list[Any]:
+    """What no stranger's request may change."""
+    return [
+        list(model.objects.order_by("pk").values())
+        for model in (Connection, Membership, Invitation, AuditEvent)
+    ]
+
+
 @pytest.fixture
 def theirs():
     organization = make_organization("theirs", "Their Corp.")
-    make_member(organization, Role.ADMIN, "they@example.com")
+    make_member(organization, Role.ADMIN, "they@example.com", membership_pk=ARGUMENTS["member_pk"])
+    make_invitation(organization, "asked@example.com", pk=ARGUMENTS["invitation_pk"])
     make_connection(organization, "their-label", provider_organization_id="org_theirs")
     return organization
 
@@ -76,7 +99,7 @@ def test_every_address_is_behind_an_organization_or_open_on_purpose():
 @pytest.mark.parametrize("name", BEHIND_THE_DOOR)
 @pytest.mark.parametrize("method", ["get", "post"])
 def test_another_organization_does_not_exist(stranger, name, method):
-    before = list(Connection.objects.order_by("pk").values())
+    before = everything()
 
     response = getattr(stranger, method)(address(name), {"label": "x", "key": "x"})
 
@@ -85,17 +108,16 @@ def test_another_organization_does_not_exist(stranger, name, method):
     text = response.content.decode()
     assert "Their Corp." not in text
     assert "org_theirs" not in text
-    assert list(Connection.objects.order_by("pk").values()) == before
+    assert everything() == before
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in BEHIND_THE_DOOR if "<slug:label>" in ADDRESSES[name][0]]
+    "name",
+    [name for name in BEHIND_THE_DOOR if any(f":{n}>" in ADDRESSES[name][0] for n in NAMING)],
 )
 @pytest.mark.parametrize("method", ["get", "post"])
-def test_a_connection_of_another_organization_is_not_reached_through_ones_own(
-    stranger, name, method
-):
-    before = list(Connection.objects.order_by("pk").values())
+def test_a_thing_of_another_organization_is_not_reached_through_ones_own(stranger, name, method):
+    before = everything()
 
     response = getattr(stranger, method)(
         address(name).replace("/o/theirs/", "/o/ours/"), {"confirm": "their-label", "key": "x"}
@@ -106,7 +128,7 @@ def test_a_connection_of_another_organization_is_not_reached_through_ones_own(
         ("post", 405),
     }
     assert "org_theirs" not in response.content.decode()
-    assert list(Connection.objects.order_by("pk").values()) == before
+    assert everything() == before
 
 
 @pytest.mark.parametrize("name", BEHIND_THE_DOOR)
@@ -118,8 +140,14 @@ def test_who_is_not_signed_in_is_sent_to_the_door(client, theirs, name):
 
 
 def test_no_page_of_ones_own_shows_anything_of_another(stranger):
-    for name in ("integrations:index", "integrations:manage", "integrations:connect"):
+    for name in (
+        "integrations:index",
+        "integrations:manage",
+        "integrations:connect",
+        "members",
+        "audit_log",
+    ):
         response = stranger.get(address(name).replace("/o/theirs/", "/o/ours/"))
         assert response.status_code == 200
-        for secret in ("their-label", "org_theirs", "Their Corp.", "they@example.com"):
+        for secret in ("their-label", "org_theirs", "Their Corp.", "they@example.com", "asked@"):
             assert secret not in response.content.decode()

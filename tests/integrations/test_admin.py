@@ -14,7 +14,13 @@ from integrations.encryption import Secret
 from integrations.loading.measures import USAGE_MEASURES
 from integrations.models import Connection, Resource, Restatement, SyncRun, UsageTotal
 from integrations.window import Window
-from tests.factories import make_connection, make_member, make_meter, make_organization
+from tests.factories import (
+    make_connection,
+    make_invitation,
+    make_member,
+    make_meter,
+    make_organization,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -27,6 +33,7 @@ def connection(sandbox):
     """A connection with a row of every model behind it."""
     organization = make_organization()
     make_member(organization)
+    make_invitation(organization)
     Group.objects.create(name="operators")
     connection = make_connection(organization, credential=Secret(KEY), key_hint="labs")
     audit.record(organization, None, "connection.connected", connection.label)

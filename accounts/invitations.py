@@ -1,0 +1,169 @@
+"""Asking somebody to join: invite · send again · withdraw · accept.
+
+The link is a signature over the invitation's row and the number of its issue. It opens once, for a
+week, and only while it is the newest: sending again makes the older one useless. It is nowhere
+stored; with e-mail it is known to the addressee alone, without to the Admin who passes it on.
+"""
+
+from datetime import timedelta
+
+from celery import shared_task
+from django.core import signing
+from django.db import IntegrityError, transaction
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts import audit, mail
+from accounts.members import Refused
+from accounts.models import Invitation, Membership, Organization, User
+from accounts.permissions import Role
+
+LIFETIME = timedelta(days=7)
+_SALT = "accounts.invitations"
+
+
+class Gone(Exception):
+    """The link opens nothing: used, withdrawn, replaced by a newer one, expired or damaged."""
+
+
+def invite(organization: Organization, *, email: str, role: Role, actor: User | None) -> Invitation:
+    """Ask somebody to join, by e-mail if it is configured. Raises `Refused`."""
+    email = email.strip().lower()
+    member = organization.memberships.filter(user__email__iexact=email).first()
+    if member is not None:
+        raise Refused(
+            f"{email} is a member already."
+            if member.is_active
+            else f"{email} is a member, deactivated. Reactivate them in the list of members."
+        )
+    try:
+        with transaction.atomic():
+            invitation = Invitation.objects.create(
+                organization=organization,
+                email=email,
+                role=role,
+                invited_by=actor,
+                expires_at=timezone.now() + LIFETIME,
+            )
+    except IntegrityError:
+        raise Refused(
+            f"{email} is invited already. Send the invitation again, or withdraw it first."
+        ) from None
+    _issued(invitation, actor, "member.invited")
+    return invitation
+
+
+def send_again(invitation: Invitation, *, actor: User | None) -> Invitation:
+    """Make a new link, good for a week; the older one opens no longer. Raises `Refused`."""
+    with transaction.atomic():
+        locked = _lock(invitation)
+        locked.issue += 1
+        locked.expires_at = timezone.now() + LIFETIME
+        locked.save(update_fields=["issue", "expires_at"])
+        _issued(locked, actor, "member.invitation_renewed")
+    return locked
+
+
+def withdraw(invitation: Invitation, *, actor: User | None) -> None:
+    """The link opens no longer. Raises `Refused` if the invitation was answered meanwhile."""
+    with transaction.atomic():
+        locked = _lock(invitation)
+        audit.record(locked.organization, actor, "member.invitation_withdrawn", locked.email)
+        locked.delete()
+
+
+def path(invitation: Invitation) -> str:
+    """The path of the link. Whoever has it can join: show it to nobody but the right one."""
+    token = signing.dumps([invitation.pk, invitation.issue], salt=_SALT)
+    return reverse("invitation", args=[token])
+
+
+def find(token: str) -> Invitation:
+    """The invitation that a link opens. Raises `Gone`."""
+    try:
+        pk, issue = signing.loads(token, salt=_SALT)
+    except signing.BadSignature:
+        raise Gone from None
+    found = (
+        Invitation.objects.select_related("organization", "invited_by")
+        .filter(pk=pk, issue=issue, expires_at__gt=timezone.now())
+        .first()
+    )
+    if found is None:
+        raise Gone
+    return found
+
+
+def accept(invitation: Invitation, user: User) -> Membership:
+    """Make the user a member; raises `Gone` if the link was used or withdrawn meanwhile.
+
+    Somebody an operator has made a member meanwhile stays as they are.
+    """
+    with transaction.atomic():
+        locked = (
+            Invitation.objects.select_for_update()
+            .filter(pk=invitation.pk, issue=invitation.issue, expires_at__gt=timezone.now())
+            .first()
+        )
+        if locked is None:
+            raise Gone
+        membership, joined = Membership.objects.get_or_create(
+            organization_id=locked.organization_id, user=user, defaults={"role": locked.role}
+        )
+        if joined:
+            audit.record(
+                membership.organization,
+                user,
+                "member.joined",
+                str(user.email),
+                role=membership.get_role_display(),
+            )
+        locked.delete()
+    return membership
+
+
+def accept_as_new(invitation: Invitation, *, name: str, password: str) -> Membership:
+    """Make an account for the invited e-mail, and the account a member. Raises `Gone`."""
+    try:
+        with transaction.atomic():
+            user = User.objects.create_user(invitation.email, password, name=name)
+            return accept(invitation, user)
+    except IntegrityError:
+        raise Gone from None  # the account was made meanwhile, through another link
+
+
+@shared_task(base=mail.Patient)
+def send_invitation(*, invitation_id: int, issue: int) -> None:
+    """Mail the link, unless the invitation was answered, withdrawn or issued anew meanwhile.
+
+    The link is made here, in the worker: it is never in the queue.
+    """
+    invitation = (
+        Invitation.objects.select_related("organization", "invited_by")
+        .filter(pk=invitation_id, issue=issue)
+        .first()
+    )
+    if invitation is None:
+        return
+    subject = f"{invitation.organization} invites you to Spendglass"
+    context = {"invitation": invitation, "link": mail.absolute(path(invitation))}
+    mail.deliver(mail.render(invitation.email, subject, "invitation", context))
+
+
+def _lock(invitation: Invitation) -> Invitation:
+    locked = (
+        Invitation.objects.select_for_update(of=("self",))
+        .select_related("organization")
+        .filter(pk=invitation.pk)
+        .first()
+    )
+    if locked is None:
+        raise Refused("This invitation was answered or withdrawn meanwhile.")
+    return locked
+
+
+def _issued(invitation: Invitation, actor: User | None, verb: str) -> None:
+    role = invitation.get_role_display()
+    audit.record(invitation.organization, actor, verb, invitation.email, role=role)
+    if mail.is_configured():
+        mail.queue(send_invitation, invitation_id=invitation.pk, issue=invitation.issue)

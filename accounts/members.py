@@ -1,0 +1,123 @@
+"""The verbs of a membership: change role · deactivate · reactivate · remove.
+
+Pages and the admin call these. Each leaves an audit event, and none takes the last active Admin
+away from an organization.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from django.db import transaction
+from django.db.models import QuerySet
+
+from accounts import audit
+from accounts.models import Membership, Organization, User
+from accounts.permissions import Permission, Role
+
+
+class Refused(Exception):
+    """The act cannot be done as asked. `str(exc)` says why, `repair` what to do instead."""
+
+    repair = ""
+
+
+class LastAdmin(Refused):
+    """It would have left an organization without anybody who can let others in."""
+
+    repair = "Make somebody else Admin first."
+
+    def __init__(self, organizations: list[str]) -> None:
+        super().__init__(f"{' and '.join(organizations)} would be left without an active Admin.")
+
+
+@contextmanager
+def keeping_an_admin(organizations: QuerySet[Organization]) -> Iterator[None]:
+    """Undo what happens inside, and raise `LastAdmin`, if it takes away the last active Admin.
+
+    The organizations stay locked until the transaction ends, so of two Admins who demote each
+    other at the same moment one is refused.
+    """
+    with transaction.atomic():
+        # Without the key: whoever adds a row that points here need not wait.
+        locked = organizations.order_by("pk").select_for_update(no_key=True)
+        before = _with_an_admin([organization.pk for organization in locked])
+        yield
+        lost = Organization.objects.filter(pk__in=before - _with_an_admin(before))
+        if names := sorted(organization.name for organization in lost):
+            raise LastAdmin(names)
+
+
+def _with_an_admin(organizations: Iterable[int]) -> set[int]:
+    admins = Membership.objects.active().filter(role=Role.ADMIN, organization__in=organizations)
+    return set(admins.values_list("organization_id", flat=True))
+
+
+def is_last_admin(membership: Membership) -> bool:
+    """Whether nobody else could let people in if this member could not."""
+    admins = Membership.objects.active().filter(
+        organization=membership.organization_id, role=Role.ADMIN
+    )
+    return list(admins.values_list("pk", flat=True)[:2]) == [membership.pk]
+
+
+def who_can_help(
+    organization: Organization, permission: Permission = Permission.MANAGE_CONNECTIONS
+) -> list[str]:
+    """The members who may do this themselves, by name."""
+    able = Membership.objects.who_may(permission).filter(organization=organization)
+    return sorted(str(membership.user) for membership in able.select_related("user"))
+
+
+def change_role(membership: Membership, role: Role, *, actor: User | None) -> None:
+    with _changing(membership) as locked:
+        if locked.role == role:
+            return
+        change = f"{locked.get_role_display()} → {role.label}"
+        locked.role = role
+        locked.save(update_fields=["role"])
+        _record(locked, actor, "member.role_changed", role=change)
+
+
+def deactivate(membership: Membership, *, actor: User | None) -> None:
+    """Let the member in no longer; their role and what they made stay."""
+    with _changing(membership) as locked:
+        if not locked.is_active:
+            return
+        locked.is_active = False
+        locked.save(update_fields=["is_active"])
+        _record(locked, actor, "member.deactivated")
+
+
+def reactivate(membership: Membership, *, actor: User | None) -> None:
+    with _changing(membership) as locked:
+        if locked.is_active:
+            return
+        locked.is_active = True
+        locked.save(update_fields=["is_active"])
+        _record(locked, actor, "member.reactivated", role=locked.get_role_display())
+
+
+def remove(membership: Membership, *, actor: User | None) -> None:
+    """Take the member out of the organization. The account stays, for its other organizations."""
+    with _changing(membership) as locked:
+        _record(locked, actor, "member.removed", role=locked.get_role_display())
+        locked.delete()
+
+
+@contextmanager
+def _changing(membership: Membership) -> Iterator[Membership]:
+    """The row as it is now, locked; raises `Refused` if it went away meanwhile."""
+    with keeping_an_admin(Organization.objects.filter(pk=membership.organization_id)):
+        locked = (
+            Membership.objects.select_for_update(of=("self",))
+            .select_related("user", "organization")
+            .filter(pk=membership.pk)
+            .first()
+        )
+        if locked is None:
+            raise Refused("This member was removed meanwhile.")
+        yield locked
+
+
+def _record(membership: Membership, actor: User | None, verb: str, **details: str) -> None:
+    audit.record(membership.organization, actor, verb, str(membership.user.email), **details)

@@ -1,0 +1,36 @@
+"""Setting a new password by e-mail."""
+
+from celery import shared_task
+from django.contrib.auth.tokens import default_token_generator
+from django.urls import reverse
+from django.utils.encoding import force_bytes
+from django.utils.http import urlsafe_base64_encode
+
+from accounts import audit, mail
+from accounts.models import Membership, User
+
+
+def ask_for_reset(email: str) -> None:
+    """Mail a link if somebody who may sign in has this e-mail; do nothing, silently, if not."""
+    user = User.objects.filter(email__iexact=email.strip(), is_active=True).first()
+    if user is not None and mail.is_configured():
+        mail.queue(send_reset_link, user_id=user.pk)
+
+
+@shared_task(base=mail.Patient)
+def send_reset_link(*, user_id: int) -> None:
+    """Mail the link. It is made here, in the worker: it is never in the queue."""
+    user = User.objects.filter(pk=user_id, is_active=True).first()
+    if user is None:
+        return
+    uid = urlsafe_base64_encode(force_bytes(user.pk))
+    token = default_token_generator.make_token(user)
+    link = mail.absolute(reverse("password_reset_confirm", args=[uid, token]))
+    subject = "Set a new password for Spendglass"
+    mail.deliver(mail.render(user.email, subject, "password_reset", {"user": user, "link": link}))
+
+
+def note_change(user: User) -> None:
+    """Put a new password into the audit trail of each organization the user is let into."""
+    for membership in Membership.objects.active().filter(user=user).select_related("organization"):
+        audit.record(membership.organization, user, "member.password_changed", str(user.email))

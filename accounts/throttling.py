@@ -1,0 +1,86 @@
+"""Slowing down whoever guesses passwords: counted per account and per address, in Redis.
+
+A quarter of an hour by the clock is one count. An attempt is counted before the password is looked
+at, so that a thousand at once are not let through together.
+"""
+
+import hashlib
+import logging
+import math
+import time
+from dataclasses import dataclass
+from ipaddress import IPv4Address, ip_address, ip_network
+
+from django.conf import settings
+from django.core.cache import cache
+from django.http import HttpRequest
+from redis import RedisError
+
+logger = logging.getLogger(__name__)
+
+WINDOW_SECONDS = 900
+
+
+@dataclass(frozen=True)
+class Throttle:
+    """At most `limit` attempts on one thing, such as an account, in a quarter of an hour."""
+
+    name: str
+    limit: int
+
+    def wait_seconds(self, subject: str) -> int:
+        """Count one attempt; 0 if it may go on, otherwise how long to wait.
+
+        Without Redis everything may go on: nobody is locked out because a cache is away.
+        """
+        now = time.time()
+        key = self._key(subject, now)
+        try:
+            cache.add(key, 0, WINDOW_SECONDS)
+            attempts = cache.incr(key)
+        except ValueError:
+            return 0  # it ran out between the two lines above
+        except RedisError:
+            logger.warning("Redis does not answer; attempts are not counted")
+            return 0
+        if attempts <= self.limit:
+            return 0
+        return math.ceil(WINDOW_SECONDS - now % WINDOW_SECONDS)
+
+    def forget(self, subject: str) -> None:
+        """Start counting anew: it was the right person."""
+        try:
+            cache.delete(self._key(subject, time.time()))
+        except RedisError:
+            logger.warning("Redis does not answer; attempts are not counted")
+
+    def _key(self, subject: str, now: float) -> str:
+        # A digest: what people type into the field for the e-mail may be anything, a password too.
+        digest = hashlib.sha256(subject.strip().lower().encode()).hexdigest()[:32]
+        return f"throttle:{self.name}:{digest}:{int(now // WINDOW_SECONDS)}"
+
+
+SIGN_IN_ACCOUNT = Throttle("sign-in-account", limit=10)
+# Many people of one company may share an address.
+SIGN_IN_ADDRESS = Throttle("sign-in-address", limit=100)
+RESET_ACCOUNT = Throttle("reset-account", limit=3)
+RESET_ADDRESS = Throttle("reset-address", limit=20)
+
+
+def address(request: HttpRequest) -> str:
+    """Where the request comes from, as the outermost of our own proxies saw it.
+
+    Entries further left in X-Forwarded-For are the client's own words. Of IPv6 the network: one
+    line at home has as many addresses as it likes.
+    """
+    seen = str(request.META.get("REMOTE_ADDR", ""))
+    forwarded = request.headers.get("X-Forwarded-For", "").split(",")
+    if 0 < settings.TRUSTED_PROXIES <= len(forwarded):
+        seen = forwarded[-settings.TRUSTED_PROXIES].strip() or seen
+    try:
+        found = ip_address(seen)
+    except ValueError:
+        return seen
+    if isinstance(found, IPv4Address):
+        return seen
+    return str(found.ipv4_mapped or ip_network((found, 64), strict=False))

@@ -1,0 +1,174 @@
+"""The audit log: every act, found by what, who and when; the file says the same as the page."""
+
+import csv
+import io
+from datetime import UTC, datetime
+
+import pytest
+
+from accounts import audit
+from accounts.models import AuditEvent, Role
+from tests.factories import make_member, make_organization
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def organization():
+    return make_organization()
+
+
+@pytest.fixture
+def ada(client, organization):
+    user = make_member(organization, Role.BILLING_ADMIN, "ada@example.com")
+    client.force_login(user)
+    return user
+
+
+@pytest.fixture
+def omar(organization):
+    return make_member(organization, Role.ADMIN, "omar@example.com")
+
+
+def happened(organization, actor, verb, target, at, **details):
+    event = audit.record(organization, actor, verb, target, **details)
+    AuditEvent.objects.filter(pk=event.pk).update(at=datetime.fromisoformat(at).replace(tzinfo=UTC))
+
+
+@pytest.fixture
+def three_acts(organization, ada, omar):
+    happened(organization, None, "organization.created", "demo", "2026-11-20T09:00")
+    happened(organization, ada, "connection.key_replaced", "my-org", "2026-11-21T23:59:59")
+    happened(
+        organization,
+        omar,
+        "member.role_changed",
+        "eve@example.com",
+        "2026-11-22T00:00",
+        role="Viewer → Analyst",
+    )
+
+
+def rows(client, query=""):
+    text = client.get(f"/o/demo/audit/{query}").content.decode().partition("<tbody>")[2]
+    return [name for name in ("demo", "my-org", "eve@example.com") if f">{name}<" in text]
+
+
+def test_the_page_shows_each_act_in_words(client, three_acts):
+    text = client.get("/o/demo/audit/").content.decode()
+
+    for shown in (
+        "Member: role changed",
+        "role: Viewer → Analyst",
+        "22 Nov 2026, 00:00:00",
+        "Connection: key replaced",
+        "command line",
+    ):
+        assert shown in text
+    assert text.index("Member: role changed</td>") < text.index("Connection: key replaced</td>")
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("?act=connection.key_replaced", ["my-org"]),
+        ("?who=omar@example.com", ["eve@example.com"]),
+        ("?who=command line", ["demo"]),
+        ("?since=2026-11-21", ["my-org", "eve@example.com"]),
+        ("?until=2026-11-21", ["demo", "my-org"]),  # the whole day, to its last second
+        ("?since=2026-11-21&until=2026-11-21", ["my-org"]),
+        ("?act=connection.key_replaced&who=omar@example.com", []),
+        ("?act=no.such_act", []),
+    ],
+)
+def test_filters_keep_what_was_asked_for(client, three_acts, query, expected):
+    assert rows(client, query) == expected
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        ("?since=yesterday", "Write the day as 2026-11-22."),
+        ("?since=2026-11-22&until=2026-11-21", "This day is before the first one."),
+    ],
+)
+@pytest.mark.parametrize("address", ["audit/", "audit.csv"])
+def test_a_day_that_is_none_is_named(client, three_acts, address, query, sentence):
+    response = client.get(f"/o/demo/{address}{query}")
+
+    assert response.status_code == 422
+    assert sentence in response.content.decode()
+
+
+def test_an_empty_log_says_so_and_so_does_a_filter_without_a_find(client, ada):
+    assert "Nothing happened yet" in client.get("/o/demo/audit/").content.decode()
+    assert "No act fits these filters." in client.get("/o/demo/audit/?act=x.y").content.decode()
+
+
+def test_fifty_acts_a_page_and_the_filters_stay(client, ada, organization):
+    for number in range(51):
+        audit.record(organization, ada, "connection.sync_requested", f"org-{number}")
+
+    text = client.get("/o/demo/audit/?act=connection.sync_requested").content.decode()
+
+    assert "1–50 of 51 acts" in text
+    assert 'href="?act=connection.sync_requested&amp;page=2"' in text
+    second = client.get("/o/demo/audit/?act=connection.sync_requested&page=2").content.decode()
+    assert ">org-0<" in second
+    assert ">org-1<" not in second
+
+
+@pytest.mark.parametrize("count", [1, 40])
+def test_the_page_asks_the_same_number_of_questions_for_few_and_many(
+    client, ada, organization, count, django_assert_num_queries
+):
+    for number in range(count):
+        audit.record(organization, ada, "connection.sync_requested", f"org-{number}")
+
+    # session, user, membership; acts, people, count, lines; the frame: organizations, connections
+    with django_assert_num_queries(9):
+        client.get("/o/demo/audit/")
+
+
+def download(client, query=""):
+    response = client.get(f"/o/demo/audit.csv{query}")
+    return response, list(csv.reader(io.StringIO(b"".join(response.streaming_content).decode())))
+
+
+def test_the_file_has_the_same_acts_and_is_an_act_itself(client, three_acts):
+    response, lines = download(client, "?since=2026-11-21&until=2026-11-22")
+
+    assert response["Content-Type"] == "text/csv; charset=utf-8"
+    assert 'filename="demo-audit-log-' in response["Content-Disposition"]
+    assert lines == [
+        ["at_utc", "who", "act", "on_what", "details"],
+        [
+            "2026-11-22T00:00:00Z",
+            "omar@example.com",
+            "member.role_changed",
+            "eve@example.com",
+            '{"role": "Viewer → Analyst"}',
+        ],
+        ["2026-11-21T23:59:59Z", "ada@example.com", "connection.key_replaced", "my-org", ""],
+    ]
+    noted = AuditEvent.objects.get(verb="audit_log.downloaded")
+    assert (noted.actor_name, noted.target) == (
+        "ada@example.com",
+        "from 2026-11-21, to 2026-11-22",
+    )
+
+
+def test_a_spreadsheet_does_not_take_a_cell_for_a_formula(client, ada, organization):
+    happened(organization, ada, "report.saved", "=1+1", "2026-11-22T10:00")
+
+    _, lines = download(client, "?act=report.saved")
+
+    assert lines[1][3] == "'=1+1"
+
+
+def test_an_act_of_another_organization_is_not_there(client, ada):
+    other = make_organization("other", "Other Inc.")
+    audit.record(other, None, "connection.connected", "their-org")
+
+    assert "their-org" not in client.get("/o/demo/audit/").content.decode()
+    assert "their-org" not in str(download(client)[1])

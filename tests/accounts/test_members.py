@@ -1,0 +1,345 @@
+"""Members: who is in the list, what Admins do to them, and that an Admin always remains."""
+
+import threading
+
+import pytest
+from django.db import connections
+
+from accounts import members
+from accounts.models import AuditEvent, Membership, Role
+from tests.factories import make_invitation, make_member, make_organization, make_user
+
+pytestmark = pytest.mark.django_db
+HTMX = {"HX-Request": "true"}
+
+
+@pytest.fixture
+def organization():
+    return make_organization()
+
+
+@pytest.fixture
+def ada(client, organization):
+    """The Admin who asks."""
+    user = make_member(organization, Role.ADMIN, "ada@example.com", name="Ada Byron")
+    client.force_login(user)
+    return user
+
+
+@pytest.fixture
+def omar(organization):
+    return make_member(organization, Role.VIEWER, "omar@example.com", name="Omar Haddad")
+
+
+def membership(user):
+    return Membership.objects.get(user=user, organization__slug="demo")
+
+
+def address(user, act):
+    return f"/o/demo/members/{membership(user).pk}/{act}/"
+
+
+def trail():
+    return [
+        (event.actor_name, event.verb, event.target, event.details)
+        for event in AuditEvent.objects.order_by("pk")
+    ]
+
+
+def page(client, query=""):
+    return client.get(f"/o/demo/members/{query}").content.decode()
+
+
+def test_the_list_shows_every_member_and_invitation(client, ada, omar, organization):
+    make_invitation(organization, "eve@example.com", Role.ANALYST, invited_by=ada)
+
+    text = page(client)
+
+    for shown in ("Ada Byron", "omar@example.com", "eve@example.com", "Analyst", "Open until"):
+        assert shown in text
+
+
+def test_the_account_menu_leads_there_only_for_those_who_may(client, organization):
+    client.force_login(make_member(organization, Role.BILLING_ADMIN))
+
+    text = client.get("/o/demo/integrations/").content.decode()
+
+    assert 'href="/o/demo/members/"' not in text
+    assert 'href="/o/demo/audit/"' in text
+
+
+def test_the_search_finds_names_and_e_mails(client, ada, omar):
+    assert "Ada Byron" not in page(client, "?q=haddad").partition("<tbody>")[2]
+    assert "omar@example.com" in page(client, "?q=OMAR@")
+    assert "Nobody found" in page(client, "?q=zelda")
+
+
+def test_fifty_members_a_page(client, ada, organization):
+    for number in range(50):
+        make_member(organization, email=f"m{number:02}@example.com", name=f"Zoe {number:02}")
+
+    first, second = page(client), page(client, "?page=2")
+
+    assert "1–50 of 51 members" in first
+    assert 'href="?page=2"' in first
+    assert "Zoe 49" in second
+    assert "Zoe 48" not in second
+
+
+@pytest.mark.parametrize("count", [0, 30])
+def test_the_list_asks_the_same_number_of_questions_for_few_and_many(
+    client, ada, organization, count, django_assert_num_queries
+):
+    for _ in range(count):
+        make_member(organization)
+        make_invitation(organization, invited_by=ada)
+
+    # session, user, membership; count, members, invitations; the frame: organizations, connections
+    with django_assert_num_queries(8):
+        page(client)
+
+
+def test_a_role_is_changed_and_noted(client, ada, omar):
+    assert "Role of Omar Haddad" in client.get(address(omar, "role")).content.decode()
+
+    response = client.post(address(omar, "role"), {"role": "analyst"}, follow=True)
+
+    assert "Omar Haddad is Analyst now." in response.content.decode()
+    assert membership(omar).role == Role.ANALYST
+    assert trail() == [
+        (
+            "ada@example.com",
+            "member.role_changed",
+            "omar@example.com",
+            {"role": "Viewer → Analyst"},
+        )
+    ]
+
+
+def test_the_same_role_again_is_no_act(client, ada, omar):
+    client.post(address(omar, "role"), {"role": "viewer"})
+
+    assert trail() == []
+
+
+@pytest.mark.parametrize("role", ["", "owner"])
+def test_a_role_that_is_none_is_refused(client, ada, omar, role):
+    response = client.post(address(omar, "role"), {"role": role})
+
+    assert response.status_code == 422
+    assert "Choose" in response.content.decode()
+    assert membership(omar).role == Role.VIEWER
+
+
+def test_who_is_deactivated_is_out_at_once_and_comes_back_with_one_click(client, ada, omar):
+    from django.test import Client
+
+    theirs = Client()
+    theirs.force_login(omar)
+    assert theirs.get("/o/demo/integrations/").status_code == 200
+
+    client.post(address(omar, "deactivate"))
+    assert theirs.get("/o/demo/integrations/").status_code == 404
+    assert "in no organization yet" in theirs.get("/").content.decode()
+    assert "Deactivated" in page(client)
+
+    client.post(address(omar, "reactivate"))
+    assert theirs.get("/o/demo/integrations/").status_code == 200
+    assert [verb for _, verb, _, _ in trail()] == ["member.deactivated", "member.reactivated"]
+
+
+def test_deactivating_in_one_organization_leaves_the_others_alone(client, ada, omar):
+    other = make_organization("other", "Other Inc.")
+    Membership.objects.create(organization=other, user=omar)
+
+    client.post(address(omar, "deactivate"))
+
+    client.force_login(omar)
+    assert client.get("/")["Location"] == "/o/other/integrations/"
+    text = client.get("/o/other/integrations/").content.decode()
+    assert "/o/demo/" not in text
+
+
+def test_who_is_removed_keeps_the_account(client, ada, omar):
+    response = client.post(address(omar, "remove"), follow=True)
+
+    assert "Omar Haddad is no member any more." in response.content.decode()
+    assert not Membership.objects.filter(user=omar).exists()
+    omar.refresh_from_db()
+    assert omar.is_active
+    assert trail() == [
+        ("ada@example.com", "member.removed", "omar@example.com", {"role": "Viewer"})
+    ]
+
+
+@pytest.mark.parametrize(
+    ("act", "values"), [("role", {"role": "billing_admin"}), ("deactivate", {}), ("remove", {})]
+)
+def test_the_last_admin_stays(client, ada, omar, act, values):
+    response = client.post(address(ada, act), values)
+
+    assert response.status_code == 422
+    text = response.content.decode()
+    assert "Demo Inc. would be left without an active Admin." in text
+    assert "Make somebody else Admin first." in text
+    kept = membership(ada)
+    assert (kept.role, kept.is_active) == (Role.ADMIN, True)
+    assert trail() == []
+
+
+@pytest.mark.parametrize("absent", ["deactivated", "switched off"])
+def test_an_admin_who_is_not_let_in_does_not_count(client, ada, organization, absent):
+    other = make_member(organization, Role.ADMIN, is_active=absent != "switched off")
+    if absent == "deactivated":
+        Membership.objects.filter(user=other).update(is_active=False)
+
+    assert client.post(address(ada, "remove")).status_code == 422
+
+
+def test_an_admin_who_hands_over_is_led_out(client, ada, omar):
+    client.post(address(omar, "role"), {"role": "admin"})
+
+    assert client.post(address(ada, "role"), {"role": "viewer"})["Location"] == "/"
+    assert client.get("/o/demo/members/").status_code == 403
+
+
+def test_questions_are_dialogs_with_javascript(client, ada, omar):
+    question = client.get(address(omar, "remove"), headers=HTMX).content.decode()
+    answer = client.post(address(omar, "remove"), headers=HTMX)
+
+    assert question.lstrip().startswith("<form")
+    assert answer["HX-Redirect"] == "/o/demo/members/"
+
+
+def test_what_was_removed_meanwhile_is_not_found(client, ada, omar):
+    gone = address(omar, "role")
+    Membership.objects.filter(user=omar).delete()
+
+    assert client.post(gone, {"role": "analyst"}).status_code == 404
+
+
+def test_a_verb_on_a_row_that_went_away_says_so(ada, omar):
+    stale = membership(omar)
+    members.remove(membership(omar), actor=ada)
+
+    with pytest.raises(members.Refused, match="removed meanwhile"):
+        members.deactivate(stale, actor=ada)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("act", [members.deactivate, members.remove])
+def test_two_admins_who_take_each_other_away_at_once_leave_one(act):
+    organization = make_organization()
+    users = [make_member(organization, Role.ADMIN) for _ in range(2)]
+    start, refused = threading.Barrier(2), []
+
+    def take_away(other, actor):
+        found = Membership.objects.get(user=other)
+        start.wait(10)
+        try:
+            act(found, actor=actor)
+        except members.LastAdmin:
+            refused.append(actor)
+        finally:
+            connections.close_all()
+
+    threads = [
+        threading.Thread(target=take_away, args=pair) for pair in (users, list(reversed(users)))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+
+    assert len(refused) == 1
+    assert Membership.objects.active().filter(role=Role.ADMIN).count() == 1
+
+
+# --- The operator's admin ----------------------------------------------------------------
+@pytest.fixture
+def operator(client, organization, ada):
+    client.force_login(make_user("operator@example.com", is_staff=True, is_superuser=True))
+    return client
+
+
+def change_membership(operator, user, **values):
+    found = membership(user)
+    form = {"role": found.role, "is_active": "on"} | values
+    return operator.post(
+        f"/admin/accounts/membership/{found.pk}/change/",
+        {key: value for key, value in form.items() if value},
+        follow=True,
+    )
+
+
+@pytest.mark.parametrize("values", [{"role": "viewer"}, {"is_active": ""}])
+def test_an_operator_cannot_take_the_last_admin_away_either(operator, ada, values):
+    response = change_membership(operator, ada, **values)
+
+    assert "would be left without an active Admin" in response.content.decode()
+    assert (membership(ada).role, membership(ada).is_active) == (Role.ADMIN, True)
+    assert trail() == []
+
+
+@pytest.mark.parametrize("model", ["membership", "user"])
+@pytest.mark.parametrize("by", ["page", "action"])
+def test_an_operator_cannot_delete_the_last_admin(operator, ada, model, by):
+    pk = membership(ada).pk if model == "membership" else ada.pk
+    where = f"/admin/accounts/{model}/"
+    if by == "page":
+        response = operator.post(f"{where}{pk}/delete/", {"post": "yes"}, follow=True)
+    else:
+        chosen = {"action": "delete_selected", "_selected_action": [pk], "post": "yes"}
+        response = operator.post(where, chosen, follow=True)
+
+    assert "would be left without an active Admin" in response.content.decode()
+    assert membership(ada).role == Role.ADMIN
+
+
+def test_an_operator_cannot_switch_the_last_admin_off(operator, ada):
+    values = {"email": ada.email, "name": ada.name}
+
+    response = operator.post(f"/admin/accounts/user/{ada.pk}/change/", values, follow=True)
+
+    assert "would be left without an active Admin" in response.content.decode()
+    ada.refresh_from_db()
+    assert ada.is_active
+
+
+def test_what_an_operator_changes_is_in_the_audit_trail(operator, organization, omar):
+    change_membership(operator, omar, role="analyst")
+    change_membership(operator, omar, is_active="")
+    operator.post(
+        f"/admin/accounts/user/{omar.pk}/change/", {"email": omar.email, "name": omar.name}
+    )
+    operator.post(f"/admin/accounts/membership/{membership(omar).pk}/delete/", {"post": "yes"})
+    stranger = make_user("eve@example.com")
+    operator.post(
+        "/admin/accounts/membership/add/",
+        {"organization": organization.pk, "user": stranger.pk, "role": "viewer", "is_active": "on"},
+    )
+    operator.post(f"/admin/accounts/user/{stranger.pk}/delete/", {"post": "yes"})
+
+    assert {who for who, _, _, _ in trail()} == {"operator@example.com"}
+    assert [(verb, target) for _, verb, target, _ in trail()] == [
+        ("member.role_changed", "omar@example.com"),
+        ("member.deactivated", "omar@example.com"),
+        ("member.account_switched_off", "omar@example.com"),
+        ("member.removed", "omar@example.com"),
+        ("member.added", "eve@example.com"),
+        ("member.removed", "eve@example.com"),
+    ]
+
+
+def test_an_organization_may_be_deleted_with_its_last_admin(operator, organization):
+    where = f"/admin/accounts/organization/{organization.pk}/delete/"
+
+    assert operator.get(where).status_code == 200
+    assert operator.post(where, {"post": "yes"}).status_code == 302
+    assert not Membership.objects.exists()
+
+
+def test_the_admin_of_an_organization_shows_its_members(operator, organization):
+    text = operator.get(f"/admin/accounts/organization/{organization.pk}/change/").content.decode()
+
+    assert "Ada Byron" in text

@@ -1,0 +1,299 @@
+"""Guessing passwords is slow, losing one is no drama, changing one ends other sessions."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import time_machine
+from django.core.cache import cache
+from django.test import Client, RequestFactory
+from redis.exceptions import ConnectionError as RedisIsAway
+
+from accounts import throttling
+from accounts.models import AuditEvent
+from accounts.throttling import SIGN_IN_ACCOUNT, Throttle
+from tests.factories import PASSWORD, make_member, make_organization, make_user
+
+pytestmark = pytest.mark.django_db
+INES = "ines@example.com"
+NEW = "a brand new sentence 7"
+AT_THREE = datetime(2026, 11, 25, 15, 5, tzinfo=UTC)  # ten minutes before the count starts anew
+
+
+@pytest.fixture
+def ines():
+    return make_member(make_organization(), email=INES)
+
+
+@pytest.fixture
+def at_three():
+    with time_machine.travel(AT_THREE, tick=False) as clock:
+        yield clock
+
+
+def sign_in(client, email=INES, password=PASSWORD, **extra):
+    return client.post("/login/", {"username": email, "password": password}, **extra)
+
+
+def fail(client, times, email=INES, **extra):
+    for _ in range(times):
+        response = sign_in(client, email, "wrong", **extra)
+    return response
+
+
+# --- Guessing ----------------------------------------------------------------------------
+def test_after_ten_wrong_passwords_the_right_one_has_to_wait_too(client, ines, at_three):
+    assert fail(client, 10).status_code == 200
+
+    response = sign_in(client)
+
+    assert response.status_code == 429
+    assert response["Retry-After"] == "600"
+    text = response.content.decode()
+    assert "Too many attempts to sign in." in text
+    assert "the next one is possible in 10 minutes." in text
+    assert "_auth_user_id" not in client.session
+
+
+def test_the_count_starts_anew_every_quarter_of_an_hour(client, ines, at_three):
+    fail(client, 11)
+
+    at_three.shift(timedelta(minutes=10))
+
+    assert sign_in(client)["Location"] == "/"
+
+
+def test_the_right_password_forgets_the_wrong_ones(client, ines, at_three):
+    fail(client, 9)
+    sign_in(client)
+
+    assert fail(Client(), 10).status_code == 200
+
+
+def test_another_account_is_not_held_up(client, ines, at_three):
+    make_user("omar@example.com")
+    fail(client, 11)
+
+    assert sign_in(client, "omar@example.com")["Location"] == "/"
+
+
+def test_capital_letters_are_no_second_chance(client, ines, at_three):
+    fail(client, 10, "INES@example.com")
+
+    assert sign_in(client).status_code == 429
+
+
+def test_an_address_that_tries_many_accounts_is_held_up(client, ines, at_three, monkeypatch):
+    monkeypatch.setattr("accounts.forms.SIGN_IN_ADDRESS", Throttle("test", limit=3))
+    for number in range(3):
+        fail(client, 1, f"guess{number}@example.com")
+
+    assert sign_in(client).status_code == 429
+    assert sign_in(Client(), REMOTE_ADDR="192.0.2.7")["Location"] == "/"
+
+
+def test_the_admin_has_no_door_of_its_own(client):
+    operator = make_user("operator@example.com", is_staff=True, is_superuser=True)
+
+    response = client.get("/admin/", follow=True)
+    assert response.redirect_chain[-1][0] == "/login/?next=/admin/"
+
+    client.force_login(operator)
+    assert client.get("/admin/").status_code == 200
+
+
+def test_the_admin_turns_members_away(client, ines):
+    client.force_login(ines)
+
+    response = client.get("/admin/", follow=True)
+
+    assert response.status_code == 403
+    assert "This is for the operators of this installation." in response.content.decode()
+
+
+def test_without_redis_people_still_get_in(client, ines, monkeypatch, caplog):
+    def away(*args, **kwargs):
+        raise RedisIsAway("Connection refused")
+
+    monkeypatch.setattr(cache, "add", away)
+    monkeypatch.setattr(cache, "delete", away)
+
+    assert sign_in(client)["Location"] == "/"
+    assert "attempts are not counted" in caplog.text
+
+
+def test_what_was_typed_is_not_in_redis():
+    assert SIGN_IN_ACCOUNT.wait_seconds("hunter2, typed into the wrong field") == 0
+    assert not [key for key in cache._cache.get_client().keys("*") if b"hunter2" in key]
+
+
+@pytest.mark.parametrize(
+    ("proxies", "forwarded", "expected"),
+    [
+        (0, "198.51.100.1", "127.0.0.1"),
+        (1, "", "127.0.0.1"),
+        (1, "203.0.113.9, 198.51.100.1", "198.51.100.1"),  # what is left of it is the client's word
+        (2, "203.0.113.9, 198.51.100.1", "203.0.113.9"),
+        (3, "203.0.113.9, 198.51.100.1", "127.0.0.1"),
+        (1, "2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        (1, "::ffff:198.51.100.1", "198.51.100.1"),
+        (1, "unknown", "unknown"),
+    ],
+)
+def test_the_address_is_what_our_outermost_proxy_saw(settings, proxies, forwarded, expected):
+    settings.TRUSTED_PROXIES = proxies
+    headers = {"X-Forwarded-For": forwarded} if forwarded else {}
+
+    assert throttling.address(RequestFactory().get("/", headers=headers)) == expected
+
+
+# --- Losing ------------------------------------------------------------------------------
+def forget(client, email=INES):
+    return client.post("/password/", {"email": email})
+
+
+@pytest.fixture
+def elsewhere(ines):
+    """A session of Ines on another machine."""
+    client = Client()
+    client.force_login(ines)
+    return client
+
+
+@pytest.fixture
+def link(client, ines, elsewhere, mails, django_capture_on_commit_callbacks):
+    """The path that a mail to Ines holds."""
+    with django_capture_on_commit_callbacks(execute=True):
+        forget(client)
+    return re.findall(r"https://spendglass\.example\.com(/password/\S+)", mails.pop().body)[0]
+
+
+def set_password(client, link, password=NEW):
+    form = client.get(link)["Location"]
+    return client.post(form, {"password": password}, follow=True)
+
+
+def test_the_link_in_the_mail_sets_a_new_password_once(client, link, elsewhere):
+    page = set_password(client, link).content.decode()
+
+    assert "Your password is changed. Sign in with it." in page
+    assert sign_in(client, password=NEW)["Location"] == "/"
+    assert elsewhere.get("/").status_code == 302  # its session has ended
+    assert "This link does not work any more" in Client().get(link).content.decode()
+    assert AuditEvent.objects.get().verb == "member.password_changed"
+
+
+def test_the_link_works_for_four_hours(link):
+    now = datetime.now(UTC)
+    with time_machine.travel(now + timedelta(hours=3, minutes=59)):
+        assert Client().get(link).status_code == 302
+    with time_machine.travel(now + timedelta(hours=4, minutes=1)):
+        assert "older than 4 hours" in Client().get(link).content.decode()
+
+
+def test_a_new_password_has_to_be_a_good_one(client, link, ines):
+    page = set_password(client, link, "12345678").content.decode()
+
+    assert "This password is entirely numeric." in page
+    ines.refresh_from_db()
+    assert ines.check_password(PASSWORD)
+
+
+def test_the_answer_does_not_tell_who_has_an_account(
+    client, ines, mails, django_capture_on_commit_callbacks
+):
+    make_user("off@example.com", is_active=False)
+    with django_capture_on_commit_callbacks(execute=True):
+        pages = [forget(client, email) for email in ("eve@example.com", "off@example.com")]
+
+    for page in pages:
+        assert page.status_code == 200
+        assert "has an account, a link to set a new password is on its way" in page.content.decode()
+    assert mails == []
+
+
+def test_the_link_is_not_in_the_queue(client, ines, mails, monkeypatch):
+    queued = []
+    monkeypatch.setattr("accounts.mail.queue", lambda task, **values: queued.append(values))
+
+    forget(client)
+
+    assert queued == [{"user_id": ines.pk}]
+
+
+def test_nobodys_mailbox_is_flooded(
+    client, ines, mails, at_three, django_capture_on_commit_callbacks
+):
+    with django_capture_on_commit_callbacks(execute=True):
+        answers = [forget(client).status_code for _ in range(5)]
+
+    assert answers == [200] * 5
+    assert len(mails) == 3
+
+
+def test_an_address_that_asks_for_many_is_held_up(client, mails, at_three, monkeypatch):
+    monkeypatch.setattr("accounts.views.account.RESET_ADDRESS", Throttle("test", limit=2))
+    answers = [forget(client, f"guess{number}@example.com") for number in range(3)]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert answers[-1]["Retry-After"] == "600"
+    assert "Try again in 10 minutes." in answers[-1].content.decode()
+
+
+def test_without_e_mail_the_page_says_who_can_help(client):
+    text = client.get("/password/").content.decode()
+
+    assert "this installation sends none" in text
+    assert "manage.py changepassword" in text
+    assert "<form" not in text.partition("<main")[2].partition("</main>")[0]
+
+
+def test_a_damaged_link_says_what_to_do(client):
+    assert "Send a new link" in client.get("/password/x/y/").content.decode()
+
+
+def test_the_door_leads_to_the_way_back(client):
+    assert 'href="/password/"' in client.get("/login/").content.decode()
+
+
+# --- Changing ----------------------------------------------------------------------------
+def test_who_knows_the_password_changes_it_and_stays_signed_in_here_alone(client, ines, elsewhere):
+    client.force_login(ines)
+
+    response = client.post(
+        "/account/password/", {"current": PASSWORD, "password": NEW}, follow=True
+    )
+
+    assert "Your password is changed." in response.content.decode()
+    assert client.get("/account/").status_code == 200
+    assert elsewhere.get("/account/").status_code == 302
+    assert AuditEvent.objects.get().verb == "member.password_changed"
+
+
+def test_who_found_an_open_session_does_not(client, ines, at_three):
+    client.force_login(ines)
+    for _ in range(10):
+        response = client.post("/account/password/", {"current": "guess", "password": NEW})
+        assert response.status_code == 422
+        assert "This is not your password." in response.content.decode()
+
+    response = client.post("/account/password/", {"current": PASSWORD, "password": NEW})
+
+    assert "The next one is possible in 10 minutes." in response.content.decode()
+    ines.refresh_from_db()
+    assert ines.check_password(PASSWORD)
+
+
+def test_the_name_is_ones_own_to_choose(client, ines):
+    client.force_login(ines)
+
+    response = client.post("/account/", {"name": "Ines Öztürk"}, follow=True)
+
+    assert "Your name is changed." in response.content.decode()
+    ines.refresh_from_db()
+    assert (ines.name, ines.initials) == ("Ines Öztürk", "IÖ")
+
+
+@pytest.mark.parametrize("address", ["/account/", "/account/password/"])
+def test_an_account_is_for_who_is_signed_in(client, address):
+    assert client.get(address)["Location"] == f"/login/?next={address}"
