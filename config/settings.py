@@ -178,6 +178,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(seconds=30),
         "options": {"expires": 30},  # a worker that was away need not catch up on ticks
     },
+    "prune": {
+        "task": "integrations.tasks.prune",
+        "schedule": timedelta(hours=1),
+        "options": {"expires": 3600},
+    },
 }
 
 # --- People ------------------------------------------------------------------------------

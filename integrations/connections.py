@@ -114,8 +114,9 @@ def connect(
                     connection, today=now.date(), days=settings.IMPORT_DAYS, actor=actor
                 )
                 transaction.on_commit(lambda: tasks.wake(run))
-    except IntegrityError:
+    except IntegrityError:  # somebody was quicker
         _check_label(organization, label)
+        _refuse_twin(organization, connector, provider_organization)
         raise
     return connection
 
@@ -150,7 +151,21 @@ def replace_key(connection: Connection, *, actor: User | None, key: str) -> Test
             field="key",
             repair="Paste a key of the same organization, or connect the other one by itself.",
         )
-    secret = Secret(key)
+    if not known:
+        _refuse_twin(connection.organization, connection.connector, found)
+    try:
+        _store_key(connection, actor=actor, secret=Secret(key), organization_id=known or found)
+    except IntegrityError:  # somebody was quicker
+        _refuse_twin(connection.organization, connection.connector, found)
+        raise
+    connection.refresh_from_db()
+    return tested
+
+
+def _store_key(
+    connection: Connection, *, actor: User | None, secret: Secret, organization_id: str
+) -> None:
+    """Put the tested key in place and wake the run that waits for it, or a new one."""
     with transaction.atomic():
         locked = Connection.objects.select_for_update().get(pk=connection.pk)
         if locked.state == Connection.State.DELETING:
@@ -159,7 +174,7 @@ def replace_key(connection: Connection, *, actor: User | None, key: str) -> Test
         locked.credential = secret
         locked.key_hint = secret.hint
         locked.state = Connection.State.ACTIVE
-        locked.provider_organization_id = known or found
+        locked.provider_organization_id = organization_id
         locked.problem = locked.problem_code = locked.problem_repair = ""
         locked.problem_since = None
         locked.save()
@@ -169,8 +184,6 @@ def replace_key(connection: Connection, *, actor: User | None, key: str) -> Test
             locked, today=timezone.now().date(), kind=SyncRun.Kind.MANUAL, actor=actor
         )
         transaction.on_commit(lambda: tasks.wake(run))
-    connection.refresh_from_db()
-    return tested
 
 
 def sync_now(connection: Connection, *, actor: User | None) -> SyncRun:
@@ -223,11 +236,17 @@ def delete(connection: Connection, *, actor: User | None) -> None:
 def _probe(connector: Connector, key: str, *, provider_organization: str = "") -> Tested:
     """Check the key's shape, then ask the provider; a person waits, so once and briefly."""
     # The organization of an unseen key is not known before its first answer.
-    bucket = provider_organization or f"key-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    turnstile = pacing.Turnstile(
+        connector,
+        provider_organization,
+        stand_in=f"key-{hashlib.sha256(key.encode()).hexdigest()[:16]}",
+        patience_seconds=20,
+    )
     access = Access(
         key=key,
         base_url=connector.base_url,
-        wait_turn=pacing.turnstile(connector, bucket, patience_seconds=20),
+        wait_turn=turnstile,
+        observe=lambda request: turnstile.learn(request.organization_id),
         attempts=1,
     )
     try:

@@ -35,7 +35,7 @@ class Secret:
     __str__ = __repr__
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and other._text == self._text
+        return isinstance(other, Secret) and other.reveal() == self.reveal()
 
     def __hash__(self) -> int:
         return hash(self._text)
@@ -46,6 +46,38 @@ class Secret:
 
 class UnreadableSecret(Exception):
     """The stored credential was encrypted with a key that CREDENTIALS_KEYS no longer has."""
+
+
+class StoredSecret(Secret):
+    """A secret as it lies in the database, decrypted when it is needed and no sooner.
+
+    One that cannot be read must not keep anyone from reading the rest of its row.
+    """
+
+    __slots__ = ()  # the text is the ciphertext
+
+    def reveal(self) -> str:
+        try:
+            return _fernet().decrypt(self._text.encode()).decode()
+        except InvalidToken:
+            raise UnreadableSecret(
+                "A stored credential cannot be read with CREDENTIALS_KEYS."
+            ) from None
+
+    @property
+    def token(self) -> bytes:
+        return self._text.encode()
+
+    @property
+    def hint(self) -> str:
+        return self.reveal()[-4:]
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, StoredSecret) and other._text == self._text:
+            return True
+        return isinstance(other, Secret) and other.reveal() == self.reveal()
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 def _fernet() -> MultiFernet:
@@ -66,20 +98,17 @@ class EncryptedField(models.BinaryField):  # type: ignore[type-arg]
 
     def get_prep_value(self, value: Any) -> Any:
         if isinstance(value, Secret):
-            return _fernet().encrypt(value.reveal().encode())
+            try:
+                return _fernet().encrypt(value.reveal().encode())
+            except UnreadableSecret:
+                assert isinstance(value, StoredSecret)  # noqa: S101 - others are always readable
+                return value.token  # kept for the day on which its key is found again
         if value is None:
             return None
         raise TypeError("An EncryptedField takes a Secret or None.")
 
     def from_db_value(self, value: Any, expression: Any, connection: Any) -> Secret | None:
-        if value is None:
-            return None
-        try:
-            return Secret(_fernet().decrypt(bytes(value)).decode())
-        except InvalidToken:
-            raise UnreadableSecret(
-                "A stored credential cannot be read with CREDENTIALS_KEYS."
-            ) from None
+        return None if value is None else StoredSecret(bytes(value).decode())
 
     def value_to_string(self, obj: models.Model) -> str:
         """`dumpdata` calls this: a backup of rows never carries the secret."""

@@ -1,24 +1,24 @@
-"""Decides what is due, reads it window by window, and writes down how it went.
+"""Reads what is planned window by window, and writes down how it went.
 
-A run is planned as rows, then worked off one window at a time. Whoever works (a Celery worker, a
-command) claims a window under a lease and renews it while alive; what a killed worker leaves
-behind is claimed again as soon as its lease has run out. Nothing here needs the broker.
+A run is planned as rows (`planning.py`), then worked off one window at a time. Whoever works (a
+Celery worker, a command) claims a window under a lease and renews it while alive; what a killed
+worker leaves behind is claimed again as soon as its lease has run out. Nothing here needs the
+broker.
 """
 
 import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.db import connection as database
-from django.db.models import Min, Q, QuerySet
+from django.db.models import Case, Q, QuerySet, Value, When
 from django.utils import timezone
 
-from accounts.models import User
 from integrations import loading, pacing
 from integrations.connectors.base import (
     Access,
@@ -32,8 +32,12 @@ from integrations.connectors.base import (
     TransientError,
 )
 from integrations.encryption import UnreadableSecret
-from integrations.models import Connection, FeedDay, SyncRun, SyncWindow
-from integrations.window import Window
+from integrations.models import Connection, SyncRun, SyncWindow
+from integrations.planning import active_run as active_run
+from integrations.planning import plan as plan
+from integrations.planning import plan_import as plan_import
+from integrations.planning import plan_rechecks
+from integrations.planning import plan_refresh as plan_refresh
 
 logger = logging.getLogger(__name__)
 
@@ -41,134 +45,12 @@ LEASE = timedelta(seconds=45)
 _RENEW_SECONDS = 15
 _RESTARTS = 3  # of one window when new data is published while it is read
 _LONGEST_PAUSE = timedelta(minutes=15)
+_MOST_ATTEMPTS = 8  # of one window while others are read: about half an hour
+_FOR_EVERYONE = {"rate_limited", "no_turn", "database"}  # whatever is asked next would wait, too
 
 
 class LeaseLost(Exception):
     """Someone else has taken the window, or the connection was switched off meanwhile."""
-
-
-# --- Planning ------------------------------------------------------------------------------
-
-
-def plan_import(
-    connection: Connection, *, today: date, days: int | None = None, actor: User | None = None
-) -> SyncRun:
-    """Plan the first import: the newest `days` days, or as many as the provider still has."""
-    connector = connection.connector
-    earliest = connector.earliest_day(today)
-    window = Window.last(days, today=today) if days else Window(earliest, today + timedelta(1))
-    window = window.not_before(earliest) or Window.last(1, today=today)
-    return plan(connection, SyncRun.Kind.IMPORT, window, actor=actor)
-
-
-def plan_refresh(
-    connection: Connection,
-    *,
-    today: date,
-    kind: str = SyncRun.Kind.REFRESH,
-    actor: User | None = None,
-) -> SyncRun:
-    """Plan to read again what can still have changed, and what is missing since the import."""
-    needed = {
-        feed.name: _days_to_read(connection, feed, today) for feed in connection.connector.feeds
-    }
-    days = [day for found in needed.values() for day in found]
-    window = Window(min(days), max(days) + timedelta(1))
-    return plan(connection, kind, window, actor=actor, days=needed)
-
-
-def plan(
-    connection: Connection,
-    kind: str,
-    window: Window,
-    *,
-    actor: User | None = None,
-    days: dict[str, list[date]] | None = None,
-) -> SyncRun:
-    """Store a run over `window` and its windows; an active run is returned instead of a second.
-
-    `days` limits each feed to some days. Order: feed by feed as the connector lists them, newest
-    days first, so that the screen fills early.
-    """
-    feeds = connection.connector.feeds
-    cuts: list[tuple[Feed, Window]] = []
-    for feed in feeds:
-        spans = [window] if days is None else list(_spans(days[feed.name]))
-        if not feed.has_days and spans:
-            spans = [Window.last(1, today=max(span.last_day for span in spans))]
-        for span in sorted(spans, reverse=True):
-            cuts += [(feed, part) for part in span.split(feed.window_days)]
-    try:
-        with transaction.atomic():
-            run = SyncRun.objects.create(
-                connection=connection,
-                kind=kind,
-                start=window.start,
-                end=window.end,
-                requested_by=actor,
-            )
-            SyncWindow.objects.bulk_create(
-                SyncWindow(
-                    run=run, feed=feed.name, start=part.start, end=part.end, position=position
-                )
-                for position, (feed, part) in enumerate(cuts)
-            )
-    except IntegrityError:
-        active = active_run(connection)
-        if active is None:
-            raise
-        return active
-    return run
-
-
-def active_run(connection: Connection) -> SyncRun | None:
-    return SyncRun.objects.filter(connection=connection, state=SyncRun.State.ACTIVE).first()
-
-
-def _days_to_read(connection: Connection, feed: Feed, today: date) -> list[date]:
-    """The open period, and older days that are unknown or were not read since they closed.
-
-    A day the provider refused is asked for again once a day.
-    """
-    recent = feed.refresh_days(today)
-    if not feed.has_days:  # names are read once a day
-        read = FeedDay.objects.filter(connection=connection, feed=feed.name, day=today)
-        return [] if read.exists() else [today]
-    first = SyncRun.objects.filter(connection=connection).aggregate(first=Min("start"))["first"]
-    days = set(recent)
-    if first is not None and first < recent.start:
-        older = Window(max(first, connection.connector.earliest_day(today)), recent.start)
-        closed = set(
-            FeedDay.objects.filter(
-                connection=connection,
-                feed=feed.name,
-                day__gte=older.start,
-                day__lt=older.end,
-                state=FeedDay.State.FINAL,
-            ).values_list("day", flat=True)
-        )
-        refused = SyncWindow.objects.filter(
-            run__connection=connection,
-            feed=feed.name,
-            state=SyncWindow.State.UNAVAILABLE,
-            finished_at__gte=timezone.now() - timedelta(days=1),
-        ).values_list("start", "end")
-        asked = {day for start, end in refused for day in Window(start, end)}
-        days |= set(older) - closed - asked
-    return sorted(days)
-
-
-def _spans(days: list[date]) -> Iterator[Window]:
-    """Cover sorted days by as few windows as have no other days in them."""
-    start = previous = None
-    for day in days:
-        if previous is None or day - previous > timedelta(days=1):
-            if start is not None and previous is not None:
-                yield Window(start, previous + timedelta(days=1))
-            start = day
-        previous = day
-    if start is not None and previous is not None:
-        yield Window(start, previous + timedelta(days=1))
 
 
 # --- Working -------------------------------------------------------------------------------
@@ -178,28 +60,25 @@ def claim(run: SyncRun, *, now: datetime | None = None) -> SyncWindow | None:
     """Take the run's next window under a lease; None if none is ready or one is being worked on.
 
     One window of a run at a time: the request budget is one per provider organization, so two
-    would only wait for each other.
+    would only wait for each other. Feeds that had trouble come last, so that they hold up no
+    other.
     """
     now = now or timezone.now()
     with transaction.atomic():
         locked = (
-            SyncRun.objects.select_for_update()
-            .filter(
-                pk=run.pk, state=SyncRun.State.ACTIVE, connection__state=Connection.State.ACTIVE
-            )
+            SyncRun.objects.select_for_update(of=("self",))
+            .filter(_is_awake(now), pk=run.pk, connection__state=Connection.State.ACTIVE)
             .first()
         )
         if locked is None:
             return None
         if locked.windows.filter(state=SyncWindow.State.RUNNING, leased_until__gt=now).exists():
             return None
+        troubled = locked.windows.filter(state=SyncWindow.State.PENDING).exclude(error_code="")
         window = (
-            locked.windows.filter(
-                Q(state=SyncWindow.State.RUNNING)
-                | Q(state=SyncWindow.State.PENDING, not_before__isnull=True)
-                | Q(state=SyncWindow.State.PENDING, not_before__lte=now)
-            )
-            .order_by("position")
+            locked.windows.filter(_is_ready(now))
+            .alias(trouble=Case(When(feed__in=troubled.values("feed"), then=1), default=Value(0)))
+            .order_by("trouble", "position")
             .first()
         )
         if window is None:
@@ -212,6 +91,18 @@ def claim(run: SyncRun, *, now: datetime | None = None) -> SyncWindow | None:
         window.not_before = None
         window.save()
     return window
+
+
+def _is_awake(now: datetime) -> Q:
+    """Runs that are not told to wait."""
+    return Q(state=SyncRun.State.ACTIVE) & (Q(not_before=None) | Q(not_before__lte=now))
+
+
+def _is_ready(now: datetime) -> Q:
+    """Windows that can be claimed: waiting ones whose time has come, and abandoned ones."""
+    waiting = Q(not_before=None) | Q(not_before__lte=now)
+    abandoned = Q(state=SyncWindow.State.RUNNING, leased_until__lte=now)
+    return Q(state=SyncWindow.State.PENDING) & waiting | abandoned
 
 
 def perform(window: SyncWindow, *, patient: bool = True) -> None:
@@ -232,19 +123,24 @@ def perform(window: SyncWindow, *, patient: bool = True) -> None:
     except NotAvailable as exc:
         _finish(window, SyncWindow.State.UNAVAILABLE, exc)
     except ActionNeeded as exc:
-        if exc.status in {403, 404} and _key_still_works(connection):
-            _finish(window, SyncWindow.State.FAILED, exc)  # this feed alone is refused
-        else:
-            _pause_for_action(connection, window, exc)
+        _act(connection, window, exc, patient=patient)
     except UnreadableSecret as exc:
         repair = "Put the old key back into CREDENTIALS_KEYS, or replace the API key."
-        problem = ActionNeeded(str(exc), code="unreadable_secret", repair=repair)
-        _pause_for_action(connection, window, problem)
+        unreadable = ActionNeeded(str(exc), code="unreadable_secret", repair=repair)
+        _pause_for_action(connection, window, unreadable)
     except (TransientError, SnapshotMoved) as exc:
-        if patient:
-            _retry_later(window, exc)
-        else:
-            _finish(window, SyncWindow.State.FAILED, exc)
+        _wait_or_fail(window, exc, patient=patient)
+    except (OperationalError, InterfaceError):
+        # Down, restarted or out of locks: no fault of these days. If it is still down, what
+        # follows raises, and the window is claimed again when its lease has run out.
+        logger.exception("The database failed while window %s was stored", window.pk)
+        database.close()
+        problem = TransientError(
+            "The database did not answer.",
+            code="database",
+            repair="Nothing to do: we go on as soon as it is back.",
+        )
+        _retry_later(window, problem)
     except ConnectorError as exc:
         logger.error("Window %s failed: %s", window.pk, exc)
         _finish(window, SyncWindow.State.FAILED, exc)
@@ -273,7 +169,12 @@ def _read_and_store(connection: Connection, feed: Feed, window: SyncWindow) -> l
             pages = feed.read(client, window.window)
             try:
                 return loading.load(
-                    connection, feed, window.window, pages, fence=lambda: _hold(window)
+                    connection,
+                    feed,
+                    window.window,
+                    pages,
+                    fence=lambda: _hold(window),
+                    anew=window.is_recheck,
                 )
             except SnapshotMoved:
                 if restart + 1 == _RESTARTS:
@@ -289,23 +190,22 @@ def access(
     credential = connection.credential
     if credential is None:
         raise LeaseLost("The connection has no key any more.")
+    turnstile = pacing.Turnstile(
+        connector,
+        connection.provider_organization_id,
+        stand_in=f"connection-{connection.pk}",
+    )
+
+    def observed(request: Request) -> None:
+        turnstile.learn(request.organization_id)
+        observe(request)
+
     return Access(
         key=credential.reveal(),
         base_url=connector.base_url,
-        wait_turn=pacing.turnstile(
-            connector, connection.provider_organization_id or f"connection-{connection.pk}"
-        ),
-        observe=observe,
+        wait_turn=turnstile,
+        observe=observed,
     )
-
-
-def _key_still_works(connection: Connection) -> bool:
-    """Tell a key that lost its rights from one endpoint that is not open to it."""
-    try:
-        connection.connector.probe(access(connection), today=timezone.now().date())
-    except ConnectorError:
-        return False
-    return True
 
 
 def _counter(window: SyncWindow) -> Callable[[Request], None]:
@@ -369,24 +269,86 @@ def _finish(window: SyncWindow, state: str, problem: ConnectorError | None) -> N
     settle(window.run)
 
 
+def _act(
+    connection: Connection, window: SyncWindow, problem: ActionNeeded, *, patient: bool
+) -> None:
+    """A refused key stops the connection; an endpoint that is closed to it stops one feed.
+
+    Both answer 403 or 404, so the key is tried elsewhere.
+    """
+    if problem.status in {403, 404}:
+        try:
+            reach = access(connection, observe=_counter(window))
+            connection.connector.probe(reach, today=timezone.now().date())
+        except ActionNeeded:
+            pass
+        except ConnectorError as unclear:
+            _wait_or_fail(window, unclear, patient=patient)
+            return
+        else:
+            _close_feed(window, problem)
+            return
+    _pause_for_action(connection, window, problem)
+
+
+def _close_feed(window: SyncWindow, problem: ConnectorError) -> None:
+    """Fail the rest of this feed as well: every window of it would be refused alike."""
+    window.run.windows.filter(feed=window.feed, state=SyncWindow.State.PENDING).update(
+        state=SyncWindow.State.FAILED, finished_at=timezone.now(), **_told(problem)
+    )
+    _finish(window, SyncWindow.State.FAILED, problem)
+
+
+def _wait_or_fail(window: SyncWindow, problem: ConnectorError, *, patient: bool) -> None:
+    if patient:
+        _retry_later(window, problem)
+    else:
+        _finish(window, SyncWindow.State.FAILED, problem)
+
+
 def _retry_later(window: SyncWindow, problem: ConnectorError) -> None:
-    """Put the window back; the wait grows with each attempt, or is what the provider asked."""
+    """Put the window back; the wait grows with each attempt, or is what the provider asked.
+
+    If another feed has to wait as well, or what is wrong is not about this feed, the whole run
+    waits, however long. Where one feed alone does not answer, others go on, and in the end the
+    next refresh has to try it.
+    """
     backoff = min(timedelta(seconds=15 * 2 ** min(window.attempts - 1, 6)), _LONGEST_PAUSE)
     asked = getattr(problem, "retry_after_seconds", None)
-    pause = max(backoff, timedelta(seconds=asked)) if asked else backoff
-    _save_outcome(window, SyncWindow.State.PENDING, problem, not_before=timezone.now() + pause)
+    until = timezone.now() + (max(backoff, timedelta(seconds=asked)) if asked else backoff)
+    others = window.run.windows.exclude(feed=window.feed).filter(
+        state=SyncWindow.State.PENDING, not_before__gt=timezone.now()
+    )
+    everyone = problem.code in _FOR_EVERYONE or others.exists()
+    if not everyone and window.attempts >= _MOST_ATTEMPTS:
+        _finish(window, SyncWindow.State.FAILED, problem)
+    elif _save_outcome(window, SyncWindow.State.PENDING, problem, not_before=until) and everyone:
+        SyncRun.objects.filter(pk=window.run_id).update(not_before=until)
 
 
 def _pause_for_action(connection: Connection, window: SyncWindow, problem: ActionNeeded) -> None:
     """The key is refused: say so on the connection, keep the window for the next key."""
-    _save_outcome(window, SyncWindow.State.PENDING, problem)
-    Connection.objects.filter(pk=connection.pk, state=Connection.State.ACTIVE).update(
-        state=Connection.State.ACTION_NEEDED,
-        problem=str(problem),
-        problem_code=problem.code,
-        problem_repair=problem.repair,
-        problem_since=timezone.now(),
-    )
+    with transaction.atomic():
+        current = Connection.objects.select_for_update().get(pk=connection.pk)
+        ours = _save_outcome(window, SyncWindow.State.PENDING, problem)
+        if not ours or current.credential != connection.credential:
+            return  # the key was replaced while the old one was in use
+        Connection.objects.filter(pk=connection.pk, state=Connection.State.ACTIVE).update(
+            state=Connection.State.ACTION_NEEDED,
+            problem=str(problem),
+            problem_code=problem.code,
+            problem_repair=problem.repair,
+            problem_since=timezone.now(),
+        )
+
+
+def _told(problem: ConnectorError | None) -> dict[str, str]:
+    """What a window remembers of a problem."""
+    return {
+        "error": str(problem) if problem else "",
+        "error_code": problem.code if problem else "",
+        "error_repair": problem.repair if problem else "",
+    }
 
 
 def _save_outcome(
@@ -396,7 +358,7 @@ def _save_outcome(
     *,
     not_before: datetime | None = None,
     finished_at: datetime | None = None,
-) -> None:
+) -> bool:
     """Write the outcome if the claim is still ours; otherwise its new owner will."""
     outcome = {
         "state": state,
@@ -408,14 +370,13 @@ def _save_outcome(
         "rows": window.rows,
         "rows_written": window.rows_written,
         "watermark": window.watermark,
-        "error": str(problem) if problem else "",
-        "error_code": problem.code if problem else "",
-        "error_repair": problem.repair if problem else "",
+        **_told(problem),
         "request_id": (problem.request_id if problem else "") or window.request_id,
     }
-    _mine(window).update(**outcome)
+    written = _mine(window).update(**outcome)
     for name, value in outcome.items():
         setattr(window, name, value)
+    return bool(written)
 
 
 def settle(run: SyncRun) -> None:
@@ -425,6 +386,8 @@ def settle(run: SyncRun) -> None:
         if locked.state != SyncRun.State.ACTIVE:
             return
         if locked.windows.exclude(state__in=SyncWindow.FINISHED).exists():
+            return
+        if plan_rechecks(locked):
             return
         failed = locked.windows.filter(state=SyncWindow.State.FAILED).exists()
         locked.state = SyncRun.State.FAILED if failed else SyncRun.State.DONE
@@ -485,17 +448,10 @@ def due_refreshes(now: datetime) -> list[Connection]:
 
 def runs_to_wake(now: datetime) -> list[SyncRun]:
     """Active runs nobody is working on right now although something is ready."""
-    waiting = SyncWindow.objects.filter(
-        Q(state=SyncWindow.State.PENDING, not_before__isnull=True)
-        | Q(state=SyncWindow.State.PENDING, not_before__lte=now)
-        | Q(state=SyncWindow.State.RUNNING, leased_until__lte=now)
-    )
     held = SyncWindow.objects.filter(state=SyncWindow.State.RUNNING, leased_until__gt=now)
     return list(
-        SyncRun.objects.filter(
-            state=SyncRun.State.ACTIVE, connection__state=Connection.State.ACTIVE
-        )
-        .filter(pk__in=waiting.values("run"))
+        SyncRun.objects.filter(_is_awake(now), connection__state=Connection.State.ACTIVE)
+        .filter(pk__in=SyncWindow.objects.filter(_is_ready(now)).values("run"))
         .exclude(pk__in=held.values("run"))
     )
 

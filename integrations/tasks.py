@@ -10,8 +10,8 @@ from celery import Task, shared_task
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from integrations import deletion, sync
-from integrations.models import Connection, SyncRun, SyncWindow
+from integrations import deletion, planning, sync
+from integrations.models import Connection, SyncRun
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +30,12 @@ def tick() -> None:
 
 
 @shared_task
+def prune() -> None:
+    """Keep the sync log from growing without end."""
+    planning.prune(timezone.now())
+
+
+@shared_task
 def work_off(*, run_id: int) -> None:
     """Work off one window of a run, then make way: the next is a task of its own."""
     run = SyncRun.objects.filter(pk=run_id).first()
@@ -37,9 +43,7 @@ def work_off(*, run_id: int) -> None:
     if window is None:
         return
     sync.perform(window)
-    if window.state == SyncWindow.State.PENDING and window.not_before:
-        return  # it has to wait: tick wakes the run
-    work_off.delay(run_id=run_id)
+    work_off.delay(run_id=run_id)  # finds nothing if the run has to wait: tick wakes it then
 
 
 @shared_task

@@ -6,12 +6,17 @@ from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
+import hypothesis
 import pytest
 import redis
 from django.conf import settings as django_settings
 
 from config.celery import app as celery
 from integrations.connectors import get_connector
+
+# The same examples on every machine, however slow: a test that fails, fails for everyone.
+hypothesis.settings.register_profile("ours", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("ours")
 
 
 @pytest.fixture(autouse=True)

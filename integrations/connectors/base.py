@@ -75,7 +75,10 @@ class PayloadError(ConnectorError):
 
 @dataclass(frozen=True)
 class Request:
-    """One request as it may be logged: the query without the key."""
+    """One request as it may be logged: the query without the key.
+
+    `organization_id` is whose answer it was, if the provider says so.
+    """
 
     method: str
     path: str
@@ -83,6 +86,7 @@ class Request:
     status: int | None
     request_id: str
     duration_seconds: float
+    organization_id: str = ""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from integrations.loading.balance import balance, check_days
 from integrations.loading.rollups import roll_up
 from integrations.loading.spool import Spool, decode
 from integrations.loading.writing import DayWriter, people_ids, store_resources
-from integrations.models import Connection, FeedDay
+from integrations.models import Connection, DayCheck, FeedDay
 from integrations.window import Window, midnight
 
 
@@ -45,12 +45,14 @@ def load(
     pages: Iterable[Page],
     *,
     fence: Callable[[], None] = lambda: None,
+    anew: bool = False,
 ) -> Loaded:
     """Read `pages` to their end, then replace the days of `window` that differ.
 
     Stops after the first page when its export is the one already stored for every day of the
-    window. `fence` runs first inside the transaction and raises if the writer has lost its
-    right to write. Raises what reading raises, and then has stored nothing.
+    window, unless it shall be read `anew`. `fence` runs first inside the transaction and raises
+    if the writer has lost its right to write. Raises what reading raises, and then has stored
+    nothing.
     """
     known = {
         row.day: row
@@ -60,7 +62,7 @@ def load(
     }
     with Spool(window) as spool:
         for number, page in enumerate(pages):
-            if number == 0 and _same_export(feed, window, page, known):
+            if number == 0 and not anew and _same_export(feed, window, page, known):
                 with transaction.atomic():
                     fence()
                     _mark_days(connection, feed, known.values(), page.watermark)
@@ -113,7 +115,10 @@ def _store(
         for day in spool.window:
             lines = spool.day(day)
             covered = bool(lines) or _answered(feed, spool.window, day, watermark)
-            if not covered and day not in known:
+            if day in known:
+                if _is_older(watermark, known[day].watermark):
+                    continue  # a server that lags behind: what it says we have had
+            elif not covered:
                 continue
             digest = hashlib.sha256(b"\n".join(lines)).digest()
             if day in known and bytes(known[day].content_hash) == digest:
@@ -129,6 +134,10 @@ def _store(
             roll_up(connection, feed.table, changed)
         _mark_days(connection, feed, confirmed, watermark)
     return Loaded(spool.rows, written, watermark, tuple(changed))
+
+
+def _is_older(watermark: datetime | None, stored: datetime | None) -> bool:
+    return watermark is not None and stored is not None and watermark < stored
 
 
 def _store_names(
@@ -208,4 +217,9 @@ def _mark_days(
         if (state, watermark) != (row.state, row.watermark):
             row.state, row.watermark, row.read_at = state, watermark, now
             moved.append(row)
+    if not moved:
+        return
     FeedDay.objects.bulk_update(moved, ["state", "watermark", "read_at"])
+    DayCheck.objects.filter(
+        connection=connection, feed=feed.name, day__in=[row.day for row in moved]
+    ).update(watermark=watermark)

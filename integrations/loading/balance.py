@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import connection as database
-from django.db.models import Sum
+from django.db.models import Count, Sum
 
 from integrations.connectors.base import Table
 from integrations.loading.measures import COST_MEASURES, TOKEN_MEASURES, USAGE_MEASURES
@@ -29,22 +29,24 @@ def _total_feeds(connection: Connection, table: Table) -> list[str]:
     ]
 
 
+def _tables(table: Table) -> tuple[Any, Any, Sequence[str]]:
+    """The facts, the organization-wide lines and their numbers."""
+    if table is Table.COST:
+        return CostFact, CostTotal, COST_MEASURES
+    return UsageFact, UsageTotal, USAGE_MEASURES
+
+
 def balance(connection: Connection, table: Table, days: Sequence[date]) -> None:
     """Rewrite the lines without a person: organization-wide minus people, per day and meter.
 
     Only for days whose organization-wide lines are known; others have no such line.
     """
-    fact, total, measures = (
-        (CostFact, CostTotal, COST_MEASURES)
-        if table is Table.COST
-        else (UsageFact, UsageTotal, USAGE_MEASURES)
-    )
+    fact, total, measures = _tables(table)
     facts = fact._meta.db_table
-    total_feeds = [
-        f.name for f in connection.connector.feeds if (f.table, f.grain) == (table, "total")
-    ]
     known = list(
-        FeedDay.objects.filter(connection=connection, feed__in=total_feeds, day__in=days)
+        FeedDay.objects.filter(
+            connection=connection, feed__in=_total_feeds(connection, table), day__in=days
+        )
         .values_list("day", flat=True)
         .distinct()
     )
@@ -77,22 +79,70 @@ def balance(connection: Connection, table: Table, days: Sequence[date]) -> None:
 
 
 def check_days(connection: Connection, table: Table, days: Sequence[date]) -> None:
-    """Compare what the facts of a day sum to with the provider's own total."""
+    """Compare what the facts of a day sum to with the provider's own total.
+
+    A check whose outcome is another than before may be read again once more.
+    """
     feeds = _total_feeds(connection, table)
     checks = list(DayCheck.objects.filter(connection=connection, feed__in=feeds, day__in=days))
     if not checks:
         return
-    fact, measures = (
-        (CostFact, COST_MEASURES) if table is Table.COST else (UsageFact, USAGE_MEASURES)
-    )
-    stored = {
+    fact, _, measures = _tables(table)
+    sums = {
         row["day"]: row
         for row in fact.objects.filter(connection=connection, day__in=days)
         .values("day")
-        .annotate(**{f"sum_{name}": Sum(name) for name in measures})
+        .annotate(
+            lines=Count("pk"),
+            **{f"sum_{name}": Sum(name) for name in measures},
+            **{f"known_{name}": Count(name) for name in measures},
+        )
     }
+    excesses = _excesses(connection, table, days)
     for check in checks:
-        row = stored.get(check.day, {})
         parts = TOKEN_MEASURES if check.measure == "total_tokens" else (check.measure,)
-        check.stored = sum((Decimal(row.get(f"sum_{part}") or 0) for part in parts), Decimal())
-    DayCheck.objects.bulk_update(checks, ["stored"])
+        found = _stored(sums.get(check.day), parts), _excess(excesses.get(check.day), parts)
+        if found != (check.stored, check.excess):
+            check.stored, check.excess = found
+            check.reread_at = None
+    DayCheck.objects.bulk_update(checks, ["stored", "excess", "reread_at"])
+
+
+def _stored(sums: dict[str, Any] | None, parts: Sequence[str]) -> Decimal | None:
+    """The sum of the parts; None if a line does not know one of them."""
+    if sums is None:
+        return Decimal()
+    if any(sums[f"known_{part}"] != sums["lines"] for part in parts):
+        return None
+    return sum((Decimal(sums[f"sum_{part}"]) for part in parts), Decimal())
+
+
+def _excess(excesses: dict[str, Decimal] | None, parts: Sequence[str]) -> Decimal:
+    return sum((excesses[part] for part in parts), Decimal()) if excesses else Decimal()
+
+
+def _excesses(
+    connection: Connection, table: Table, days: Sequence[date]
+) -> dict[date, dict[str, Decimal]]:
+    """By how much people's lines exceed the organization's, per day and measure.
+
+    That is what a line without a person falls below zero, unless the organization's own line is
+    a credit.
+    """
+    fact, total, measures = _tables(table)
+    sums = ", ".join(
+        f"coalesce(sum(greatest(-rest.{name} - greatest(-coalesce(whole.{name}, 0), 0), 0)), 0)"
+        for name in measures
+    )
+    with database.cursor() as cursor:
+        cursor.execute(
+            f"SELECT rest.day, {sums} FROM {fact._meta.db_table} rest"  # noqa: S608 - own names
+            f" LEFT JOIN {total._meta.db_table} whole USING (connection_id, day, meter_id)"
+            " WHERE rest.connection_id = %s AND rest.day = ANY(%s) AND rest.person_id IS NULL"
+            " GROUP BY rest.day",
+            [connection.pk, list(days)],
+        )
+        return {
+            day: dict(zip(measures, map(Decimal, numbers), strict=True))
+            for day, *numbers in cursor.fetchall()
+        }

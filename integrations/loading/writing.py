@@ -1,19 +1,19 @@
 """Replace the stored rows of one day by what was sent, and keep what a complete day said before."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 from django.db import connection as database
-from django.db.models import Sum
 
-from integrations.connectors.base import Feed, PayloadError, Table
+from integrations.connectors.base import Feed, SnapshotMoved, Table
 from integrations.connectors.records import PersonRef, ResourceRef
-from integrations.loading.measures import COST_MEASURES, TOKEN_MEASURES, USAGE_MEASURES
-from integrations.loading.spool import Line, Spool, newest, plain
+from integrations.loading.measures import COST_MEASURES, USAGE_MEASURES
+from integrations.loading.restating import Change, Said, activity, changed_activity, changes
+from integrations.loading.spool import Line, Spool, newest
 from integrations.models import (
     Connection,
     CostFact,
@@ -47,6 +47,13 @@ class Meters:
             meter, _ = Meter.objects.get_or_create(connection=self._connection, **names)
             self._ids[key] = meter.pk
         return self._ids[key]
+
+    def names(self) -> dict[int, str]:
+        """What the meters are called, by id."""
+        return {
+            pk: " · ".join(value for value in key if value) or "everything"
+            for key, pk in self._ids.items()
+        }
 
 
 def people_ids(connection: Connection, people: dict[str, PersonRef]) -> dict[str, int]:
@@ -142,95 +149,92 @@ class DayWriter:
         stored = EngagementFact.objects.filter(
             connection=self._connection, feed=self._feed.name, day=day
         )
-        old = _activity(stored.values_list("values", flat=True)) if _was_complete(before) else {}
+        restated = _was_complete(before)
+        said = activity(stored.values_list("days", "values")) if restated else {}
         stored._raw_delete(stored.db)  # nothing points at facts: no need to collect
         rows, values = [], []
         for line in lines:
             numbers = {path: Decimal(text) for path, text in items(line)}
-            values.append(numbers)
             subject, days, name = line.key
+            values.append((int(days), numbers))
             person = self._people.get(line.person)
             key = (self._connection.pk, self._feed.name, day, subject, int(days))
             rows.append((*key, name, person, _json(numbers).decode()))
         _refuse_doubles(rows, key_length=5)
         columns = ["connection_id", "feed", "day", "subject", "days", "name", "person_id", "values"]
         _copy(EngagementFact._meta.db_table, columns, rows)
-        self._restate(day, "activity", old, _activity(values), before)
+        if before is not None and restated:
+            self._keep(day, before, changed_activity(said, activity(values)))
         return len(rows)
 
     def _replace_metered(self, day: date, lines: Sequence[Line], before: FeedDay | None) -> int:
-        model, measures, measure, parts = _metered(self._feed)
+        model, measures = _metered(self._feed)
         by_person = self._feed.grain == "person"
         stored = model.objects.filter(connection=self._connection, day=day)
         columns = ["connection_id", "day", "meter_id"]
         if by_person:
             stored = stored.filter(person__isnull=False)
             columns.append("person_id")
-        old = _sums_by_meter(stored, parts) if _was_complete(before) else {}
+        said = Said.before(stored, measures, by_person) if _was_complete(before) else None
         stored._raw_delete(stored.db)  # nothing points at facts: no need to collect
 
         rows = []
-        new: dict[str, Decimal] = defaultdict(Decimal)
+        now = Said(measures)
         totals: dict[str, Decimal] = {}
         for line in lines:
             if line.kind == "total":
                 totals[line.key[0]] = Decimal(line.numbers[0])
                 continue
-            key: tuple[Any, ...] = (self._connection.pk, day, self._meters[line.key])
-            if by_person:
-                key = (*key, self._people[line.person])
+            meter = self._meters[line.key]
+            person = self._people[line.person] if by_person else None
+            key = (self._connection.pk, day, meter, *([person] if by_person else []))
             rows.append((*key, *line.numbers))
-            numbers = dict(zip(measures, line.numbers, strict=True))
-            new[_meter_name(line.key)] += sum(Decimal(numbers[part] or 0) for part in parts)
+            if said is not None:
+                now.add(meter, person, line.numbers)
         _refuse_doubles(rows, key_length=len(columns))
         _copy(model._meta.db_table, [*columns, *measures], rows)
-        self._restate(day, measure, old, new, before)
+        if before is not None and said is not None:
+            self._keep(day, before, changes(said, now, self._meters.names()))
         if not by_person:
             self._replace_totals(day, totals)
         return len(rows)
 
     def _replace_totals(self, day: date, totals: dict[str, Decimal]) -> None:
         """Keep what the provider says the day sums to; `check_days` adds what we stored."""
-        key = {"connection": self._connection, "feed": self._feed.name, "day": day}
-        DayCheck.objects.filter(**key).delete()
-        DayCheck.objects.bulk_create(
-            DayCheck(**key, measure=measure, reported=value, stored=0)
-            for measure, value in totals.items()
-        )
+        checks = {
+            check.measure: check
+            for check in DayCheck.objects.filter(
+                connection=self._connection, feed=self._feed.name, day=day
+            )
+        }
+        for measure, check in checks.items():
+            if measure not in totals:
+                check.delete()
+        for measure, value in totals.items():
+            found = checks.get(measure) or DayCheck(
+                connection=self._connection,
+                feed=self._feed.name,
+                day=day,
+                measure=measure,
+                stored=0,
+            )
+            if found.reported != value:
+                found.reported, found.reread_at = value, None
+            found.watermark = self._watermark
+            found.save()
 
-    def _restate(
-        self,
-        day: date,
-        measure: str,
-        old: dict[str, Decimal],
-        new: dict[str, Decimal],
-        before: FeedDay | None,
-    ) -> None:
-        """Keep that a complete day changed, and where."""
-        if before is None or not _was_complete(before):
-            return
-        zero = Decimal()
-        moved = [
-            {
-                "meter": name,
-                "old": plain(old.get(name, zero)),
-                "new": plain(new.get(name, zero)),
-            }
-            for name in sorted({*old, *new})
-            if old.get(name, zero) != new.get(name, zero)
-        ]
-        if not moved:
-            return  # a person's name for a line changed, not a number of the day
-        Restatement.objects.create(
-            connection=self._connection,
-            feed=self._feed.name,
-            day=day,
-            measure=measure,
-            old=sum(old.values(), zero),
-            new=sum(new.values(), zero),
-            old_watermark=before.watermark,
-            new_watermark=self._watermark,
-            meters=moved,
+    def _keep(self, day: date, before: FeedDay, found: Iterable[Change]) -> None:
+        """A complete day changed: keep what it said, what it says, and where it moved."""
+        Restatement.objects.bulk_create(
+            Restatement(
+                connection=self._connection,
+                feed=self._feed.name,
+                day=day,
+                old_watermark=before.watermark,
+                new_watermark=self._watermark,
+                **asdict(change),
+            )
+            for change in found
         )
 
 
@@ -242,20 +246,19 @@ def _was_complete(before: FeedDay | None) -> bool:
 def _refuse_doubles(rows: Sequence[tuple[Any, ...]], *, key_length: int) -> None:
     keys = {row[:key_length] for row in rows}
     if len(keys) != len(rows):
-        raise PayloadError(
+        raise SnapshotMoved(
             "The provider sent two different numbers for the same day, user and meter.",
-            code="payload",
+            code="snapshot_moved",
+            repair="Nothing to do. We read these days again from their start.",
         )
 
 
-def _metered(feed: Feed) -> tuple[Any, tuple[str, ...], str, tuple[str, ...]]:
-    """The model a feed fills, its measures, and the one measure restatements are told in."""
+def _metered(feed: Feed) -> tuple[Any, Sequence[str]]:
+    """The model a feed fills, and its numbers."""
     by_person = feed.grain == "person"
     if feed.table is Table.COST:
-        cost = CostFact if by_person else CostTotal
-        return cost, COST_MEASURES, "amount_usd", ("amount_usd",)
-    usage = UsageFact if by_person else UsageTotal
-    return usage, USAGE_MEASURES, "total_tokens", TOKEN_MEASURES
+        return CostFact if by_person else CostTotal, COST_MEASURES
+    return UsageFact if by_person else UsageTotal, USAGE_MEASURES
 
 
 def _copy(table: str, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
@@ -271,26 +274,3 @@ _json = msgspec.json.Encoder(decimal_format="number").encode
 def items(line: Line) -> Iterator[tuple[str, str]]:
     """The numbers of an engagement line: keys and values in turn."""
     return zip(line.numbers[::2], line.numbers[1::2], strict=True)
-
-
-def _activity(values: Iterable[dict[str, Any]]) -> dict[str, Decimal]:
-    sums: dict[str, Decimal] = defaultdict(Decimal)
-    for item in values:
-        for path, number in item.items():
-            sums[path] += number
-    return sums
-
-
-def _meter_name(key: tuple[str, ...]) -> str:
-    return " · ".join(value for value in key if value)
-
-
-def _sums_by_meter(rows: Any, measures: Sequence[str]) -> dict[str, Decimal]:
-    sums: dict[str, Decimal] = {}
-    names = [f"meter__{name}" for name in METER_FIELDS]
-    for row in rows.values(*names).annotate(
-        **{f"sum_{measure}": Sum(measure) for measure in measures}
-    ):
-        key = _meter_name(tuple(row[name] for name in names))
-        sums[key] = sum((Decimal(row[f"sum_{name}"] or 0) for name in measures), Decimal(0))
-    return sums

@@ -58,6 +58,12 @@ class Connection(models.Model):
                 | models.Q(state__in=["active", "action_needed"]),
                 name="connection_keeps_no_secret_when_off",
             ),
+            # One provider organization twice would count every dollar twice.
+            models.UniqueConstraint(
+                fields=["organization", "connector_slug", "provider_organization_id"],
+                condition=~models.Q(provider_organization_id=""),
+                name="connection_once_per_provider_organization",
+            ),
         ]
         indexes = [models.Index(fields=["state", "next_sync_at"])]
 

@@ -3,6 +3,9 @@
 The database is the truth about work to do; the broker only wakes workers up.
 """
 
+from decimal import Decimal
+from typing import Self
+
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
@@ -35,6 +38,9 @@ class SyncRun(models.Model):
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     finished_at = models.DateTimeField(null=True, blank=True)
+    not_before = models.DateTimeField(
+        null=True, blank=True, help_text="The provider asked everyone to wait until then."
+    )
 
     class Meta:
         constraints = [
@@ -75,6 +81,11 @@ class SyncWindow(models.Model):
     start = models.DateField()
     end = models.DateField()
     position = models.PositiveIntegerField(help_text="Order within the run.")
+    is_recheck = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Read again because a sum did not agree, whatever export it is from.",
+    )
     state = models.CharField(max_length=20, choices=State.choices, default=State.PENDING)
     attempts = models.PositiveIntegerField(default=0)
     lease = models.UUIDField(null=True, blank=True)
@@ -131,15 +142,34 @@ class FeedDay(models.Model):
         return f"{self.feed} {self.day}: {self.state}"
 
 
+class DayCheckQuerySet(models.QuerySet["DayCheck"]):
+    def failing(self) -> Self:
+        """Those that do not agree. What cannot be compared is not among them."""
+        unequal = models.Q(stored__isnull=False) & ~models.Q(stored=models.F("reported"))
+        return self.filter(unequal | models.Q(excess__gt=0))
+
+
 class DayCheck(models.Model):
-    """Does what we stored for a day equal the provider's own ungrouped total?"""
+    """Does what we stored for a day equal the provider's own ungrouped total?
+
+    `stored` None: a part of it was not reported, so nothing can be compared. `excess` is by how
+    much lines of people exceed those of the whole organization, summed over meters: the two
+    sides contradict each other, even where their sum is right.
+    """
 
     connection = models.ForeignKey(Connection, models.CASCADE, related_name="checks")
     feed = models.CharField(max_length=50)
     day = models.DateField()
     measure = models.CharField(max_length=50)
     reported = models.DecimalField(max_digits=30, decimal_places=12)
-    stored = models.DecimalField(max_digits=30, decimal_places=12)
+    stored = models.DecimalField(max_digits=30, decimal_places=12, null=True)
+    excess = models.DecimalField(max_digits=30, decimal_places=12, default=0, db_default=0)
+    watermark = models.DateTimeField(null=True, blank=True)
+    reread_at = models.DateTimeField(
+        null=True, blank=True, help_text="When both sides were read again, because they differ."
+    )
+
+    objects = DayCheckQuerySet.as_manager()
 
     class Meta:
         constraints = [
@@ -151,19 +181,36 @@ class DayCheck(models.Model):
     def __str__(self) -> str:
         return f"{self.feed} {self.day} {self.measure}: {self.stored} of {self.reported}"
 
+    @property
+    def difference(self) -> Decimal | None:
+        """Stored minus reported; None if it cannot be told."""
+        return None if self.stored is None else self.stored - self.reported
+
+    @property
+    def agrees(self) -> bool | None:
+        """True to the last digit; None if it cannot be told."""
+        return None if self.stored is None else self.stored == self.reported and not self.excess
+
 
 class Restatement(models.Model):
-    """A complete day whose numbers the provider changed afterwards."""
+    """A complete day whose numbers the provider changed afterwards, told in one measure.
+
+    `old` and `new` are sums of the day; None: not known, or of a kind that has no sum. They are
+    equal where numbers only moved between people or meters.
+    """
 
     connection = models.ForeignKey(Connection, models.CASCADE, related_name="restatements")
     feed = models.CharField(max_length=50)
     day = models.DateField()
     measure = models.CharField(max_length=50)
-    old = models.DecimalField(max_digits=30, decimal_places=12)
-    new = models.DecimalField(max_digits=30, decimal_places=12)
+    old = models.DecimalField(max_digits=30, decimal_places=12, null=True)
+    new = models.DecimalField(max_digits=30, decimal_places=12, null=True)
     old_watermark = models.DateTimeField(null=True, blank=True)
     new_watermark = models.DateTimeField(null=True, blank=True)
-    meters = models.JSONField(default=list, help_text="Which meters moved, and by how much.")
+    meters = models.JSONField(default=list, help_text="Which meters moved, and from what to what.")
+    people = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="How many people's numbers moved."
+    )
     at = models.DateTimeField(default=timezone.now)
 
     class Meta:
@@ -171,3 +218,7 @@ class Restatement(models.Model):
 
     def __str__(self) -> str:
         return f"{self.feed} {self.day} {self.measure}: {self.old} → {self.new}"
+
+    @property
+    def change(self) -> Decimal | None:
+        return None if self.old is None or self.new is None else self.new - self.old

@@ -56,7 +56,7 @@ def of_connection(name, label="my-org"):
 def connected(organization, label="my-org", **fields):
     fields.setdefault("credential", Secret(KEY))
     fields.setdefault("key_hint", "-org")
-    return make_connection(organization, label, provider_organization_id="org_1", **fields)
+    return make_connection(organization, label, **{"provider_organization_id": "org_1"} | fields)
 
 
 def page(client, address, **extra):
@@ -267,7 +267,7 @@ def test_a_card_looks_again_only_while_something_moves(admin, organization):
 
 def test_more_connections_take_no_more_queries(admin, organization, django_assert_max_num_queries):
     for number in range(8):
-        connected(organization, f"org-{number}")
+        connected(organization, f"org-{number}", provider_organization_id=f"org_{number}")
     with django_assert_max_num_queries(16):
         page(admin, url("index"))
     with django_assert_max_num_queries(16):

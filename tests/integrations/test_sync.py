@@ -3,9 +3,11 @@
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from cryptography.fernet import Fernet
+from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
-from integrations import connections, sync, tasks
+from integrations import connections, planning, sync, tasks
 from integrations.connectors import get_connector
 from integrations.connectors.base import (
     ActionNeeded,
@@ -170,6 +172,141 @@ def test_one_closed_endpoint_stops_its_feed_and_no_other(connection, monkeypatch
     assert connection.state == Connection.State.ACTIVE
 
 
+def test_a_closed_endpoint_is_asked_once_and_not_for_every_window(connection, monkeypatch):
+    run = sync.plan(connection, SyncRun.Kind.IMPORT, Window(date(2026, 9, 1), date(2026, 11, 20)))
+    run.windows.exclude(feed="organization_cost").update(state=SyncWindow.State.DONE)
+    window = sync.claim(run)
+    answers(monkeypatch, ActionNeeded("Not for you.", code="access_denied", status=403))
+
+    sync.perform(window)
+
+    closed = run.windows.filter(feed="organization_cost")
+    assert closed.count() == 3
+    assert {(w.state, w.error) for w in closed} == {(SyncWindow.State.FAILED, "Not for you.")}
+
+
+def test_a_key_that_cannot_be_tried_just_now_is_not_called_refused(connection, monkeypatch):
+    window = sync.claim(short_run(connection))
+    answers(monkeypatch, ActionNeeded("Not for you.", code="access_denied", status=403))
+
+    def probe(self, access, *, today):
+        raise TransientError("Busy.", code="rate_limited")
+
+    monkeypatch.setattr(type(connection.connector), "probe", probe)
+    sync.perform(window)
+
+    connection.refresh_from_db()
+    assert connection.state == Connection.State.ACTIVE
+    assert (window.state, window.error) == (SyncWindow.State.PENDING, "Busy.")
+
+
+def test_a_key_replaced_while_the_old_one_is_refused_stops_nothing(connection, monkeypatch):
+    window = sync.claim(short_run(connection))
+
+    def refused_meanwhile(*args):
+        Connection.objects.update(credential=Secret("sk-ant-api01-sandbox-my-org"))
+        raise ActionNeeded("Rejected.", code="key_rejected", status=401)
+
+    monkeypatch.setattr(sync, "_read_and_store", refused_meanwhile)
+    sync.perform(window)
+
+    connection.refresh_from_db()
+    assert connection.state == Connection.State.ACTIVE
+    assert SyncWindow.objects.get(pk=window.pk).state == SyncWindow.State.PENDING
+
+
+def test_a_credential_that_cannot_be_read_stops_its_connection_and_no_other(connection, settings):
+    run = short_run(connection)
+    settings.CREDENTIALS_KEYS = [Fernet.generate_key().decode()]
+    Connection.objects.update(next_sync_at=timezone.now() - timedelta(seconds=1))
+
+    assert sync.due_refreshes(timezone.now()) == []  # and did not fail
+    work_off(run)
+
+    connection.refresh_from_db()
+    assert (connection.state, connection.problem_code) == ("action_needed", "unreadable_secret")
+
+
+def test_a_feed_that_does_not_answer_holds_up_no_other(connection, monkeypatch):
+    run = short_run(connection)
+    feeds = list(run.windows.order_by("position").values_list("feed", flat=True))
+    original = sync._read_and_store
+
+    def first_feed_is_down(connection, feed, window):
+        if feed.name == feeds[0]:
+            raise TransientError("Down.", code="outage")
+        return original(connection, feed, window)
+
+    monkeypatch.setattr(sync, "_read_and_store", first_feed_is_down)
+    while window := sync.claim(run):
+        sync.perform(window)
+
+    states = dict(run.windows.values_list("feed", "state"))
+    assert states.pop(feeds[0]) == SyncWindow.State.PENDING
+    assert SyncWindow.State.PENDING not in states.values()
+    assert connection.checks.exists()
+
+
+def test_a_feed_with_trouble_comes_after_the_others(connection, monkeypatch):
+    run = short_run(connection)
+    first = sync.claim(run)
+    answers(monkeypatch, TransientError("Down.", code="outage"))
+    sync.perform(first)
+
+    later = timezone.now() + timedelta(minutes=20)
+    assert sync.claim(run, now=later).feed != first.feed
+
+
+def test_when_two_feeds_do_not_answer_the_run_waits(connection, monkeypatch):
+    run = short_run(connection)
+    answers(monkeypatch, TransientError("Down.", code="outage"))
+
+    sync.perform(sync.claim(run))
+    second = sync.claim(run)
+    sync.perform(second)
+
+    assert sync.claim(run) is None
+    assert sync.runs_to_wake(timezone.now()) == []
+    assert sync.runs_to_wake(second.not_before) == [run]
+
+
+def test_a_pause_the_provider_asked_for_holds_every_window(connection, monkeypatch):
+    run = short_run(connection)
+    answers(monkeypatch, TransientError("Busy.", code="rate_limited", retry_after_seconds=600))
+
+    sync.perform(sync.claim(run))
+
+    assert sync.claim(run) is None
+    assert sync.claim(run, now=timezone.now() + timedelta(seconds=599)) is None
+    assert sync.claim(run, now=timezone.now() + timedelta(seconds=601)) is not None
+
+
+def test_a_feed_that_never_answers_is_left_to_the_next_refresh(connection, monkeypatch):
+    run = short_run(connection)
+    broken = sync.claim(run)
+    run.windows.exclude(pk=broken.pk).update(state=SyncWindow.State.DONE)
+    answers(monkeypatch, TransientError("Down.", code="outage"))
+    sync.perform(broken)
+    for _ in range(7):
+        sync.perform(sync.claim(run, now=timezone.now() + timedelta(hours=1)))
+
+    run.refresh_from_db()
+    assert run.state == SyncRun.State.FAILED
+    assert run.windows.get(pk=broken.pk).attempts == 8
+
+
+@pytest.mark.parametrize("trouble", [OperationalError("gone"), InterfaceError("closed")])
+def test_a_database_that_went_away_fails_no_window(connection, monkeypatch, trouble):
+    run = short_run(connection)
+    monkeypatch.setattr(sync.database, "close", lambda: None)  # the test's own transaction
+    answers(monkeypatch, trouble)
+
+    sync.perform(sync.claim(run))
+
+    assert set(run.windows.values_list("state", flat=True)) == {SyncWindow.State.PENDING}
+    assert sync.claim(run, now=timezone.now() + timedelta(seconds=16)) is not None
+
+
 def test_a_busy_provider_is_asked_again_when_it_said(connection, monkeypatch):
     window = sync.claim(short_run(connection))
     answers(monkeypatch, TransientError("Busy.", code="rate_limited", retry_after_seconds=600))
@@ -180,7 +317,7 @@ def test_a_busy_provider_is_asked_again_when_it_said(connection, monkeypatch):
     window.refresh_from_db()
     assert window.state == SyncWindow.State.PENDING
     assert window.not_before >= before + timedelta(seconds=600)
-    assert sync.claim(window.run) is None or sync.claim(window.run) != window
+    assert sync.claim(window.run) is None
 
 
 def test_a_person_who_waits_is_told_at_once(connection, monkeypatch):
@@ -272,12 +409,110 @@ def test_a_refresh_reads_the_open_period_and_what_is_missing_before_it(connectio
             read_at=datetime(2026, 11, 1, tzinfo=UTC),
         )
 
-    days = sync._days_to_read(connection, CONNECTOR.feed("organization_cost"), today)
+    days = planning._days_to_read(connection, CONNECTOR.feed("organization_cost"), today)
 
     assert date(2026, 9, 1) not in days
     assert date(2026, 9, 2) in days  # never stored
     assert date(2026, 9, 3) not in days
     assert min(day for day in days if day.month > 9) == date(2026, 10, 1)
+
+
+def stored_day(connection, feed, day, state):
+    return FeedDay.objects.create(
+        connection=connection,
+        feed=feed,
+        day=day,
+        state=state,
+        content_hash=b"",
+        rows=0,
+        read_at=datetime(2026, 11, 1, tzinfo=UTC),
+    )
+
+
+def finished_import(connection, start):
+    run = sync.plan(connection, SyncRun.Kind.IMPORT, Window(start, start + timedelta(days=1)))
+    SyncRun.objects.update(state=SyncRun.State.DONE)
+    return run
+
+
+def test_a_day_outside_the_open_period_is_read_again_once_when_it_has_closed(connection):
+    finished_import(connection, date(2026, 10, 15))
+    users = CONNECTOR.feed("users")
+    for day in Window(date(2026, 10, 15), date(2026, 11, 18)):
+        stored_day(connection, "users", day, FeedDay.State.PROVISIONAL)
+
+    def older_days(today):
+        start = users.refresh_days(today).start
+        return [d for d in planning._days_to_read(connection, users, today) if d < start]
+
+    # 17 October closes on 17 November: read again from the day after.
+    assert older_days(date(2026, 11, 17)) == [date(2026, 10, 15), date(2026, 10, 16)]
+    stored = FeedDay.objects.filter(connection=connection, day__lt=date(2026, 10, 17))
+    stored.update(state=FeedDay.State.FINAL)
+    assert older_days(date(2026, 11, 17)) == []
+
+
+@pytest.mark.parametrize(
+    ("day", "asked_hours_ago", "is_read"),
+    [
+        (date(2026, 11, 10), 2, False),
+        (date(2026, 11, 10), 30, True),  # it may come yet
+        (date(2026, 9, 1), 30, False),  # it is too old, and will be tomorrow
+        (date(2026, 9, 1), 24 * 31, True),
+    ],
+)
+def test_a_refused_day_is_asked_for_again_while_it_may_come(
+    connection, day, asked_hours_ago, is_read
+):
+    finished_import(connection, date(2026, 9, 1))
+    run = sync.plan(connection, SyncRun.Kind.REFRESH, Window(day, day + timedelta(days=1)))
+    run.windows.update(
+        state=SyncWindow.State.UNAVAILABLE,
+        finished_at=timezone.now() - timedelta(hours=asked_hours_ago),
+    )
+
+    days = planning._days_to_read(connection, CONNECTOR.feed("users"), date(2026, 11, 20))
+
+    assert (day in days) is is_read
+
+
+def test_history_that_is_here_is_not_imported_again(connection):
+    for day in Window(date(2026, 8, 1), date(2026, 11, 20)):
+        stored_day(connection, "organization_cost", day, FeedDay.State.FINAL)
+
+    run = sync.plan_import(connection, today=date(2026, 11, 19))
+
+    spans = run.windows.order_by("start").values_list("start", "end", "feed")
+    cost = [span[:2] for span in spans if span[2] == "organization_cost"]
+    assert run.start == date(2026, 1, 1)
+    assert (cost[0][0], cost[-1][1]) == (date(2026, 1, 1), date(2026, 8, 1))
+    activity = [span[:2] for span in spans if span[2] == "users"]
+    assert len(activity) == 323  # 1 January to 19 November
+
+
+def test_everything_reaches_back_as_far_as_the_provider_does(connection):
+    run = sync.plan_import(connection, today=date(2027, 6, 1))
+
+    assert (run.start, run.end) == (date(2026, 6, 1), date(2027, 6, 2))  # 365 days
+    longest = max(len(window.window) for window in run.windows.filter(feed="user_cost"))
+    assert longest == 31
+
+
+def test_the_sync_log_does_not_grow_without_end(connection):
+    old = finished_import(connection, date(2026, 1, 1))
+    refresh = sync.plan(
+        connection, SyncRun.Kind.REFRESH, Window(date(2026, 2, 1), date(2026, 2, 2))
+    )
+    SyncRun.objects.update(
+        state=SyncRun.State.DONE, finished_at=timezone.now() - timedelta(days=61)
+    )
+    recent = short_run(connection)
+
+    tasks.prune()
+
+    assert set(SyncRun.objects.all()) == {old, recent}  # the import says where history begins
+    assert set(SyncWindow.objects.values_list("run", flat=True)) == {recent.pk}
+    assert not SyncRun.objects.filter(pk=refresh.pk).exists()
 
 
 def test_tick_starts_what_is_due_and_wakes_what_nobody_works_on(connection, monkeypatch):

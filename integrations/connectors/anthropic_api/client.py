@@ -175,23 +175,23 @@ class ApiClient:
             failure = Failure(unreachable(exc, self._access.base_url), retry=True)
         except (httpx.DecodingError, httpx.InvalidURL) as exc:
             failure = Failure(unexpected(f"The answer could not be read ({name(exc)})."))
-        request_id = response.headers.get("request-id", "") if response is not None else ""
+        told = response.headers if response is not None else httpx.Headers()
+        organization_id = told.get("anthropic-organization-id", "")
+        self.organization_id = organization_id or self.organization_id
         self._access.observe(
             Request(
                 method="GET",
                 path=self._root + path,
                 query=str(query),
                 status=response.status_code if response is not None else None,
-                request_id=request_id,
+                request_id=told.get("request-id", ""),
                 duration_seconds=time.monotonic() - started,
+                organization_id=organization_id,
             )
         )
         if response is None:
             assert failure is not None  # noqa: S101 - one of the two is there
             return failure
-        self.organization_id = (
-            response.headers.get("anthropic-organization-id") or self.organization_id
-        )
         if response.status_code != 200:
             return refusal(response, self._wording, bad_request)
         return _decoded(response, decode)

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
-from integrations.encryption import UnreadableSecret
+from integrations.encryption import Secret, UnreadableSecret
 from integrations.models import Connection
 
 
@@ -22,7 +22,9 @@ class Command(BaseCommand):
             try:
                 with transaction.atomic():
                     connection = Connection.objects.select_for_update().get(pk=pk)
-                    connection.save(update_fields=["credential"])
+                    if connection.credential is not None:
+                        connection.credential = Secret(connection.credential.reveal())
+                        connection.save(update_fields=["credential"])
             except UnreadableSecret:
                 unreadable.append(label)
             else:

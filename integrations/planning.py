@@ -1,0 +1,223 @@
+"""Decides which windows of which feeds are read, and writes them down as rows.
+
+A run is a set of windows, each one feed over a few days. Planning asks no provider.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from datetime import date, datetime, timedelta
+
+from django.db import IntegrityError, transaction
+from django.db.models import Max, Min
+from django.utils import timezone
+
+from accounts.models import User
+from integrations.connectors.base import Feed
+from integrations.models import Connection, DayCheck, FeedDay, SyncRun, SyncWindow
+from integrations.window import Window
+
+_SOON = timedelta(days=14)  # what is refused within this time may only be too recent
+_KEPT = timedelta(days=60)  # how long the windows of a finished run are kept
+
+
+def plan_import(
+    connection: Connection, *, today: date, days: int | None = None, actor: User | None = None
+) -> SyncRun:
+    """Plan to read history: the newest `days` days, or as many as the provider still has.
+
+    Days that are here already are not read again: refreshes do that.
+    """
+    connector = connection.connector
+    earliest = connector.earliest_day(today)
+    window = Window.last(days, today=today) if days else Window(earliest, today + timedelta(1))
+    window = window.not_before(earliest) or Window.last(1, today=today)
+    known = defaultdict(set)
+    for feed, day in FeedDay.objects.filter(
+        connection=connection, day__gte=window.start, day__lt=window.end
+    ).values_list("feed", "day"):
+        known[feed].add(day)
+    unknown = {
+        feed.name: [day for day in window if not feed.has_days or day not in known[feed.name]]
+        for feed in connector.feeds
+    }
+    return plan(connection, SyncRun.Kind.IMPORT, window, actor=actor, days=unknown)
+
+
+def plan_refresh(
+    connection: Connection,
+    *,
+    today: date,
+    kind: str = SyncRun.Kind.REFRESH,
+    actor: User | None = None,
+) -> SyncRun:
+    """Plan to read again what can still have changed, and what is missing since the import."""
+    needed = {
+        feed.name: _days_to_read(connection, feed, today) for feed in connection.connector.feeds
+    }
+    days = [day for found in needed.values() for day in found]
+    window = Window(min(days), max(days) + timedelta(1))
+    return plan(connection, kind, window, actor=actor, days=needed)
+
+
+def plan(
+    connection: Connection,
+    kind: str,
+    window: Window,
+    *,
+    actor: User | None = None,
+    days: dict[str, list[date]] | None = None,
+) -> SyncRun:
+    """Store a run over `window` and its windows; an active run is returned instead of a second.
+
+    `days` limits each feed to some days. Order: feed by feed as the connector lists them, newest
+    days first, so that the screen fills early.
+    """
+    cuts: list[tuple[Feed, Window]] = []
+    for feed in connection.connector.feeds:
+        cuts += _cuts(feed, window if days is None else days[feed.name])
+    try:
+        with transaction.atomic():
+            run = SyncRun.objects.create(
+                connection=connection,
+                kind=kind,
+                start=window.start,
+                end=window.end,
+                requested_by=actor,
+            )
+            _store(run, cuts)
+    except IntegrityError:
+        active = active_run(connection)
+        if active is None:
+            raise
+        return active
+    return run
+
+
+def _cuts(feed: Feed, days: Iterable[date]) -> list[tuple[Feed, Window]]:
+    """Windows of the feed that cover the sorted days, newest first."""
+    spans = list(_spans(days))
+    if not feed.has_days and spans:
+        spans = [Window.last(1, today=spans[-1].last_day)]
+    return [(feed, part) for span in reversed(spans) for part in span.split(feed.window_days)]
+
+
+def _store(
+    run: SyncRun, cuts: Iterable[tuple[Feed, Window]], *, after: int = -1, is_recheck: bool = False
+) -> None:
+    SyncWindow.objects.bulk_create(
+        SyncWindow(
+            run=run,
+            feed=feed.name,
+            start=part.start,
+            end=part.end,
+            position=position,
+            is_recheck=is_recheck,
+        )
+        for position, (feed, part) in enumerate(cuts, after + 1)
+    )
+
+
+def plan_rechecks(run: SyncRun) -> bool:
+    """Add windows that read both sides again where sums do not agree; True if there are any.
+
+    Once for each outcome: a difference that a second reading confirms stands, and is shown.
+    """
+    if run.windows.filter(is_recheck=True).exists():
+        return False
+    connection = run.connection
+    earliest = connection.connector.earliest_day(timezone.now().date())
+    checks = DayCheck.objects.failing().filter(
+        connection=connection, reread_at=None, day__gte=earliest
+    )
+    wrong: dict[str, set[date]] = defaultdict(set)
+    for check in checks:
+        feed = connection.connector.feed(check.feed)
+        if feed is not None:
+            wrong[feed.table].add(check.day)
+    cuts = [
+        cut
+        for feed in connection.connector.feeds
+        for cut in _cuts(feed, sorted(wrong.get(feed.table, ())))
+    ]
+    last = run.windows.aggregate(last=Max("position"))["last"]
+    _store(run, cuts, after=-1 if last is None else last, is_recheck=True)
+    DayCheck.objects.filter(pk__in=[check.pk for check in checks]).update(reread_at=timezone.now())
+    return bool(cuts)
+
+
+def prune(now: datetime) -> None:
+    """Forget the windows of runs that ended long ago, and refreshes altogether.
+
+    Imports and manual runs stay: the first day of the history is read from them.
+    """
+    old = SyncRun.objects.filter(finished_at__lt=now - _KEPT).exclude(state=SyncRun.State.ACTIVE)
+    SyncWindow.objects.filter(run__in=old)._raw_delete(SyncWindow.objects.db)
+    old.filter(kind=SyncRun.Kind.REFRESH).delete()
+
+
+def active_run(connection: Connection) -> SyncRun | None:
+    return SyncRun.objects.filter(connection=connection, state=SyncRun.State.ACTIVE).first()
+
+
+def _days_to_read(connection: Connection, feed: Feed, today: date) -> list[date]:
+    """The open period, and older days that are unknown or were not read since they closed.
+
+    A day the provider refused is asked for again once a day while it may come, then monthly.
+    """
+    if not feed.has_days:  # names are read once a day
+        read = FeedDay.objects.filter(connection=connection, feed=feed.name, day=today)
+        return [] if read.exists() else [today]
+    recent = feed.refresh_days(today)
+    first = SyncRun.objects.filter(connection=connection).aggregate(first=Min("start"))["first"]
+    if first is None or first >= recent.start:
+        return list(recent)
+    older = Window(max(first, connection.connector.earliest_day(today)), recent.start)
+    states = dict(
+        FeedDay.objects.filter(
+            connection=connection, feed=feed.name, day__gte=older.start, day__lt=older.end
+        ).values_list("day", "state")
+    )
+    refused = _refused(connection, feed, today)
+    wanted = [
+        day
+        for day in older
+        if (day not in refused if day not in states else _is_due(feed, day, states[day], today))
+    ]
+    return [*wanted, *recent]
+
+
+def _is_due(feed: Feed, day: date, state: str, today: date) -> bool:
+    """A stored day outside the open period is read once more when it has closed."""
+    if state == FeedDay.State.INCOMPLETE:
+        return True
+    return state == FeedDay.State.PROVISIONAL and feed.closes_on(day) < today
+
+
+def _refused(connection: Connection, feed: Feed, today: date) -> set[date]:
+    """Days the provider would not answer for when it was last asked, too recently to ask again."""
+    now = timezone.now()
+    refused = SyncWindow.objects.filter(
+        run__connection=connection,
+        feed=feed.name,
+        state=SyncWindow.State.UNAVAILABLE,
+        finished_at__gte=now - timedelta(days=30),
+    ).values_list("start", "end", "finished_at")
+    return {
+        day
+        for start, end, asked_at in refused
+        for day in Window(start, end)
+        if day < today - _SOON or (asked_at and asked_at >= now - timedelta(days=1))
+    }
+
+
+def _spans(days: Iterable[date]) -> Iterator[Window]:
+    """Cover sorted days by as few windows as have no other days in them."""
+    start = previous = None
+    for day in days:
+        if previous is None or day - previous > timedelta(days=1):
+            if start is not None and previous is not None:
+                yield Window(start, previous + timedelta(days=1))
+            start = day
+        previous = day
+    if start is not None and previous is not None:
+        yield Window(start, previous + timedelta(days=1))

@@ -1,0 +1,176 @@
+"""One budget per provider organization: however many ask, turns keep their distance."""
+
+import subprocess
+import sys
+import time
+from datetime import timedelta
+from types import SimpleNamespace
+
+import httpx
+import pytest
+import redis
+from django.conf import settings as django_settings
+from django.utils import timezone
+
+from integrations import connections, pacing
+from integrations.connectors import get_connector
+from integrations.connectors.base import Access
+from integrations.connectors.claude_enterprise.sandbox import Sandbox
+from integrations.pacing import NoTurn, Turnstile
+from tests.factories import make_organization
+
+ACME = "org_acme"
+SECOND = 1020  # milliseconds between turns at 60 a minute
+
+# Three of these at once are three workers: each takes twenty turns without waiting for them.
+TAKE_TWENTY = f"""
+import os, django
+os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
+from types import SimpleNamespace
+from integrations.pacing import Turnstile
+worker = Turnstile(
+    SimpleNamespace(slug="provider", requests_per_minute=60), "{ACME}", stand_in="worker"
+)
+for _ in range(20):
+    worker.take_turn()
+"""
+
+
+@pytest.fixture
+def server():
+    with redis.Redis.from_url(django_settings.REDIS_URL) as client:
+        yield client
+
+
+def turnstile(organization_id=ACME, stand_in="key-1", patience=300):
+    connector = SimpleNamespace(slug="provider", requests_per_minute=60)
+    return Turnstile(connector, organization_id, stand_in=stand_in, patience_seconds=patience)
+
+
+def now(server):
+    seconds, micros = server.time()
+    return seconds * 1000 + micros // 1000
+
+
+def free_from(server, bucket=ACME):
+    """The instant of the next free turn, in milliseconds of Redis' clock."""
+    return int(server.get(f"pacing:provider:{bucket}"))
+
+
+def test_turns_of_several_processes_stand_in_one_line(server):
+    before = now(server)
+    workers = [subprocess.Popen([sys.executable, "-c", TAKE_TWENTY]) for _ in range(3)]
+    assert [worker.wait(60) for worker in workers] == [0, 0, 0]
+
+    # Sixty turns, none of them shared, none left out.
+    first = free_from(server) - 60 * SECOND
+    assert before <= first <= now(server)
+
+
+def test_a_turn_is_free_at_once_after_a_quiet_time(server):
+    turnstile().take_turn()
+    server.set(f"pacing:provider:{ACME}", now(server) - 1)
+
+    assert turnstile().take_turn() == 0
+
+
+def test_nobody_waits_longer_than_they_can(server):
+    worker = turnstile()
+    for _ in range(30):
+        worker.take_turn()
+    taken = free_from(server)
+
+    with pytest.raises(NoTurn, match="used up by other work"):
+        turnstile(patience=20)()
+    assert free_from(server) == taken  # no turn was taken for who did not stay
+
+
+def test_two_tenants_with_the_same_provider_organization_share_its_budget(server):
+    turnstile(ACME, stand_in="connection-1").take_turn()
+
+    assert turnstile(ACME, stand_in="connection-2").take_turn() > 0
+    assert turnstile("org_other", stand_in="connection-3").take_turn() == 0
+
+
+def test_a_key_counts_with_its_organization_as_soon_as_an_answer_names_it(server):
+    turnstile(ACME).take_turn()
+    tested = turnstile("", stand_in="key-1")
+    assert tested.take_turn() == 0  # nobody can know yet whose it is
+
+    tested.learn(ACME)
+    assert tested.take_turn() > 0
+
+    again = turnstile("", stand_in="key-1")
+    assert again.take_turn() > SECOND  # the next test of this key knows at once
+
+
+def test_without_redis_nothing_is_sent_and_the_reason_is_told(settings):
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    pacing._redis.cache_clear()
+    pacing._script.cache_clear()
+    try:
+        with pytest.raises(NoTurn, match="Redis does not answer"):
+            turnstile()()
+        turnstile("").learn(ACME)  # and an answer that is there is not lost over it
+    finally:
+        pacing._redis.cache_clear()
+        pacing._script.cache_clear()
+
+
+def test_an_emptied_redis_is_counted_on_from_the_start(server):
+    turnstile().take_turn()
+    server.flushall()
+    server.script_flush()
+
+    assert turnstile().take_turn() == 0
+
+
+def test_a_provider_without_a_limit_is_not_counted(server):
+    Turnstile(SimpleNamespace(slug="free", requests_per_minute=0), ACME, stand_in="key-1")()
+
+    assert not server.exists(f"pacing:free:{ACME}")
+
+
+def test_import_and_test_button_together_never_meet_a_429(settings):
+    """Sixty a minute, forty times as fast, and a sandbox that refuses the sixty-first."""
+    settings.ANTHROPIC_REQUESTS_PER_MINUTE = 2400
+    connector = get_connector("claude-enterprise")
+    sandbox = Sandbox(requests_per_minute=60, clock=lambda: time.monotonic() * 40)
+    statuses = []
+
+    def client(organization_id, stand_in):
+        door = Turnstile(connector, organization_id, stand_in=stand_in)
+
+        def observe(request):
+            statuses.append(request.status)
+            door.learn(request.organization_id)
+
+        access = Access(
+            key=Sandbox.keys[0],
+            base_url="http://sandbox",
+            wait_turn=door,
+            observe=observe,
+            attempts=1,
+            transport=httpx.WSGITransport(sandbox),
+        )
+        return connector.open(access)
+
+    week = timezone.now().date() - timedelta(days=7)
+    with client("", "key-unseen") as tested, client("", "connection-1") as imported:
+        for number in range(70):
+            (tested if number % 10 == 5 else imported).summaries(week)
+
+    assert statuses == [200] * 70
+
+
+@pytest.mark.django_db
+def test_a_connection_test_counts_with_the_import_of_its_organization(
+    settings, sandbox, monkeypatch, server
+):
+    settings.ANTHROPIC_REQUESTS_PER_MINUTE = 60
+    monkeypatch.setattr(pacing.time, "sleep", lambda seconds: None)
+    connector = get_connector("claude-enterprise")
+
+    tested = connections.test(make_organization(), connector, label="labs", key=Sandbox.keys[1])
+
+    assert server.exists(f"pacing:claude-enterprise:{tested.probe.organization_id}")
