@@ -1,54 +1,88 @@
-"""Erase a connection and every fact it brought, in pieces small enough to be interrupted."""
+"""Erase a connection and all that hangs on it, in pieces small enough to be interrupted."""
+
+from collections import defaultdict, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from graphlib import TopologicalSorter
 
 from django.db import connection as database
-from django.db import transaction
+from django.db import models, transaction
+from django.db.models import F
 
-from integrations.models import (
-    Connection,
-    CostByMeter,
-    CostByPerson,
-    CostFact,
-    CostTotal,
-    EngagementFact,
-    UsageByMeter,
-    UsageByPerson,
-    UsageFact,
-    UsageTotal,
-)
+from integrations import notices
+from integrations.models import Connection
 
 _PIECE = 20_000
-_BIG_TABLES = (
-    CostFact,
-    CostTotal,
-    CostByMeter,
-    CostByPerson,
-    UsageFact,
-    UsageTotal,
-    UsageByMeter,
-    UsageByPerson,
-    EngagementFact,
-)
+_LOCK = 0x65726173  # a number of our own among the advisory locks of this database
 
 
 def erase(connection_id: int) -> None:
-    """Delete facts piece by piece, then the connection with the rest. Safe to run twice."""
-    if not Connection.objects.filter(pk=connection_id, state=Connection.State.DELETING).exists():
-        return
-    for model in _BIG_TABLES:
-        while _delete_piece(model._meta.db_table, connection_id):
-            pass
-    with transaction.atomic():
-        for connection in Connection.objects.select_for_update(skip_locked=True).filter(
-            pk=connection_id
-        ):
-            connection.delete()
+    """Delete piece by piece, then the connection itself. Safe to run twice, also at once."""
+    with _alone(connection_id) as is_ours:
+        found = Connection.objects.filter(pk=connection_id, state=Connection.State.DELETING)
+        if not is_ours or not found.exists():
+            return
+        if found.filter(rows_to_erase__isnull=True).exists():
+            total = sum(_rows(model, connection_id).count() for model in _paths())
+            found.update(rows_to_erase=total)
+        for model in _paths():
+            while deleted := _delete_piece(model, connection_id):
+                found.update(rows_erased=F("rows_erased") + deleted)
+        with transaction.atomic():
+            for connection in found.select_for_update().defer("credential"):
+                notices.tell_erased(connection)
+                connection.delete()
 
 
-def _delete_piece(table: str, connection_id: int) -> int:
+@contextmanager
+def _alone(connection_id: int) -> Iterator[bool]:
+    """Whether nobody else erases this connection. PostgreSQL lets go of the lock of who dies."""
+    lock = [_LOCK, connection_id % 2**31]
     with database.cursor() as cursor:
-        cursor.execute(
-            f"DELETE FROM {table} WHERE id IN"  # noqa: S608 - our own table names
-            f" (SELECT id FROM {table} WHERE connection_id = %s LIMIT %s)",
-            [connection_id, _PIECE],
-        )
+        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", lock)
+        (is_ours,) = cursor.fetchone()
+    try:
+        yield is_ours
+    finally:
+        if is_ours:
+            with database.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", lock)
+
+
+@cache
+def _paths() -> dict[type[models.Model], str]:
+    """The way from each model to its connection; what points to others before what is pointed to.
+
+    Read from the models, so that a table added later is erased too.
+    """
+    paths: dict[type[models.Model], str] = {}
+    pointers: dict[type[models.Model], set[type[models.Model]]] = defaultdict(set)
+    parents: deque[tuple[type[models.Model], str]] = deque([(Connection, "")])
+    while parents:
+        parent, path = parents.popleft()
+        for relation in parent._meta.get_fields(include_hidden=True):
+            if not isinstance(relation, models.ManyToOneRel):
+                continue
+            if relation.on_delete is not models.CASCADE:
+                continue
+            child = relation.field.model
+            pointers[parent].add(child)
+            if child not in paths:  # the shortest way, because parents are taken in their turn
+                paths[child] = f"{relation.field.name}__{path}" if path else relation.field.name
+                parents.append((child, paths[child]))
+    order = TopologicalSorter(pointers).static_order()
+    return {model: paths[model] for model in order if model is not Connection}
+
+
+def _rows(model: type[models.Model], connection_id: int) -> "models.QuerySet[models.Model]":
+    return model._base_manager.filter(**{_paths()[model]: connection_id})
+
+
+def _delete_piece(model: type[models.Model], connection_id: int) -> int:
+    """Delete some rows past the ORM, which would look for what points to each of them."""
+    piece, values = _rows(model, connection_id).values("pk")[:_PIECE].query.sql_with_params()
+    table, key = model._meta.db_table, model._meta.pk.column
+    with database.cursor() as cursor:
+        cursor.execute(f"DELETE FROM {table} WHERE {key} IN ({piece})", values)  # noqa: S608
         return int(cursor.rowcount)

@@ -16,6 +16,11 @@ from integrations.models.connection import Connection
 from integrations.models.dimensions import Meter, Person
 from integrations.window import Window
 
+# Facts point to small tables without an index or a constraint of their own: with a constraint,
+# PostgreSQL would read every fact once for each person and meter that is erased. `loading`
+# writes both sides in one transaction, `deletion` erases facts first.
+BARE: dict[str, Any] = {"related_name": "+", "db_index": False, "db_constraint": False}
+
 
 class FactQuerySet(models.QuerySet[models.Model]):
     def for_organization(self, organization: Organization) -> Self:
@@ -66,8 +71,8 @@ class CostFact(Cost):
     """Grain: connection, day, meter, person. No person: not attributed to a user."""
 
     connection = models.ForeignKey(Connection, models.CASCADE, related_name="costs")
-    meter = models.ForeignKey(Meter, models.CASCADE, related_name="+", db_index=False)
-    person = models.ForeignKey(Person, models.CASCADE, null=True, related_name="+", db_index=False)
+    meter = models.ForeignKey(Meter, models.CASCADE, **BARE)
+    person = models.ForeignKey(Person, models.CASCADE, null=True, **BARE)
 
     class Meta:
         constraints = [
@@ -83,7 +88,7 @@ class CostTotal(Cost):
     """Grain: connection, day, meter: the provider's own line for the whole organization."""
 
     connection = models.ForeignKey(Connection, models.CASCADE, related_name="cost_totals")
-    meter = models.ForeignKey(Meter, models.CASCADE, related_name="+", db_index=False)
+    meter = models.ForeignKey(Meter, models.CASCADE, **BARE)
 
     class Meta:
         constraints = [
@@ -95,8 +100,8 @@ class UsageFact(Usage):
     """Grain: connection, day, meter, person. No person: not attributed to a user."""
 
     connection = models.ForeignKey(Connection, models.CASCADE, related_name="usages")
-    meter = models.ForeignKey(Meter, models.CASCADE, related_name="+", db_index=False)
-    person = models.ForeignKey(Person, models.CASCADE, null=True, related_name="+", db_index=False)
+    meter = models.ForeignKey(Meter, models.CASCADE, **BARE)
+    person = models.ForeignKey(Person, models.CASCADE, null=True, **BARE)
 
     class Meta:
         constraints = [
@@ -112,7 +117,7 @@ class UsageTotal(Usage):
     """Grain: connection, day, meter: the provider's own line for the whole organization."""
 
     connection = models.ForeignKey(Connection, models.CASCADE, related_name="usage_totals")
-    meter = models.ForeignKey(Meter, models.CASCADE, related_name="+", db_index=False)
+    meter = models.ForeignKey(Meter, models.CASCADE, **BARE)
 
     class Meta:
         constraints = [
@@ -139,7 +144,7 @@ class EngagementFact(models.Model):
     day = models.DateField()
     subject = models.CharField(max_length=300, blank=True)
     name = models.CharField(max_length=500, blank=True)
-    person = models.ForeignKey(Person, models.CASCADE, null=True, related_name="+", db_index=False)
+    person = models.ForeignKey(Person, models.CASCADE, null=True, **BARE)
     days = models.PositiveSmallIntegerField(default=1, db_default=1)
     values = models.JSONField(decoder=ExactDecoder)
 

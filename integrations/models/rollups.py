@@ -13,7 +13,7 @@ from django.db import models
 
 from integrations.models.connection import Connection
 from integrations.models.dimensions import Meter, Person
-from integrations.models.facts import Cost, Usage
+from integrations.models.facts import BARE, Cost, Usage
 
 
 def _usd(**options: Any) -> "models.DecimalField[Any, Any]":
@@ -49,7 +49,7 @@ class ByMeter(models.Model):
     """Grain: connection, day, meter. Says nothing of people."""
 
     connection = models.ForeignKey(Connection, models.CASCADE, related_name="+", db_index=False)
-    meter = models.ForeignKey(Meter, models.CASCADE, related_name="+", db_index=False)
+    meter = models.ForeignKey(Meter, models.CASCADE, **BARE)
 
     class Meta:
         abstract = True
@@ -63,7 +63,7 @@ class ByPerson(models.Model):
     """
 
     connection = models.ForeignKey(Connection, models.CASCADE, related_name="+", db_index=False)
-    person = models.ForeignKey(Person, models.CASCADE, null=True, related_name="+", db_index=False)
+    person = models.ForeignKey(Person, models.CASCADE, null=True, **BARE)
     project_id = models.CharField(max_length=200, blank=True)
 
     class Meta:
