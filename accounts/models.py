@@ -119,6 +119,10 @@ class Membership(models.Model):
         return self.may(Permission.MANAGE_CONNECTIONS)
 
     @property
+    def may_answer_inquiries(self) -> bool:
+        return self.may(Permission.ANSWER_INQUIRIES)
+
+    @property
     def may_read_audit_log(self) -> bool:
         return self.may(Permission.READ_AUDIT_LOG)
 

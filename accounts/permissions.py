@@ -36,6 +36,7 @@ class Permission(models.TextChoices):
         "manage_connections",
         "Connect, test, replace a key, sync, disconnect, delete",
     )
+    ANSWER_INQUIRIES = "answer_inquiries", "Read and close expert inquiries of others"
     READ_AUDIT_LOG = "read_audit_log", "Read and export the audit log"
     MANAGE_MEMBERS = "manage_members", "Invite members, change roles, deactivate, remove"
 
@@ -53,7 +54,7 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
         Role.VIEWER: frozenset(),
         Role.ANALYST: _ANALYST,
         Role.BILLING_ADMIN: _BILLING_ADMIN,
-        Role.ADMIN: _BILLING_ADMIN | {Permission.MANAGE_MEMBERS},
+        Role.ADMIN: _BILLING_ADMIN | {Permission.ANSWER_INQUIRIES, Permission.MANAGE_MEMBERS},
     }
 )
 

@@ -155,6 +155,8 @@ ANTHROPIC_REQUESTS_PER_MINUTE = _read("ANTHROPIC_REQUESTS_PER_MINUTE", env.int, 
 CREDENTIALS_KEYS = env.list("CREDENTIALS_KEYS", default=[])
 SYNC_INTERVAL = timedelta(hours=6)
 IMPORT_DAYS = 90
+# Who answers expert inquiries; empty: the Admins of the organization that asks.
+EXPERT_EMAILS = env.list("EXPERT_EMAILS", default=[])
 
 # --- Background work ---------------------------------------------------------------------
 # Celery has a scheme of its own for Unix sockets, and another name for the database number.
@@ -182,6 +184,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "integrations.tasks.prune",
         "schedule": timedelta(hours=1),
         "options": {"expires": 3600},
+    },
+    "tell": {
+        "task": "integrations.tasks.tell",
+        "schedule": timedelta(minutes=1),
+        "options": {"expires": 60},
     },
 }
 

@@ -1,4 +1,5 @@
-"""The verbs of a connection: test · connect · replace key · sync now · disconnect · delete.
+"""The verbs of a connection: test · connect · replace key · rename · sync now · import everything ·
+disconnect · delete.
 
 Pages, commands and the admin call these and nothing below them. Each act that changes something
 leaves an audit event; none ever puts the key anywhere but into the encrypted field.
@@ -7,17 +8,19 @@ leaves an audit event; none ever puts the key anywhere but into the encrypted fi
 import hashlib
 import hmac
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
+from itertools import chain, count
 
 from django.conf import settings
 from django.core import signing
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from django.utils.text import slugify
 
 from accounts import audit
 from accounts.models import Organization, User, slug_validator
-from integrations import pacing, sync, tasks
+from integrations import notices, pacing, sync, tasks
 from integrations.connectors.base import Access, Connector, ConnectorError, Probe
 from integrations.encryption import Secret
 from integrations.models import Connection, SyncRun
@@ -27,13 +30,19 @@ _SALT = "integrations.connections.proof"
 
 
 class Refused(Exception):
-    """The act cannot be done as asked. `str(exc)` says why, `field` which input to correct."""
+    """The act cannot be done as asked. `str(exc)` says why, `field` which input to correct.
 
-    def __init__(self, message: str, *, field: str = "", repair: str = "", code: str = "") -> None:
+    `twin` is the label of the connection that is in the way.
+    """
+
+    def __init__(
+        self, message: str, *, field: str = "", repair: str = "", code: str = "", twin: str = ""
+    ) -> None:
         super().__init__(message)
         self.field = field
         self.repair = repair
         self.code = code
+        self.twin = twin
 
 
 @dataclass(frozen=True)
@@ -77,8 +86,13 @@ def connect(
     key: str,
     proof: str,
     import_history: bool = True,
+    everything: bool = False,
+    key_expires_on: date | None = None,
 ) -> Connection:
-    """Save a tested connection and queue its import. Raises `Refused` without a fitting proof."""
+    """Save a tested connection and queue its import. Raises `Refused` without a fitting proof.
+
+    The import reads the newest `IMPORT_DAYS` days, or with `everything` all the provider has.
+    """
     label, key = label.strip(), key.strip()
     try:
         claims = signing.loads(proof, salt=_SALT, max_age=PROOF_LIFETIME)
@@ -103,6 +117,7 @@ def connect(
                 provider_organization_id=provider_organization,
                 credential=secret,
                 key_hint=secret.hint,
+                key_expires_on=key_expires_on,
                 created_by=actor,
                 next_sync_at=None if import_history else now + settings.SYNC_INTERVAL,
             )
@@ -111,7 +126,10 @@ def connect(
             )
             if import_history:
                 run = sync.plan_import(
-                    connection, today=now.date(), days=settings.IMPORT_DAYS, actor=actor
+                    connection,
+                    today=now.date(),
+                    days=None if everything else settings.IMPORT_DAYS,
+                    actor=actor,
                 )
                 transaction.on_commit(lambda: tasks.wake(run))
     except IntegrityError:  # somebody was quicker
@@ -132,10 +150,12 @@ def test_stored(connection: Connection) -> Tested:
     )
 
 
-def replace_key(connection: Connection, *, actor: User | None, key: str) -> Tested:
+def replace_key(
+    connection: Connection, *, actor: User | None, key: str, key_expires_on: date | None = None
+) -> Tested:
     """Test a new key of the same provider organization, store it and go on where work stopped.
 
-    Also what brings a disconnected connection back.
+    Also what brings a disconnected or archived connection back.
     """
     key = key.strip()
     tested = _probe(
@@ -154,7 +174,13 @@ def replace_key(connection: Connection, *, actor: User | None, key: str) -> Test
     if not known:
         _refuse_twin(connection.organization, connection.connector, found)
     try:
-        _store_key(connection, actor=actor, secret=Secret(key), organization_id=known or found)
+        _store_key(
+            connection,
+            actor=actor,
+            secret=Secret(key),
+            organization_id=known or found,
+            key_expires_on=key_expires_on,
+        )
     except IntegrityError:  # somebody was quicker
         _refuse_twin(connection.organization, connection.connector, found)
         raise
@@ -163,7 +189,12 @@ def replace_key(connection: Connection, *, actor: User | None, key: str) -> Test
 
 
 def _store_key(
-    connection: Connection, *, actor: User | None, secret: Secret, organization_id: str
+    connection: Connection,
+    *,
+    actor: User | None,
+    secret: Secret,
+    organization_id: str,
+    key_expires_on: date | None,
 ) -> None:
     """Put the tested key in place and wake the run that waits for it, or a new one."""
     with transaction.atomic():
@@ -173,6 +204,7 @@ def _store_key(
         was_off = locked.is_disconnected
         locked.credential = secret
         locked.key_hint = secret.hint
+        locked.key_expires_on = key_expires_on
         locked.state = Connection.State.ACTIVE
         locked.provider_organization_id = organization_id
         locked.problem = locked.problem_code = locked.problem_repair = ""
@@ -180,6 +212,7 @@ def _store_key(
         locked.save()
         verb = "connection.reconnected" if was_off else "connection.key_replaced"
         audit.record(connection.organization, actor, verb, connection.label)
+        notices.settle(locked)
         run = sync.active_run(locked) or sync.plan_refresh(
             locked, today=timezone.now().date(), kind=SyncRun.Kind.MANUAL, actor=actor
         )
@@ -200,6 +233,47 @@ def sync_now(connection: Connection, *, actor: User | None) -> SyncRun:
     return run
 
 
+def import_everything(connection: Connection, *, actor: User | None) -> SyncRun:
+    """Start an import of all the provider still has; raises `Refused` while another run is on."""
+    if connection.state != Connection.State.ACTIVE:
+        status = connection.get_state_display().lower()
+        raise Refused(f"{connection.label} cannot import while its status is: {status}.")
+    with transaction.atomic():
+        locked = Connection.objects.select_for_update().get(pk=connection.pk)
+        if sync.active_run(locked) is not None:
+            raise Refused(
+                f"{connection.label} is being read right now.",
+                repair="Start the import when that run is done.",
+                code="busy",
+            )
+        run = sync.plan_import(locked, today=timezone.now().date(), actor=actor)
+        audit.record(
+            connection.organization,
+            actor,
+            "connection.import_requested",
+            connection.label,
+            since=run.start.isoformat(),
+        )
+        transaction.on_commit(lambda: tasks.wake(run))
+    return run
+
+
+def rename(connection: Connection, *, actor: User | None, label: str) -> None:
+    """Change the label, which is the Billing Account of every day, past and coming."""
+    label, old = label.strip(), connection.label
+    if label == old:
+        return
+    _check_label(connection.organization, label)
+    try:
+        with transaction.atomic():
+            Connection.objects.filter(pk=connection.pk).update(label=label)
+            audit.record(connection.organization, actor, "connection.renamed", label, before=old)
+    except IntegrityError:
+        _check_label(connection.organization, label)
+        raise
+    connection.label = label
+
+
 def disconnect(connection: Connection, *, actor: User | None) -> None:
     """Stop syncing and wipe the key; the facts stay."""
     with transaction.atomic():
@@ -209,27 +283,37 @@ def disconnect(connection: Connection, *, actor: User | None) -> None:
         sync.stop(locked)
         locked.credential = None
         locked.key_hint = ""
+        locked.key_expires_on = None
         locked.state = Connection.State.DISCONNECTED
         locked.problem = locked.problem_code = locked.problem_repair = ""
         locked.problem_since = None
         locked.next_sync_at = None
         locked.save()
         audit.record(connection.organization, actor, "connection.disconnected", connection.label)
+        notices.settle(locked)
     connection.refresh_from_db()
 
 
-def delete(connection: Connection, *, actor: User | None) -> None:
-    """Erase a disconnected connection and its history, in the background."""
+def delete(connection: Connection, *, actor: User | None, keep_history: bool = False) -> None:
+    """Take a disconnected connection away: archive its history, or erase it in the background."""
     with transaction.atomic():
         locked = Connection.objects.select_for_update().get(pk=connection.pk)
         if not locked.is_disconnected:
             raise Refused(f"Disconnect {connection.label} before you delete it.")
         if locked.state == Connection.State.DELETING:
             return
-        locked.state = Connection.State.DELETING
+        states = Connection.State
+        locked.state = states.ARCHIVED if keep_history else states.DELETING
         locked.save(update_fields=["state"])
-        audit.record(connection.organization, actor, "connection.deleted", connection.label)
-        transaction.on_commit(lambda: tasks.wake_deletion(connection.pk))
+        audit.record(
+            connection.organization,
+            actor,
+            "connection.deleted",
+            connection.label,
+            history="kept" if keep_history else "erased",
+        )
+        if not keep_history:
+            transaction.on_commit(lambda: tasks.wake_deletion(connection.pk))
     connection.refresh_from_db()
 
 
@@ -256,15 +340,35 @@ def _probe(connector: Connector, key: str, *, provider_organization: str = "") -
         return Tested(None, exc)
 
 
-def _check_label(organization: Organization, label: str) -> None:
+def label_problem(organization: Organization, label: str) -> str:
+    """Why a connection cannot have this label; "" if it can."""
     try:
         slug_validator(label)
     except ValidationError as exc:
-        raise Refused(exc.messages[0], field="label") from None
-    if organization.connections.filter(label=label).exists():
-        raise Refused(
-            f"{label} is taken by another connection. Choose another label.", field="label"
-        )
+        return str(exc.messages[0])
+    taken = organization.connections.filter(label=label).first()
+    if taken is None:
+        return ""
+    if taken.state == Connection.State.ARCHIVED:
+        return f"{label} is taken: reports show an archived history by it. Choose another label."
+    return f"{label} is taken by another connection. Choose another label."
+
+
+def suggest_label(organization: Organization, typed: str) -> str:
+    """The free label nearest to what was typed."""
+    stem = slugify(typed).replace("_", "-").strip("-")[:46].strip("-") or "my-org"
+    taken = set(
+        organization.connections.filter(label__startswith=stem).values_list("label", flat=True)
+    )
+    numbered = (f"{stem}-{number}" for number in count(2))
+    return next(label for label in chain([stem], numbered) if label not in taken)
+
+
+def _check_label(organization: Organization, label: str) -> None:
+    problem = label_problem(organization, label)
+    if problem:
+        free = suggest_label(organization, label)
+        raise Refused(problem, field="label", repair=f"{free} is free.")
 
 
 def _refuse_twin(organization: Organization, connector: Connector, provider_id: str) -> None:
@@ -274,13 +378,24 @@ def _refuse_twin(organization: Organization, connector: Connector, provider_id: 
     twin = organization.connections.filter(
         connector_slug=connector.slug, provider_organization_id=provider_id
     ).first()
-    if twin is not None:
+    if twin is None:
+        return
+    if twin.is_disconnected:
         raise Refused(
-            f"This organization ({provider_id}) is connected already, as {twin.label}.",
+            f"The history of this organization ({provider_id}) is here already, as {twin.label}. "
+            "Reading it twice would count every dollar twice.",
             field="key",
-            repair=f"Use the key of another organization, or replace the key of {twin.label}.",
-            code="connected_already",
+            repair=f"Reconnect {twin.label} with this key.",
+            code="connected_before",
+            twin=twin.label,
         )
+    raise Refused(
+        f"This organization ({provider_id}) is connected already, as {twin.label}.",
+        field="key",
+        repair=f"Use the key of another organization, or replace the key of {twin.label}.",
+        code="connected_already",
+        twin=twin.label,
+    )
 
 
 def _fingerprint(organization: Organization, connector: Connector, label: str, key: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from django.http import HttpRequest
 
 from accounts.models import Membership, Organization
+from integrations.models import Notice
 from integrations.overview import Overview, overviews
 
 
@@ -34,6 +35,14 @@ class Frame:
     @cached_property
     def overviews(self) -> list[Overview]:
         return overviews(self.organization)
+
+    @cached_property
+    def notices(self) -> list[Notice]:
+        """The newest ten that are open for this person; who manages no connection gets none."""
+        if not self.membership.may_manage_connections:
+            return []
+        found = Notice.objects.open_for(self.organization, self.membership.user)
+        return list(found.select_related("connection")[:10])
 
     @property
     def complete_to(self) -> datetime | None:

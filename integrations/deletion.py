@@ -30,7 +30,7 @@ def erase(connection_id: int) -> None:
             while deleted := _delete_piece(model, connection_id):
                 found.update(rows_erased=F("rows_erased") + deleted)
         with transaction.atomic():
-            for connection in found.select_for_update().defer("credential"):
+            for connection in found.select_for_update():
                 notices.tell_erased(connection)
                 connection.delete()
 

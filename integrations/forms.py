@@ -1,13 +1,20 @@
 """What people type on the pages of the connections."""
 
+import re
+from datetime import date
 from typing import Any
 
 from django import forms
+from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
+from django.utils import timezone
 
 from accounts.models import slug_validator
 from integrations.connectors.base import Connector
 from integrations.models import Connection
+
+# What keys of Anthropic and of most others look like, in the middle of a text too.
+_KEY = re.compile(r"\bsk-[a-z]+-\S{6,}", re.IGNORECASE)
 
 
 def _key_field(connector: Connector) -> forms.CharField:
@@ -22,13 +29,41 @@ def _key_field(connector: Connector) -> forms.CharField:
     )
 
 
-class ConnectForm(forms.Form):
-    label = forms.CharField(
+def _label_field(**attributes: str) -> forms.CharField:
+    return forms.CharField(
         label="Organization Label",
         max_length=50,
         validators=[slug_validator],
         error_messages={"required": "Give it a label, such as my-org."},
-        widget=forms.TextInput(attrs={"class": "in", "autocomplete": "off", "spellcheck": "false"}),
+        widget=forms.TextInput(
+            attrs={"class": "in", "autocomplete": "off", "spellcheck": "false", **attributes}
+        ),
+    )
+
+
+class _ExpiryField(forms.DateField):
+    """The day a key stops working, if its owner gave it one. A past day is a slip of the pen."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            label="Key expires on",
+            required=False,
+            error_messages={"invalid": "Write the day as 2026-12-31, or leave it empty."},
+        )
+
+    def validate(self, value: date | None) -> None:
+        super().validate(value)
+        if value is not None and value < timezone.now().date():
+            raise ValidationError("This day is past. Leave it empty if you do not know the day.")
+
+
+class ConnectForm(forms.Form):
+    label = _label_field()
+    key_expires_on = _ExpiryField()
+    history = forms.ChoiceField(
+        choices=[("recent", "The newest days"), ("everything", "Everything")],
+        required=False,
+        error_messages={"invalid_choice": "Choose one of the two."},
     )
     # Proves that these very values passed the test; `connections.connect` checks it.
     proof = forms.CharField(required=False)
@@ -37,16 +72,34 @@ class ConnectForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.fields["key"] = _key_field(connector)
 
+    @property
+    def wants_everything(self) -> bool:
+        return bool(self["history"].value() == "everything")
+
+    @property
+    def wants_recent(self) -> bool:
+        return not self.wants_everything
+
 
 class ReplaceKeyForm(forms.Form):
+    key_expires_on = _ExpiryField()
+
     def __init__(self, connector: Connector, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["key"] = _key_field(connector)
 
 
+class RenameForm(forms.Form):
+    label = _label_field()
+
+
 class DeleteForm(forms.Form):
     """Deleting asks for the label, so that nobody deletes the row above by mistake."""
 
+    history = forms.ChoiceField(
+        choices=[("keep", "Keep history"), ("erase", "Erase history")],
+        error_messages={"required": "Choose what happens to the history."},
+    )
     confirm = forms.CharField(
         error_messages={"required": "Type the label to confirm."},
         widget=forms.TextInput(
@@ -59,6 +112,32 @@ class DeleteForm(forms.Form):
         field = self.fields["confirm"]
         field.label = f"Type {connection.label} to confirm"
         field.widget.attrs["data-match"] = connection.label
+        field.widget.attrs["aria-describedby"] = "confirm-e"
         field.validators.append(
             RegexValidator(rf"\A{connection.label}\Z", f"This is not {connection.label}.")
         )
+
+
+class InquiryForm(forms.Form):
+    question = forms.CharField(
+        label="What do you need help with?",
+        max_length=5000,
+        error_messages={"required": "Say what you tried and what you expected."},
+    )
+    reply_to = forms.EmailField(
+        label="Reply to",
+        error_messages={
+            "required": "Enter the e-mail the answer should go to.",
+            "invalid": "Enter a whole e-mail address, such as ines@example.com.",
+        },
+    )
+
+    def clean_question(self) -> str:
+        """No secret is ever part of an inquiry, also not by mistake."""
+        question: str = self.cleaned_data["question"]
+        if _KEY.search(question):
+            raise ValidationError(
+                "This text holds something that looks like a key. Remove it: nobody needs the key "
+                "to help, and others read this inquiry."
+            )
+        return question

@@ -39,7 +39,17 @@ PAUSED = Status("Paused (rate limit)", "warn", "pause")
 ACTION_NEEDED = Status("Action needed", "bad", "warn")
 NEEDS_ATTENTION = Status("Needs attention", "bad", "warn")
 DISCONNECTED = Status("Disconnected", "off", "off")
+ARCHIVED = Status("Archived", "off", "archive")
 DELETING = Status("Deleting", "off", "trash")
+# Of runs, of their parts and of feeds.
+RUNNING = Status("Running", "busy", "sync")
+WAITING = Status("Waiting", "off", "queue")
+DONE = Status("Done", "good", "ok")
+UNCHANGED = Status("Unchanged", "good", "ok")
+UNAVAILABLE = Status("Not available", "off", "dash")
+FAILED = Status("Failed", "bad", "fail")
+STOPPED = Status("Stopped", "off", "off")
+UP_TO_DATE = Status("Up to date", "good", "ok")
 
 StepState = Literal["waiting", "running", "done", "failed", "paused"]
 
@@ -72,7 +82,10 @@ class Progress:
 
 @dataclass(frozen=True)
 class Overview:
-    """One connection as a page shows it. Unknown is None."""
+    """One connection as a page shows it. Unknown is None.
+
+    `has_older_days`: the provider still answers for days before the first one that is here.
+    """
 
     connection: Connection
     status: Status
@@ -84,6 +97,14 @@ class Overview:
     first_day: date | None
     final_to: date | None
     last_sync_at: datetime | None
+    has_older_days: bool
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether looking again in a few seconds may show something new."""
+        if self.connection.state == Connection.State.ACTION_NEEDED:
+            return False  # its run waits for a person
+        return self.active_run is not None or self.status is DELETING
 
     @property
     def next_sync_at(self) -> datetime | None:
@@ -109,18 +130,30 @@ def cards(organization: Organization) -> list[Card]:
 
 
 def overviews(organization: Organization, connector: Connector | None = None) -> list[Overview]:
-    """The organization's connections by label; those of one connector if it is given."""
-    found = Connection.objects.filter(organization=organization)
+    """The organization's connections by label; those of one connector if it is given.
+
+    The archived ones are not among them: nothing happens to them any more.
+    """
+    found = Connection.objects.filter(organization=organization).exclude(
+        state=Connection.State.ARCHIVED
+    )
     if connector is not None:
         found = found.filter(connector_slug=connector.slug)
-    return _overviews(found.select_related("created_by", "organization").order_by("label"))
+    return of(found.select_related("created_by", "organization").order_by("label"))
+
+
+def archived(organization: Organization) -> list[Overview]:
+    """The connections that were deleted while their history was kept, by label."""
+    found = Connection.objects.filter(organization=organization, state=Connection.State.ARCHIVED)
+    return of(found.order_by("label"))
 
 
 def overview(connection: Connection) -> Overview:
-    return _overviews([connection])[0]
+    return of([connection])[0]
 
 
-def _overviews(found: Iterable[Connection]) -> list[Overview]:
+def of(found: Iterable[Connection]) -> list[Overview]:
+    """These connections in their order, with the same few queries for one or for all."""
     connections = list(found)
     runs = {
         run.connection_id: run
@@ -135,6 +168,7 @@ def _overviews(found: Iterable[Connection]) -> list[Overview]:
         .annotate(Max("finished_at"))
     )
     freshness = _freshness(connections)
+    today = timezone.now().date()
     result = []
     for connection in connections:
         run = runs.get(connection.pk)
@@ -146,7 +180,7 @@ def _overviews(found: Iterable[Connection]) -> list[Overview]:
             Overview(
                 connection=connection,
                 status=status,
-                sentence=_sentence(connection, status, progress, parts, fresh),
+                sentence=_sentence(connection, status, progress, run, parts, fresh),
                 progress=progress,
                 active_run=run,
                 cost_complete_to=fresh.cost_complete_to,
@@ -154,6 +188,8 @@ def _overviews(found: Iterable[Connection]) -> list[Overview]:
                 first_day=fresh.first_day,
                 final_to=fresh.final_to,
                 last_sync_at=last.get(connection.pk),
+                has_older_days=fresh.first_day is not None
+                and connection.connector.earliest_day(today) < fresh.first_day,
             )
         )
     return result
@@ -221,11 +257,13 @@ def _status(
     states = Connection.State
     if connection.state == states.DELETING:
         return DELETING
+    if connection.state == states.ARCHIVED:
+        return ARCHIVED
     if connection.state == states.DISCONNECTED:
         return DISCONNECTED
     if connection.state == states.ACTION_NEEDED:
         return ACTION_NEEDED
-    pause = _pause(windows)
+    pause = _pause(run, windows)
     if pause is not None:
         return PAUSED if pause.error_code == "rate_limited" else DELAYED
     if run is not None and run.kind == SyncRun.Kind.IMPORT:
@@ -235,17 +273,25 @@ def _status(
     return DELAYED if late and run is None else CONNECTED
 
 
-def _pause(windows: Sequence[SyncWindow]) -> SyncWindow | None:
-    """The window a run waits for, if it waits because the provider made it."""
-    if any(window.state == SyncWindow.State.RUNNING for window in windows):
+def _pause(run: SyncRun | None, windows: Sequence[SyncWindow]) -> SyncWindow | None:
+    """The window a run waits for, if nothing can be read meanwhile.
+
+    Either the provider asked everyone to wait, or there is nothing else left to read.
+    """
+    left = [window for window in windows if window.state not in SyncWindow.FINISHED]
+    waits = [(w.not_before, w.pk, w) for w in left if w.not_before]
+    if run is None or not waits or any(w.state == SyncWindow.State.RUNNING for w in left):
         return None
-    return next((w for w in windows if w.state == SyncWindow.State.PENDING and w.not_before), None)
+    if run.not_before and run.not_before > timezone.now():
+        return max(waits)[2]
+    return min(waits)[2] if len(waits) == len(left) else None
 
 
 def _sentence(
     connection: Connection,
     status: Status,
     progress: Progress | None,
+    run: SyncRun | None,
     windows: Sequence[SyncWindow],
     fresh: _Fresh,
 ) -> str:
@@ -254,12 +300,12 @@ def _sentence(
     if status is QUEUED:
         return f"{connection.label} is saved. The import starts within a minute."
     if status is DELETING:
-        return "History is being erased."
-    if status is DISCONNECTED:
+        return "Its history is being erased. It leaves this page when that is done."
+    if status in (DISCONNECTED, ARCHIVED):
         if fresh.first_day is None:
             return "Nothing was imported. Nothing new arrives."
         return "The history is kept. Nothing new arrives."
-    pause = _pause(windows)
+    pause = _pause(run, windows)
     if pause is not None and pause.not_before:
         return f"{pause.error} We go on at {pause.not_before:%H:%M} UTC."
     if status is IMPORTING and progress is not None:

@@ -10,7 +10,7 @@ from celery import Task, shared_task
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from integrations import deletion, planning, sync
+from integrations import deletion, notices, planning, sync
 from integrations.models import Connection, SyncRun
 
 logger = logging.getLogger(__name__)
@@ -33,6 +33,12 @@ def tick() -> None:
 def prune() -> None:
     """Keep the sync log from growing without end."""
     planning.prune(timezone.now())
+
+
+@shared_task
+def tell() -> None:
+    """Tell who manages connections what happened to them; once, however often this runs."""
+    notices.look(timezone.now())
 
 
 @shared_task

@@ -1,17 +1,30 @@
 from django.urls import path
 
-from integrations import views
+from integrations.views import cards, connect, inquiries, log, manage, notices
 
 app_name = "integrations"
 urlpatterns = [
-    path("", views.index, name="index"),
-    path("connections/<slug:label>/sync/", views.sync_now, name="sync_now"),
-    path("connections/<slug:label>/progress/", views.progress, name="progress"),
-    path("connections/<slug:label>/key/", views.replace_key, name="replace_key"),
-    path("connections/<slug:label>/disconnect/", views.disconnect, name="disconnect"),
-    path("connections/<slug:label>/delete/", views.delete, name="delete"),
-    path("<slug:connector_slug>/", views.manage, name="manage"),
-    path("<slug:connector_slug>/card/", views.card, name="card"),
-    path("<slug:connector_slug>/connect/", views.connect, name="connect"),
-    path("<slug:connector_slug>/connect/test/", views.test, name="test"),
+    path("", cards.index, name="index"),
+    path("archive/", manage.archive, name="archive"),
+    path("inquiries/", inquiries.index, name="inquiries"),
+    path("inquiries/<int:inquiry_id>/close/", inquiries.close, name="close_inquiry"),
+    path("label/", connect.label, name="label"),
+    path("log/", log.runs, name="log"),
+    path("log/<int:run_id>/", log.run, name="run"),
+    path("notices/", notices.index, name="notices"),
+    path("notices/dismiss/", notices.dismiss_all, name="dismiss_all"),
+    path("notices/<int:notice_id>/dismiss/", notices.dismiss, name="dismiss"),
+    path("connections/<slug:label>/sync/", manage.sync_now, name="sync_now"),
+    path("connections/<slug:label>/progress/", manage.progress, name="progress"),
+    path("connections/<slug:label>/feeds/", manage.feeds, name="feeds"),
+    path("connections/<slug:label>/key/", manage.replace_key, name="replace_key"),
+    path("connections/<slug:label>/rename/", manage.rename, name="rename"),
+    path("connections/<slug:label>/import/", manage.import_everything, name="import_everything"),
+    path("connections/<slug:label>/disconnect/", manage.disconnect, name="disconnect"),
+    path("connections/<slug:label>/delete/", manage.delete, name="delete"),
+    path("<slug:connector_slug>/", manage.manage, name="manage"),
+    path("<slug:connector_slug>/card/", cards.card, name="card"),
+    path("<slug:connector_slug>/connect/", connect.connect, name="connect"),
+    path("<slug:connector_slug>/connect/test/", connect.test, name="test"),
+    path("<slug:connector_slug>/inquiry/", inquiries.inquire, name="inquire"),
 ]

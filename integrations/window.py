@@ -23,6 +23,11 @@ class Window:
         end = today + timedelta(days=1)
         return cls(end - timedelta(days=days), end)
 
+    @classmethod
+    def since(cls, day: date, *, today: date) -> Self:
+        """From `day` to today, both included."""
+        return cls(day, today + timedelta(days=1))
+
     def __len__(self) -> int:
         return (self.end - self.start).days
 

@@ -1,10 +1,10 @@
 // The form that connects: wrong values are told before they leave the browser, and Save sleeps
-// until the test of exactly these values has passed. The server checks all of it again.
+// until the test of exactly these values has passed. The server checks the label while one types,
+// and all of it again.
 const form = document.getElementById("connect"), live = document.getElementById("live");
 const label = form.elements.label, key = form.elements.key;
 const save = document.getElementById("save"), why = document.getElementById("save-why");
 const kinds = [...document.querySelectorAll("#key-kinds [data-prefix]")];
-const BAD_LABEL = "Use small letters, digits and hyphens, such as my-org.";
 
 function say(field, text) {
   const err = document.getElementById(`${field.name}-e`);
@@ -24,9 +24,7 @@ function changed(event) {
   const field = event.target, text = field.value.trim();
   if (field !== label && field !== key) return;
   if (live.childElementCount) live.replaceChildren();
-  if (field === label)
-    say(label, !text || /^[a-z0-9]([a-z0-9-]*[a-z0-9])?-?$/.test(text) ? (label.dataset.taken.split(" ").includes(text) && text ? `${text} is taken by another connection. Choose another label.` : "") : BAD_LABEL);
-  else say(key, kinds.find(kind => text.startsWith(kind.dataset.prefix))?.textContent ?? "");
+  if (field === key) say(key, kinds.find(kind => text.startsWith(kind.dataset.prefix))?.textContent ?? "");
   awake();
 }
 

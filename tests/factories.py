@@ -13,6 +13,7 @@ from integrations.loading.rollups import roll_up
 from integrations.models import (
     Connection,
     CostFact,
+    CostTotal,
     DayCheck,
     EngagementFact,
     FeedDay,
@@ -115,6 +116,18 @@ def cost(
     )
     roll_up(connection, Table.COST, [fact.day])  # reports read these, as loading leaves them
     return fact
+
+
+def total(
+    connection: Connection, day: date | str, amount: Decimal | str, **meter: str
+) -> CostTotal:
+    """The provider's own line for the whole organization, in USD."""
+    return CostTotal.objects.create(
+        connection=connection,
+        day=_day(day),
+        meter=make_meter(connection, **meter),
+        amount_usd=Decimal(amount),
+    )
 
 
 def usage(

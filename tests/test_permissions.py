@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from accounts.permissions import Permission, Role
-from tests.factories import make_connection, make_invitation, make_member, make_organization
-from tests.test_tenancy import ARGUMENTS, BEHIND_THE_DOOR, address
+from tests.factories import make_invitation, make_member, make_organization
+from tests.test_tenancy import ARGUMENTS, BEHIND_THE_DOOR, address, make_one_of_each
 
 pytestmark = pytest.mark.django_db
 
@@ -64,6 +64,19 @@ PAGES = {
     "integrations:replace_key": Page(CONNECTIONS, get=200, post=422),
     "integrations:disconnect": Page(CONNECTIONS, get=200, post=302),
     "integrations:delete": Page(CONNECTIONS, get=200, post=422),
+    "integrations:rename": Page(CONNECTIONS, get=200, post=422),
+    "integrations:import_everything": Page(CONNECTIONS, get=200, post=302),
+    "integrations:feeds": Page(CONNECTIONS, get=200),
+    "integrations:label": Page(CONNECTIONS, get=200),
+    "integrations:archive": Page(CONNECTIONS, get=200),
+    "integrations:inquire": Page(CONNECTIONS, get=200, post=422),
+    "integrations:inquiries": Page(CONNECTIONS, get=200),
+    "integrations:close_inquiry": Page(Permission.ANSWER_INQUIRIES, post=302),
+    "integrations:notices": Page(CONNECTIONS, get=200),
+    "integrations:dismiss": Page(CONNECTIONS, post=302),
+    "integrations:dismiss_all": Page(CONNECTIONS, post=302),
+    "integrations:log": Page(EVERYBODY, get=200),
+    "integrations:run": Page(EVERYBODY, get=200),
     "reports:explore": Page(EVERYBODY, get=200),
     "reports:explore_csv": Page(EVERYBODY, get=200),
 }
@@ -73,7 +86,7 @@ PAGES = {
 def organization():
     """Holds one of everything that `ARGUMENTS` names."""
     organization = make_organization(ARGUMENTS["organization_slug"])
-    make_connection(organization, ARGUMENTS["label"])
+    make_one_of_each(organization)
     make_member(organization, membership_pk=ARGUMENTS["member_pk"])
     make_invitation(organization, pk=ARGUMENTS["invitation_pk"])
     return organization

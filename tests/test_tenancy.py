@@ -4,14 +4,16 @@ The addresses come from the URLconf, so that a new page is covered the day it is
 """
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.conf import settings
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.utils import timezone
 
-from accounts.models import AuditEvent, Invitation, Membership, Role
-from integrations.models import Connection
+from accounts.models import AuditEvent, Invitation, Membership, Organization, Role
+from integrations.models import Connection, ExpertInquiry, Notice, SyncRun
 from tests.factories import make_connection, make_invitation, make_member, make_organization
 
 pytestmark = pytest.mark.django_db
@@ -28,15 +30,48 @@ OUTSIDE = {
     "forgot_password",
     "password_reset_confirm",
 }
-ARGUMENTS = {
+ARGUMENTS: dict[str, Any] = {
     "organization_slug": "theirs",
     "label": "their-label",
     "connector_slug": "claude-enterprise",
     "member_pk": 700_001,
     "invitation_pk": 700_001,
+    "run_id": 700_001,
+    "notice_id": 700_001,
+    "inquiry_id": 700_001,
 }
 # Arguments that name one thing of an organization, which another organization does not have.
-NAMING = ("label", "member_pk", "invitation_pk")
+NAMING = ("label", "member_pk", "invitation_pk", "run_id", "notice_id", "inquiry_id")
+
+
+def make_one_of_each(organization: Organization) -> Connection:
+    """The rows that `ARGUMENTS` names."""
+    connection = make_connection(organization, ARGUMENTS["label"])
+    day = timezone.now().date()
+    SyncRun.objects.create(
+        pk=ARGUMENTS["run_id"],
+        connection=connection,
+        kind=SyncRun.Kind.REFRESH,
+        state=SyncRun.State.DONE,
+        start=day - timedelta(days=1),
+        end=day,
+    )
+    Notice.objects.create(
+        pk=ARGUMENTS["notice_id"],
+        organization=organization,
+        connection=connection,
+        kind=Notice.Kind.ACTION_NEEDED,
+        event="x",
+        text="Their notice.",
+    )
+    ExpertInquiry.objects.create(
+        pk=ARGUMENTS["inquiry_id"],
+        organization=organization,
+        connector_slug=connection.connector_slug,
+        question="Their question",
+        reply_to="they@example.com",
+    )
+    return connection
 
 
 def _patterns(
@@ -69,7 +104,15 @@ def everything() -> list[Any]:
     """What no stranger's request may change."""
     return [
         list(model.objects.order_by("pk").values())
-        for model in (Connection, Membership, Invitation, AuditEvent)
+        for model in (
+            Connection,
+            Membership,
+            Invitation,
+            AuditEvent,
+            Notice,
+            Notice.dismissed_by.through,
+            ExpertInquiry,
+        )
     ]
 
 
@@ -78,7 +121,8 @@ def theirs():
     organization = make_organization("theirs", "Their Corp.")
     make_member(organization, Role.ADMIN, "they@example.com", membership_pk=ARGUMENTS["member_pk"])
     make_invitation(organization, "asked@example.com", pk=ARGUMENTS["invitation_pk"])
-    make_connection(organization, "their-label", provider_organization_id="org_theirs")
+    connection = make_one_of_each(organization)
+    Connection.objects.filter(pk=connection.pk).update(provider_organization_id="org_theirs")
     return organization
 
 
@@ -144,10 +188,15 @@ def test_no_page_of_ones_own_shows_anything_of_another(stranger):
         "integrations:index",
         "integrations:manage",
         "integrations:connect",
+        "integrations:log",
+        "integrations:notices",
+        "integrations:inquiries",
+        "integrations:inquire",
+        "integrations:archive",
         "members",
         "audit_log",
     ):
         response = stranger.get(address(name).replace("/o/theirs/", "/o/ours/"))
         assert response.status_code == 200
-        for secret in ("their-label", "org_theirs", "Their Corp.", "they@example.com", "asked@"):
+        for secret in ("their-label", "org_theirs", "Their ", "they@example.com", "asked@"):
             assert secret not in response.content.decode()

@@ -9,6 +9,7 @@ from integrations.models.facts import (
     UsageFact,
     UsageTotal,
 )
+from integrations.models.notices import ExpertInquiry, Notice
 from integrations.models.rollups import CostByMeter, CostByPerson, UsageByMeter, UsageByPerson
 from integrations.models.sync import DayCheck, FeedDay, Restatement, SyncRun, SyncWindow
 
@@ -20,8 +21,10 @@ __all__ = [
     "CostTotal",
     "DayCheck",
     "EngagementFact",
+    "ExpertInquiry",
     "FeedDay",
     "Meter",
+    "Notice",
     "Person",
     "Resource",
     "Restatement",

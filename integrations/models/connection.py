@@ -25,6 +25,7 @@ class Connection(models.Model):
         ACTIVE = "active", "Active"
         ACTION_NEEDED = "action_needed", "Action needed"
         DISCONNECTED = "disconnected", "Disconnected"
+        ARCHIVED = "archived", "Archived"  # deleted, its history kept
         DELETING = "deleting", "Deleting"
 
     organization = models.ForeignKey(Organization, models.CASCADE, related_name="connections")
@@ -33,6 +34,9 @@ class Connection(models.Model):
     provider_organization_id = models.CharField(max_length=100, blank=True)
     credential = EncryptedField(null=True)
     key_hint = models.CharField(max_length=4, blank=True, help_text="The key's last characters.")
+    key_expires_on = models.DateField(
+        null=True, blank=True, help_text="The day the key stops working, if its owner told us."
+    )
 
     state = models.CharField(max_length=20, choices=State.choices, default=State.ACTIVE)
     problem = models.TextField(blank=True, help_text="What is wrong, fit for the page.")
@@ -45,6 +49,8 @@ class Connection(models.Model):
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     next_sync_at = models.DateTimeField(null=True, blank=True)
+    rows_to_erase = models.PositiveBigIntegerField(null=True, editable=False)
+    rows_erased = models.PositiveBigIntegerField(default=0, db_default=0, editable=False)
 
     objects = ConnectionQuerySet.as_manager()
 
@@ -76,4 +82,5 @@ class Connection(models.Model):
 
     @property
     def is_disconnected(self) -> bool:
-        return self.state in {self.State.DISCONNECTED, self.State.DELETING}
+        """Whether nothing new arrives any more; what was imported may still be there."""
+        return self.state in {self.State.DISCONNECTED, self.State.ARCHIVED, self.State.DELETING}

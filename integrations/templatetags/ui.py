@@ -10,6 +10,7 @@ from django.utils.safestring import SafeString
 
 from accounts.models import Organization
 from integrations.connectors.base import Connector
+from integrations.window import Window
 
 register = template.Library()
 
@@ -52,3 +53,25 @@ def first_sentence(text: object) -> str:
 @register.filter
 def further_sentences(text: object) -> str:
     return str(text).partition(". ")[2]
+
+
+@register.filter
+def days(window: Window) -> str:
+    """A span of days as people write it: 3 Nov, or 24 Aug to 21 Nov."""
+    first, last = window.start, window.last_day
+    if first == last:
+        return f"{first.day} {first:%b}"
+    return f"{first.day} {first:%b} to {last.day} {last:%b}"
+
+
+@register.filter
+def took(seconds: float | None) -> str:
+    """A duration: 0.4 s, 31 s, 12 min, 3 h 50 min; not over yet is “–”."""
+    if seconds is None:
+        return "–"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -9,10 +9,17 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts import audit
-from integrations import sync
+from integrations import notices, sync
 from integrations.encryption import Secret
 from integrations.loading.measures import USAGE_MEASURES
-from integrations.models import Connection, Resource, Restatement, SyncRun, UsageTotal
+from integrations.models import (
+    Connection,
+    ExpertInquiry,
+    Resource,
+    Restatement,
+    SyncRun,
+    UsageTotal,
+)
 from integrations.window import Window
 from tests.factories import (
     make_connection,
@@ -48,6 +55,14 @@ def connection(sandbox):
     UsageTotal.objects.create(connection=connection, day=yesterday, meter=meter, **zeros)
     Restatement.objects.create(
         connection=connection, feed="user_cost", day=yesterday, measure="amount_usd", old=1, new=2
+    )
+    notices.look(timezone.now())
+    ExpertInquiry.objects.create(
+        organization=organization,
+        connector_slug=connection.connector_slug,
+        label=connection.label,
+        question="Why?",
+        reply_to="ines@example.com",
     )
     return connection
 
@@ -101,6 +116,23 @@ def test_the_buttons_of_a_connection_do_what_they_say(admin_client, connection):
     assert connection.state == Connection.State.DISCONNECTED
     refused = operate(admin_client, connection, "test").content.decode()
     assert "it has no key to test" in refused
+
+
+def test_the_list_says_the_status_words_of_the_pages_without_a_query_a_row(
+    admin_client, connection, django_assert_max_num_queries
+):
+    organization = connection.organization
+    for number in range(8):
+        made = make_connection(organization, f"org-{number}", credential=Secret(KEY))
+        sync.plan_import(made, today=timezone.now().date(), days=3)
+    make_connection(organization, "past", state="archived")
+
+    with django_assert_max_num_queries(14):
+        text = page(admin_client, Connection).content.decode()
+
+    assert text.count("Queued") == 8
+    assert 'field-status">Archived<' in text
+    assert 'field-status">Connected<' in text
 
 
 def test_buttons_need_a_post_and_a_known_verb(admin_client, connection):

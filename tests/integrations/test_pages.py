@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
 
 import pytest
 from django.urls import reverse
@@ -12,7 +13,14 @@ from integrations import sync
 from integrations.connectors import get_connector
 from integrations.encryption import Secret
 from integrations.models import Connection, SyncWindow
-from tests.factories import make_connection, make_member, make_organization
+from tests.factories import (
+    cost,
+    feed_day,
+    make_connection,
+    make_member,
+    make_organization,
+    total,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -267,11 +275,16 @@ def test_a_card_looks_again_only_while_something_moves(admin, organization):
 
 def test_more_connections_take_no_more_queries(admin, organization, django_assert_max_num_queries):
     for number in range(8):
-        connected(organization, f"org-{number}", provider_organization_id=f"org_{number}")
-    with django_assert_max_num_queries(16):
+        connection = connected(
+            organization, f"org-{number}", provider_organization_id=f"org_{number}"
+        )
+        sync.plan_import(connection, today=TODAY, days=9)
+    with django_assert_max_num_queries(17):
         page(admin, url("index"))
-    with django_assert_max_num_queries(16):
+    with django_assert_max_num_queries(24):
         page(admin, of_connector("manage"))
+    with django_assert_max_num_queries(15):
+        page(admin, url("log"))
 
 
 # --- Connect -----------------------------------------------------------------------------
@@ -304,6 +317,97 @@ def test_the_whole_way_by_plain_forms(admin, organization, django_capture_on_com
     assert connection.credential == Secret(KEY)
     assert connection.runs.get().kind == "import"
     assert AuditEvent.objects.get().verb == "connection.connected"
+
+
+def test_one_chooses_90_days_or_everything(admin):
+    days = (timezone.now().date() - datetime(2026, 1, 1, tzinfo=UTC).date()).days + 1
+    text = page(admin, of_connector("connect"))
+    assert "<b>90 days</b>, " in text
+    assert "<b>Everything</b>, 1 Jan to " in text
+    values = {"label": "my-org", "key": KEY, "proof": proof_of(admin), "history": "everything"}
+
+    admin.post(of_connector("connect"), values)
+
+    assert len(Connection.objects.get().runs.get().window) == days
+
+
+def test_a_choice_says_how_many_requests_and_minutes_it_takes(admin, settings):
+    settings.ANTHROPIC_REQUESTS_PER_MINUTE = 60
+    feeds = CONNECTOR.feeds
+    recent = sum(-(-90 // feed.window_days) for feed in feeds)
+
+    text = page(admin, of_connector("connect"))
+
+    assert f"At least {recent} requests: {-(-recent // 60)} minute" in text
+
+
+def test_the_day_a_key_ends_is_kept_if_it_is_known(admin):
+    soon = timezone.now().date() + timedelta(days=20)
+    values = {"label": "my-org", "key": KEY, "proof": proof_of(admin), "key_expires_on": f"{soon}"}
+
+    admin.post(of_connector("connect"), values)
+
+    assert Connection.objects.get().key_expires_on == soon
+    assert f"expires {soon.day} {soon:%b %Y}" in page(admin, of_connector("manage"))
+
+
+@pytest.mark.parametrize(
+    ("written", "reason"),
+    [("2020-01-01", "This day is past."), ("soon", "Write the day as 2026-12-31")],
+)
+def test_a_day_that_cannot_be_is_refused(admin, written, reason):
+    values = {"label": "my-org", "key": KEY, "proof": proof_of(admin), "key_expires_on": written}
+
+    response = admin.post(of_connector("connect"), values)
+
+    assert response.status_code == 422
+    assert reason in response.content.decode()
+    assert not Connection.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("typed", "problem", "suggestion"),
+    [
+        ("", "", ""),
+        ("my-org", "", ""),
+        ("My Org!", "Use small letters, digits and hyphens, such as my-org.", "my-org"),
+        ("taken", "taken is taken by another connection. Choose another label.", "taken-3"),
+        ("taken-2", "taken-2 is taken by another connection.", "taken-2-2"),
+        ("!", "Use small letters", "my-org"),
+        ("x" * 51, "Use small letters", "x" * 46),
+    ],
+)
+def test_a_label_is_checked_while_one_types(admin, organization, typed, problem, suggestion):
+    for label in ("taken", "taken-2"):
+        make_connection(organization, label)
+
+    text = page(admin, url("label") + f"?label={quote(typed)}", headers=HTMX)
+
+    assert (" hidden" in text) is (not problem)
+    assert problem in text
+    assert (f'data-use="{suggestion}">Use {suggestion}<' in text) is bool(suggestion)
+
+
+def test_the_label_a_connection_has_is_no_problem_while_renaming(admin, organization):
+    connected(organization)
+
+    text = page(admin, url("label") + "?own=my-org&label=my-org", headers=HTMX)
+
+    assert " hidden" in text
+
+
+def test_an_organization_that_was_here_before_is_reconnected_not_doubled(admin, organization):
+    found = admin.post(of_connector("test"), {"label": "x", "key": KEY}).content.decode()
+    known = re.search(r"org_\w+|[0-9a-f-]{36}", found.partition("recognized")[2])[0]
+    make_connection(organization, "old", state="archived", provider_organization_id=known)
+
+    response = admin.post(of_connector("test"), {"label": "new", "key": KEY}, headers=HTMX)
+
+    text = response.content.decode()
+    assert "is here already, as old." in text
+    assert f'href="{of_connection("replace_key", "old")}">Reconnect old' in text
+    admin.post(of_connection("replace_key", "old"), {"key": KEY})
+    assert Connection.objects.get().state == "active"
 
 
 def test_saving_from_the_open_page_goes_to_manage(admin):
@@ -504,7 +608,7 @@ def test_a_question_is_a_dialog_for_htmx_and_a_page_without(admin, organization)
 def test_deleting_asks_for_the_label(admin, organization, typed):
     connection = connected(organization, credential=None, state="disconnected")
 
-    response = admin.post(of_connection("delete"), {"confirm": typed})
+    response = admin.post(of_connection("delete"), {"confirm": typed, "history": "erase"})
 
     assert response.status_code == 422
     connection.refresh_from_db()
@@ -514,17 +618,82 @@ def test_deleting_asks_for_the_label(admin, organization, typed):
 def test_deleting_runs_in_the_background(admin, organization):
     connection = connected(organization, credential=None, state="disconnected")
 
-    response = admin.post(of_connection("delete"), {"confirm": "my-org"}, follow=True)
+    response = admin.post(
+        of_connection("delete"), {"confirm": "my-org", "history": "erase"}, follow=True
+    )
 
     assert "my-org is being deleted." in response.content.decode()
     connection.refresh_from_db()
     assert connection.state == "deleting"
 
 
+def test_deleting_may_keep_the_history(admin, organization):
+    connection = connected(organization, credential=None, state="disconnected")
+    cost(connection, "2026-11-20", "12.50", product="chat")
+
+    response = admin.post(
+        of_connection("delete"), {"confirm": "my-org", "history": "keep"}, follow=True
+    )
+
+    text = response.content.decode()
+    assert "my-org is archived. Its history stays in reports." in text
+    assert "No connections yet" in text
+    assert "1 archived connection" in text
+    report = admin.get(
+        "/o/demo/reports/explore/?billing_account=my-org&from=2026-11-20&to=2026-11-20"
+    )
+    assert "$12.50" in report.content.decode()
+    assert of_connection("replace_key") in page(admin, url("archive"))
+    assert "Delete" not in page(admin, url("index"))
+
+
+def test_deleting_does_not_guess_what_happens_to_the_history(admin, organization):
+    connection = connected(organization, credential=None, state="disconnected")
+
+    response = admin.post(of_connection("delete"), {"confirm": "my-org"})
+
+    assert response.status_code == 422
+    connection.refresh_from_db()
+    assert connection.state == "disconnected"
+
+
+def test_the_question_before_deleting_says_what_is_at_stake(admin, organization):
+    connection = connected(organization, credential=None, state="disconnected")
+    for day, amount in (("2026-11-19", "9400.50"), ("2026-11-20", "12.05")):
+        feed_day(connection, "organization_cost", day)
+        total(connection, day, amount)
+
+    text = page(admin, of_connection("delete"))
+
+    assert "2 days of history ($9,412.55, from 19 Nov 2026)" in text
+    assert 'by <span class="nowrap">−$9,412.55</span>' in text
+
+
+def test_an_archived_history_can_still_be_erased(admin, organization):
+    connection = connected(organization, credential=None, state="archived")
+    assert "Erase the history of my-org?" in page(admin, of_connection("delete"))
+
+    admin.post(of_connection("delete"), {"confirm": "my-org", "history": "erase"})
+
+    connection.refresh_from_db()
+    assert connection.state == "deleting"
+
+
+def test_erasing_shows_how_far_it_is(admin, organization):
+    connected(
+        organization, credential=None, state="deleting", rows_to_erase=1_204_331, rows_erased=40_000
+    )
+
+    text = page(admin, of_connector("manage"))
+
+    assert "40,000 of 1,204,331 rows erased." in text
+    assert '<progress id="erase-my-org" max="1204331" value="40000">' in text
+
+
 def test_only_what_is_disconnected_can_be_deleted(admin, organization):
     connection = connected(organization)
 
-    response = admin.post(of_connection("delete"), {"confirm": "my-org"})
+    response = admin.post(of_connection("delete"), {"confirm": "my-org", "history": "keep"})
 
     assert response.status_code == 422
     assert "Disconnect my-org before you delete it." in response.content.decode()
@@ -532,6 +701,98 @@ def test_only_what_is_disconnected_can_be_deleted(admin, organization):
     assert connection.state == "active"
 
 
+# --- Rename, import everything -----------------------------------------------------------
+def test_renaming_says_what_becomes_of_saved_links(admin, organization):
+    connected(organization)
+
+    text = page(admin, of_connection("rename"))
+
+    assert "Saved reports and shared links that filter by my-org" in text
+    assert 'value="my-org"' in text
+
+
+def test_a_new_label_is_the_billing_account_of_the_past_too(admin, organization):
+    connection = connected(organization)
+    cost(connection, "2026-11-20", "12.50", product="chat")
+
+    response = admin.post(of_connection("rename"), {"label": "acme"}, follow=True)
+
+    assert "Label changed to acme." in response.content.decode()
+    report = admin.get(
+        "/o/demo/reports/explore/?billing_account=acme&from=2026-11-20&to=2026-11-20"
+    )
+    assert "$12.50" in report.content.decode()
+    event = AuditEvent.objects.get()
+    assert (event.verb, event.target, event.details) == (
+        "connection.renamed",
+        "acme",
+        {"before": "my-org"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("label", "reason"),
+    [
+        ("", "Give it a label"),
+        ("My Org!", "Use small letters"),
+        ("taken", "taken is taken by another connection. Choose another label. taken-2 is free."),
+        ("past", "past is taken: reports show an archived history by it."),
+    ],
+)
+def test_a_label_that_cannot_be_stays_as_it_was(admin, organization, label, reason):
+    connected(organization)
+    make_connection(organization, "taken")
+    make_connection(organization, "past", state="archived")
+
+    response = admin.post(of_connection("rename"), {"label": label})
+
+    assert response.status_code == 422
+    assert reason in response.content.decode()
+    assert Connection.objects.filter(label="my-org").exists()
+
+
+def test_the_same_label_again_changes_nothing(admin, organization):
+    connected(organization)
+
+    admin.post(of_connection("rename"), {"label": "my-org"})
+
+    assert not AuditEvent.objects.exists()
+
+
+def test_everything_can_be_imported_later(admin, organization):
+    connection = connected(organization)
+    today = timezone.now().date()
+    sync.plan_import(connection, today=today, days=90).windows.update(state="done")
+    sync.close_finished_runs()
+    feed_day(connection, "organization_cost", today - timedelta(days=89))
+    assert of_connection("import_everything") in page(admin, of_connector("manage"))
+    days = (today - datetime(2026, 1, 1, tzinfo=UTC).date()).days + 1
+    assert f"<b>{days} days</b>, from 1 Jan 2026" in page(admin, of_connection("import_everything"))
+
+    response = admin.post(of_connection("import_everything"), follow=True)
+
+    assert "The import of my-org has started." in response.content.decode()
+    run = connection.runs.get(state="active")
+    assert (run.kind, f"{run.start}", len(run.window)) == ("import", "2026-01-01", days)
+    assert of_connection("import_everything") not in page(admin, of_connector("manage"))
+
+
+def test_everything_is_not_offered_when_it_is_here(admin, organization):
+    feed_day(connected(organization), "organization_cost", "2026-01-01")
+
+    assert of_connection("import_everything") not in page(admin, of_connector("manage"))
+
+
+def test_an_import_waits_for_the_run_before_it(admin, organization):
+    sync.plan_import(connected(organization), today=TODAY, days=9)
+
+    response = admin.post(of_connection("import_everything"))
+
+    assert response.status_code == 422
+    assert "my-org is being read right now." in response.content.decode()
+
+
+# --- A new key ---------------------------------------------------------------------------
 def test_a_new_key_is_tested_before_it_replaces_the_old_one(admin, organization):
     connection = connected(organization)
 

@@ -262,6 +262,7 @@ def test_everything_works_without_javascript(signed_in):
     expect(page.get_by_role("row", name="my-org")).to_contain_text("Disconnected")
 
     page.goto(f"{INDEX}connections/my-org/delete/")
+    page.get_by_role("radio", name="Erase history").check()
     page.get_by_label("Type my-org to confirm").fill("my-org")
     page.get_by_role("button", name="Delete").click()
     expect(page.get_by_role("row", name="my-org")).to_contain_text("Deleting")

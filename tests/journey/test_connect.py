@@ -90,6 +90,7 @@ def test_the_whole_job_from_signing_in_to_deleting(open_page, worker):
     page.get_by_role("link", name="Delete").click()
     delete = dialog.get_by_role("button", name="Delete")
     expect(delete).to_be_disabled()
+    dialog.get_by_role("radio", name="Erase history").check()
     dialog.get_by_label("Type my-org to confirm").fill("my-org")
     delete.click()
     expect(page.get_by_text("No connections yet")).to_be_visible(timeout=SLOW)

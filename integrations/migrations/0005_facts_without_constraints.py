@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("integrations", "0003_rollups")]
+    dependencies = [("integrations", "0004_checks_and_pauses")]
 
     operations = [
         migrations.AlterField(

@@ -1,0 +1,134 @@
+"""How each feed of one connection does: when it was tried, how far it reaches, what is wrong."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from django.db.models import Max, Q
+from django.utils import timezone
+
+from integrations import overview
+from integrations.connectors.base import Feed
+from integrations.models import Connection, FeedDay, SyncWindow
+from integrations.overview import Status
+
+# An empty answer is normal for a while, because providers publish late. After this it is told.
+_PATIENCE = timedelta(days=3)
+_GOOD = (SyncWindow.State.DONE, SyncWindow.State.UNCHANGED)
+
+
+@dataclass(frozen=True)
+class FeedHealth:
+    """One feed. `requests` and `rows` are those of the last run that read it; unknown is None."""
+
+    name: str
+    label: str
+    status: Status
+    complete_to_instant: datetime | None
+    complete_to_day: date | None
+    last_try_at: datetime | None
+    last_success_at: datetime | None
+    requests: int | None
+    rows: int | None
+    error: str
+    repair: str
+    request_id: str
+    run_id: int | None
+
+
+def of(connection: Connection) -> list[FeedHealth]:
+    """Every feed in the connector's order, with three queries however many there are."""
+    windows = SyncWindow.objects.filter(run__connection=connection)
+    tries: dict[str, dict[str, Any]] = {
+        row["feed"]: dict(row)
+        for row in windows.filter(attempts__gt=0)
+        .values("feed")
+        .annotate(
+            run=Max("run"),
+            last_try_at=Max("started_at"),
+            last_success_at=Max("finished_at", filter=Q(state__in=_GOOD)),
+        )
+        .order_by()
+    }
+    last_runs = {row["run"] for row in tries.values()}
+    parts: dict[tuple[str, int], list[SyncWindow]] = defaultdict(list)
+    for window in windows.filter(run__in=last_runs).order_by("position"):
+        parts[window.feed, window.run_id].append(window)
+    reach: dict[str, dict[str, Any]] = {
+        row["feed"]: dict(row)
+        for row in FeedDay.objects.filter(connection=connection)
+        .values("feed")
+        .annotate(watermark=Max("watermark"), newest=Max("day"))
+        .order_by()
+    }
+    return [
+        _health(
+            connection,
+            feed,
+            tries.get(feed.name),
+            parts[feed.name, tries[feed.name]["run"]] if feed.name in tries else [],
+            reach.get(feed.name, {}),
+        )
+        for feed in connection.connector.feeds
+    ]
+
+
+def _health(
+    connection: Connection,
+    feed: Feed,
+    tried: dict[str, Any] | None,
+    parts: list[SyncWindow],
+    reach: dict[str, Any],
+) -> FeedHealth:
+    last_success: datetime | None = tried["last_success_at"] if tried else None
+    is_late = last_success is None or timezone.now() - last_success > _PATIENCE
+    problem = _problem(parts, is_late=is_late)
+    return FeedHealth(
+        name=feed.name,
+        label=feed.label,
+        status=_status(connection, parts, problem, is_tried=tried is not None, is_late=is_late),
+        complete_to_instant=reach.get("watermark"),
+        complete_to_day=reach.get("newest"),
+        last_try_at=tried["last_try_at"] if tried else None,
+        last_success_at=last_success,
+        requests=sum(part.requests for part in parts) if tried else None,
+        rows=sum(part.rows for part in parts) if tried else None,
+        error=problem.error if problem else "",
+        repair=problem.error_repair if problem else "",
+        request_id=problem.request_id if problem else "",
+        run_id=tried["run"] if tried else None,
+    )
+
+
+def _problem(parts: list[SyncWindow], *, is_late: bool) -> SyncWindow | None:
+    """What stands in the way now. Days the provider does not have yet do only when it lasts."""
+    states = {SyncWindow.State.FAILED, SyncWindow.State.PENDING}
+    if is_late:
+        states.add(SyncWindow.State.UNAVAILABLE)
+    return next(
+        (p for p in parts if p.state in states and p.error and p.error_code != "stopped"), None
+    )
+
+
+def _status(
+    connection: Connection,
+    parts: list[SyncWindow],
+    problem: SyncWindow | None,
+    *,
+    is_tried: bool,
+    is_late: bool,
+) -> Status:
+    if connection.is_disconnected:
+        return overview.DISCONNECTED
+    if problem is not None and problem.state == SyncWindow.State.FAILED:
+        return overview.FAILED
+    if problem is not None and problem.state == SyncWindow.State.PENDING:
+        if connection.state == Connection.State.ACTION_NEEDED:
+            return overview.ACTION_NEEDED
+        return overview.PAUSED if problem.error_code == "rate_limited" else overview.DELAYED
+    if any(part.state not in SyncWindow.FINISHED for part in parts):
+        return overview.RUNNING
+    if not is_tried:
+        return overview.QUEUED
+    return overview.DELAYED if is_late else overview.UP_TO_DATE

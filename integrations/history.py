@@ -1,0 +1,44 @@
+"""How far back an import can reach, and the least it costs."""
+
+from dataclasses import dataclass
+from datetime import date
+from math import ceil
+
+from django.conf import settings
+
+from integrations.connectors.base import Connector
+from integrations.window import Window
+
+
+@dataclass(frozen=True)
+class History:
+    """Days to import. `minutes` is None where requests are not paced."""
+
+    window: Window
+    requests: int
+    minutes: int | None
+
+    @property
+    def days(self) -> int:
+        return len(self.window)
+
+    @property
+    def title(self) -> str:
+        return f"{self.days} days"
+
+
+def recent(connector: Connector, today: date) -> History:
+    """What a new connection imports unless one asks for more."""
+    window = Window.last(settings.IMPORT_DAYS, today=today)
+    return _cost(connector, window.not_before(connector.earliest_day(today)) or window)
+
+
+def everything(connector: Connector, today: date) -> History:
+    """All the provider still answers for, today included."""
+    return _cost(connector, Window.since(connector.earliest_day(today), today=today))
+
+
+def _cost(connector: Connector, window: Window) -> History:
+    requests = sum(ceil(len(window) / feed.window_days) for feed in connector.feeds)
+    pace = connector.requests_per_minute
+    return History(window, requests, ceil(requests / pace) if pace else None)

@@ -1,0 +1,173 @@
+"""Expert inquiries: a question with what was tried and what came back, and never a key."""
+
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.contrib.sessions.backends.base import SessionBase
+from django.db import transaction
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts import audit, mail
+from accounts.models import Membership, Organization, User
+from accounts.permissions import Permission
+from integrations import connections, log, overview
+from integrations.connectors.base import Connector, ConnectorError
+from integrations.models import Connection, ExpertInquiry
+
+Problem = ConnectorError | connections.Refused
+
+
+def keep(
+    session: SessionBase,
+    organization: Organization,
+    connector: Connector,
+    *,
+    problem: Problem | None,
+) -> None:
+    """Remember how the last test went, for an inquiry; a passed one is forgotten."""
+    name = _name(organization, connector)
+    if problem is None:
+        session.pop(name, None)
+        return
+    session[name] = {
+        "kind": type(problem).__name__,
+        "code": problem.code,
+        "message": str(problem),
+        "repair": problem.repair,
+        "provider_message": getattr(problem, "provider_message", ""),
+        "status": getattr(problem, "status", None),
+        "request_id": getattr(problem, "request_id", ""),
+        "at": timezone.now().isoformat(timespec="seconds"),
+    }
+
+
+def diagnosis(
+    session: SessionBase,
+    organization: Organization,
+    connector: Connector,
+    connection: Connection | None,
+) -> dict[str, Any]:
+    """What an expert has to know, made of texts that are fit for a page."""
+    found: dict[str, Any] = {
+        "connector": connector.slug,
+        "provider": urlsplit(connector.base_url).netloc,
+        "test": session.get(_name(organization, connector)),
+    }
+    if connection is not None:
+        found["connection"] = _connection(connection)
+    return found
+
+
+def file(
+    organization: Organization,
+    connector: Connector,
+    *,
+    actor: User,
+    label: str,
+    question: str,
+    reply_to: str,
+    diagnosis: dict[str, Any],
+) -> ExpertInquiry:
+    """Store an inquiry and mail it to who answers them: `EXPERT_EMAILS`, or the Admins."""
+    with transaction.atomic():
+        inquiry = ExpertInquiry.objects.create(
+            organization=organization,
+            connector_slug=connector.slug,
+            label=label,
+            question=question,
+            reply_to=reply_to,
+            diagnosis=diagnosis,
+            asked_by=actor,
+        )
+        audit.record(organization, actor, "inquiry.filed", label or connector.name)
+        mail.send(
+            to=settings.EXPERT_EMAILS or _answering(organization),
+            subject=f"Expert inquiry {inquiry.pk}: {connector.name}",
+            template="inquiry",
+            context={
+                "inquiry": inquiry,
+                "organization": organization,
+                "facts": facts(diagnosis),
+                "path": reverse("integrations:inquiries", args=[organization.slug]),
+            },
+        )
+    return inquiry
+
+
+def close(inquiry: ExpertInquiry, *, actor: User) -> None:
+    with transaction.atomic():
+        ExpertInquiry.objects.filter(pk=inquiry.pk).update(state=ExpertInquiry.State.CLOSED)
+        target = inquiry.label or inquiry.connector_slug
+        audit.record(inquiry.organization, actor, "inquiry.closed", target, inquiry=inquiry.pk)
+
+
+def seen_by(membership: Membership) -> list[ExpertInquiry]:
+    """The newest 200: who answers sees all of the organization, others what they asked."""
+    found = ExpertInquiry.objects.filter(organization=membership.organization)
+    if not membership.may_answer_inquiries:
+        found = found.filter(asked_by=membership.user)
+    return list(found.select_related("asked_by").order_by("-asked_at", "-pk")[:200])
+
+
+def facts(diagnosis: dict[str, Any]) -> list[tuple[str, str]]:
+    """The diagnosis as lines of name and value, for a page and a mail."""
+    return list(_lines("", diagnosis))
+
+
+def _lines(name: str, value: Any) -> "list[tuple[str, str]]":
+    if isinstance(value, dict):
+        return [
+            line
+            for key, part in value.items()
+            for line in _lines(f"{name} · {key}" if name else key, part)
+        ]
+    if isinstance(value, list):
+        return [
+            line
+            for number, part in enumerate(value, 1)
+            for line in _lines(f"{name} {number}", part)
+        ]
+    return [] if value in ("", None) else [(name.replace("_", " "), str(value))]
+
+
+def _connection(connection: Connection) -> dict[str, Any]:
+    shown = overview.overview(connection)
+    return {
+        "label": connection.label,
+        "organization_id": connection.provider_organization_id,
+        "status": shown.status.word,
+        "problem": connection.problem,
+        "problem_code": connection.problem_code,
+        "problem_since": _instant(connection.problem_since),
+        "cost_complete_to": _instant(shown.cost_complete_to),
+        "engagement_complete_to": str(shown.engagement_complete_to or ""),
+        "last_sync_at": _instant(shown.last_sync_at),
+        "errors": [
+            {
+                "feed": part.feed,
+                "days": str(part.window),
+                "code": part.error_code,
+                "error": part.error,
+                "request_id": part.request_id,
+                "at": _instant(part.started_at),
+            }
+            for part in log.latest_troubles(connection)
+        ],
+    }
+
+
+def _instant(at: datetime | None) -> str:
+    return at.isoformat(timespec="seconds") if at else ""
+
+
+def _answering(organization: Organization) -> list[str]:
+    found = Membership.objects.who_may(Permission.ANSWER_INQUIRIES)
+    found = found.filter(organization=organization)
+    return list(found.order_by("user__email").values_list("user__email", flat=True))
+
+
+def _name(organization: Organization, connector: Connector) -> str:
+    return f"last-test-{organization.pk}-{connector.slug}"

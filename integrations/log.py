@@ -1,0 +1,138 @@
+"""The sync log: every run of an organization, and what each of its parts did."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.core.paginator import Page, Paginator
+from django.db.models import Count, F, Q, QuerySet, Sum
+
+from accounts.models import Organization
+from integrations import overview
+from integrations.models import Connection, SyncRun, SyncWindow
+from integrations.overview import Status
+
+RUNS_A_PAGE = 50
+PARTS_A_PAGE = 200
+
+RUN_WORDS: dict[str, Status] = {
+    SyncRun.State.ACTIVE: overview.RUNNING,
+    SyncRun.State.DONE: overview.DONE,
+    SyncRun.State.FAILED: overview.FAILED,
+    SyncRun.State.STOPPED: overview.STOPPED,
+}
+PART_WORDS: dict[str, Status] = {
+    SyncWindow.State.PENDING: overview.WAITING,
+    SyncWindow.State.RUNNING: overview.RUNNING,
+    SyncWindow.State.DONE: overview.DONE,
+    SyncWindow.State.UNCHANGED: overview.UNCHANGED,
+    SyncWindow.State.UNAVAILABLE: overview.UNAVAILABLE,
+    SyncWindow.State.FAILED: overview.FAILED,
+}
+_TROUBLE = ~Q(error="") & ~Q(state=SyncWindow.State.UNAVAILABLE)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One run. Parts are its windows: one feed over a few days."""
+
+    run: SyncRun
+    status: Status
+    parts: int
+    parts_done: int
+    troubles: int
+    requests: int
+    rows: int
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took, waiting included; None while it runs."""
+        return _seconds(self.run.created_at, self.run.finished_at)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One feed over a few days, as one request sequence read it."""
+
+    window: SyncWindow
+    label: str
+    status: Status
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the last attempt took; None if it has not ended."""
+        return _seconds(self.window.started_at, self.window.finished_at)
+
+
+def connections_of(organization: Organization) -> list[str]:
+    """The labels whose runs can be looked at, the archived ones too."""
+    found = Connection.objects.filter(organization=organization).order_by("label")
+    return list(found.values_list("label", flat=True))
+
+
+def runs(
+    organization: Organization, *, label: str = "", troubled: bool = False, page: str = "1"
+) -> "Page[SyncRun]":
+    """One page of runs, newest first. A page number that makes no sense is the nearest page."""
+    found = SyncRun.objects.filter(connection__organization=organization)
+    if label:
+        found = found.filter(connection__label=label)
+    if troubled:
+        found = found.filter(pk__in=SyncWindow.objects.filter(_TROUBLE).values("run"))
+    found = found.select_related("connection", "requested_by").order_by("-created_at", "-pk")
+    return Paginator(found, RUNS_A_PAGE).get_page(page)
+
+
+def entries(found: Iterable[SyncRun]) -> list[Entry]:
+    """The runs with what their parts add up to, in one more query."""
+    shown = list(found)
+    sums: dict[int, dict[str, Any]] = {
+        row["run"]: dict(row)
+        for row in SyncWindow.objects.filter(run__in=shown)
+        .values("run")
+        .annotate(
+            parts=Count("pk"),
+            parts_done=Count("pk", filter=Q(state__in=SyncWindow.FINISHED)),
+            troubles=Count("pk", filter=_TROUBLE),
+            requests=Sum("requests"),
+            rows=Sum("rows"),
+        )
+        .order_by()
+    }
+    names = ("parts", "parts_done", "troubles", "requests", "rows")
+    return [
+        Entry(
+            run=run,
+            status=RUN_WORDS[run.state],
+            **{name: sums.get(run.pk, {}).get(name, 0) for name in names},
+        )
+        for run in shown
+    ]
+
+
+def windows(run: SyncRun, *, troubled: bool = False, page: str = "1") -> "Page[SyncWindow]":
+    """One page of a run's parts in the order they are read."""
+    found: QuerySet[SyncWindow] = run.windows.order_by("position")
+    if troubled:
+        found = found.filter(_TROUBLE)
+    return Paginator(found, PARTS_A_PAGE).get_page(page)
+
+
+def parts(run: SyncRun, found: Iterable[SyncWindow]) -> list[Part]:
+    connector = run.connection.connector
+    labels = {feed.name: feed.label for feed in connector.feeds}
+    return [
+        Part(window, labels.get(window.feed, window.feed), PART_WORDS[window.state])
+        for window in found
+    ]
+
+
+def latest_troubles(connection: Connection, limit: int = 10) -> list[SyncWindow]:
+    """The newest parts that went wrong, newest first."""
+    found = SyncWindow.objects.filter(_TROUBLE, run__connection=connection)
+    return list(found.order_by(F("started_at").desc(nulls_last=True), "-pk")[:limit])
+
+
+def _seconds(start: datetime | None, end: datetime | None) -> float | None:
+    return (end - start).total_seconds() if start and end else None

@@ -1,0 +1,91 @@
+"""What people are told about connections, and what they ask experts."""
+
+from typing import Self
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+from accounts.models import Organization, User
+from integrations import connectors
+from integrations.models.connection import Connection
+
+
+class NoticeQuerySet(models.QuerySet["Notice"]):
+    def open_for(self, organization: Organization, user: User) -> Self:
+        """Those this person has not dismissed and that are not settled, newest first."""
+        return (
+            self.filter(organization=organization, settled_at__isnull=True)
+            .exclude(dismissed_by=user)
+            .order_by("-created_at", "-pk")
+        )
+
+
+class Notice(models.Model):
+    """Something that happened to a connection and that somebody should know, told once.
+
+    `event` names the occurrence within its organization: looking again never tells it twice.
+    `settled_at` is when there was nothing left to do about it.
+    """
+
+    class Kind(models.TextChoices):
+        IMPORT_FINISHED = "import_finished", "Import finished"
+        ACTION_NEEDED = "action_needed", "Action needed"
+        KEY_EXPIRES = "key_expires", "Key expires"
+        HISTORY_ERASED = "history_erased", "History erased"
+
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="notices")
+    connection = models.ForeignKey(
+        Connection, models.SET_NULL, null=True, blank=True, related_name="notices"
+    )
+    kind = models.CharField(max_length=20, choices=Kind.choices)
+    event = models.CharField(max_length=100, editable=False)
+    text = models.TextField(help_text="What happened.")
+    repair = models.TextField(blank=True, help_text="What to do about it.")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    settled_at = models.DateTimeField(null=True, blank=True)
+    dismissed_by = models.ManyToManyField(settings.AUTH_USER_MODEL, related_name="+", blank=True)
+
+    objects = NoticeQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["organization", "event"], name="notice_told_once")
+        ]
+        indexes = [
+            models.Index(
+                fields=["organization", "-created_at"],
+                condition=models.Q(settled_at__isnull=True),
+                name="notice_open",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()}: {self.text}"
+
+
+class ExpertInquiry(models.Model):
+    """A question about a connection, with what a test found out. Holds no key."""
+
+    class State(models.TextChoices):
+        OPEN = "open", "Open"
+        CLOSED = "closed", "Closed"
+
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="inquiries")
+    connector_slug = models.CharField(max_length=50, choices=connectors.choices)
+    label = models.CharField("Organization Label", max_length=50, blank=True)
+    question = models.TextField()
+    reply_to = models.EmailField("Reply to")
+    diagnosis = models.JSONField(default=dict, help_text="What was tried and what came back.")
+    state = models.CharField(max_length=10, choices=State.choices, default=State.OPEN)
+    asked_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    asked_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name_plural = "expert inquiries"
+        indexes = [models.Index(fields=["organization", "-asked_at"], name="inquiry_newest")]
+
+    def __str__(self) -> str:
+        return f"Expert inquiry {self.pk} of {self.organization}"

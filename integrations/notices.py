@@ -1,0 +1,191 @@
+"""What happened to connections, told once: in the app to those who manage them, and by e-mail.
+
+`look` reads it off what is stored, so nothing is lost when whoever did it was killed right after;
+an event has a name, so looking again never tells it twice.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from django.db import transaction
+from django.db.models import Count, Q
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts import mail
+from accounts.models import Membership, Organization, User
+from accounts.permissions import Permission
+from integrations.models import Connection, Notice, SyncRun, SyncWindow
+from integrations.models.connection import ConnectionQuerySet
+
+# A notice each, so many days before a key expires; the last one on the day itself.
+_WARN_DAYS = (14, 3, 0)
+# An import that ended longer ago was told when it ended.
+_LOOK_BACK = timedelta(days=3)
+# What somebody has to do something about; it settles by itself when that is done.
+_CALLS = (Notice.Kind.ACTION_NEEDED, Notice.Kind.KEY_EXPIRES)
+
+
+@dataclass(frozen=True)
+class _Event:
+    """Something that is so now. `mail_to` None is everybody who may mend it."""
+
+    connection: Connection
+    kind: Notice.Kind
+    name: str
+    text: str
+    repair: str = ""
+    mail_to: tuple[str, ...] | None = None
+
+
+def look(now: datetime) -> None:
+    """Tell what is new since the last look, and settle what needs nobody any more."""
+    events = [*_imports(now), *_problems(), *_expiries(now.date())]
+    names = [event.name for event in events]
+    told = set(Notice.objects.filter(event__in=names).values_list("organization_id", "event"))
+    for event in events:
+        if (event.connection.organization_id, event.name) not in told:
+            _tell(event)
+    Notice.objects.filter(kind__in=_CALLS, settled_at__isnull=True).exclude(event__in=names).update(
+        settled_at=now
+    )
+
+
+def settle(connection: Connection) -> None:
+    """Nobody has to act on this connection any more: a new key came, or it was switched off."""
+    connection.notices.filter(kind__in=_CALLS, settled_at__isnull=True).update(
+        settled_at=timezone.now()
+    )
+
+
+def tell_erased(connection: Connection) -> None:
+    """Say that a history is gone; part of the transaction that takes the connection away."""
+    Notice.objects.get_or_create(
+        organization_id=connection.organization_id,
+        event=f"erased-{connection.pk}",
+        defaults={
+            "kind": Notice.Kind.HISTORY_ERASED,
+            "text": f"{connection.label} and its history are erased: "
+            f"{connection.rows_erased:,} rows.",
+        },
+    )
+
+
+def dismiss(organization: Organization, user: User, notice_id: int | None = None) -> None:
+    """Put one notice, or all of them, out of this person's sight. Others still see them."""
+    found = Notice.objects.open_for(organization, user)
+    if notice_id is not None:
+        found = found.filter(pk=notice_id)
+    for notice in found:
+        notice.dismissed_by.add(user)
+
+
+def managers(organization: Organization) -> list[str]:
+    """The addresses of everybody who may manage the connections."""
+    found = Membership.objects.who_may(Permission.MANAGE_CONNECTIONS)
+    found = found.filter(organization=organization).order_by("user__email")
+    return list(found.values_list("user__email", flat=True))
+
+
+# --- What is worth telling -----------------------------------------------------------------
+
+
+def _imports(now: datetime) -> Iterator[_Event]:
+    runs = (
+        SyncRun.objects.filter(
+            kind=SyncRun.Kind.IMPORT,
+            state__in=[SyncRun.State.DONE, SyncRun.State.FAILED],
+            finished_at__gt=now - _LOOK_BACK,
+        )
+        .annotate(
+            parts=Count("windows"),
+            failed=Count("windows", filter=Q(windows__state=SyncWindow.State.FAILED)),
+        )
+        .select_related("connection__organization", "requested_by")
+    )
+    for run in runs:
+        label, who = run.connection.label, run.requested_by
+        days = f"{len(run.window)} days, {_day(run.start)} to {_day(run.window.last_day)}"
+        yield _Event(
+            run.connection,
+            Notice.Kind.IMPORT_FINISHED,
+            f"import-{run.pk}",
+            f"The import of {label} has ended, but {run.failed} of its {run.parts} parts failed."
+            if run.failed
+            else f"The import of {label} is finished: {days}.",
+            "Nothing to do: the next refresh tries again. The sync log says why."
+            if run.failed
+            else "",
+            mail_to=(who.email,) if who and who.is_active else None,
+        )
+
+
+def _problems() -> Iterator[_Event]:
+    for connection in _read(Connection.objects.filter(state=Connection.State.ACTION_NEEDED)):
+        since = connection.problem_since or connection.created_at
+        yield _Event(
+            connection,
+            Notice.Kind.ACTION_NEEDED,
+            f"action-{connection.pk}-{since:%Y%m%dT%H%M%S}",
+            f"{connection.label} stopped: {connection.problem}",
+            connection.problem_repair,
+        )
+
+
+def _expiries(today: date) -> Iterator[_Event]:
+    last = today + timedelta(days=max(_WARN_DAYS))
+    working = [Connection.State.ACTIVE, Connection.State.ACTION_NEEDED]
+    for connection in _read(Connection.objects.filter(key_expires_on__lte=last, state__in=working)):
+        day = connection.key_expires_on
+        if day is None:
+            continue
+        left = (day - today).days
+        stage = min((warn for warn in _WARN_DAYS if left <= warn), default=0)
+        when = "expired" if left < 0 else "expires today," if left == 0 else "expires"
+        yield _Event(
+            connection,
+            Notice.Kind.KEY_EXPIRES,
+            f"expires-{connection.pk}-{day:%Y%m%d}-{stage}",
+            f"The key of {connection.label} {when} {'on ' if left else ''}{_day(day)}.",
+            f"Get a new {connection.connector.key_label} and replace the key before that day, so "
+            "that no figures are missing."
+            if left >= 0
+            else f"Get a new {connection.connector.key_label} and replace the key.",
+        )
+
+
+def _read(found: ConnectionQuerySet) -> ConnectionQuerySet:
+    return found.select_related("organization")
+
+
+def _day(day: date) -> str:
+    return f"{day.day} {day:%b %Y}"
+
+
+# --- Telling -------------------------------------------------------------------------------
+
+
+def _tell(event: _Event) -> None:
+    connection, organization = event.connection, event.connection.organization
+    with transaction.atomic():
+        notice, is_new = Notice.objects.get_or_create(
+            organization=organization,
+            event=event.name,
+            defaults={
+                "connection": connection,
+                "kind": event.kind,
+                "text": event.text,
+                "repair": event.repair,
+            },
+        )
+        if not is_new:
+            return
+        to = event.mail_to
+        page = reverse("integrations:manage", args=[organization.slug, connection.connector_slug])
+        mail.send(
+            to=managers(organization) if to is None else to,
+            subject=f"{notice.get_kind_display()}: {connection.label}",
+            template="notice",
+            context={"notice": notice, "organization": organization, "path": page},
+        )

@@ -1,0 +1,1 @@
+"""The pages of the connections. Each view makes one call into the domain and shows the answer."""

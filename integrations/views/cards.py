@@ -1,0 +1,110 @@
+"""The page Integrations: what can be connected, and how what is connected does."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.http import Http404, HttpResponse
+from django.shortcuts import render
+from django.utils.text import slugify
+from django.views.decorators.http import require_safe
+from django_htmx.middleware import HtmxDetails
+
+from accounts.members import who_can_help
+from accounts.tenancy import OrganizationRequest, organization_required
+from integrations import overview
+from integrations.overview import Card, Overview
+from integrations.stats import Stats
+from integrations.views.found import connector_or_404
+
+# Tabs that are always there; a connector may bring its own.
+TABS = ("Data & AI", "Others")
+
+
+@dataclass(frozen=True)
+class ShownCard:
+    """A card with what the page says besides its sentence."""
+
+    card: Card
+    stats: Stats
+    is_moving: bool
+
+    @classmethod
+    def of(cls, card: Card) -> "ShownCard":
+        moving = any(found.is_moving for found in card.overviews)
+        return cls(card, Stats.of(card.overviews), moving)
+
+    @property
+    def broken(self) -> Overview | None:
+        """The connection whose key has to be replaced, if it is the only one."""
+        return self._only(overview.ACTION_NEEDED)
+
+    @property
+    def disconnected(self) -> Overview | None:
+        """The connection that can be brought back, if it is the only one."""
+        return self._only(overview.DISCONNECTED)
+
+    def _only(self, status: overview.Status) -> Overview | None:
+        overviews = self.card.overviews
+        return overviews[0] if len(overviews) == 1 and overviews[0].status is status else None
+
+
+@dataclass(frozen=True)
+class Tab:
+    name: str
+    slug: str
+    count: int
+    is_current: bool
+
+
+def _tabs(cards: Iterable[Card], current: str) -> list[Tab]:
+    names = [card.connector.tab for card in cards]
+    tabs = [Tab("All", "", len(names), current == "")]
+    for name in dict.fromkeys([*TABS, *names]):
+        tabs.append(Tab(name, slugify(name), names.count(name), slugify(name) == current))
+    return tabs
+
+
+def _matches(card: Card, words: list[str]) -> bool:
+    labels = [found.connection.label for found in card.overviews]
+    text = " ".join([card.connector.name, card.connector.summary, *labels]).casefold()
+    return all(word in text for word in words)
+
+
+@organization_required
+@require_safe
+def index(request: OrganizationRequest) -> HttpResponse:
+    """All kinds of integrations as cards, by tab and search; htmx gets the cards alone."""
+    cards = overview.cards(request.organization)
+    q, current = request.GET.get("q", "").strip()[:100], request.GET.get("tab", "")
+    tabs = _tabs(cards, current)
+    if not any(tab.is_current for tab in tabs):
+        raise Http404
+    words = q.casefold().split()
+    shown = [
+        ShownCard.of(card)
+        for card in cards
+        if current in ("", slugify(card.connector.tab)) and _matches(card, words)
+    ]
+    context = {
+        "tabs": tabs,
+        "current": next(tab for tab in tabs if tab.is_current),
+        "q": q,
+        "count": len(shown),
+        "connected": [each for each in shown if each.stats.connected],
+        "available": [each for each in shown if not each.stats.connected],
+        "helpers": who_can_help(request.organization),
+    }
+    template = "integrations/_cards.html" if HtmxDetails(request) else "integrations/index.html"
+    return render(request, template, context)
+
+
+@organization_required
+@require_safe
+def card(request: OrganizationRequest, connector_slug: str) -> HttpResponse:
+    """One card, for the page to follow an import."""
+    connector = connector_or_404(connector_slug)
+    found = next(
+        card for card in overview.cards(request.organization) if card.connector is connector
+    )
+    context = {"shown": ShownCard.of(found), "helpers": who_can_help(request.organization)}
+    return render(request, "integrations/_card.html", context)

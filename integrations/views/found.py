@@ -1,0 +1,44 @@
+"""What an address names: a connector or a connection of the organization, or nothing (404)."""
+
+from django.forms import Form
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, resolve_url
+from django_htmx.http import HttpResponseClientRedirect
+from django_htmx.middleware import HtmxDetails
+
+from accounts.tenancy import OrganizationRequest
+from integrations import connections
+from integrations.connectors import get_connector
+from integrations.connectors.base import Connector
+from integrations.models import Connection
+
+
+def connector_or_404(slug: str) -> Connector:
+    try:
+        return get_connector(slug)
+    except KeyError:
+        raise Http404 from None
+
+
+def connection_or_404(request: OrganizationRequest, label: str) -> Connection:
+    return get_object_or_404(Connection, organization=request.organization, label=label)
+
+
+def own_template(connector: Connector, name: str) -> list[str]:
+    """The connector's own version of a page, or the common one."""
+    own = connector.slug.replace("-", "_")
+    return [f"integrations/connectors/{own}/{name}", f"integrations/{name}"]
+
+
+def go_to(request: OrganizationRequest, name: str, *arguments: object) -> HttpResponse:
+    """On to a page of the organization, also from a dialog or a part of a page."""
+    address = resolve_url(f"integrations:{name}", request.organization.slug, *arguments)
+    return HttpResponseClientRedirect(address) if HtmxDetails(request) else redirect(address)
+
+
+def refuse(form: Form, refused: connections.Refused) -> connections.Refused | None:
+    """Put a refusal beside its field; hand it back if it belongs to none, or names a twin."""
+    if refused.field in form.fields and not refused.twin:
+        form.add_error(refused.field, " ".join(filter(None, [str(refused), refused.repair])))
+        return None
+    return refused

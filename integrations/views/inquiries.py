@@ -1,0 +1,75 @@
+"""Asking an expert, and the list of what was asked."""
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from accounts import mail
+from accounts.permissions import Permission
+from accounts.tenancy import (
+    OrganizationRequest,
+    connection_manager_required,
+    permission_required,
+)
+from integrations import inquiries
+from integrations.forms import InquiryForm
+from integrations.models import Connection, ExpertInquiry
+from integrations.views.found import connector_or_404, go_to
+
+
+@connection_manager_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def inquire(request: OrganizationRequest, connector_slug: str) -> HttpResponse:
+    """A question about this connector, or about the connection that `connection` names."""
+    connector = connector_or_404(connector_slug)
+    label = request.GET.get("connection", "")
+    connection = None
+    if label:
+        connection = get_object_or_404(
+            Connection,
+            organization=request.organization,
+            connector_slug=connector.slug,
+            label=label,
+        )
+    diagnosis = inquiries.diagnosis(request.session, request.organization, connector, connection)
+    posted = request.POST if request.method == "POST" else None
+    form = InquiryForm(posted, initial={"reply_to": request.user.email})
+    if form.is_valid():
+        inquiries.file(
+            request.organization,
+            connector,
+            actor=request.user,
+            label=label,
+            diagnosis=diagnosis,
+            **form.cleaned_data,
+        )
+        messages.success(request, "Your inquiry is filed.")
+        return go_to(request, "inquiries")
+    context = {
+        "connector": connector,
+        "connection": connection,
+        "form": form,
+        "facts": inquiries.facts(diagnosis),
+        "mail_is_configured": mail.is_configured(),
+    }
+    return render(
+        request, "integrations/inquire.html", context, status=422 if posted is not None else 200
+    )
+
+
+@connection_manager_required
+@require_safe
+def index(request: OrganizationRequest) -> HttpResponse:
+    found = inquiries.seen_by(request.membership)
+    context = {"inquiries": [(inquiry, inquiries.facts(inquiry.diagnosis)) for inquiry in found]}
+    return render(request, "integrations/inquiries.html", context)
+
+
+@permission_required(Permission.ANSWER_INQUIRIES)
+@require_POST
+def close(request: OrganizationRequest, inquiry_id: int) -> HttpResponse:
+    inquiry = get_object_or_404(ExpertInquiry, organization=request.organization, pk=inquiry_id)
+    inquiries.close(inquiry, actor=request.user)
+    messages.success(request, f"Inquiry {inquiry.pk} is closed.")
+    return go_to(request, "inquiries")

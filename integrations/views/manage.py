@@ -1,0 +1,249 @@
+"""The connections of one connector: how they do, and the verbs for each."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.db.models import Sum
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django_htmx.middleware import HtmxDetails
+
+from accounts.tenancy import OrganizationRequest, connection_manager_required
+from integrations import connections, feed_health, history, inquiries, overview
+from integrations.connectors.base import Connector, ConnectorError
+from integrations.forms import DeleteForm, RenameForm, ReplaceKeyForm
+from integrations.models import Connection
+from integrations.overview import Overview
+from integrations.stats import Stats
+from integrations.views.found import (
+    connection_or_404,
+    connector_or_404,
+    go_to,
+    own_template,
+    refuse,
+)
+
+
+def _manage_page(
+    request: OrganizationRequest,
+    connector: Connector,
+    *,
+    problem: connections.Refused | None = None,
+    status: int = 200,
+) -> HttpResponse:
+    found = overview.overviews(request.organization, connector)
+    chosen = _chosen(found, request.GET.get("connection", ""))
+    context = {
+        "connector": connector,
+        "overviews": found,
+        "stats": Stats.of(found),
+        "is_deleting": any(o.connection.state == Connection.State.DELETING for o in found),
+        "archived": len(overview.archived(request.organization)),
+        "chosen": chosen,
+        "feeds": feed_health.of(chosen.connection) if chosen else [],
+        "problem": problem,
+    }
+    return render(request, own_template(connector, "manage.html"), context, status=status)
+
+
+def _chosen(found: list[Overview], label: str) -> Overview | None:
+    """The connection whose feeds are shown: the one asked for, or who needs it most."""
+    tones = ("bad", "warn", "busy", "good", "off")
+    by_need = sorted(found, key=lambda o: (o.connection.label != label, tones.index(o.status.tone)))
+    return by_need[0] if by_need else None
+
+
+@connection_manager_required
+@require_safe
+def manage(request: OrganizationRequest, connector_slug: str) -> HttpResponse:
+    """All connections of one connector, how they do, and the verbs for each."""
+    return _manage_page(request, connector_or_404(connector_slug))
+
+
+@connection_manager_required
+@require_safe
+def progress(request: OrganizationRequest, label: str) -> HttpResponse:
+    """What moves on the page while an import runs: its steps, its row and the figures on top."""
+    connection = connection_or_404(request, label)
+    found = overview.overviews(request.organization, connection.connector)
+    context = {
+        "connector": connection.connector,
+        "overview": (shown := next(o for o in found if o.connection.pk == connection.pk)),
+        "is_moving": shown.is_moving,
+        "stats": Stats.of(found),
+    }
+    return render(request, "integrations/_progress.html", context)
+
+
+@connection_manager_required
+@require_safe
+def feeds(request: OrganizationRequest, label: str) -> HttpResponse:
+    """The health of one connection's feeds, for the page to follow a run."""
+    connection = connection_or_404(request, label)
+    context = {"chosen": overview.overview(connection), "feeds": feed_health.of(connection)}
+    return render(request, "integrations/_feeds.html", context)
+
+
+@connection_manager_required
+@require_POST
+def sync_now(request: OrganizationRequest, label: str) -> HttpResponse:
+    connection = connection_or_404(request, label)
+    try:
+        connections.sync_now(connection, actor=request.user)
+    except connections.Refused as refused:
+        return _manage_page(request, connection.connector, problem=refused, status=422)
+    messages.success(request, f"Sync of {label} has started.")
+    return go_to(request, "manage", connection.connector_slug)
+
+
+def _dialog(
+    request: OrganizationRequest,
+    name: str,
+    connection: Connection,
+    status: int = 200,
+    **context: Any,
+) -> HttpResponse:
+    """A question about one connection: a dialog for htmx, otherwise a page of its own."""
+    context |= {
+        "overview": overview.overview(connection),
+        "connector": connection.connector,
+        "dialog": f"integrations/_{name}.html",
+    }
+    template = context["dialog"] if HtmxDetails(request) else "integrations/dialog.html"
+    return render(request, template, context, status=status)
+
+
+@connection_manager_required
+@require_http_methods(["GET", "HEAD", "POST"])
+@sensitive_post_parameters("key")
+@sensitive_variables("form")
+def replace_key(request: OrganizationRequest, label: str) -> HttpResponse:
+    """Ask for a new key, test it, and go on with it."""
+    connection = connection_or_404(request, label)
+    connector = connection.connector
+    form = ReplaceKeyForm(connector, request.POST or None)
+    problem: ConnectorError | connections.Refused | None = None
+    if form.is_valid():
+        try:
+            problem = connections.replace_key(
+                connection,
+                actor=request.user,
+                key=form.cleaned_data["key"],
+                key_expires_on=form.cleaned_data["key_expires_on"],
+            ).problem
+        except connections.Refused as refused:
+            problem = refuse(form, refused)
+        inquiries.keep(request.session, request.organization, connector, problem=problem)
+        if not problem and form.is_valid():
+            messages.success(request, f"The key of {label} is replaced. Syncing goes on.")
+            return go_to(request, "manage", connector.slug)
+    return _dialog(
+        request,
+        "replace_key",
+        connection,
+        form=form,
+        problem=problem,
+        status=422 if request.method == "POST" else 200,
+    )
+
+
+@connection_manager_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def rename(request: OrganizationRequest, label: str) -> HttpResponse:
+    """Ask for another label; reports call all its days by it from then on."""
+    connection = connection_or_404(request, label)
+    posted = request.POST if request.method == "POST" else None
+    form = RenameForm(posted, initial={"label": label})
+    if form.is_valid():
+        try:
+            connections.rename(connection, actor=request.user, label=form.cleaned_data["label"])
+        except connections.Refused as refused:
+            refuse(form, refused)
+        else:
+            messages.success(request, f"Label changed to {connection.label}.")
+            return go_to(request, "manage", connection.connector_slug)
+    return _dialog(request, "rename", connection, form=form, status=200 if posted is None else 422)
+
+
+@connection_manager_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def import_everything(request: OrganizationRequest, label: str) -> HttpResponse:
+    """Say what it takes, then read all the provider still has."""
+    connection = connection_or_404(request, label)
+    problem = None
+    if request.method == "POST":
+        try:
+            connections.import_everything(connection, actor=request.user)
+        except connections.Refused as refused:
+            problem = refused
+        else:
+            messages.success(request, f"The import of {label} has started.")
+            return go_to(request, "manage", connection.connector_slug)
+    everything = history.everything(connection.connector, timezone.now().date())
+    return _dialog(
+        request,
+        "import_everything",
+        connection,
+        everything=everything,
+        problem=problem,
+        status=422 if problem else 200,
+    )
+
+
+@connection_manager_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def disconnect(request: OrganizationRequest, label: str) -> HttpResponse:
+    """Ask, then stop syncing and forget the key. The history stays."""
+    connection = connection_or_404(request, label)
+    problem = None
+    if request.method == "POST":
+        try:
+            connections.disconnect(connection, actor=request.user)
+        except connections.Refused as refused:
+            problem = refused
+        else:
+            messages.success(request, f"{label} is disconnected. Its history is kept.")
+            return go_to(request, "manage", connection.connector_slug)
+    return _dialog(
+        request, "disconnect", connection, problem=problem, status=422 if problem else 200
+    )
+
+
+@connection_manager_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def delete(request: OrganizationRequest, label: str) -> HttpResponse:
+    """Ask for the label and what to do with the history, then take the connection away."""
+    connection = connection_or_404(request, label)
+    form = DeleteForm(connection, request.POST if request.method == "POST" else None)
+    problem = None
+    if form.is_valid():
+        keep = form.cleaned_data["history"] == "keep"
+        try:
+            connections.delete(connection, actor=request.user, keep_history=keep)
+        except connections.Refused as refused:
+            problem = refused
+        else:
+            said = "is archived. Its history stays in reports." if keep else "is being deleted."
+            messages.success(request, f"{label} {said}")
+            return go_to(request, "manage", connection.connector_slug)
+    return _dialog(
+        request,
+        "delete",
+        connection,
+        form=form,
+        problem=problem,
+        days=connection.feed_days.values("day").distinct().count(),
+        amount_usd=connection.cost_totals.aggregate(sum=Sum("amount_usd"))["sum"],
+        status=422 if request.method == "POST" else 200,
+    )
+
+
+@connection_manager_required
+@require_safe
+def archive(request: OrganizationRequest) -> HttpResponse:
+    """What was deleted while its history was kept: it can come back, or be erased."""
+    context = {"overviews": overview.archived(request.organization)}
+    return render(request, "integrations/archive.html", context)
