@@ -4,11 +4,14 @@ from django.contrib import admin
 from django.urls import include, path
 
 from config.health import healthz
+from reports.dashboard.views import start
 
 urlpatterns = [
     path("healthz", healthz, name="healthz"),
     path("admin/", admin.site.urls),
     path("", include("accounts.urls")),
+    path("o/<slug:organization_slug>/", start, name="start"),
+    path("o/<slug:organization_slug>/dashboards/", include("reports.dashboard.urls")),
     path("o/<slug:organization_slug>/integrations/", include("integrations.urls")),
     path("o/<slug:organization_slug>/reports/", include("reports.urls")),
 ]

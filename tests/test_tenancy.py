@@ -39,6 +39,7 @@ ARGUMENTS: dict[str, Any] = {
     "run_id": 700_001,
     "notice_id": 700_001,
     "inquiry_id": 700_001,
+    "widget": "spend",
 }
 # Arguments that name one thing of an organization, which another organization does not have.
 NAMING = ("label", "member_pk", "invitation_pk", "run_id", "notice_id", "inquiry_id")

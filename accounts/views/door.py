@@ -52,7 +52,7 @@ def home(request: HttpRequest) -> HttpResponse:
         .order_by("organization__name")
     )
     if len(memberships) == 1:
-        return redirect("integrations:index", memberships[0].organization.slug)
+        return redirect("start", memberships[0].organization.slug)
     return render(request, "accounts/home.html", {"memberships": memberships})
 
 
@@ -94,7 +94,7 @@ def _invited(request: HttpRequest, found: Invitation) -> HttpResponse:
 def _join(request: HttpRequest, membership: Membership) -> HttpResponse:
     role, organization = membership.get_role_display(), membership.organization
     messages.success(request, f"You joined {organization} as {role}.")
-    return redirect("integrations:index", organization.slug)
+    return redirect("start", organization.slug)
 
 
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:

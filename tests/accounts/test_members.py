@@ -155,7 +155,7 @@ def test_deactivating_in_one_organization_leaves_the_others_alone(client, ada, o
     client.post(address(omar, "deactivate"))
 
     client.force_login(omar)
-    assert client.get("/")["Location"] == "/o/other/integrations/"
+    assert client.get("/")["Location"] == "/o/other/"
     text = client.get("/o/other/integrations/").content.decode()
     assert "/o/demo/" not in text
 

@@ -27,13 +27,14 @@ def test_the_door_says_what_this_is(client):
     assert 'autocomplete="current-password"' in page
 
 
-def test_the_member_of_one_organization_lands_on_its_integrations(client):
+def test_the_member_of_one_organization_lands_where_it_begins(client):
     make_member(make_organization(), email="ines@example.com")
 
     response = sign_in(client, "Ines@Example.com")
 
     assert response["Location"] == "/"
-    assert client.get("/")["Location"] == "/o/demo/integrations/"
+    assert client.get("/")["Location"] == "/o/demo/"
+    assert client.get("/o/demo/")["Location"] == "/o/demo/integrations/"  # nothing is in yet
 
 
 def test_the_member_of_several_organizations_chooses(client):
@@ -45,8 +46,8 @@ def test_the_member_of_several_organizations_chooses(client):
 
     page = client.get("/").content.decode()
 
-    assert 'href="/o/north/integrations/"' in page
-    assert 'href="/o/south/integrations/"' in page
+    assert 'href="/o/north/"' in page
+    assert 'href="/o/south/"' in page
     assert "West" not in page
 
 

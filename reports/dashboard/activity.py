@@ -1,0 +1,605 @@
+"""Who uses it and what for: active users, seats, adoption, output and activity, as the provider
+counts them. Distinct people are never added up: not over days, products or connections."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+from integrations.models import Connection
+from integrations.window import Window
+from reports import engagement, labels, pivot, queries
+from reports.charts import Chart
+from reports.dashboard import drawing
+from reports.dashboard.answers import (
+    Answer,
+    Column,
+    Figure,
+    Kind,
+    Quantity,
+    Table,
+    part_of,
+    when_empty,
+)
+from reports.dashboard.scope import Scope, cuts
+from reports.dashboard.spend import length
+from reports.metrics import METRICS, Metric, Number, Unit, add
+from reports.periods import Interval
+from reports.pivot import Pivot, Series
+from reports.queries import Report
+from reports.spec import Filter
+from reports.templatetags import figures
+
+_NOWHERE = "None of these connections reports engagement."
+_NO_CATALOG = "None of these connections reports skills, connectors or projects."
+_NOT_YET = "No day of activity has been read for these days yet, so this is not a zero."
+PERIODS = {"daily": "Day", "weekly": "7 days", "monthly": "30 days"}
+
+
+def _told(scope: Scope) -> tuple[list[Connection], tuple[str, ...]]:
+    """The connections that count active users, and a note about those that do not."""
+    every = queries.connections_of(scope.organization, scope.filters)
+    telling = engagement.having(every, engagement.SUMMARIES)
+    silent = [connection.label for connection in every if connection not in telling]
+    if not silent or not telling:
+        return telling, ()
+    verb = "reports" if len(silent) == 1 else "report"
+    return telling, (f"{' and '.join(silent)} {verb} no engagement and is not in these numbers.",)
+
+
+def _left_out(scope: Scope, *metrics: str) -> tuple[str, ...]:
+    """A note about filters that these numbers cannot follow."""
+    names = {"service": "product", "project_id": "user"}
+    lost = [
+        names[f.dimension]
+        for f in scope.filters.filters
+        if f.dimension in names and not cuts(f.dimension, metrics)
+    ]
+    if not lost:
+        return ()
+    return (f"Not cut by {' or '.join(lost)}: the provider counts this for everybody together.",)
+
+
+# --- Figures -----------------------------------------------------------------------------------
+def _product(scope: Scope) -> str:
+    """The prefix of the one product that is looked at, where its users are counted; else ""."""
+    chosen = scope.values_of("service")
+    return chosen[0] if len(chosen) == 1 and f"{chosen[0]}_monthly_active_users" in METRICS else ""
+
+
+def active_figure(scope: Scope) -> Answer:
+    """Different users in 30 days, on the last day that is known."""
+    product = _product(scope)
+    name = f"{product}_monthly_active_users" if product else "monthly_active_users"
+    telling, notes = _told(scope)
+    found = engagement.newest(telling, scope.window)
+    path = f"{product}_monthly_active_user_count" if product else "monthly_active_user_count"
+    rows = [(c.label, *_at(found, c, path, "assigned_seat_count")) for c in telling]
+    known = [row for row in rows if row[2] is not None]
+    columns = (
+        Column("billing_account", "Connection", Kind.TEXT),
+        Column("day", "On", Kind.DAY),
+        Column("active", "Active users, 30 days", Kind.COUNT),
+        Column("seats", "Seats", Kind.COUNT),
+    )
+    spec = scope.spec(name)
+    under = [_of_seats(active, seats) for _, _, active, seats in known]
+    text = " · ".join(figures.count(row[2]) for row in known)
+    if len(known) == 1:
+        under.append(f"on {figures.day(known[0][1])}")
+    else:
+        under = [" · ".join(row[0] for row in known)]
+    return Answer(
+        title=f"Active users of {labels.label('service', product)}" if product else "",
+        shown=Figure(text, under=tuple(filter(None, under))) if known else None,
+        empty="" if known else _NOT_YET if telling else _NOWHERE,
+        spec=spec if telling else None,
+        figure=known[0][2] if len(known) == 1 else None,
+        table=Table(columns, tuple(rows)),
+        notes=(*notes, *(() if product else _left_out(scope, name))),
+    )
+
+
+def _at(
+    found: Mapping[int, tuple[date, Mapping[str, Any]]], connection: Connection, *paths: str
+) -> Any:
+    """The newest day of a connection, and its numbers; None for what is not known."""
+    day, values = found.get(connection.pk, (None, {}))
+    return (day, *(None if values.get(p) is None else int(values[p]) for p in paths))
+
+
+def _of_seats(active: Number, seats: Number) -> str:
+    share = part_of(active, seats)
+    return f"of {figures.count(seats)} seats, {figures.share(share)}" if share is not None else ""
+
+
+def seats(scope: Scope) -> Answer:
+    """How many seats are assigned, how many of them are used, and who was invited."""
+    telling, notes = _told(scope)
+    found = engagement.newest(telling, scope.window)
+    paths = ("assigned_seat_count", "pending_invite_count", "weekly_active_user_count")
+    rows = [(c.label, *_at(found, c, *paths)) for c in telling]
+    known = [row for row in rows if row[2] is not None]
+    total, invites = add(row[2] for row in known), add(row[3] for row in known)
+    used = part_of(add(row[4] for row in known), total) if len(known) == 1 else None
+    under = []
+    if used is not None:
+        under.append(f"{figures.share(used)} used in 7 days")
+    if known:
+        under.append(f"{figures.count(invites)} pending invites")
+    return Answer(
+        shown=Figure(figures.count(total), under=tuple(under)) if known else None,
+        empty="" if known else _NOT_YET if telling else _NOWHERE,
+        spec=scope.spec("seats", "pending_invites", "seat_use") if telling else None,
+        figure=total if known else None,
+        table=Table(
+            (
+                Column("billing_account", "Connection", Kind.TEXT),
+                Column("day", "On", Kind.DAY),
+                Column("seats", "Seats", Kind.COUNT),
+                Column("pending_invites", "Pending invites", Kind.COUNT),
+                Column("weekly_active_users", "Active users, 7 days", Kind.COUNT),
+            ),
+            tuple(rows),
+        ),
+        notes=(*notes, *_left_out(scope, "seats")),
+    )
+
+
+# --- Active users ------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class ByProduct:
+    """One product, or everything, on the last day that is known."""
+
+    account: str
+    product: str
+    counts: tuple[Number, ...]  # by day, week and month
+
+
+@dataclass(frozen=True)
+class ActiveUsers:
+    chart: Chart
+    pivot: Pivot
+    products: tuple[ByProduct, ...]
+    on: tuple[tuple[str, date], ...]  # the last day of each connection
+    is_several: bool
+
+
+def active_users(scope: Scope) -> Answer:
+    """Lines of daily, weekly and monthly users; of several connections a line each."""
+    telling, notes = _told(scope)
+    if not telling:
+        return Answer(Table((), ()), empty=_NOWHERE)
+    names = ("monthly_active_users", "weekly_active_users", "daily_active_users", "seats")
+    interval = scope.columns_by
+    metrics = names if interval == "day" else (*names[:2], names[3])
+    several = len(telling) > 1
+    accounts = (Filter("billing_account", tuple(c.label for c in telling)),)
+    report = scope.ask(*metrics, group_by=(interval, "billing_account"), also=accounts)
+    laid_out = pivot.build(report.by(interval))
+    series = (
+        [
+            _line(report, laid_out, connection.label, 0, connection.label, at % 6 + 1)
+            for at, connection in enumerate(telling)
+        ]
+        if several
+        else [
+            _line(report, laid_out, telling[0].label, at, _short(name), color)
+            for at, (name, color) in enumerate(zip(metrics, _colors(metrics), strict=True))
+        ]
+    )
+    drawn = replace(
+        laid_out, series=tuple(series), spec=replace(laid_out.spec, metrics=metrics[:1])
+    )
+    found = engagement.newest(telling, scope.window)
+    products = tuple(_products(telling, found))
+    rows = tuple(
+        (found[c.pk][0], p.account, p.product, *p.counts)
+        for c in telling
+        if c.pk in found
+        for p in products
+        if p.account == c.label
+    )
+    return Answer(
+        shown=ActiveUsers(
+            drawing.lines(drawn, part=0.55),
+            drawn,
+            products,
+            tuple((c.label, found[c.pk][0]) for c in telling if c.pk in found),
+            several,
+        ),
+        empty="" if found else _NOT_YET,
+        spec=replace(
+            scope.spec(*names[:3], group_by=("billing_account",) if several else ()),
+            interval=interval,
+        ),
+        figure=report.by().totals[0],
+        table=Table(
+            (
+                Column("day", "On", Kind.DAY),
+                Column("billing_account", "Connection", Kind.TEXT),
+                Column("product", "Product", Kind.TEXT),
+                *(Column(name, label, Kind.COUNT) for name, label in PERIODS.items()),
+            ),
+            rows,
+        ),
+        notes=(*notes, *_left_out(scope, *names)),
+    )
+
+
+def _colors(metrics: Sequence[str]) -> list[int]:
+    known = {"monthly_active_users": 6, "weekly_active_users": 3, "daily_active_users": 1}
+    return [known.get(name, labels.GREY) for name in metrics]
+
+
+def _short(name: str) -> str:
+    every = name.partition("_")[0]
+    return PERIODS.get(every, METRICS[name].label)
+
+
+def _line(report: Report, laid_out: Pivot, account: str, at: int, label: str, color: int) -> Series:
+    values = [report.values((column.start, account))[at] for column in laid_out.columns]
+    return Series(label, color, tuple(values))
+
+
+def _products(
+    telling: Sequence[Connection], found: Mapping[int, tuple[date, Mapping[str, Any]]]
+) -> Iterator[ByProduct]:
+    """Everything first, then each product whose users are counted."""
+    for connection in telling:
+        _, values = found.get(connection.pk, (None, {}))
+        ending = "_monthly_active_user_count"
+        prefixes = sorted(name.removesuffix(ending) for name in values if name.endswith(ending))
+        for prefix in ("", *prefixes):
+            before = f"{prefix}_" if prefix else ""
+            counts = tuple(
+                None
+                if values.get(f"{before}{every}_active_user_count") is None
+                else int(values[f"{before}{every}_active_user_count"])
+                for every in PERIODS
+            )
+            if values and any(counts):
+                name = labels.label("service", prefix) if prefix else "All products"
+                yield ByProduct(connection.label, name, counts)
+
+
+# --- Adoption ----------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Step:
+    label: str
+    count: Number
+    share: Decimal | None  # of the step above
+    length: float
+
+
+@dataclass(frozen=True)
+class Funnel:
+    account: str
+    on: date
+    steps: tuple[Step, ...]
+    idle: int | None  # seats without activity in 30 days
+
+
+def adoption(scope: Scope) -> Answer:
+    """From invitation to habit, for each connection by itself."""
+    telling, notes = _told(scope)
+    found = engagement.newest(telling, scope.window)
+    funnels = []
+    by_people = engagement.having(telling, engagement.USERS)
+    ends = engagement.last_days(by_people, engagement.USERS, scope.window)
+    for connection in telling:
+        if connection.pk not in found:
+            continue
+        day, values = found[connection.pk]
+        done = None
+        if connection.pk in ends:
+            month = Window.last(30, today=ends[connection.pk])
+            done = engagement.activity([connection], month).get(connection.pk)
+        funnels.append(_funnel(connection.label, day, values, done))
+    rows = tuple(
+        (funnel.account, funnel.on, step.label, step.count, step.share)
+        for funnel in funnels
+        for step in funnel.steps
+    )
+    return Answer(
+        shown=tuple(funnels),
+        empty="" if funnels else _NOT_YET if telling else _NOWHERE,
+        spec=scope.spec("seats", "monthly_active_users", "pending_invites") if telling else None,
+        figure=add(f.steps[1].count for f in funnels) if funnels else None,
+        table=Table(
+            (
+                Column("billing_account", "Connection", Kind.TEXT),
+                Column("day", "On", Kind.DAY),
+                Column("step", "Step", Kind.TEXT),
+                Column("users", "Users", Kind.COUNT),
+                Column("share", "Of the step above", Kind.SHARE),
+            ),
+            rows,
+        ),
+        notes=(*notes, *_left_out(scope, "seats")),
+    )
+
+
+def _funnel(
+    account: str, day: date, values: Mapping[str, Any], done: engagement.Activity | None
+) -> Funnel:
+    seats, invited = values.get("assigned_seat_count"), values.get("pending_invite_count")
+    active = values.get("monthly_active_user_count")
+    counts: list[tuple[str, Number]] = [
+        ("Invited", add([seats, invited])),
+        ("Has a seat", seats),
+        ("Active in 30 days", active),
+        ("Active every week", done.habit if done else None),
+        ("Two products or more", done.several if done else None),
+    ]
+    largest = max((count or 0 for _, count in counts), default=0)
+    steps = []
+    above: Number = None
+    for label, count in counts:
+        steps.append(Step(label, count, part_of(count, above), length(count, largest)))
+        above = count
+    idle = max(int(seats) - int(active), 0) if seats is not None and active is not None else None
+    return Funnel(account, day, tuple(steps), idle)
+
+
+# --- Output and activity -----------------------------------------------------------------------
+@dataclass(frozen=True)
+class Measured:
+    """One number of a list with the line it took: a place per column, None where unknown."""
+
+    label: str
+    text: str
+    points: tuple[str, ...]
+    value: Number
+    kind: Kind
+
+
+@dataclass(frozen=True)
+class Output:
+    rows: tuple[Measured, ...]
+    to: date | None
+
+
+_CODE = (
+    "code_sessions",
+    "code_commits",
+    "code_pull_requests",
+    "code_lines_added",
+    "code_lines_removed",
+    "accept_rate",
+)
+
+
+def code_output(scope: Scope) -> Answer:
+    """What Claude Code brought about, and its cost by commits."""
+    empty, notes = _no_activity(scope)
+    if empty:
+        return Answer(Table((), ()), empty=empty, notes=notes)
+    interval = _sparks(scope)
+    report = scope.ask(*_CODE, group_by=(interval,))
+    rows = list(_measured(report, interval))
+    days = _known_days(report)
+    price = None
+    if days is not None:
+        cost = scope.ask("cost", also=(Filter("service", ("claude_code",)),), window=days)
+        commits = report.totals[_CODE.index("code_commits")]
+        price = _each(cost.totals[0], commits) if cost.coverage.known_to else None
+    rows.append(Measured("Cost per commit", figures.usd(price), (), price, Kind.USD))
+    return Answer(
+        shown=Output(tuple(rows), report.coverage.known_to),
+        empty=when_empty(report, "activity of Claude Code"),
+        spec=scope.spec("code_commits", "code_pull_requests", "code_sessions", "code_lines_added"),
+        figure=report.totals[1],
+        table=_measured_table(rows),
+        notes=(*notes, *_left_out(scope, *_CODE)),
+    )
+
+
+def _each(cost: Number, count: Number) -> Decimal | None:
+    return None if cost is None or not count else Decimal(cost) / Decimal(count)
+
+
+_SURFACES = (
+    "chat_messages",
+    "cowork_messages",
+    "cowork_actions",
+    "office_messages",
+    "design_messages",
+)
+_SURFACE_OF = {
+    "chat_messages": "chat",
+    "cowork_messages": "cowork",
+    "cowork_actions": "cowork",
+    "office_messages": "office_agent",
+    "design_messages": "claude_design",
+}
+
+
+@dataclass(frozen=True)
+class Surfaces:
+    rows: tuple[tuple[Measured, Number], ...]  # with how many people
+    to: date | None
+    is_several: bool
+
+
+def surfaces(scope: Scope) -> Answer:
+    """What was done in chat, Cowork, Office and Design, and by how many people."""
+    empty, notes = _no_activity(scope)
+    if empty:
+        return Answer(Table((), ()), empty=empty, notes=notes)
+    interval = _sparks(scope)
+    report = scope.ask(*_SURFACES, group_by=(interval,))
+    people = engagement.activity(report.connections, scope.window, scope.values_of("project_id"))
+    several = len(people) > 1
+    done = next(iter(people.values())) if len(people) == 1 else None
+    measured = list(_measured(report, interval))
+    rows = tuple(
+        (row, done.products.get(_SURFACE_OF[name], 0) if done else None)
+        for name, row in zip(_SURFACES, measured, strict=True)
+    )
+    return Answer(
+        shown=Surfaces(rows, report.coverage.known_to, several),
+        empty=when_empty(report, "activity"),
+        spec=scope.spec("chat_messages", "cowork_messages", "office_messages", "design_messages"),
+        figure=report.totals[0],
+        table=Table(
+            (
+                Column("activity", "Activity", Kind.TEXT),
+                Column("count", "Count", Kind.COUNT),
+                Column("people", "People", Kind.COUNT),
+            ),
+            tuple((row.label, row.value, count) for row, count in rows),
+        ),
+        notes=(*notes, *_left_out(scope, *_SURFACES)),
+    )
+
+
+def _no_activity(scope: Scope) -> tuple[str, tuple[str, ...]]:
+    """Why there is no activity per user at all; "" if there is."""
+    every = queries.connections_of(scope.organization, scope.filters)
+    telling = engagement.having(every, engagement.USERS)
+    silent = [connection.label for connection in every if connection not in telling]
+    if not telling:
+        return _NOWHERE, ()
+    if not silent:
+        return "", ()
+    return "", (f"{' and '.join(silent)} does not report what people do.",)
+
+
+def _sparks(scope: Scope) -> Interval:
+    """How a small line cuts time: into about a dozen pieces."""
+    return "day" if len(scope.window) <= 31 else "week"
+
+
+def _known_days(report: Report) -> Window | None:
+    known = [day for day, state in report.coverage.states.items() if state]
+    return Window(known[0], known[-1] + timedelta(days=1)) if known else None
+
+
+def _measured(report: Report, interval: Interval) -> Iterator[Measured]:
+    """Every metric of a report whose only grouping is that interval."""
+    across = pivot.columns(replace(report.spec, interval=interval), report.coverage)
+    rows = [report.values((column.start,)) for column in across]
+    for at, metric in enumerate(report.spec.metric_objects):
+        total = report.totals[at]
+        yield Measured(
+            metric.label,
+            _written(metric, total),
+            spark([row[at] for row in rows]),
+            total,
+            Kind(metric.unit.value),
+        )
+
+
+def _written(metric: Metric, value: Number) -> str:
+    """Counts in full, as long as they are not longer than their column."""
+    is_long = metric.unit is Unit.COUNT and value is not None and value >= 1_000_000
+    return figures.tokens(value) if is_long else figures.figure(value, metric.unit)
+
+
+def spark(values: Sequence[Number]) -> tuple[str, ...]:
+    """Runs of a small line on a plane of 100 by 20: what is not known breaks it."""
+    known = [float(value) for value in values if value is not None]
+    highest = max(known, default=0) or 1
+    runs: list[list[str]] = [[]]
+    for at, value in enumerate(values):
+        if value is None:
+            runs.append([])
+            continue
+        x = round(100 * (at + 0.5) / len(values), 1)
+        runs[-1].append(f"{x},{round(19 - 18 * float(value) / highest, 1)}")
+    return tuple(" ".join(run) for run in runs if len(run) > 1)
+
+
+def _measured_table(rows: Sequence[Measured]) -> Table:
+    return Table(
+        (Column("measure", "Measure", Kind.TEXT), Column("value", "Value", Kind.COUNT)),
+        tuple((row.label, Quantity(row.value, row.kind)) for row in rows),
+    )
+
+
+# --- Skills, connectors, projects --------------------------------------------------------------
+@dataclass(frozen=True)
+class Catalog:
+    """What can be used, by feed: which paths count a use, and what a use is called."""
+
+    feed: str
+    label: str
+    one: str
+    uses: tuple[str, ...]
+    word: str
+
+
+CATALOGS = (
+    Catalog("skills", "Skills", "Skill", ("invocation_count",), "Uses"),
+    Catalog(
+        "connectors",
+        "Connectors",
+        "Connector",
+        ("read_call_count", "write_call_count", "unclassified_call_count"),
+        "Calls",
+    ),
+    Catalog("plugins", "Plugins", "Plugin", ("invocation_count",), "Uses"),
+    Catalog("projects", "Projects", "Project", ("message_count",), "Messages"),
+)
+SHOWN = 6
+
+
+@dataclass(frozen=True)
+class Shelf:
+    catalog: Catalog
+    used: tuple[engagement.Used, ...]
+
+    @property
+    def first(self) -> tuple[engagement.Used, ...]:
+        return self.used[:SHOWN]
+
+    @property
+    def more(self) -> int:
+        return max(0, len(self.used) - SHOWN)
+
+    @property
+    def is_span(self) -> bool:
+        return any(one.is_span for one in self.used)
+
+
+def catalog(scope: Scope) -> Answer:
+    """What people use most, with how many people."""
+    every = queries.connections_of(scope.organization, scope.filters)
+    shelves = []
+    known = False
+    for shelf in CATALOGS:
+        telling = engagement.having(every, shelf.feed)
+        if telling:
+            known = True
+            found = engagement.used(telling, shelf.feed, shelf.uses, scope.window)
+            shelves.append(Shelf(shelf, tuple(found)))
+    shelves = [shelf for shelf in shelves if shelf.used]
+    return Answer(
+        shown=tuple(shelves),
+        empty="" if shelves else _NOT_YET if known else _NO_CATALOG,
+        table=Table(
+            (
+                Column("kind", "Kind", Kind.TEXT),
+                Column("name", "Name", Kind.TEXT),
+                Column("id", "ID", Kind.WORD),
+                Column("uses", "Uses", Kind.COUNT),
+                Column("people", "People", Kind.COUNT),
+                Column("people_on", "People are", Kind.TEXT),
+            ),
+            tuple(
+                (
+                    shelf.catalog.one,
+                    one.name or one.subject,
+                    one.subject,
+                    one.uses,
+                    one.people,
+                    "of all days" if one.is_span else "the most on one day",
+                )
+                for shelf in shelves
+                for one in shelf.used
+            ),
+        ),
+        notes=_left_out(scope, "seats"),
+    )

@@ -1,0 +1,209 @@
+"""What a widget gives back: something to draw, the same as rows, and the report behind it."""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import date
+from decimal import ROUND_HALF_UP, Decimal
+from enum import StrEnum
+from io import StringIO
+
+from integrations.window import Window
+from reports.coverage import DayState
+from reports.metrics import Number, exact, exact_usd
+from reports.queries import Report
+from reports.spec import ReportSpec
+from reports.templatetags import figures
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A number that brings its own unit, for columns that hold several."""
+
+    number: Number
+    kind: "Kind"
+
+
+Value = Number | date | str | Quantity
+_TWELVE = Decimal("1e-12")
+
+
+class Kind(StrEnum):
+    """How the values of a column are written."""
+
+    TEXT = "text"
+    WORD = "word"  # an identifier: set in the monospaced face
+    DAY = "day"
+    USD = "usd"
+    TOKENS = "tokens"
+    COUNT = "count"
+    SHARE = "share"
+    CHANGE = "change"
+
+    @property
+    def is_number(self) -> bool:
+        return self not in {Kind.TEXT, Kind.WORD, Kind.DAY}
+
+
+@dataclass(frozen=True)
+class Column:
+    """`name` heads it in files, `label` on pages."""
+
+    name: str
+    label: str
+    kind: Kind
+
+    def exact(self, value: Value) -> str:
+        """As it stands in files; "" for what is not known."""
+        if value is None:
+            return ""
+        if isinstance(value, Quantity):
+            return replace(self, kind=value.kind).exact(value.number)
+        if isinstance(value, date):
+            return value.isoformat()
+        if isinstance(value, str):
+            return value
+        return exact_usd(value) if self.kind is Kind.USD else exact(value)
+
+    def shown(self, value: Value) -> str:
+        """As people read it; “–” for what is not known."""
+        if isinstance(value, Quantity):
+            return replace(self, kind=value.kind).shown(value.number)
+        if isinstance(value, date):
+            return figures.day(value)
+        if isinstance(value, str):
+            return value
+        if self.kind is Kind.CHANGE:
+            return figures.change(value)
+        return figures.figure(value, self.kind.value)
+
+
+@dataclass(frozen=True)
+class Cell:
+    column: Column
+    text: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """Everything a widget shows, as rows: on the page for those who do not see it, and as CSV."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Value, ...], ...]
+
+    @property
+    def cells(self) -> Iterator[list[Cell]]:
+        for row in self.rows:
+            yield [
+                Cell(column, column.shown(value))
+                for column, value in zip(self.columns, row, strict=True)
+            ]
+
+    def csv(self) -> str:
+        """RFC 4180 with a header. Exact, and empty for what is not known."""
+        text = StringIO()
+        lines = csv.writer(text)
+        lines.writerow(column.name for column in self.columns)
+        for row in self.rows:
+            lines.writerow(
+                column.exact(value) for column, value in zip(self.columns, row, strict=True)
+            )
+        return text.getvalue()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """`shown` is what the widget's template draws; `empty` says why there is nothing to draw.
+
+    `spec` is the report that answers the same: the first of its totals is `figure`.
+    """
+
+    table: Table
+    shown: object = None
+    empty: str = ""
+    spec: ReportSpec | None = None
+    figure: Number = None
+    title: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Change:
+    """Against the days before. `ratio` None: nothing to compare with, `label` says why."""
+
+    ratio: Decimal | None
+    label: str
+
+    @property
+    def direction(self) -> str:
+        """up, down, or "" for no change that one could see."""
+        if self.ratio is None or abs(self.ratio) < Decimal("0.0005"):
+            return ""
+        return "up" if self.ratio > 0 else "down"
+
+
+def change(compared: Report | None, at: int = 0) -> Change:
+    """How a total moved; `compared` is what `Scope.compared` found."""
+    if compared is None or compared.before is None:
+        return Change(None, "the days before are not all known")
+    ratio = ratio_of(compared.totals[at], compared.before.totals[at])
+    return Change(ratio, f"vs {span(compared.before.spec.window)}")
+
+
+def ratio_of(now: Number, before: Number) -> Decimal | None:
+    """0.25 is a quarter more. None where either is not known, or nothing was there before."""
+    if now is None or not before:
+        return None
+    return (Decimal(now) - Decimal(before)) / abs(Decimal(before))
+
+
+def part_of(part: Number, whole: Number) -> Decimal | None:
+    """A part of a whole, to twelve places; None where either is not known or there is no whole."""
+    if part is None or not whole:
+        return None
+    return (Decimal(part) / Decimal(whole)).quantize(_TWELVE, ROUND_HALF_UP)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number in large type, with what belongs under it. `rule`: closed, open, or ""."""
+
+    text: str
+    rule: str = ""
+    change: Change | None = None
+    under: tuple[str, ...] = ()
+
+
+def rule_of(report: Report) -> str:
+    """The sign under a total: closed if it will not change, open if it still can."""
+    days = report.coverage
+    if days.count(DayState.UNKNOWN) == len(days.window):
+        return ""
+    is_final = days.count(DayState.FINAL) == len(days.window) and not days.late
+    return "closed" if is_final else "open"
+
+
+def span(window: Window) -> str:
+    """1–24 Oct, 25 Jul – 23 Aug: without years, for what lies close by."""
+    start, last = window.start, window.last_day
+    if start == last:
+        return figures.day(start)
+    if (start.year, start.month) == (last.year, last.month):
+        return f"{start.day}–{figures.day(last)}"
+    return f"{figures.day(start)} – {figures.day(last)}"
+
+
+def when_empty(report: Report, what: str) -> str:
+    """Why a report shows nothing; "" if it has something to show."""
+    if any(side.groups for side in report.sides):
+        return ""
+    if not report.connections:
+        return "Nothing is connected yet."
+    days = report.coverage
+    unknown = days.count(DayState.UNKNOWN)
+    if unknown == len(days.window):
+        return "Nothing is known about these days yet, so this is not a zero."
+    if unknown:
+        return f"No {what} in the days that are known; {unknown} of {len(days.window)} are not."
+    known = f"Data is complete to {figures.day(days.known_to)}, so" if days.known_to else "So far"
+    return f"No {what} in these days. {known} this is a real zero."

@@ -1,0 +1,33 @@
+"""Charts as a widget draws them: narrower than on the report page, so with fewer labels."""
+
+from dataclasses import replace
+from math import ceil
+
+from reports.charts.columns import stacked
+from reports.charts.lines import line
+from reports.charts.plot import LABEL, NARROW, WIDE, Chart
+from reports.pivot import Pivot
+
+
+def columns(pivot: Pivot, *, part: float = 1) -> Chart:
+    """Stacked columns. `part` is that of the page's width they have on a desk."""
+    return _thinned(stacked(pivot), part)
+
+
+def lines(pivot: Pivot, *, part: float = 1) -> Chart:
+    """A line a series, with a gap where nothing is known."""
+    return _thinned(line(pivot), part)
+
+
+def _thinned(chart: Chart, part: float) -> Chart:
+    count = len(chart.bars)
+    wide = max(1, ceil(count * LABEL / (WIDE * part)))
+    narrow = ceil(max(1, ceil(count * LABEL / NARROW)) / wide) * wide
+    return replace(
+        chart,
+        bars=tuple(
+            replace(bar, label_on="" if at % wide else "wide-only" if at % narrow else "everywhere")
+            for at, bar in enumerate(chart.bars)
+        ),
+        gaps=tuple(replace(gap, is_wide=gap.is_wide and part > 0.5) for gap in chart.gaps),
+    )

@@ -1,0 +1,391 @@
+"""Who it is: the people who cost most, what one of them costs, who and what is rising."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from itertools import pairwise
+from math import ceil
+
+from integrations.models import Person
+from reports import labels
+from reports.dashboard.answers import (
+    Answer,
+    Change,
+    Column,
+    Kind,
+    Table,
+    change,
+    part_of,
+    ratio_of,
+    rule_of,
+    span,
+    when_empty,
+)
+from reports.dashboard.scope import Scope
+from reports.dashboard.spend import length
+from reports.metrics import Number, add
+from reports.queries import Report
+from reports.spec import Filter
+
+TOP = 10
+RISING = 5
+_COST = Column("cost", "Spend", Kind.USD)
+_CHANGE = Column("change", "Change", Kind.CHANGE)
+_TOKENS = Column("tokens", "Tokens", Kind.TOKENS)
+
+
+@dataclass(frozen=True)
+class Who:
+    """A person as a row names them. `tag` says what is unusual: deleted, service."""
+
+    id: str
+    name: str
+    detail: str = ""
+    tag: str = ""
+
+
+def names(scope: Scope, ids: Sequence[str]) -> dict[str, Who]:
+    """Everybody of these identifiers, in one query."""
+    people = Person.objects.filter(connection__organization=scope.organization, external_id__in=ids)
+    found = {id: Who(id, id) for id in ids}
+    for person in people:
+        name = person.name or person.email or person.external_id
+        tag = "" if person.kind == Person.Kind.USER else person.get_kind_display().lower()
+        found[person.external_id] = Who(
+            person.external_id,
+            name,
+            detail=(person.email if person.email != name else "") or person.external_id,
+            tag="deleted" if person.state == Person.State.DELETED else tag,
+        )
+    return found
+
+
+# --- Top users ---------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Spender:
+    """`length` is that of the bar beside the largest."""
+
+    who: Who
+    cost: Number
+    length: float
+    moved: Change
+    tokens: Number
+    model: str
+    last_day: date | None
+
+
+@dataclass(frozen=True)
+class Rest:
+    """What is not in the rows above: other people, nobody, everything."""
+
+    label: str
+    detail: str
+    cost: Number
+    moved: Change
+    tokens: Number
+
+
+@dataclass(frozen=True)
+class Ranking:
+    spenders: tuple[Spender, ...]
+    rest: tuple[Rest, ...]
+    against: str
+    rule: str
+
+
+def top_users(scope: Scope) -> Answer:
+    """The ten who cost most, everybody else together, and what nobody accounts for."""
+    report = scope.ask("cost", "total_tokens", group_by=("project_id",))
+    compared = scope.compared(report)
+    everybody = sorted(
+        (row for row in report.rows if row.keys[0] and row.values[0] is not None),
+        key=lambda row: (-(row.values[0] or 0), row.keys),
+    )
+    ids = [str(row.keys[0]) for row in everybody[:TOP]]
+    who = names(scope, ids)
+    details = _details(scope, ids) if ids else {}
+    largest = everybody[0].values[0] if everybody else None
+    spenders = tuple(
+        Spender(
+            who=who[str(row.keys[0])],
+            cost=row.values[0],
+            length=length(row.values[0], largest),
+            moved=_moved(compared, row.keys),
+            tokens=row.values[1],
+            model=details.get(str(row.keys[0]), ("", None))[0],
+            last_day=details.get(str(row.keys[0]), ("", None))[1],
+        )
+        for row in everybody[:TOP]
+    )
+    rest = tuple(_rest(report, compared, {(id,) for id in ids}, len(everybody) - len(ids)))
+    return Answer(
+        shown=Ranking(spenders, rest, change(compared).label, rule_of(report)),
+        empty=when_empty(report, "spend"),
+        spec=scope.spec("cost", "total_tokens", group_by=("project_id",), limit=TOP),
+        figure=report.totals[0],
+        table=_ranking_table(spenders, rest),
+    )
+
+
+def _details(scope: Scope, ids: Sequence[str]) -> dict[str, tuple[str, date | None]]:
+    """The model each of them spent most on, and the last day they used anything."""
+    report = scope.ask(
+        "cost", group_by=("project_id", "sku", "day"), also=(Filter("project_id", tuple(ids)),)
+    )
+    found: dict[str, tuple[str, Decimal]] = {}
+    for row in report.by("project_id", "sku").rows:
+        id, model = map(str, row.keys)
+        cost = Decimal(row.values[0] or 0)
+        if model and cost > found.get(id, ("", Decimal()))[1]:
+            found[id] = (model, cost)
+    last: dict[str, date] = {}
+    for row in report.by("project_id", "day").rows:
+        id, day = str(row.keys[0]), row.keys[1]
+        if isinstance(day, date) and row.values[0]:
+            last[id] = max(day, last.get(id, day))
+    return {id: (found.get(id, ("", Decimal()))[0], last.get(id)) for id in ids}
+
+
+def _moved(compared: Report | None, keys: tuple[object, ...]) -> Change:
+    if compared is None:
+        return Change(None, "")
+    row = compared.row(keys)  # type: ignore[arg-type]  # the keys of a row
+    return Change(ratio_of(row.values[0], row.before[0]), "")
+
+
+def _rest(
+    report: Report, compared: Report | None, top: set[tuple[str]], count: int
+) -> Iterator[Rest]:
+    """Other people, nobody, and all together."""
+
+    def others(found: Report, at: int, *, before: bool = False) -> Number:
+        rows = [row for row in found.rows if row.keys[0] and row.keys not in top]
+        return add((row.before if before else row.values)[at] for row in rows)
+
+    def moved(now: Number, before: Number) -> Change:
+        return Change(ratio_of(now, before), "")
+
+    nothing = Change(None, "")
+    if count:
+        people = "1 person" if count == 1 else f"{count:,} people"
+        yield Rest(
+            "Other users",
+            people,
+            others(report, 0),
+            moved(others(compared, 0), others(compared, 0, before=True)) if compared else nothing,
+            others(report, 1),
+        )
+    if any(row.keys == ("",) for row in report.rows):
+        cost, tokens = report.values(("",))
+        yield Rest(
+            labels.label("project_id", ""),
+            "API keys, automation and the like",
+            cost,
+            _moved(compared, ("",)),
+            tokens,
+        )
+    now = compared.totals[0] if compared else None
+    before = compared.before.totals[0] if compared and compared.before else None
+    yield Rest("Total", "", report.totals[0], moved(now, before), report.totals[1])
+
+
+def _ranking_table(spenders: Sequence[Spender], rest: Sequence[Rest]) -> Table:
+    return Table(
+        (
+            Column("user", "User", Kind.TEXT),
+            Column("user_id", "User ID", Kind.WORD),
+            _COST,
+            _CHANGE,
+            _TOKENS,
+            Column("top_model", "Top model", Kind.WORD),
+            Column("last_active", "Last active", Kind.DAY),
+        ),
+        (
+            *(
+                (s.who.name, s.who.id, s.cost, s.moved.ratio, s.tokens, s.model, s.last_day)
+                for s in spenders
+            ),
+            *((r.label, "", r.cost, r.moved.ratio, r.tokens, "", None) for r in rest),
+        ),
+    )
+
+
+# --- What one of them costs --------------------------------------------------------------------
+@dataclass(frozen=True)
+class Bin:
+    """So many people cost between `low` and `high`; `high` None is open."""
+
+    low: Decimal
+    high: Decimal | None
+    count: int
+    length: float
+
+    @property
+    def label(self) -> str:
+        return f"${self.low:f} – ${self.high:f}" if self.high is not None else f"over ${self.low:f}"
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How cost is spread over people. Percentiles are what a real person costs."""
+
+    mean: Number
+    p50: Decimal
+    p90: Decimal
+    p99: Decimal
+    people: int
+    bins: tuple[Bin, ...]
+    tenth: int  # how many people are the top tenth
+    tenth_share: Decimal | None  # of the cost of all people
+
+
+def per_user(scope: Scope) -> Answer:
+    """All cost by people with usage, and how far single people are from that."""
+    report = scope.ask("cost_per_active_user", "cost", "people", group_by=("project_id",))
+    mean = report.totals[0]
+    costs = sorted(
+        Decimal(row.values[1])
+        for row in report.rows
+        if row.keys[0] and row.values[1] is not None and row.values[1] > 0
+    )
+    answer = Answer(
+        empty=when_empty(report, "spend"),
+        spec=scope.spec("cost_per_active_user", "cost", "people"),
+        figure=mean,
+        table=Table((), ()),
+    )
+    return answer if not costs else _with_spread(answer, costs, mean)
+
+
+def _with_spread(answer: Answer, costs: Sequence[Decimal], mean: Number) -> Answer:
+    tenth = ceil(len(costs) / 10)
+    spread = Spread(
+        mean=mean,
+        p50=percentile(costs, 50),
+        p90=percentile(costs, 90),
+        p99=percentile(costs, 99),
+        people=len(costs),
+        bins=_bins(costs),
+        tenth=tenth,
+        tenth_share=part_of(sum(costs[-tenth:], Decimal()), sum(costs, Decimal())),
+    )
+    rows = (
+        ("Mean, all cost by people with usage", mean),
+        ("p50", spread.p50),
+        ("p90", spread.p90),
+        ("p99", spread.p99),
+    )
+    columns = (Column("measure", "Measure", Kind.TEXT), Column("cost", "Cost per user", Kind.USD))
+    return Answer(shown=spread, spec=answer.spec, figure=answer.figure, table=Table(columns, rows))
+
+
+def percentile(ordered: Sequence[Decimal], percent: int) -> Decimal:
+    """The smallest cost that at least so many percent of the people do not exceed."""
+    return ordered[max(ceil(len(ordered) * percent / 100), 1) - 1]
+
+
+_STEPS = tuple(
+    Decimal(text)
+    for text in [
+        "1",
+        "2",
+        "5",
+        "10",
+        "20",
+        "50",
+        "100",
+        "200",
+        "500",
+        "1000",
+        "2000",
+        "5000",
+        "10000",
+    ]
+)
+
+
+def _bins(costs: Sequence[Decimal]) -> tuple[Bin, ...]:
+    """People by what they cost, in steps that grow as costs do; empty ends are left out."""
+    edges = [Decimal(), *_STEPS]
+    counts = [sum(low < cost <= high for cost in costs) for low, high in pairwise(edges)]
+    counts.append(sum(cost > edges[-1] for cost in costs))
+    highs: list[Decimal | None] = [*edges[1:], None]
+    used = [at for at, count in enumerate(counts) if count]
+    largest = max(counts)
+    return tuple(
+        Bin(edges[at], highs[at], counts[at], length(counts[at], largest))
+        for at in range(used[0], used[-1] + 1)
+    )
+
+
+# --- Rising ------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Riser:
+    label: str
+    is_identifier: bool
+    now: Number
+    before: Number
+    more: Decimal
+    id: str = ""
+
+    @property
+    def moved(self) -> Change:
+        """None for what was not there before: a rise from nothing has no percentage."""
+        return Change(ratio_of(self.now, self.before), "")
+
+
+@dataclass(frozen=True)
+class Risers:
+    users: tuple[Riser, ...]
+    models: tuple[Riser, ...]
+    now: str
+    against: str
+
+
+def rising(scope: Scope) -> Answer:
+    """The people and the models whose cost grew most, in dollars."""
+    report = scope.ask("cost", group_by=("project_id", "sku"))
+    compared = scope.compared(report)
+    empty = when_empty(report, "spend")
+    columns = (
+        Column("kind", "Kind", Kind.TEXT),
+        Column("name", "Name", Kind.TEXT),
+        Column("before", "Before", Kind.USD),
+        Column("now", "Now", Kind.USD),
+        Column("more", "More", Kind.USD),
+    )
+    if compared is None or compared.before is None:
+        reason = "The days before are not all known, so there is nothing to rise from."
+        return Answer(
+            table=Table(columns, ()),
+            empty=empty or reason,
+            spec=scope.spec("cost"),
+            figure=report.totals[0],
+        )
+    users = _risers(compared.by("project_id"))
+    who = names(scope, [riser.id for riser in users])
+    users = tuple(Riser(who[r.id].name, False, r.now, r.before, r.more, r.id) for r in users)
+    models = _risers(compared.by("sku"))
+    rows = tuple(
+        (kind, riser.label, riser.before, riser.now, riser.more)
+        for kind, risers in (("user", users), ("model", models))
+        for riser in risers
+    )
+    return Answer(
+        shown=Risers(users, models, span(compared.spec.window), span(compared.before.spec.window)),
+        empty=empty,
+        spec=compared.by("project_id").spec,
+        figure=compared.totals[0],
+        table=Table(columns, rows),
+    )
+
+
+def _risers(compared: Report) -> tuple[Riser, ...]:
+    found = []
+    for row in compared.rows:
+        now, before = row.values[0], row.before[0]
+        if row.keys[0] and now is not None and before is not None and now > before:
+            word = str(row.keys[0])
+            found.append(Riser(word, True, now, before, Decimal(now - before), word))
+    return tuple(sorted(found, key=lambda riser: (-riser.more, riser.label))[:RISING])

@@ -1,0 +1,119 @@
+"""What a dashboard is asked, and the questions its widgets make of it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from typing import Self
+
+from django.http import QueryDict
+
+from accounts.models import Organization
+from integrations.window import Window
+from reports import queries
+from reports.coverage import DayState
+from reports.metrics import DIMENSIONS, METRICS
+from reports.periods import CUSTOM, Interval
+from reports.queries import Report
+from reports.spec import Filter, ReportSpec, SpecError
+
+FILTERS = ("billing_account", "service", "project_id")
+PARAMETERS = ("range", "from", "to", "interval", *FILTERS)
+MOST_DAYS = 100  # that a chart draws as columns of one day
+
+
+@dataclass(frozen=True)
+class Scope:
+    """An organization, some days and filters. They are those of a report, and so is the address."""
+
+    organization: Organization
+    filters: ReportSpec
+    today: date
+
+    @classmethod
+    def from_query(cls, organization: Organization, query: QueryDict, *, today: date) -> Self:
+        """Read an address; raises `SpecError` for what it cannot mean."""
+        unknown = [name for name in query if name not in PARAMETERS]
+        if unknown:
+            raise SpecError(
+                f"There is no filter “{unknown[0]}” on a dashboard.",
+                field="filters",
+                known=PARAMETERS,
+            )
+        return cls(organization, ReportSpec.from_query(query, today=today), today)
+
+    @property
+    def window(self) -> Window:
+        return self.filters.window
+
+    @property
+    def query(self) -> str:
+        """The address without what is taken for granted."""
+        return self.filters.to_query().removeprefix("metrics=cost").removeprefix("&")
+
+    @property
+    def columns_by(self) -> Interval:
+        """Days as long as they can be drawn, unless the address says otherwise."""
+        if self.filters.interval or len(self.window) > MOST_DAYS:
+            return self.filters.columns_by
+        return "day"
+
+    def values_of(self, dimension: str) -> tuple[str, ...]:
+        return next((f.values for f in self.filters.filters if f.dimension == dimension), ())
+
+    def spec(
+        self,
+        *metrics: str,
+        group_by: tuple[str, ...] = (),
+        window: Window | None = None,
+        also: tuple[Filter, ...] = (),
+        **more: object,
+    ) -> ReportSpec:
+        """A report of these days with these filters; those that cannot cut it are left out.
+
+        `also` takes the place of the dashboard's own filters of the same dimensions.
+        """
+        said = {f.dimension for f in also}
+        kept = (f for f in self.filters.filters if f.dimension not in said)
+        spec = replace(
+            self.filters,
+            metrics=metrics,
+            group_by=group_by,
+            filters=(*(f for f in kept if cuts(f.dimension, metrics)), *also),
+            interval="",
+            **more,  # type: ignore[arg-type]  # fields of the spec by name
+        )
+        return replace(spec, window=window, range=CUSTOM) if window else spec
+
+    def ask(self, *metrics: str, **question: object) -> Report:
+        return queries.run(self.organization, self.spec(*metrics, **question))  # type: ignore[arg-type]
+
+    def compared(self, report: Report) -> Report | None:
+        """The complete days of a report beside the days before them.
+
+        Today would be compared with whole days, so it is left out. None if no day is complete,
+        or if one of the days before is not known: then there is nothing to compare with.
+        """
+        last = report.coverage.known_to
+        if last is None:
+            return None
+        asked = report.spec
+        earlier = replace(
+            asked,
+            window=Window(asked.window.start, last + timedelta(days=1)),
+            range=CUSTOM,
+            compare="month" if asked.range == "mtd" else "previous",
+        )
+        found = queries.run(self.organization, earlier)
+        return found if found.before and is_whole(found.before) else None
+
+
+def is_whole(report: Report) -> bool:
+    """Is every day of it known, of every connection?"""
+    return not report.coverage.late and not report.coverage.count(
+        DayState.UNKNOWN, DayState.INCOMPLETE
+    )
+
+
+def cuts(dimension: str, metrics: Iterable[str]) -> bool:
+    """Can these metrics be filtered by the dimension?"""
+    return all(METRICS[name].sources <= DIMENSIONS[dimension].sources for name in metrics)

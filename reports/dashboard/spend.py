@@ -1,0 +1,396 @@
+"""What it costs: in all, over time, by model, by what drives the price, and without a user."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from decimal import Decimal
+
+from integrations.window import Window
+from reports import labels, pivot
+from reports.charts import Chart
+from reports.coverage import DayState
+from reports.dashboard import drawing
+from reports.dashboard.answers import (
+    Answer,
+    Change,
+    Column,
+    Figure,
+    Kind,
+    Table,
+    change,
+    part_of,
+    ratio_of,
+    rule_of,
+    span,
+    when_empty,
+)
+from reports.dashboard.scope import Scope
+from reports.forecast import WEEKS, Estimate, Forecast
+from reports.metrics import DIMENSIONS, Number, add
+from reports.periods import RANGES, first_day, last_day
+from reports.pivot import Pivot
+from reports.queries import Keys, Report
+from reports.spec import Filter, Operator
+from reports.templatetags import figures
+
+MODELS = 8  # that have a bar of their own
+_COST = Column("cost", "Spend", Kind.USD)
+_SHARE = Column("share", "Share", Kind.SHARE)
+_CHANGE = Column("change", "Change", Kind.CHANGE)
+
+
+# --- Figures -----------------------------------------------------------------------------------
+def spend(scope: Scope) -> Answer:
+    """All cost of the days that are looked at."""
+    report = scope.ask("cost")
+    compared = scope.compared(report)
+    moved = change(compared)
+    total = report.totals[0]
+    label = RANGES[scope.filters.range].label if scope.filters.range in RANGES else ""
+    return Answer(
+        title=f"Spend, {label.lower() if label else span(scope.window)}",
+        shown=Figure(figures.usd(total), rule_of(report), moved),
+        empty=when_empty(report, "spend"),
+        spec=report.spec,
+        figure=total,
+        table=Table(
+            (Column("start", "First day", Kind.DAY), Column("end", "Last day", Kind.DAY), _COST),
+            tuple(_totals(report, compared)),
+        ),
+    )
+
+
+def _totals(report: Report, compared: Report | None) -> Iterator[tuple[date, date, Number]]:
+    window = report.spec.window
+    yield window.start, window.last_day, report.totals[0]
+    if compared and compared.before:
+        for side in (compared, compared.before):
+            yield side.spec.window.start, side.spec.window.last_day, side.totals[0]
+
+
+def month_to_date(scope: Scope) -> Answer:
+    """This month, whatever days are looked at, with what the discounts took off."""
+    window = RANGES["mtd"].window(scope.today)
+    report = scope.ask("cost", "savings", "list_cost", window=window)
+    report = replace(report, spec=replace(report.spec, range="mtd"))
+    compared = scope.compared(report)
+    cost, savings, listed = report.totals
+    off = part_of(savings, listed)
+    saved = f"{figures.usd(savings)} saved by discounts, {figures.share(off)}" if savings else ""
+    return Answer(
+        title=f"{scope.today:%B} to date",
+        shown=Figure(figures.usd(cost), rule_of(report), change(compared), (saved,) * bool(saved)),
+        empty=when_empty(report, "spend"),
+        spec=report.spec,
+        figure=cost,
+        table=Table(
+            (
+                Column("start", "First day", Kind.DAY),
+                Column("end", "Last day", Kind.DAY),
+                _COST,
+                Column("savings", "Saved", Kind.USD),
+            ),
+            tuple(_saved(report, compared)),
+        ),
+    )
+
+
+def _saved(report: Report, compared: Report | None) -> Iterator[tuple[date, date, Number, Number]]:
+    sides = [report]
+    if compared and compared.before:
+        sides += [compared, compared.before]
+    for side in sides:
+        window = side.spec.window
+        yield window.start, window.last_day, side.totals[0], side.totals[1]
+
+
+def forecast(scope: Scope) -> Answer:
+    """This month as it will end: its complete days, and what is expected of the others."""
+    month = Window(
+        first_day("month", scope.today),
+        last_day("month", first_day("month", scope.today)) + timedelta(days=1),
+    )
+    back = Window(month.start - timedelta(days=7 * WEEKS), scope.today + timedelta(days=1))
+    report = scope.ask("cost", group_by=("day",), window=back)
+    known: dict[date, Decimal] = {}
+    for day, state in report.coverage.states.items():
+        value = report.values((day,))[0]
+        if state >= DayState.PROVISIONAL and value is not None:
+            known[day] = Decimal(value)
+    spent = sum((value for day, value in known.items() if day in month), Decimal())
+    ahead = [day for day in month if day not in known]
+    outlook = Forecast(known)
+    estimate = outlook.estimate(ahead)
+    name, days = f"{scope.today:%B}", set(month)
+    rows = [
+        (day, "expected" if day in ahead else "known", known.get(day, outlook.expected(day)))
+        for day in month
+    ]
+    answer = Answer(
+        title=f"Forecast for {name}",
+        spec=replace(scope.spec("cost", window=RANGES["mtd"].window(scope.today)), range="mtd"),
+        figure=add(row.values[0] for row in report.rows if row.keys[0] in days),
+        table=Table(
+            (
+                Column("day", "Day", Kind.DAY),
+                Column("basis", "Basis", Kind.TEXT),
+                Column("cost", "Spend", Kind.USD),
+            ),
+            tuple(rows),
+        ),
+    )
+    if not ahead:
+        shown = Figure(figures.usd(spent), "open", under=(f"Every day of {name} is complete",))
+        return replace(answer, shown=shown)
+    if estimate is None:
+        return replace(
+            answer,
+            empty="This needs about six weeks of complete days, and fewer are known.",
+        )
+    return replace(answer, shown=_outlook(spent, estimate, known))
+
+
+def _outlook(spent: Decimal, estimate: Estimate, known: dict[date, Decimal]) -> Figure:
+    low, high = (figures.usd_whole(spent + value) for value in (estimate.low, estimate.high))
+    return Figure(
+        f"${figures.usd_whole(spent + estimate.expected)}",
+        under=(
+            f"likely ${low} – ${high}",
+            f"from complete days to {figures.day(max(known, default=None))}",
+        ),
+    )
+
+
+# --- Over time ---------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Slice:
+    """One row beside a chart: a value, its part of the whole, how it moved."""
+
+    label: str
+    color: int
+    value: Number
+    share: Decimal | None
+    moved: Change | None = None
+    is_identifier: bool = False
+    length: float = 0  # of its bar, in percent
+
+
+@dataclass(frozen=True)
+class OverTime:
+    chart: Chart
+    pivot: Pivot
+    slices: tuple[Slice, ...]
+    total: Number
+    rule: str
+
+
+def over_time(scope: Scope) -> Answer:
+    """Columns of cost by product, and what each sums to."""
+    interval = scope.columns_by
+    report = scope.ask("cost", group_by=(interval, "service"))
+    laid_out = pivot.build(report)
+    total = report.totals[0]
+    slices = tuple(
+        Slice(
+            line.label,
+            line.color or labels.GREY,
+            line.totals[0].value,
+            part_of(line.totals[0].value, total),
+        )
+        for line in laid_out.lines
+        if not line.is_part
+    )
+    return Answer(
+        shown=OverTime(
+            drawing.columns(laid_out, part=0.75), laid_out, slices, total, rule_of(report)
+        ),
+        empty=when_empty(report, "spend"),
+        spec=replace(scope.spec("cost", group_by=("service",)), interval=interval),
+        figure=total,
+        table=by_column(laid_out, Kind.USD),
+        notes=late(laid_out),
+    )
+
+
+def by_column(laid_out: Pivot, kind: Kind) -> Table:
+    """A row a day, week or month with how sure it is, a column a series, their total last."""
+    series = laid_out.series
+    return Table(
+        (
+            Column(laid_out.spec.columns_by, laid_out.spec.columns_by.capitalize(), Kind.DAY),
+            Column("certainty", "Certainty", Kind.TEXT),
+            *(Column(s.label, s.label, kind) for s in series),
+            Column("total", "Total", kind),
+        ),
+        tuple(
+            (
+                column.start,
+                column.certainty,
+                *(s.values[at] for s in series),
+                laid_out.foot[at].value,
+            )
+            for at, column in enumerate(laid_out.columns)
+        ),
+    )
+
+
+def late(laid_out: Pivot) -> tuple[str, ...]:
+    """Connections whose part is missing, as sentences."""
+    return tuple(
+        f"{found.label} has no data "
+        + (f"before {figures.day(found.first_day)}" if found.first_day else "in these days")
+        + ", so its part is missing."
+        for found in laid_out.late
+    )
+
+
+# --- By model ----------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Mover:
+    """The model whose part of the spend changed most."""
+
+    label: str
+    before: Decimal
+    now: Decimal
+
+    @property
+    def verb(self) -> str:
+        return "rose" if self.now > self.before else "fell"
+
+
+@dataclass(frozen=True)
+class Mix:
+    slices: tuple[Slice, ...]
+    against: str
+    mover: Mover | None
+
+
+def by_model(scope: Scope) -> Answer:
+    """What each model costs, its part of the whole, and how that moved."""
+    report = scope.ask("cost", group_by=("sku",))
+    compared = scope.compared(report)
+    slices = ranked(report, compared)
+    return Answer(
+        shown=Mix(slices[:MODELS], change(compared).label, _mover(compared)),
+        empty=when_empty(report, "spend"),
+        spec=report.spec,
+        figure=report.totals[0],
+        table=slices_table(Column("model", "Model", Kind.TEXT), slices),
+    )
+
+
+def ranked(report: Report, compared: Report | None = None) -> tuple[Slice, ...]:
+    """The groups of a report by their first metric, the largest first."""
+    dimension, total = report.spec.group_by[0], report.totals[0]
+    rows = sorted(
+        report.rows, key=lambda row: (row.values[0] is None, -(row.values[0] or 0), row.keys)
+    )
+    largest = max((row.values[0] or 0 for row in rows), default=0)
+    return tuple(
+        Slice(
+            label=labels.label(dimension, str(row.keys[0])),
+            color=1 if row.keys[0] else labels.GREY,
+            value=row.values[0],
+            share=part_of(row.values[0], total),
+            moved=_moved(compared, row.keys),
+            is_identifier=bool(row.keys[0]) and dimension in labels.IDENTIFIERS,
+            length=length(row.values[0], largest),
+        )
+        for row in rows
+    )
+
+
+def length(value: Number, largest: Number) -> float:
+    """Of a bar, in percent of the longest."""
+    return round(max(float(value or 0), 0) / float(largest) * 100, 2) if largest else 0
+
+
+def _moved(compared: Report | None, keys: Keys) -> Change:
+    if compared is None:
+        return Change(None, "")
+    row = compared.row(keys)
+    return Change(ratio_of(row.values[0], row.before[0]), "")
+
+
+def _mover(compared: Report | None) -> Mover | None:
+    if compared is None or compared.before is None:
+        return None
+    now, before = compared.totals[0], compared.before.totals[0]
+    found = []
+    for row in compared.rows:
+        share, earlier = part_of(row.values[0], now), part_of(row.before[0], before)
+        if share is not None and earlier is not None and row.keys[0]:
+            found.append(Mover(str(row.keys[0]), earlier, share))
+    return max(found, key=lambda mover: abs(mover.now - mover.before), default=None)
+
+
+def slices_table(first: Column, slices: Sequence[Slice]) -> Table:
+    return Table(
+        (first, _COST, _SHARE, _CHANGE),
+        tuple((s.label, s.value, s.share, s.moved.ratio if s.moved else None) for s in slices),
+    )
+
+
+# --- What drives the price ---------------------------------------------------------------------
+DRIVERS = ("context_window", "speed", "inference_geo")
+
+
+@dataclass(frozen=True)
+class Driver:
+    """One way the price of the same model differs, and what was paid at each price."""
+
+    label: str
+    slices: tuple[Slice, ...]
+
+
+def price_drivers(scope: Scope) -> Answer:
+    """Cost by context window, speed and geography: three cuts of the same dollars."""
+    report = scope.ask("cost", group_by=DRIVERS)
+    drivers = tuple(Driver(DIMENSIONS[name].label, ranked(report.by(name))) for name in DRIVERS)
+    return Answer(
+        shown=tuple(d for d in drivers if len(d.slices) > 1),
+        empty=when_empty(report, "spend")
+        or ("" if any(len(d.slices) > 1 for d in drivers) else "Everything was charged alike."),
+        spec=report.spec,
+        figure=report.totals[0],
+        table=Table(
+            (
+                Column("driver", "Driver", Kind.TEXT),
+                Column("value", "Value", Kind.TEXT),
+                _COST,
+                _SHARE,
+            ),
+            tuple((d.label, s.label, s.value, s.share) for d in drivers for s in d.slices),
+        ),
+    )
+
+
+# --- Whose it is not ---------------------------------------------------------------------------
+NOBODY = Filter("project_id", ("",))
+
+
+@dataclass(frozen=True)
+class Unattributed:
+    total: Number
+    share: Decimal | None  # of all spend
+    slices: tuple[Slice, ...]
+    rule: str
+
+
+def unattributed(scope: Scope) -> Answer:
+    """What API keys, automation and the like cost, by product."""
+    report = scope.ask("cost", group_by=("service",), also=(NOBODY,))
+    everything = scope.ask("cost", also=(Filter("project_id", ("",), Operator.IS_NOT),))
+    compared = scope.compared(report)
+    slices, total = ranked(report, compared), report.totals[0]
+    share = part_of(total, add([total, everything.totals[0]]))
+    return Answer(
+        shown=Unattributed(total, share, slices, rule_of(report)),
+        empty=when_empty(report, "spend without a user"),
+        spec=report.spec,
+        figure=total,
+        table=slices_table(Column("product", "Product", Kind.TEXT), slices),
+        notes=("This is what no user accounts for, so the filter by user has no part in it.",)
+        if scope.values_of("project_id")
+        else (),
+    )

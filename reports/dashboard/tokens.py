@@ -1,0 +1,117 @@
+"""What is consumed: tokens by type, and how much of the input came from a cache."""
+
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from reports import pivot
+from reports.charts import Chart
+from reports.dashboard import drawing
+from reports.dashboard.answers import (
+    Answer,
+    Column,
+    Figure,
+    Kind,
+    Table,
+    rule_of,
+    span,
+    when_empty,
+)
+from reports.dashboard.scope import Scope
+from reports.dashboard.spend import by_column
+from reports.metrics import Number
+from reports.pivot import Pivot, Series
+from reports.queries import Report
+from reports.templatetags import figures
+
+# The kinds in the order they are stacked, with a color each.
+TYPES = {
+    "cache_read_tokens": ("Cache read", 1),
+    "uncached_input_tokens": ("Uncached input", 2),
+    "cache_write_5m_tokens": ("Cache write, 5 minutes", 3),
+    "cache_write_1h_tokens": ("Cache write, 1 hour", 6),
+    "output_tokens": ("Output", 4),
+}
+
+
+def cache_share(scope: Scope) -> Answer:
+    """The part of all input that came from a cache."""
+    report = scope.ask("cache_read_share", "cache_read_tokens", "input_tokens")
+    compared = scope.compared(report)
+    share = report.totals[0]
+    under = ("of input tokens", "the days before are not all known")
+    if compared and compared.before:
+        now, before = compared.totals[0], compared.before.totals[0]
+        if now is not None and before is not None:
+            points = (Decimal(now) - Decimal(before)) * 100
+            sign = "−" if points < 0 else "+"
+            days = span(compared.before.spec.window)
+            under = ("of input tokens", f"{sign}{abs(points):.1f} points vs {days}")
+    return Answer(
+        shown=Figure(figures.share(share), rule_of(report), under=under),
+        empty=when_empty(report, "tokens"),
+        spec=report.spec,
+        figure=share,
+        table=Table(
+            (
+                Column("cache_read_share", "Cache-read share", Kind.SHARE),
+                Column("cache_read_tokens", "Cache read", Kind.TOKENS),
+                Column("input_tokens", "Input", Kind.TOKENS),
+            ),
+            (report.totals,),
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """`share_chart` draws the cache-read share over the same columns."""
+
+    chart: Chart
+    share_chart: Chart
+    pivot: Pivot
+    total: Number
+    share: Number
+    rule: str
+
+
+def by_type(scope: Scope) -> Answer:
+    """Columns of tokens by type, and a line of the share read from a cache."""
+    interval = scope.columns_by
+    asked = ("total_tokens", *TYPES, "cache_read_share")
+    report = scope.ask(*asked, group_by=(interval,))
+    laid_out = _series(pivot.build(report), report, TYPES)
+    shares = _series(pivot.build(report), report, {"cache_read_share": ("Cache-read share", 1)})
+    shares = replace(shares, spec=replace(shares.spec, metrics=("cache_read_share",)))
+    total = report.totals[0]
+    return Answer(
+        shown=Tokens(
+            drawing.columns(laid_out, part=0.38),
+            drawing.lines(shares, part=0.18),
+            laid_out,
+            total,
+            report.totals[-1],
+            rule_of(report),
+        ),
+        empty=when_empty(report, "tokens"),
+        spec=replace(
+            scope.spec(
+                "total_tokens", "cache_read_tokens", "uncached_input_tokens", "output_tokens"
+            ),
+            interval=interval,
+        ),
+        figure=total,
+        table=by_column(laid_out, Kind.TOKENS),
+    )
+
+
+def _series(laid_out: Pivot, report: Report, names: dict[str, tuple[str, int]]) -> Pivot:
+    """The columns of a pivot with one series a metric instead of one a group."""
+    at = {name: report.spec.metrics.index(name) for name in names}
+    values = [report.values((column.start,)) for column in laid_out.columns]
+    return replace(
+        laid_out,
+        series=tuple(
+            Series(label, color, tuple(row[at[name]] for row in values))
+            for name, (label, color) in names.items()
+        ),
+    )

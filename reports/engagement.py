@@ -1,0 +1,221 @@
+"""Questions to engagement facts that are not sums: who was active in what, and how often.
+
+Providers differ in what they tell. So a question starts with what exists: a connection whose
+connector has no such feed has no such answer, and a path that is missing from a document is not
+known. Paths are the provider's own words.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import (
+    Case,
+    Count,
+    DecimalField,
+    Expression,
+    F,
+    IntegerField,
+    Max,
+    Q,
+    QuerySet,
+    Sum,
+    Value,
+    When,
+)
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Cast, Coalesce
+
+from integrations.models import Connection, EngagementFact, FeedDay
+from integrations.window import Window
+
+SUMMARIES, USERS = "summaries", "users"
+# What a person must have done to count as active in a product: any of these above zero.
+ACTIVE = {
+    "chat": ("chat_metrics.message_count",),
+    "claude_code": ("claude_code_metrics.core_metrics.distinct_session_count",),
+    "cowork": ("cowork_metrics.message_count", "cowork_metrics.action_count"),
+    "office_agent": tuple(
+        f"office_metrics.{app}.message_count" for app in ("excel", "outlook", "powerpoint", "word")
+    ),
+    "claude_design": ("design_metrics.message_count",),
+}
+HABIT_WEEKS = 4
+
+
+def having(connections: Iterable[Connection], feed: str) -> list[Connection]:
+    """Those whose connector brings this feed."""
+    found = []
+    for connection in connections:
+        try:
+            feeds = connection.connector.feeds
+        except KeyError:  # stored by a connector the settings no longer name
+            continue
+        if any(one.name == feed for one in feeds):
+            found.append(connection)
+    return found
+
+
+def last_days(connections: Sequence[Connection], feed: str, window: Window) -> dict[int, date]:
+    """The newest day of the window that each connection has read of a feed."""
+    days = FeedDay.objects.filter(
+        connection__in=connections, feed=feed, day__gte=window.start, day__lt=window.end
+    )
+    return dict(days.values_list("connection_id").annotate(Max("day")).order_by())
+
+
+def newest(
+    connections: Sequence[Connection], window: Window
+) -> dict[int, tuple[date, Mapping[str, Any]]]:
+    """The last document of each whole organization within the window, by connection."""
+    found = EngagementFact.objects.within(window).filter(
+        connection__in=connections, feed=SUMMARIES, subject="", days=1
+    )
+    return {
+        connection_id: (day, values)
+        for connection_id, day, values in found.order_by("connection", "-day")
+        .distinct("connection")
+        .values_list("connection_id", "day", "values")
+    }
+
+
+@dataclass(frozen=True)
+class Activity:
+    """What the people of one connection did in some days, each person counted once.
+
+    `products` is how many were active in each product, `habit` how many in each of the last four
+    weeks, `several` how many in two products or more.
+    """
+
+    products: Mapping[str, int]
+    active: int
+    habit: int
+    several: int
+
+
+def activity(
+    connections: Sequence[Connection], window: Window, people: Sequence[str] = ()
+) -> dict[int, Activity]:
+    """Distinct people by what they did, in one query. Weeks end with the last day of the window.
+
+    A connection without a document in these days is left out: nothing is known of it.
+    """
+    found = _of_people(connections, window, people)
+    values: dict[str, Expression] = {
+        f"did_{product}": Max(Case(When(**{f"n_{product}__gt": 0}, then=1), default=0))
+        for product in ACTIVE
+    }
+    week = Case(
+        *(
+            When(day__gt=window.last_day - timedelta(days=7 * (number + 1)), then=Value(number))
+            for number in range(HABIT_WEEKS)
+        ),
+        output_field=IntegerField(null=True),
+    )
+    counted = {f"n_{product}": _count(paths) for product, paths in ACTIVE.items()}
+    rows = (
+        found.annotate(**counted, week=week)
+        .annotate(everything=sum((F(name) for name in counted), start=Value(Decimal())))
+        .values("connection_id", "person_id")
+        .annotate(
+            **values,
+            weeks=Count(Case(When(everything__gt=0, then=F("week"))), distinct=True),
+        )
+    )
+    people_of: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
+    for row in rows:
+        people_of[row["connection_id"]].append(row)
+    return {pk: _activity(rows) for pk, rows in people_of.items()}
+
+
+def _activity(rows: Sequence[Mapping[str, Any]]) -> Activity:
+    did = [[product for product in ACTIVE if row[f"did_{product}"]] for row in rows]
+    return Activity(
+        products=Counter(product for products in did for product in products),
+        active=sum(bool(products) for products in did),
+        habit=sum(row["weeks"] == HABIT_WEEKS for row in rows),
+        several=sum(len(products) > 1 for products in did),
+    )
+
+
+def _of_people(
+    connections: Sequence[Connection], window: Window, people: Sequence[str]
+) -> QuerySet[Any]:
+    found = EngagementFact.objects.within(window).filter(
+        connection__in=connections, feed=USERS, days=1, person__isnull=False
+    )
+    return found.filter(person__external_id__in=people) if people else found
+
+
+def _count(paths: Iterable[str]) -> Expression:
+    """The sum of some paths of a document; one that is not known adds nothing to what was done."""
+    zero = Value(Decimal(), DecimalField())
+    parts = [Coalesce(number(path), zero) for path in paths]
+    found: Expression = parts[0]
+    for part in parts[1:]:
+        found = found + part
+    return found
+
+
+def number(path: str) -> Expression:
+    """A number of a document by its dotted path; NULL where it is not known."""
+    return Cast(KeyTextTransform(path, "values"), DecimalField(max_digits=30, decimal_places=12))
+
+
+# --- Things people use -------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Used:
+    """One skill, connector or the like over some days. None is not known.
+
+    `people` are those of the whole span where the provider counted it (`is_span`), and otherwise
+    the most on one day: distinct people of several days cannot be added up.
+    """
+
+    subject: str
+    name: str
+    uses: int | None
+    people: int | None
+    is_span: bool
+
+
+def used(
+    connections: Sequence[Connection], feed: str, uses: Sequence[str], window: Window
+) -> list[Used]:
+    """The subjects of a feed, the most used first, in one query.
+
+    A use is counted by the sum of the paths `uses`, as far as they are known.
+    """
+    one_day = Q(days=1)
+    whole_span = Q(days=len(window), day=window.last_day)
+    people = number("distinct_user_count")
+    rows = (
+        EngagementFact.objects.within(window)
+        .filter(one_day | whole_span, connection__in=connections, feed=feed)
+        .exclude(subject="")
+        .values("connection_id", "subject")
+        .annotate(
+            called=Max("name"),
+            on_a_day=Max(people, filter=one_day),
+            in_all=Max(people, filter=whole_span),
+            **{f"uses_{at}": Sum(number(path), filter=one_day) for at, path in enumerate(uses)},
+        )
+    )
+    found = []
+    for row in rows:
+        counts = [row[f"uses_{at}"] for at in range(len(uses))]
+        known = [count for count in counts if count is not None]
+        whole = row["in_all"] is not None
+        most = row["in_all"] if whole else row["on_a_day"]
+        found.append(
+            Used(
+                row["subject"],
+                row["called"],
+                uses=int(sum(known)) if known else None,
+                people=None if most is None else int(most),
+                is_span=whole,
+            )
+        )
+    return sorted(found, key=lambda it: (it.uses is None, -(it.uses or 0), it.subject))

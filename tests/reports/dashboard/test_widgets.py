@@ -1,0 +1,387 @@
+"""What each widget answers, with numbers worked out by hand."""
+
+from datetime import date
+from decimal import Decimal
+
+import pytest
+
+from integrations.models import Restatement
+from integrations.window import Window
+from tests.factories import (
+    activity,
+    cost,
+    day_check,
+    make_connection,
+    make_person,
+    usage,
+)
+from tests.reports.dashboard.conftest import ENGAGEMENT, know, work
+
+pytestmark = pytest.mark.django_db
+
+
+def shown(answer):
+    """The rows of an answer's table as tuples of what is written."""
+    return [tuple(cell.text for cell in row) for row in answer.table.cells]
+
+
+# --- Figures -----------------------------------------------------------------------------------
+def test_spend_is_that_of_the_days_and_compares_complete_ones(company, ask):
+    answer = ask("spend", "from=2026-11-01&to=2026-11-25")
+
+    assert answer.figure == 105
+    assert answer.shown.text == "$105.00"
+    assert answer.shown.rule == "open"
+    # 1–24 Nov is 100, the 24 days before (8–31 Oct) are 20: four times more.
+    assert answer.shown.change.ratio == 4
+    assert answer.shown.change.label == "vs 8–31 Oct"
+
+
+def test_final_days_are_closed(company, ask):
+    assert ask("spend", "from=2026-10-01&to=2026-10-31").shown.rule == "closed"
+
+
+def test_days_before_that_are_not_known_are_no_comparison(company, ask):
+    answer = ask("spend", "from=2026-08-01&to=2026-10-31")
+
+    assert answer.figure == 60
+    assert answer.shown.change.ratio is None
+    assert answer.shown.change.label == "the days before are not all known"
+
+
+def test_a_month_is_beside_the_same_days_of_the_last(company, ask):
+    answer = ask("month-to-date", "range=7d")
+
+    assert answer.title == "November to date"
+    assert answer.figure == 105
+    # 1–24 Nov 100, 1–24 Oct 60.
+    assert answer.shown.change.label == "vs 1–24 Oct"
+    assert round(answer.shown.change.ratio, 3) == Decimal("0.667")
+    # 120 at list price, 105 charged.
+    assert answer.shown.under == ("$15.00 saved by discounts, 12.5%",)
+
+
+@pytest.mark.parametrize(
+    ("today", "label"),
+    [
+        (date(2026, 11, 1), "vs 1 Oct"),
+        (date(2026, 11, 30), "vs 1–24 Oct"),  # the last six days have not been read
+        (date(2026, 12, 1), "the days before are not all known"),  # no day of it has
+    ],
+)
+def test_a_month_is_compared_as_far_as_it_is_complete(company, ask, today, label):
+    assert ask("month-to-date", today=today).shown.change.label == label
+
+
+def test_the_forecast_is_what_is_spent_and_what_weekdays_cost(connection, ask):
+    # A thousand every day since August: November will cost 30,000, whatever happens.
+    know(connection, "2026-08-24", "2026-11-24", "provisional")
+    for day in Window(date(2026, 8, 24), date(2026, 11, 25)):
+        cost(connection, day, "1000")
+
+    answer = ask("forecast")
+
+    assert answer.title == "Forecast for November"
+    assert answer.shown.text == "$30,000"
+    assert answer.shown.under == ("likely $30,000 – $30,000", "from complete days to 24 Nov")
+    assert shown(answer)[0] == ("1 Nov", "known", "$1,000.00")
+    assert shown(answer)[29] == ("30 Nov", "expected", "$1,000.00")
+
+
+def test_a_forecast_without_history_says_so(company, ask, connection):
+    connection.feed_days.filter(day__lt="2026-11-01").delete()
+
+    assert "six weeks of complete days" in ask("forecast").empty
+
+
+def test_active_users_are_those_of_the_last_known_day(company, ask):
+    answer = ask("active-users")
+
+    assert answer.shown.text == "31"
+    assert answer.shown.under == ("of 40 seats, 77.5%", "on 23 Nov")
+    assert answer.figure == 31
+
+
+def test_active_users_of_one_product(company, ask):
+    answer = ask("active-users", "service=chat")
+
+    assert answer.title == "Active users of Chat"
+    assert answer.shown.text == "9"
+
+
+def test_people_of_two_connections_are_never_added(company, ask, organization):
+    labs = make_connection(organization, "labs")
+    know(labs, "2026-11-23", "2026-11-23", feeds=ENGAGEMENT)
+    activity(labs, "2026-11-23", monthly_active_user_count=5, assigned_seat_count=8)
+
+    answer = ask("active-users")
+
+    assert answer.shown.text == "5 · 31"
+    assert answer.shown.under == ("labs · my-org",)
+    assert answer.figure is None
+    assert ask("seats").shown.text == "48"  # seats are things, and are added
+
+
+def test_seats_and_invites(company, ask):
+    answer = ask("seats")
+
+    assert answer.shown.text == "40"
+    assert answer.shown.under == ("50.0% used in 7 days", "4 pending invites")
+
+
+def test_a_filter_that_cannot_cut_a_count_is_named(company, ask):
+    assert "Not cut by product or user" in ask("seats", "service=chat&project_id=user_ann").notes[0]
+
+
+def test_cache_reads_by_all_input(company, ask):
+    answer = ask("cache-share", "from=2026-11-01&to=2026-11-24")
+
+    assert answer.shown.text == "60.0%"  # 60 of 100
+    # The 24 days before have no usage at all: nothing to compare with.
+    assert answer.shown.under == ("of input tokens", "the days before are not all known")
+    october = ask("cache-share", "range=mtd")
+    assert october.shown.under == ("of input tokens", "+10.0 points vs 1–24 Oct")  # 50 of 100
+
+
+# --- Spend -------------------------------------------------------------------------------------
+def test_spend_over_time_has_a_row_a_day_and_a_column_a_product(company, ask):
+    answer = ask("spend-over-time", "from=2026-11-01&to=2026-11-26")
+    rows = {row[0]: row[1:] for row in shown(answer)}
+
+    assert [column.label for column in answer.table.columns] == [
+        "Day", "Certainty", "Claude Code", "Chat", "Total",
+    ]  # fmt: skip
+    assert rows["2 Nov"] == ("Can still change", "$60.00", "$0.00", "$60.00")
+    assert rows["25 Nov"] == ("Incomplete", "$5.00", "$0.00", "$5.00")
+    assert rows["26 Nov"] == ("No data", "–", "–", "–")
+    assert [(s.label, s.value) for s in answer.shown.slices] == [("Claude Code", 75), ("Chat", 30)]
+    assert answer.shown.total == 105
+
+
+def test_a_connection_whose_part_is_missing_is_named(company, ask, organization):
+    make_connection(organization, "labs")
+
+    notes = ask("spend-over-time").notes
+    assert notes == ("labs has no data in these days, so its part is missing.",)
+
+
+def test_models_with_their_part_and_how_it_moved(company, ask):
+    answer = ask("models", "range=mtd")
+
+    assert [(s.label, s.value) for s in answer.shown.slices] == [("opus", 95), ("No model", 10)]
+    opus = answer.shown.slices[0]
+    assert round(opus.share, 4) == Decimal("0.9048")
+    assert opus.moved.ratio == Decimal("1.25")  # 90 complete, 40 before
+    # Of 100 now 90, of 60 before 40; haiku fell from a third to nothing, which is more.
+    mover = answer.shown.mover
+    assert (mover.label, mover.verb, mover.now) == ("haiku", "fell", 0)
+
+
+def test_what_drives_the_price_cuts_the_same_dollars(company, ask):
+    answer = ask("price-drivers", "from=2026-11-01&to=2026-11-25")
+
+    speed = next(d for d in answer.shown if d.label == "Speed")
+    assert [(s.label, s.value) for s in speed.slices] == [("Fast", 60), ("Not set", 45)]
+    assert answer.figure == 105
+    assert [d.label for d in answer.shown] == ["Speed"]  # the others were the same for all
+
+
+def test_what_nobody_accounts_for(company, ask):
+    answer = ask("unattributed", "from=2026-11-01&to=2026-11-24&project_id=user_ann")
+
+    assert answer.shown.total == 10
+    assert answer.shown.share == Decimal("0.1")
+    assert "the filter by user has no part in it" in answer.notes[0]
+
+
+# --- People ------------------------------------------------------------------------------------
+def test_top_users_with_everything_there_is_to_know(company, ask):
+    answer = ask("top-users", "range=mtd")
+
+    assert shown(answer) == [
+        ("Ann Ito", "user_ann", "$65.00", "+50.0%", "200", "opus", "25 Nov"),
+        ("bo@example.com", "user_bo", "$30.00", "+50.0%", "8", "opus", "3 Nov"),
+        ("Not attributed to a user", "", "$10.00", "–", "–", "", "–"),
+        ("Total", "", "$105.00", "+66.7%", "208", "", "–"),
+    ]
+    assert [s.who.tag for s in answer.shown.spenders] == ["", "deleted"]
+
+
+def test_an_eleventh_user_is_among_the_others(company, ask, connection):
+    for number in range(11):
+        person = make_person(connection, f"user_{number:02}")
+        cost(connection, "2026-11-05", f"{number + 1}", person=person)
+
+    rest = ask("top-users", "range=mtd").shown.rest
+
+    # 65, 30, then 11 … 4 are the first ten; 3 + 2 + 1 are left.
+    assert (rest[0].label, rest[0].detail, rest[0].cost) == ("Other users", "3 people", 6)
+
+
+def test_cost_per_user_with_what_real_people_cost(company, ask, connection):
+    # People with usage: Ann and Bo. All cost 105 by 2.
+    answer = ask("cost-per-user", "range=mtd")
+
+    assert answer.figure == Decimal("52.5")
+    assert (answer.shown.p50, answer.shown.p90, answer.shown.p99) == (30, 65, 65)
+    assert [(b.label, b.count) for b in answer.shown.bins] == [("$20 – $50", 1), ("$50 – $100", 1)]
+    assert answer.shown.tenth == 1
+
+
+def test_percentiles_are_costs_of_people():
+    from reports.dashboard.people import percentile
+
+    hundred = [Decimal(n) for n in range(1, 101)]
+    assert [percentile(hundred, p) for p in (50, 90, 99)] == [50, 90, 99]
+    assert percentile([Decimal(7)], 99) == 7
+
+
+def test_who_and_what_is_rising(company, ask):
+    answer = ask("rising", "range=mtd")
+
+    assert [(r.label, r.more) for r in answer.shown.users] == [
+        ("Ann Ito", 20),
+        ("bo@example.com", 10),
+    ]
+    assert [(r.label, r.more) for r in answer.shown.models] == [("opus", 50)]
+
+
+# --- Tokens ------------------------------------------------------------------------------------
+def test_tokens_by_type(company, ask):
+    answer = ask("tokens", "from=2026-11-01&to=2026-11-05")
+
+    assert answer.shown.total == 208
+    assert answer.shown.share == Decimal("0.6")
+    assert shown(answer)[1] == ("2 Nov", "Can still change", "60", "20", "10", "10", "100", "200")
+
+
+# --- Activity ----------------------------------------------------------------------------------
+def test_active_users_by_product_on_the_last_day(company, ask):
+    answer = ask("active-users-over-time")
+
+    assert shown(answer) == [
+        ("23 Nov", "my-org", "All products", "10", "20", "31"),
+        ("23 Nov", "my-org", "Chat", "3", "6", "9"),
+    ]
+    monthly = answer.shown.pivot.series[0]
+    assert monthly.label == "30 days"
+    assert monthly.values[-4:] == (30, 31, None, None)  # what is not known is a gap
+
+
+def test_from_invitation_to_habit(company, ask):
+    (funnel,) = ask("adoption").shown
+
+    assert [(s.label, s.count) for s in funnel.steps] == [
+        ("Invited", 44),
+        ("Has a seat", 40),
+        ("Active in 30 days", 31),
+        ("Active every week", 1),  # Ann; Bo did something in one week
+        ("Two products or more", 1),  # Ann: Claude Code and chat
+    ]
+    assert funnel.idle == 9
+
+
+def test_claude_code_output(company, ask):
+    answer = ask("claude-code", "from=2026-11-01&to=2026-11-25")
+
+    assert shown(answer) == [
+        ("Claude Code sessions", "6"),
+        ("Commits", "6"),
+        ("Pull requests", "0"),
+        ("Lines added", "60"),
+        ("Lines removed", "6"),
+        ("Accept rate", "90.0%"),
+        # Claude Code cost 60 + 10 on the days whose activity is known; the 5 of today do not count.
+        ("Cost per commit", "$11.67"),
+    ]
+
+
+def test_activity_counts_people_once(company, ask):
+    answer = ask("activity", "from=2026-11-01&to=2026-11-25")
+
+    # Ann wrote a message in three weeks of November, Bo four in one.
+    assert shown(answer)[0] == ("Chat messages", "7", "2")
+    assert shown(ask("activity", "from=2026-11-01&to=2026-11-25&project_id=user_bo"))[0] == (
+        "Chat messages", "4", "1",
+    )  # fmt: skip
+
+
+def test_skills_show_the_most_on_one_day_unless_the_span_was_counted(company, ask, connection):
+    for day, people in (("2026-11-10", 3), ("2026-11-11", 5)):
+        fact = activity(
+            connection, day, feed="skills", invocation_count=10, distinct_user_count=people
+        )
+        fact.subject, fact.name = "xlsx", "Spreadsheets"
+        fact.save()
+
+    answer = ask("catalog", "from=2026-11-01&to=2026-11-12")
+    assert shown(answer) == [("Skill", "Spreadsheets", "xlsx", "20", "5", "the most on one day")]
+
+    fact.pk, fact.days, fact.day = None, 12, date(2026, 11, 12)
+    fact.values = {"distinct_user_count": 7}
+    fact.save()
+    answer = ask("catalog", "from=2026-11-01&to=2026-11-12")
+    assert shown(answer) == [("Skill", "Spreadsheets", "xlsx", "20", "7", "of all days")]
+
+
+def test_a_connection_without_engagement_says_so(ask, connection, monkeypatch):
+    from integrations.connectors.claude_enterprise import ClaudeEnterprise
+
+    monkeypatch.setattr(ClaudeEnterprise, "feeds", ClaudeEnterprise.feeds[:3])
+
+    for name in ("active-users", "seats", "active-users-over-time", "adoption", "claude-code"):
+        assert ask(name).empty == "None of these connections reports engagement."
+
+
+def test_engagement_that_was_not_read_is_not_zero(ask, connection):
+    for name in ("active-users", "seats", "active-users-over-time", "adoption"):
+        assert "so this is not a zero" in ask(name).empty
+
+
+# --- Health ------------------------------------------------------------------------------------
+def test_health_tells_every_feed_day_by_day(company, ask, connection):
+    day_check(connection, "all_cost", "2026-11-02", "60")
+    Restatement.objects.create(
+        connection=connection, feed="all_cost", day="2026-11-02", measure="amount_usd",
+        old="41.58", new="60",
+    )  # fmt: skip
+    Restatement.objects.create(  # the same dollars as people's lines are not counted again
+        connection=connection, feed="person_cost", day="2026-11-02", measure="amount_usd",
+        old="41.58", new="60",
+    )  # fmt: skip
+
+    answer = ask("health", "from=2026-10-30&to=2026-11-26")
+    cost_strip = answer.shown.strips[0]
+
+    assert cost_strip.text == "2 final, 24 can still change, 1 incomplete, 1 without data"
+    assert [s.state for s in cost_strip.stretches] == [
+        "final", "provisional", "incomplete", "unknown",
+    ]  # fmt: skip
+    assert (answer.shown.checked, answer.shown.differing) == (1, 0)
+    assert (answer.shown.restated, answer.shown.restated_days) == (Decimal("18.42"), 1)
+
+
+def test_a_check_that_differs_is_counted(connection, ask):
+    check = day_check(connection, "all_cost", "2026-11-02", "60")
+    check.stored = Decimal("59.99")
+    check.save()
+
+    assert ask("health").shown.differing == 1
+
+
+# --- Nothing -----------------------------------------------------------------------------------
+def test_zero_and_unknown_are_two_things(ask, connection):
+    assert "so this is not a zero" in ask("spend").empty
+
+    know(connection, "2026-10-27", "2026-11-25", "provisional")
+    assert ask("spend").empty == (
+        "No spend in these days. Data is complete to 25 Nov, so this is a real zero."
+    )
+
+
+def test_usage_alone_does_not_break_a_widget(connection, ask, ann):
+    usage(connection, "2026-11-20", person=ann, requests=1)
+    activity(connection, "2026-11-20", person=ann, **work(messages=1))
+
+    for name in ("spend", "models", "top-users", "cost-per-user", "rising", "unattributed"):
+        ask(name)
