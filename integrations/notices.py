@@ -117,7 +117,10 @@ def _imports(now: datetime) -> Iterator[_Event]:
             "Nothing to do: the next refresh tries again. The sync log says why."
             if run.failed
             else "",
-            mail_to=(who.email,) if who and who.is_active else None,
+            # Not to who has left meanwhile, or manages connections no longer.
+            mail_to=(who.email,)
+            if who and who.email in managers(run.connection.organization)
+            else None,
         )
 
 

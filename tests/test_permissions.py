@@ -113,6 +113,17 @@ def test_each_role_may_exactly_what_the_table_says(client, organization, name, m
     assert response.status_code in PAGES[name].expected(role, method)
 
 
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_a_deactivated_admin_is_let_in_nowhere(client, organization, method):
+    user = make_member(organization, Role.ADMIN)
+    user.memberships.update(is_active=False)
+    client.force_login(user)
+
+    answers = {name: getattr(client, method)(address(name)).status_code for name in PAGES}
+
+    assert set(answers.values()) <= {404, 405}, answers
+
+
 @pytest.mark.parametrize("permission", Permission)
 def test_the_document_says_the_same(permission):
     text = (ROOT / "docs/security.md").read_text()

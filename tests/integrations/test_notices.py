@@ -214,6 +214,16 @@ def test_who_started_an_import_gets_the_mail(connection, ines, mailed):
 
 
 # --- In the app --------------------------------------------------------------------------
+def test_who_started_an_import_and_is_let_in_no_longer_gets_no_mail(
+    connection, organization, ines, mailed
+):
+    left = make_member(organization, Role.BILLING_ADMIN, "left@example.com")
+    finished_import(connection, actor=left)
+    left.memberships.update(is_active=False)
+
+    assert mailed(timezone.now()) == [("ines@example.com", "Import finished: my-org")]
+
+
 def address(name, *arguments):
     return reverse(f"integrations:{name}", args=["demo", *arguments])
 
