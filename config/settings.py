@@ -62,6 +62,7 @@ INSTALLED_APPS = [
     "accounts",
     "integrations",
     "reports",
+    "api",
     "config.apps.Admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -72,6 +73,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "csp",
     "django_htmx",
+    "ninja",  # its documentation page, from our own files
 ]
 # One line makes a provider a card, a page, a command and a sync.
 CONNECTORS = [
@@ -81,6 +83,7 @@ CONNECTORS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "api.problems.problem_documents",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -207,6 +210,9 @@ LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "login"
 PASSWORD_RESET_TIMEOUT = 4 * 60 * 60
+
+# --- The API -----------------------------------------------------------------------------
+API_REQUESTS = _read("API_REQUESTS", env.int, 1_800, _NUMBER)  # of one token in 15 minutes
 
 # --- Pages -------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"

@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from api.v1 import api
 from config.health import healthz
 from reports.dashboard.views import start
 
@@ -14,6 +15,8 @@ urlpatterns = [
     path("o/<slug:organization_slug>/dashboards/", include("reports.dashboard.urls")),
     path("o/<slug:organization_slug>/integrations/", include("integrations.urls")),
     path("o/<slug:organization_slug>/reports/", include("reports.urls")),
+    path("o/<slug:organization_slug>/tokens/", include("api.urls")),
+    path("api/v1/", api.urls),
 ]
 
 handler403 = "accounts.views.door.forbidden"

@@ -285,11 +285,11 @@ def editor(spec: ReportSpec, parameter: str, connections: Sequence[Connection]) 
     dimension = parameter.partition(".")[0]
     now = next((f for f in spec.filters if f.parameter == parameter), Filter(dimension, ()))
     chosen = now.values if now.operator.is_exact else ()
-    members = _members(dimension, connections)
-    missing = {value: labels.label(dimension, value) for value in chosen if value not in members}
+    found = members(dimension, connections)
+    missing = {value: labels.label(dimension, value) for value in chosen if value not in found}
     options = tuple(
         Option(value, label, value in chosen, value if label != value else "")
-        for value, label in {**members, **missing}.items()
+        for value, label in {**found, **missing}.items()
     )
     return Editor(
         dimension=dimension,
@@ -346,7 +346,7 @@ PEOPLE = {"project_id": "external_id", "user_email": "email", "user_name": "name
 METERS = {"service": "product", "sku": "model"}
 
 
-def _members(dimension: str, connections: Sequence[Connection]) -> dict[str, str]:
+def members(dimension: str, connections: Sequence[Connection]) -> dict[str, str]:
     """Value and what it is called, in the order people look for them; absent values last."""
     found: dict[str, str]
     if dimension == "provider":

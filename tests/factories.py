@@ -2,12 +2,14 @@
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from hashlib import sha256
 from itertools import count
 from typing import Any
 
 from django.utils import timezone
 
 from accounts.models import Invitation, Membership, Organization, Role, User
+from api.models import Scope, Token
 from integrations.connectors.base import Table
 from integrations.loading.rollups import roll_up
 from integrations.models import (
@@ -69,6 +71,16 @@ def make_invitation(
         email=email or f"invited{next(_numbers)}@example.com",
         role=role,
         **fields,
+    )
+
+
+def make_token(member: User, secret: str = "", **fields: Any) -> Token:
+    """A token of the member's one organization; with every scope, unless it is said."""
+    values = {"scopes": Scope.values, "name": f"token {next(_numbers)}", "hint": secret[-4:]}
+    return Token.objects.create(
+        membership=Membership.objects.get(user=member),
+        digest=sha256((secret or f"sgt_{next(_numbers)}").encode()).digest(),
+        **{**values, **fields},
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from accounts.permissions import Permission, Role
-from tests.factories import make_invitation, make_member, make_organization
+from tests.factories import make_invitation, make_member, make_organization, make_token
 from tests.test_tenancy import ARGUMENTS, BEHIND_THE_DOOR, address, make_one_of_each
 
 pytestmark = pytest.mark.django_db
@@ -83,6 +83,8 @@ PAGES = {
     "integrations:dismiss_all": Page(CONNECTIONS, post=302),
     "integrations:log": Page(EVERYBODY, get=200),
     "integrations:run": Page(EVERYBODY, get=200),
+    "tokens:index": Page(EVERYBODY, get=200, post=422),
+    "tokens:revoke": Page(Permission.MANAGE_MEMBERS, post=302),  # somebody else's
     "reports:explore": Page(EVERYBODY, get=200),
     "reports:explore_csv": Page(EVERYBODY, get=200),
 }
@@ -95,6 +97,7 @@ def organization():
     make_one_of_each(organization)
     make_member(organization, membership_pk=ARGUMENTS["member_pk"])
     make_invitation(organization, pk=ARGUMENTS["invitation_pk"])
+    make_token(make_member(organization), pk=ARGUMENTS["token_pk"])
     return organization
 
 

@@ -14,7 +14,13 @@ from django.utils import timezone
 
 from accounts.models import AuditEvent, Invitation, Membership, Organization, Role
 from integrations.models import Connection, ExpertInquiry, Notice, SyncRun
-from tests.factories import make_connection, make_invitation, make_member, make_organization
+from tests.factories import (
+    make_connection,
+    make_invitation,
+    make_member,
+    make_organization,
+    make_token,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -30,19 +36,32 @@ OUTSIDE = {
     "forgot_password",
     "password_reset_confirm",
 }
+# What needs a token instead of a sign-in; tests/api walks these.
+BY_TOKEN = {
+    "api:connections",
+    "api:connection",
+    "api:health",
+    "api:metrics",
+    "api:dimensions",
+    "api:members",
+    "api:report",
+}
+# The API's description of itself, and nobody's data.
+DOCUMENTS = {"api:api-root", "api:openapi-json", "api:openapi-view"}
 ARGUMENTS: dict[str, Any] = {
     "organization_slug": "theirs",
     "label": "their-label",
     "connector_slug": "claude-enterprise",
     "member_pk": 700_001,
     "invitation_pk": 700_001,
+    "token_pk": 700_001,
     "run_id": 700_001,
     "notice_id": 700_001,
     "inquiry_id": 700_001,
     "widget": "spend",
 }
 # Arguments that name one thing of an organization, which another organization does not have.
-NAMING = ("label", "member_pk", "invitation_pk", "run_id", "notice_id", "inquiry_id")
+NAMING = ("label", "member_pk", "invitation_pk", "run_id", "notice_id", "inquiry_id", "token_pk")
 
 
 def make_one_of_each(organization: Organization) -> Connection:
@@ -120,10 +139,13 @@ def everything() -> list[Any]:
 @pytest.fixture
 def theirs():
     organization = make_organization("theirs", "Their Corp.")
-    make_member(organization, Role.ADMIN, "they@example.com", membership_pk=ARGUMENTS["member_pk"])
+    they = make_member(
+        organization, Role.ADMIN, "they@example.com", membership_pk=ARGUMENTS["member_pk"]
+    )
     make_invitation(organization, "asked@example.com", pk=ARGUMENTS["invitation_pk"])
     connection = make_one_of_each(organization)
     Connection.objects.filter(pk=connection.pk).update(provider_organization_id="org_theirs")
+    make_token(they, pk=ARGUMENTS["token_pk"])
     return organization
 
 
@@ -137,7 +159,7 @@ def stranger(client, theirs):
 
 
 def test_every_address_is_behind_an_organization_or_open_on_purpose():
-    assert set(ADDRESSES) - set(BEHIND_THE_DOOR) <= OUTSIDE
+    assert set(ADDRESSES) - set(BEHIND_THE_DOOR) <= OUTSIDE | BY_TOKEN | DOCUMENTS
     assert len(BEHIND_THE_DOOR) >= 12
 
 

@@ -27,6 +27,7 @@ from tests.factories import (
     make_member,
     make_meter,
     make_organization,
+    make_token,
 )
 
 pytestmark = pytest.mark.django_db
@@ -39,7 +40,7 @@ MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
 def connection(sandbox):
     """A connection with a row of every model behind it."""
     organization = make_organization()
-    make_member(organization)
+    make_token(make_member(organization))
     make_invitation(organization)
     Group.objects.create(name="operators")
     connection = make_connection(organization, credential=Secret(KEY), key_hint="labs")

@@ -1,0 +1,33 @@
+"""What operators see of tokens: whose they are and when they were used; never a secret."""
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from accounts.admin import ReadOnlyAdmin
+from api import tokens
+from api.models import Token
+
+
+@admin.register(Token)
+class TokenAdmin(ReadOnlyAdmin):
+    """Made on the pages alone, where the secret is shown; an operator may revoke."""
+
+    list_display = ("name", "membership", "ends", "created_at", "expires_at", "last_used_at")
+    list_select_related = ("membership__user", "membership__organization")
+    search_fields = ("name", "membership__user__email", "membership__organization__slug")
+    ordering = ("-created_at",)
+
+    @admin.display(description="secret")
+    def ends(self, token: Token) -> str:
+        return f"…{token.hint}"
+
+    def has_delete_permission(self, request: HttpRequest, obj: Token | None = None) -> bool:
+        return bool(request.user.has_perm("api.delete_token"))
+
+    def delete_model(self, request: HttpRequest, obj: Token) -> None:
+        tokens.revoke(obj, request.user)  # type: ignore[arg-type]  # whoever may is signed in
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Token]) -> None:
+        for token in queryset.select_related("membership__organization", "membership__user"):
+            self.delete_model(request, token)

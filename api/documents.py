@@ -1,0 +1,140 @@
+"""The shapes of what version 1 answers. Unknown is null, never zero; dollars are strings."""
+
+from datetime import date, datetime
+from typing import Any
+
+from ninja import Field, Schema
+
+from integrations import models as stored
+from reports.coverage import DayState
+
+
+class Problem(Schema):
+    """What is wrong, and what to do about it (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    field: str | None = Field(None, description="The parameter it is about.")
+    known: list[str] | None = Field(None, description="What could stand there instead.")
+
+
+class Connection(Schema):
+    """One connected organization, as its card tells."""
+
+    label: str = Field(description="The Organization Label: Billing Account in reports.")
+    provider: str
+    status: str
+    sentence: str = Field(description="What the status means here; empty if all is well.")
+    cost_complete_to: datetime | None
+    engagement_complete_to: date | None
+    first_day: date | None
+    final_to: date | None = Field(description="The last day whose cost cannot change any more.")
+    last_sync_at: datetime | None
+    next_sync_at: datetime | None
+
+
+class FeedDay(Schema):
+    """How far one day is known. A day that is not listed is not known."""
+
+    day: date
+    state: str = Field(json_schema_extra={"enum": [*stored.FeedDay.State.values]})
+    complete_to: datetime | None = Field(description="The instant of the export it was read from.")
+    confirmed_at: datetime = Field(description="When the provider last confirmed the numbers.")
+    rows: int
+
+
+class Feed(Schema):
+    name: str
+    label: str
+    fills: str = Field(description="cost, usage or engagement")
+    days: list[FeedDay]
+
+
+class Check(Schema):
+    """What we stored for a day beside the provider's own ungrouped total."""
+
+    feed: str
+    day: date
+    measure: str
+    reported: str
+    stored: str | None = Field(description="null where a part of it is not known.")
+    difference: str | None = Field(description="stored − reported, exact")
+    agrees: bool | None = Field(description="To the last digit; null if it cannot be told.")
+
+
+class Health(Schema):
+    connection: str
+    first_day: date
+    last_day: date
+    feeds: list[Feed]
+    checks: list[Check]
+
+
+class HealthDays(Schema):
+    since: date | None = Field(None, alias="from", description="The first day; 29 before `to`.")
+    until: date | None = Field(None, alias="to", description="The last day; today.")
+
+
+class Metric(Schema):
+    name: str
+    label: str
+    unit: str
+    definition: str
+
+
+class Dimension(Schema):
+    name: str
+    label: str
+    section: str
+
+
+class Member(Schema):
+    value: str = Field(description="What a filter takes; empty: not attributed, or absent.")
+    label: str = Field(description="What people call it.")
+
+
+class MembersWanted(Schema):
+    contains: str = Field("", description="Only values or labels with this text in them.")
+    limit: int = Field(1000, ge=1, le=10_000)
+    offset: int = Field(0, ge=0)
+
+
+class Members(Schema):
+    dimension: str
+    total: int
+    members: list[Member]
+
+
+class Days(Schema):
+    """How sure the days of a report are."""
+
+    known_to: date | None = Field(description="The last day that has ended and is known.")
+    final_to: date | None
+    states: dict[str, str] = Field(
+        description=f"For each day, one of {', '.join(state.name.lower() for state in DayState)}."
+    )
+
+
+class ReportCheck(Schema):
+    """The report's cost beside the provider's own total of the same days."""
+
+    problem: str = Field(description="Why they cannot be compared; empty if they are.")
+    agrees: bool | None = Field(description="To the cent.")
+    reported: str | None
+    ours: str | None
+    difference: str | None
+
+
+class Report(Schema):
+    """A row has the columns by name: dimensions and dollars are strings, counts are numbers."""
+
+    query: str = Field(description="The question as the report page and this API take it.")
+    first_day: date
+    last_day: date
+    columns: list[str]
+    totals: dict[str, str | int | None]
+    days: Days
+    check: ReportCheck | None = Field(description="null where the report has no cost.")
+    rows: list[dict[str, Any]]

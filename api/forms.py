@@ -1,0 +1,36 @@
+"""What a member says of a new token."""
+
+from datetime import datetime, timedelta
+
+from django import forms
+
+from api.models import Scope
+
+LIFETIMES = {"30": "30 days", "90": "90 days", "365": "A year", "": "Until it is revoked"}
+
+
+class TokenForm(forms.Form):
+    name = forms.CharField(
+        label="Name",
+        max_length=100,
+        help_text="What will use it, such as month-end sheet.",
+        error_messages={"required": "Give the token a name, so that you know it again later."},
+        widget=forms.TextInput(attrs={"class": "in", "autocomplete": "off"}),
+    )
+    scopes = forms.MultipleChoiceField(
+        label="May read",
+        choices=Scope.choices,
+        error_messages={"required": "Choose at least one thing the token may read."},
+        widget=forms.CheckboxSelectMultiple,
+    )
+    lifetime = forms.ChoiceField(
+        label="Expires",
+        choices=list(LIFETIMES.items()),
+        required=False,
+        initial="90",
+        widget=forms.Select(attrs={"class": "in short"}),
+    )
+
+    def expires_at(self, now: datetime) -> datetime | None:
+        days = self.cleaned_data["lifetime"]
+        return now + timedelta(days=int(days)) if days else None

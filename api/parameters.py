@@ -1,0 +1,72 @@
+"""The parameters of a report for the OpenAPI document, from the tables that also read them."""
+
+from typing import Any
+
+from reports.metrics import DIMENSIONS, METRICS
+from reports.periods import CUSTOM, RANGES
+from reports.spec import CHOICES, FILTERABLE, FLAGS, MOST_KEPT, Operator
+
+_CHOICES = {
+    "interval": "Cut by time first. Without it, rows cover all days.",
+    "compare": "Add a column `…_before` to each metric, with the numbers of earlier days.",
+}
+_FLAGS = {
+    "cumulative": "Add up from the first day on.",
+    "final": "End before the first day that can still change.",
+}
+_LOOKS = "How the report page draws it; of no effect here."
+
+
+def of_reports() -> list[dict[str, Any]]:
+    comparing = ", ".join(f"`.{word}`" for word in Operator if word)
+    return [
+        _listed("metrics", list(METRICS), "What to add up; `cost` if nothing is named."),
+        _listed("group_by", list(DIMENSIONS), "What to cut by, in this order."),
+        _one("range", [*RANGES, CUSTOM], "Days that move with the calendar; `30d` if not given."),
+        _day("from", "The first day, for custom dates."),
+        _day("to", "The last day, included."),
+        {
+            "name": "show",
+            "in": "query",
+            "description": "How many groups, from which end; the others become one row."
+            f" At most {MOST_KEPT}.",
+            "schema": {"type": "string", "pattern": r"^(top|bottom)-[1-9][0-9]?$"},
+        },
+        *[_one(name, list(known), _CHOICES.get(name, _LOOKS)) for name, known in CHOICES.items()],
+        *[_one(name, ["yes", "no"], _FLAGS.get(name, _LOOKS)) for name in FLAGS],
+        *[
+            {
+                "name": name,
+                "in": "query",
+                "description": f"Keep one value of {d.label}; repeat for one of several."
+                f" Compare otherwise by {comparing} behind the name.",
+                "schema": {"type": "array", "items": {"type": "string"}},
+            }
+            for name, d in FILTERABLE.items()
+        ],
+    ]
+
+
+def _listed(name: str, values: list[str], description: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": "query",
+        "description": f"{description} Names with commas.",
+        "style": "form",
+        "explode": False,
+        "schema": {
+            "type": "array",
+            "uniqueItems": True,
+            "items": {"type": "string", "enum": values},
+        },
+    }
+
+
+def _one(name: str, values: list[str], description: str) -> dict[str, Any]:
+    schema = {"type": "string", "enum": values}
+    return {"name": name, "in": "query", "description": description, "schema": schema}
+
+
+def _day(name: str, description: str) -> dict[str, Any]:
+    schema = {"type": "string", "format": "date"}
+    return {"name": name, "in": "query", "description": description, "schema": schema}

@@ -1,0 +1,83 @@
+"""Errors as problem documents (RFC 9457): the same fields whatever went wrong."""
+
+import json
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+
+MEDIA_TYPE = "application/problem+json"
+ROOT = "/api/"
+_DETAILS = {
+    HTTPStatus.NOT_FOUND: "There is nothing at this address, or not for this token.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "The API only reads: ask with GET.",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "Spendglass failed, and has told its operators.",
+}
+
+
+class Problem(Exception):
+    """An answer that is an error. `members` are further fields of the document."""
+
+    def __init__(self, status: HTTPStatus, detail: str, **members: Any) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.members = members
+        self.headers: dict[str, str] = {}
+
+
+class NoToken(Problem):
+    def __init__(self) -> None:
+        super().__init__(
+            HTTPStatus.UNAUTHORIZED,
+            "This needs a token that is in force. Send it as “Authorization: Bearer sgt_…”.",
+        )
+        self.headers["WWW-Authenticate"] = "Bearer"
+
+
+class TooMany(Problem):
+    def __init__(self, wait_seconds: int) -> None:
+        super().__init__(
+            HTTPStatus.TOO_MANY_REQUESTS,
+            f"This token has asked too often. Ask again in {wait_seconds} s.",
+        )
+        self.headers["Retry-After"] = f"{wait_seconds}"
+
+
+def answer(problem: Problem) -> HttpResponse:
+    document = {
+        "type": "about:blank",
+        "title": problem.status.phrase,
+        "status": problem.status.value,
+        "detail": problem.detail,
+        **problem.members,
+    }
+    text = json.dumps(document, ensure_ascii=False)
+    return HttpResponse(
+        text, status=problem.status, content_type=MEDIA_TYPE, headers=problem.headers
+    )
+
+
+def problem_documents(
+    get_response: Callable[[HttpRequest], HttpResponseBase],
+) -> Callable[[HttpRequest], HttpResponseBase]:
+    """Turn the frame's own error pages below /api/ into documents, and keep answers out of caches.
+
+    Addresses that do not exist, methods that are refused and crashes never reach the API's code.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        response = get_response(request)
+        if not request.path.startswith(ROOT):
+            return response
+        if response.status_code >= 400 and response.headers.get("Content-Type") != MEDIA_TYPE:
+            status = HTTPStatus(response.status_code)
+            problem = Problem(status, _DETAILS.get(status, status.description))
+            if "Allow" in response.headers:
+                problem.headers["Allow"] = response.headers["Allow"]
+            response = answer(problem)
+        response.headers.setdefault("Cache-Control", "private, no-store")
+        return response
+
+    return middleware

@@ -1,0 +1,88 @@
+"""The verbs of tokens: issue, find by secret, revoke. Pages, the API and the admin call these."""
+
+import hashlib
+import secrets
+from collections.abc import Collection
+from datetime import datetime, timedelta
+
+from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
+from django.views.decorators.debug import sensitive_variables
+
+from accounts import audit
+from accounts.models import Membership, User
+from api.models import Token
+
+PREFIX = "sgt_"  # lets people and secret scanners see what was leaked
+_TOUCH = timedelta(minutes=1)
+
+
+class NameTaken(Exception):
+    """The member has a token of this name already."""
+
+
+@sensitive_variables("secret")
+def issue(
+    membership: Membership,
+    name: str,
+    scopes: Collection[str],
+    expires_at: datetime | None,
+) -> tuple[Token, str]:
+    """Make a token; return it with its secret, which nobody can read again. Raises `NameTaken`."""
+    secret = PREFIX + secrets.token_urlsafe(32)
+    try:
+        with transaction.atomic():
+            token = Token.objects.create(
+                membership=membership,
+                name=name,
+                digest=_digest(secret),
+                hint=secret[-4:],
+                scopes=sorted(scopes),
+                expires_at=expires_at,
+            )
+            audit.record(
+                membership.organization,
+                membership.user,
+                "token.created",
+                name,
+                scopes=", ".join(token.scopes),
+                expires=f"{expires_at:%Y-%m-%d}" if expires_at else "never",
+            )
+    except IntegrityError as exc:
+        raise NameTaken(name) from exc
+    return token, secret
+
+
+@sensitive_variables("secret")
+def find(secret: str, now: datetime) -> Token | None:
+    """The usable token with this secret; notes that it was used, to the minute."""
+    token = (
+        Token.objects.usable(now)
+        .select_related("membership__organization", "membership__user")
+        .filter(digest=_digest(secret))
+        .first()
+    )
+    if token and (token.last_used_at is None or now - token.last_used_at >= _TOUCH):
+        Token.objects.filter(pk=token.pk).update(last_used_at=now)
+    return token
+
+
+def visible_to(membership: Membership) -> QuerySet[Token]:
+    """One's own tokens; those of the whole organization for who manages its members."""
+    found = Token.objects.select_related("membership__user").order_by("-created_at", "-pk")
+    if membership.may_manage_members:
+        return found.filter(membership__organization=membership.organization)
+    return found.filter(membership=membership)
+
+
+def revoke(token: Token, actor: User) -> None:
+    """From now on the token opens nothing."""
+    with transaction.atomic():
+        owner = token.membership
+        audit.record(owner.organization, actor, "token.revoked", token.name, owner=owner.user.email)
+        token.delete()
+
+
+def _digest(secret: str) -> bytes:
+    # 256 random bits: nothing to guess, so a quick hash without salt is as good as a slow one.
+    return hashlib.sha256(secret.encode()).digest()

@@ -1,0 +1,11 @@
+"""The pages of tokens. The API itself has its addresses in `v1`."""
+
+from django.urls import path
+
+from api import views
+
+app_name = "tokens"
+urlpatterns = [
+    path("", views.index, name="index"),
+    path("<int:token_pk>/revoke/", views.revoke, name="revoke"),
+]

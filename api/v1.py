@@ -1,0 +1,322 @@
+"""Version 1: what the pages say, for programs. Reads only."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from http import HTTPStatus
+from itertools import chain
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from ninja import NinjaAPI, Query
+from ninja.errors import ValidationError
+from ninja.openapi.schema import OpenAPISchema
+
+from api import documents, parameters, problems
+from api.models import Scope
+from api.problems import Problem
+from api.security import Bearer
+from integrations.models import Connection, DayCheck, FeedDay
+from integrations.overview import Overview, archived, overviews
+from integrations.window import Window
+from reports import queries, querybar
+from reports.export import as_json
+from reports.metrics import DIMENSIONS, METRICS, exact_usd
+from reports.queries import Report
+from reports.reconciliation import Reconciliation, reconcile
+from reports.spec import FILTERABLE, ReportSpec, SpecError, window_between
+
+DESCRIPTION = """\
+The numbers of the pages, exact and read-only. A token stands for one member of one organization and
+opens nothing else; the page *API tokens* in the account menu makes them. Dollars are strings,
+counts are numbers, and `null` is *not known*, which is not zero. Days are UTC. Errors are problem
+documents (RFC 9457).
+"""
+LONGEST = 366  # days of health in one answer
+ERRORS = dict.fromkeys((401, 403, 404, 422, 429), documents.Problem)
+
+
+class Api(NinjaAPI):
+    def get_openapi_schema(self, **options: Any) -> OpenAPISchema:
+        """Ninja's document, in which errors are problem documents."""
+        schema = super().get_openapi_schema(**options)
+        for operations in schema["paths"].values():
+            for operation in operations.values():
+                for status, response in operation["responses"].items():
+                    if int(status) >= 400:
+                        (content,) = response["content"].values()
+                        response["content"] = {problems.MEDIA_TYPE: content}
+        return schema
+
+
+api = Api(
+    title="Spendglass",
+    version="1.0.0",
+    description=DESCRIPTION,
+    urls_namespace="api",
+)
+
+
+# --- Errors ---------------------------------------------------------------------------------
+@api.exception_handler(Problem)
+def _problem(request: HttpRequest, problem: Problem) -> HttpResponse:
+    return problems.answer(problem)
+
+
+@api.exception_handler(Http404)
+def _not_found(request: HttpRequest, error: Http404) -> HttpResponse:
+    return problems.answer(Problem(HTTPStatus.NOT_FOUND, str(error)))
+
+
+@api.exception_handler(SpecError)
+def _unaskable(request: HttpRequest, error: SpecError) -> HttpResponse:
+    more: dict[str, Any] = {"known": list(error.known)} if error.known else {}
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    return problems.answer(Problem(status, str(error), field=error.field, **more))
+
+
+@api.exception_handler(ValidationError)
+def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    """What the types of the parameters refuse: said for the first of them."""
+    first = error.errors[0]
+    name = str(first["loc"][-1])
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    return problems.answer(Problem(status, f"{name}: {first['msg']}.", field=name))
+
+
+# --- Connections ----------------------------------------------------------------------------
+@api.get(
+    "/connections",
+    auth=Bearer(Scope.CONNECTIONS),
+    response={200: list[documents.Connection], **ERRORS},
+    tags=["Connections"],
+    summary="Every connection, by label",
+)
+def connections(request: Any) -> list[documents.Connection]:
+    return [_connection(overview) for overview in _overviews(request)]
+
+
+@api.get(
+    "/connections/{label}",
+    auth=Bearer(Scope.CONNECTIONS),
+    response={200: documents.Connection, **ERRORS},
+    tags=["Connections"],
+    summary="One connection",
+)
+def connection(request: Any, label: str) -> documents.Connection:
+    for overview in _overviews(request):
+        if overview.connection.label == label:
+            return _connection(overview)
+    raise _no_connection(label)
+
+
+@api.get(
+    "/connections/{label}/health",
+    auth=Bearer(Scope.HEALTH),
+    response={200: documents.Health, **ERRORS},
+    tags=["Connections"],
+    summary="How far every day is known, and whether it adds up",
+)
+def health(
+    request: Any,
+    label: str,
+    days: Query[documents.HealthDays],
+) -> documents.Health:
+    found = Connection.objects.filter(organization=request.organization, label=label).first()
+    if found is None:
+        raise _no_connection(label)
+    return _health(found, _window(days.since, days.until))
+
+
+# --- Reports --------------------------------------------------------------------------------
+@api.get(
+    "/metrics",
+    auth=Bearer(Scope.REPORTS),
+    response={200: list[documents.Metric], **ERRORS},
+    tags=["Reports"],
+    summary="What can be counted",
+)
+def metrics(request: Any) -> list[documents.Metric]:
+    return [
+        documents.Metric(name=m.name, label=m.label, unit=m.unit, definition=m.definition)
+        for m in METRICS.values()
+    ]
+
+
+@api.get(
+    "/dimensions",
+    auth=Bearer(Scope.REPORTS),
+    response={200: list[documents.Dimension], **ERRORS},
+    tags=["Reports"],
+    summary="What it can be cut by",
+)
+def dimensions(request: Any) -> list[documents.Dimension]:
+    return [
+        documents.Dimension(name=d.name, label=d.label, section=d.section)
+        for d in DIMENSIONS.values()
+    ]
+
+
+@api.get(
+    "/dimensions/{name}/members",
+    auth=Bearer(Scope.REPORTS),
+    response={200: documents.Members, **ERRORS},
+    tags=["Reports"],
+    summary="The values of a dimension that exist, as people look for them",
+)
+def members(
+    request: Any,
+    name: str,
+    wanted: Query[documents.MembersWanted],
+) -> documents.Members:
+    if name not in FILTERABLE:
+        raise Problem(
+            HTTPStatus.NOT_FOUND,
+            f"There is no dimension “{name}” with members.",
+            known=list(FILTERABLE),
+        )
+    piece = wanted.contains.casefold()
+    everything = request.organization.connections.exclude(state=Connection.State.DELETING)
+    found = [
+        documents.Member(value=value, label=label)
+        for value, label in querybar.members(name, everything.order_by("label")).items()
+        if piece in value.casefold() or piece in label.casefold()
+    ]
+    page = found[wanted.offset : wanted.offset + wanted.limit]
+    return documents.Members(dimension=name, total=len(found), members=page)
+
+
+@api.get(
+    "/report",
+    auth=Bearer(Scope.REPORTS),
+    response={200: documents.Report, **ERRORS},
+    tags=["Reports"],
+    summary="Any report: the same question as in the address of the report page",
+    openapi_extra={"parameters": parameters.of_reports()},
+)
+def report(request: Any) -> StreamingHttpResponse:
+    today = datetime.now(UTC).date()
+    spec = ReportSpec.from_query(request.GET, today=today)
+    found = queries.run(request.organization, spec.by_interval() if spec.interval else spec)
+    return StreamingHttpResponse(_report(spec, found), content_type="application/json")
+
+
+# --- Documents ------------------------------------------------------------------------------
+def _no_connection(label: str) -> Problem:
+    return Problem(HTTPStatus.NOT_FOUND, f"There is no connection “{label}” here.")
+
+
+def _overviews(request: Any) -> list[Overview]:
+    """Also of what is archived: reports still contain it."""
+    found = [*overviews(request.organization), *archived(request.organization)]
+    return sorted(found, key=lambda overview: overview.connection.label)
+
+
+def _connection(overview: Overview) -> documents.Connection:
+    return documents.Connection(
+        label=overview.connection.label,
+        provider=queries.provider_name(overview.connection),
+        status=overview.status.word,
+        sentence=overview.sentence,
+        cost_complete_to=overview.cost_complete_to,
+        engagement_complete_to=overview.engagement_complete_to,
+        first_day=overview.first_day,
+        final_to=overview.final_to,
+        last_sync_at=overview.last_sync_at,
+        next_sync_at=overview.next_sync_at,
+    )
+
+
+def _window(since: date | None, until: date | None) -> Window:
+    """The days asked for: thirty up to today, if nothing is said."""
+    last = until or datetime.now(UTC).date()
+    try:
+        window = window_between(since, last) if since else Window.last(30, today=last)
+    except OverflowError as exc:
+        raise SpecError("These days are further away than the calendar goes.", field="to") from exc
+    if len(window) > LONGEST:
+        raise SpecError(f"At most {LONGEST} days can be asked for at once.", field="range")
+    return window
+
+
+def _health(connection: Connection, window: Window) -> documents.Health:
+    mine = {"connection": connection, "day__gte": window.start, "day__lt": window.end}
+    days: dict[str, list[documents.FeedDay]] = {}
+    for day in FeedDay.objects.filter(**mine).order_by("day"):
+        days.setdefault(day.feed, []).append(
+            documents.FeedDay(
+                day=day.day,
+                state=day.state,
+                complete_to=day.watermark,
+                confirmed_at=day.read_at,
+                rows=day.rows,
+            )
+        )
+    checks = DayCheck.objects.filter(**mine).order_by("day", "feed", "measure")
+    return documents.Health(
+        connection=connection.label,
+        first_day=window.start,
+        last_day=window.last_day,
+        feeds=[
+            documents.Feed(
+                name=feed.name, label=feed.label, fills=feed.table, days=days.get(feed.name, [])
+            )
+            for feed in connection.connector.feeds
+        ],
+        checks=[
+            documents.Check(
+                feed=check.feed,
+                day=check.day,
+                measure=check.measure,
+                reported=_plain(check.reported),
+                stored=None if check.stored is None else _plain(check.stored),
+                difference=None if check.difference is None else _plain(check.difference),
+                agrees=check.agrees,
+            )
+            for check in checks
+        ],
+    )
+
+
+def _plain(value: Decimal) -> str:
+    """Exact, without trailing zeros or exponent."""
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _report(spec: ReportSpec, found: Report) -> Iterator[str]:
+    """The document in pieces: its rows are those of `manage.py report --format json`."""
+    known = found.coverage
+    window = found.spec.window
+    head = documents.Report(
+        query=spec.to_query(),
+        first_day=window.start,
+        last_day=window.last_day,
+        columns=list(found.columns),
+        totals=json.loads("".join(as_json(found.by())))[0],
+        days=documents.Days(
+            known_to=known.known_to,
+            final_to=known.final_to,
+            states={f"{day}": state.name.lower() for day, state in known.states.items()},
+        ),
+        check=_check(reconcile(found)),
+        rows=[],
+    )
+    return chain([head.model_dump_json().removesuffix("[]}")], as_json(found), ["}"])
+
+
+def _check(found: Reconciliation | None) -> documents.ReportCheck | None:
+    if found is None:
+        return None
+    if found.problem:
+        return documents.ReportCheck(
+            problem=found.problem, agrees=None, reported=None, ours=None, difference=None
+        )
+    return documents.ReportCheck(
+        problem="",
+        agrees=found.agrees,
+        reported=exact_usd(found.reported),
+        ours=exact_usd(found.ours),
+        difference=exact_usd(found.difference),
+    )
