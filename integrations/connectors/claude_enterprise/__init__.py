@@ -5,6 +5,7 @@ from datetime import date, datetime, timedelta
 
 from django.conf import settings
 
+from integrations.connectors.anthropic_api.keys import KeyKind
 from integrations.connectors.anthropic_api.rows import day_of
 from integrations.connectors.base import (
     Access,
@@ -21,6 +22,13 @@ from integrations.connectors.claude_enterprise.feeds import FEEDS, first_day, su
 from integrations.connectors.claude_enterprise.sandbox import Sandbox
 from integrations.window import Window
 
+_KEY = KeyKind(
+    name="an Analytics API key",
+    prefix="sk-ant-api01-",
+    new_key="Ask the Primary Owner for an Analytics API key: claude.ai, Organization settings, "
+    "API, with the scope read:analytics.",
+)
+
 
 class ClaudeEnterprise(Connector):
     slug = "claude-enterprise"
@@ -30,7 +38,7 @@ class ClaudeEnterprise(Connector):
     tab = "Others"
     icon = "an"
     key_label = "Analytics API Key"
-    key_prefix = "sk-ant-api01-"
+    key_prefix = _KEY.prefix
     feeds = FEEDS
 
     @property
@@ -43,9 +51,7 @@ class ClaudeEnterprise(Connector):
 
     def check_key(self, key: str) -> None:
         """Tell keys apart by their prefix. `sk-ant-api01-` proves the product, not the scope."""
-        problem = _key_problem(key, self.key_prefix)
-        if problem is not None:
-            raise problem
+        _KEY.check(key)
 
     def open(self, access: Access) -> AbstractContextManager[AnalyticsClient]:
         return AnalyticsClient(access)
@@ -123,52 +129,3 @@ def _probe_cost(
 
 def _day(day: date) -> str:
     return f"{day.day} {day:%b %Y}"
-
-
-def _key_problem(key: str, prefix: str) -> ActionNeeded | None:
-    new_key = (
-        "Ask the Primary Owner for an Analytics API key: claude.ai, Organization settings, API, "
-        "with the scope read:analytics."
-    )
-    if any(not char.isprintable() or char.isspace() for char in key):
-        return ActionNeeded(
-            "This does not look like a complete key: it has a space or a line break inside.",
-            code="key_malformed",
-            repair="Copy the key again, all of it. If the window is closed, the Primary Owner has "
-            "to create a new key.",
-        )
-    if key.startswith("sk-ant-admin"):
-        return ActionNeeded(
-            "This is an Admin key of the Claude Console. This card needs an Analytics API key, "
-            f"which starts with {prefix}.",
-            code="wrong_key_kind",
-            repair=f"{new_key} The Claude Console and claude.ai are two products with two kinds "
-            "of keys.",
-        )
-    if key.startswith("sk-ant-oat"):
-        return ActionNeeded(
-            "This is the sign-in token of one person, not a key of the organization. This card "
-            f"needs an Analytics API key, which starts with {prefix}.",
-            code="wrong_key_kind",
-            repair=new_key,
-        )
-    if key.startswith("sk-ant-api") and not key.startswith(prefix):
-        return ActionNeeded(
-            "This key runs models; it cannot read analytics. This card needs an Analytics API "
-            f"key, which starts with {prefix}.",
-            code="wrong_key_kind",
-            repair=new_key,
-        )
-    if not key.startswith(prefix) or not key.isascii():
-        return ActionNeeded(
-            f"This is not an Analytics API key: those start with {prefix}.",
-            code="wrong_key_kind",
-            repair=f"Paste the key itself, from its first character to its last. {new_key}",
-        )
-    if len(key) < len(prefix) + 4:
-        return ActionNeeded(
-            "This does not look like a complete key: its end is missing.",
-            code="key_malformed",
-            repair="Copy the key again, all of it.",
-        )
-    return None
