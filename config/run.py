@@ -39,7 +39,6 @@ from config.embedded import (
 ROOT = Path(__file__).resolve().parent.parent
 VAR = Path(os.environ.get("SPENDGLASS_VAR", ROOT / "var"))
 MAILS = VAR.resolve() / "mail"
-SANDBOX_KEY = "sk-ant-api01-sandbox-my-org"
 ADMIN = "admin@example.com"
 _DEATHS_A_MINUTE = 5
 _stopping = threading.Event()
@@ -50,6 +49,7 @@ _SHARED = (
     "REDIS_URL",
     "ANTHROPIC_BASE_URL",
     "ANTHROPIC_REQUESTS_PER_MINUTE",
+    "CLAUDE_CONSOLE_REQUESTS_PER_MINUTE",
     "HTTPS",
     "STATIC_ROOT",
     "EMAIL_URL",
@@ -214,6 +214,7 @@ def _environment(servers: list[Server]) -> None:
         os.environ["ANTHROPIC_BASE_URL"] = f"http://127.0.0.1:{sandbox_port}"
         # Ten times Anthropic's pace: nobody needs to wait for a sandbox.
         os.environ.setdefault("ANTHROPIC_REQUESTS_PER_MINUTE", "600")
+        os.environ.setdefault("CLAUDE_CONSOLE_REQUESTS_PER_MINUTE", "600")
     if not os.environ.get("DATABASE_URL"):
         servers.append(start_postgres(VAR / "postgres"))
         os.environ["DATABASE_URL"] = servers[-1].url
@@ -353,15 +354,23 @@ def _tell(servers: list[Server], knows_password: bool) -> None:
     else:
         lines.append("Sign in with the account you made.")
     if os.environ.get("SPENDGLASS_SANDBOX"):
-        lines += [
-            "Connect the sandbox: Data ingestion and integrations → Integrations → Others",
-            f"  → Anthropic (Analytics API) → Connect +, with the key {SANDBOX_KEY}",
-        ]
+        lines += _sandbox_keys()
     if os.environ["EMAIL_URL"] == f"filemail:///{MAILS}":
         lines.append(f"E-mail is not sent: each one becomes a file in {MAILS}.")
     kept = " and ".join(str(server.home) for server in servers)
     lines.append(f"Ctrl-C stops everything; the data stays in {kept or 'your servers'}.")
     say("\n" + "\n".join(lines) + "\n")
+
+
+def _sandbox_keys() -> list[str]:
+    """Where to connect the twin of each provider, and with which key."""
+    from integrations.connectors import connectors
+
+    lines = ["Connect a sandbox: Data ingestion and integrations → Integrations"]
+    for connector in connectors().values():
+        place = f"{connector.tab} → {connector.name} → Connect +"
+        lines.append(f"  → {place}, with the key {connector.sandbox().keys[0]}")
+    return lines
 
 
 def _watch(children: list[Child], servers: list[Server], restarts: Restarts) -> None:

@@ -78,6 +78,7 @@ INSTALLED_APPS = [
 # One line makes a provider a card, a page, a command and a sync.
 CONNECTORS = [
     "integrations.connectors.claude_enterprise.ClaudeEnterprise",
+    "integrations.connectors.claude_console.ClaudeConsole",
 ]
 
 MIDDLEWARE = [
@@ -154,6 +155,9 @@ BASE_URL = env.str("BASE_URL", default="").rstrip("/")
 # --- Providers ---------------------------------------------------------------------------
 ANTHROPIC_BASE_URL = env.str("ANTHROPIC_BASE_URL", default="https://api.anthropic.com")
 ANTHROPIC_REQUESTS_PER_MINUTE = _read("ANTHROPIC_REQUESTS_PER_MINUTE", env.int, 60, _NUMBER)
+CLAUDE_CONSOLE_REQUESTS_PER_MINUTE = _read(
+    "CLAUDE_CONSOLE_REQUESTS_PER_MINUTE", env.int, 60, _NUMBER
+)
 # Fernet keys; the first encrypts, all decrypt (see docs/security.md for rotation).
 CREDENTIALS_KEYS = env.list("CREDENTIALS_KEYS", default=[])
 SYNC_INTERVAL = timedelta(hours=6)

@@ -12,7 +12,8 @@ import redis
 from django.conf import settings as django_settings
 
 from config.celery import app as celery
-from integrations.connectors import get_connector
+from integrations.connectors import connectors
+from integrations.connectors.sandboxes import Sandboxes
 
 # The same examples on every machine, however slow: a test that fails, fails for everyone.
 hypothesis.settings.register_profile("ours", derandomize=True, deadline=None)
@@ -64,8 +65,8 @@ def serve(app: Any) -> tuple[str, WSGIServer]:
 
 @pytest.fixture(scope="session")
 def sandbox_url() -> Iterator[str]:
-    """The sandbox of Anthropic's Analytics API on a port of this machine."""
-    url, server = serve(get_connector("claude-enterprise").sandbox())
+    """The sandboxes of all providers on a port of this machine."""
+    url, server = serve(Sandboxes(connectors().values()))
     yield url
     server.shutdown()
 

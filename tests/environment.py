@@ -15,6 +15,7 @@ from config.embedded import start_postgres, start_redis
 
 TEST_SETTINGS = {
     "ANTHROPIC_REQUESTS_PER_MINUTE": "0",
+    "CLAUDE_CONSOLE_REQUESTS_PER_MINUTE": "0",
     "CREDENTIALS_KEYS": "c3BlbmRnbGFzcy10ZXN0cy1vbmx5LTMyLWJ5dGVzISE=",
     "DEBUG": "false",
     "HTTPS": "false",

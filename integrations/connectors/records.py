@@ -34,6 +34,8 @@ class MeterKey:
 class PersonRef:
     """Who: `external_id` is the key, the rest are attributes that change.
 
+    A feed that knows no more than an address gives it as the key, too: whoever has that address in
+    the same connection is meant.
     `kind` is user, service, api_key or federated; `state` is active or deleted. "" means that
     this feed does not tell, and changes nothing.
     """

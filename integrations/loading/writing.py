@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 from django.db import connection as database
+from django.db.models import F
+from django.db.models.functions import Lower
 
 from integrations.connectors.base import Feed, SnapshotMoved, Table
 from integrations.connectors.records import PersonRef, ResourceRef
@@ -58,6 +60,8 @@ class Meters:
 
 def people_ids(connection: Connection, people: dict[str, PersonRef]) -> dict[str, int]:
     """Add the unseen, update the changed, and return every id by external id."""
+    met_before = _known_by_address(connection, people)
+    people = {key: person for key, person in people.items() if key not in met_before}
     stored = {
         person.external_id: person
         for person in Person.objects.filter(connection=connection, external_id__in=people)
@@ -90,11 +94,28 @@ def people_ids(connection: Connection, people: dict[str, PersonRef]) -> dict[str
     # Two feeds may meet the same new person at once: the second takes the first one's row.
     Person.objects.bulk_create(new, ignore_conflicts=True, batch_size=1000)
     Person.objects.bulk_update(moved, ["email", "name", "kind", "state"], batch_size=1000)
-    return dict(
+    return met_before | dict(
         Person.objects.filter(connection=connection, external_id__in=people).values_list(
             "external_id", "id"
         )
     )
+
+
+def _known_by_address(connection: Connection, people: dict[str, PersonRef]) -> dict[str, int]:
+    """Those given by address alone whom other feeds have named by id, if it is one person."""
+    addresses = {key.lower(): key for key, person in people.items() if key == person.email}
+    if not addresses:
+        return {}
+    found: dict[str, list[int]] = defaultdict(list)
+    for pk, address in (
+        Person.objects.filter(connection=connection)
+        .alias(address=Lower("email"))
+        .filter(address__in=addresses)
+        .exclude(external_id=F("email"))
+        .values_list("pk", Lower("email"))
+    ):
+        found[addresses[address]].append(pk)
+    return {key: pks[0] for key, pks in found.items() if len(pks) == 1}
 
 
 def store_resources(connection: Connection, found: dict[tuple[str, str], ResourceRef]) -> int:

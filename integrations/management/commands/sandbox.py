@@ -1,4 +1,4 @@
-"""`manage.py sandbox`: serve a connector's twin API on a port, for development and demos."""
+"""`manage.py sandbox`: serve the twins of all providers on a port, for development and demos."""
 
 import signal
 import sys
@@ -11,6 +11,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from django.core.management.base import BaseCommand, CommandError
 
 from integrations import connectors
+from integrations.connectors.sandboxes import Sandboxes
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -31,7 +32,7 @@ class _Handler(WSGIRequestHandler):
 
 
 class Command(BaseCommand):
-    help = "Serve the sandbox of a connector: its provider's API over invented data."
+    help = "Serve the sandboxes: the providers' APIs over invented data."
     requires_system_checks: list[str] = []  # serves without a database
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -39,22 +40,24 @@ class Command(BaseCommand):
             "connector",
             nargs="?",
             choices=list(connectors.connectors()),
-            default=next(iter(connectors.connectors())),
+            help="only this one; without it, all answer at one address",
         )
         parser.add_argument("--port", type=int, default=8001)
         parser.add_argument("--host", default="127.0.0.1")
 
-    def handle(self, *, connector: str, host: str, port: int, **options: Any) -> None:
-        application = connectors.get_connector(connector).sandbox()
+    def handle(self, *, connector: str | None, host: str, port: int, **options: Any) -> None:
+        known = connectors.connectors()
+        served = [known[connector]] if connector else list(known.values())
         try:
             server = make_server(
-                host, port, application, server_class=_Server, handler_class=_Handler
+                host, port, Sandboxes(served), server_class=_Server, handler_class=_Handler
             )
         except OSError as exc:
             raise CommandError(f"Cannot listen on {host}:{port}: {exc.strerror}.") from exc
         with server:
+            names = " and ".join(one.slug for one in served)
             self.stdout.write(
-                f"The sandbox of {connector} answers on http://{host}:{server.server_port}"
+                f"The sandbox of {names} answers on http://{host}:{server.server_port}"
             )
             self.stdout.flush()
             # Shells start background jobs with Ctrl-C ignored; `kill -INT` shall end us there too.

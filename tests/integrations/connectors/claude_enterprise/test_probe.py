@@ -140,7 +140,8 @@ def test_an_admin_key_is_told_where_it_belongs():
         CONNECTOR.check_key("sk-ant-admin01-abcdef")
 
     assert str(caught.value) == (
-        "This is an Admin key of the Claude Console. This card needs an Analytics API key, "
+        "This is an Admin key of the Claude Console. Its card is Anthropic (Claude Console). "
+        "This card needs an Analytics API key, "
         "which starts with sk-ant-api01-."
     )
 

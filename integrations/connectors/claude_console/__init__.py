@@ -1,0 +1,85 @@
+"""The Claude Console through its Admin API: the card Anthropic (Claude Console)."""
+
+from contextlib import AbstractContextManager
+from datetime import date, datetime, timedelta
+
+from django.conf import settings
+
+from integrations.connectors.anthropic_api.keys import KeyKind
+from integrations.connectors.base import Access, Check, Connector, Probe
+from integrations.connectors.claude_console.client import AdminClient
+from integrations.connectors.claude_console.feeds import FEEDS
+from integrations.connectors.claude_console.feeds.reports import complete_to
+from integrations.connectors.claude_console.sandbox import Sandbox
+from integrations.window import Window
+
+_OLDEST_DAYS = 365  # how far back is not stated: a year, as the other reports of this API
+
+_KEY = KeyKind(
+    name="an Admin key",
+    prefix="sk-ant-admin01-",
+    new_key="Ask an admin of the Claude Console for an Admin key: platform.claude.com, Settings, "
+    "Admin keys.",
+)
+
+
+class ClaudeConsole(Connector):
+    slug = "claude-console"
+    name = "Anthropic (Claude Console)"
+    publisher = "Anthropic"
+    summary = "Claude API cost, tokens and Claude Code activity"
+    tab = "Data & AI"
+    icon = "con"
+    key_label = "Admin API Key"
+    key_prefix = _KEY.prefix
+    feeds = FEEDS
+
+    @property
+    def base_url(self) -> str:
+        return str(settings.ANTHROPIC_BASE_URL)
+
+    @property
+    def requests_per_minute(self) -> int:
+        return int(settings.CLAUDE_CONSOLE_REQUESTS_PER_MINUTE)
+
+    def check_key(self, key: str) -> None:
+        """Tell keys apart by their prefix."""
+        _KEY.check(key)
+
+    def open(self, access: Access) -> AbstractContextManager[AdminClient]:
+        return AdminClient(access)
+
+    def probe(self, access: Access, *, today: date) -> Probe:
+        """Ask who the organization is, and for a few days of cost: two requests."""
+        with self.open(access) as client:
+            organization = client.organization()
+            report = next(client.cost_report(Window.last(4, today=today)))
+        spent = any(row.amount for bucket in report.data for row in bucket.results)
+        complete = complete_to()
+        return Probe(
+            organization_id=organization.id,
+            checks=(
+                Check("Key accepted", "passed"),
+                Check(
+                    "Organization recognized",
+                    "passed",
+                    f"{organization.name}, {organization.id}"
+                    if organization.name
+                    else organization.id,
+                ),
+                Check("Cost data", "passed", f"Complete to {_instant(complete)}.")
+                if spent
+                else Check("Cost data", "info", "No cost in the last days."),
+            ),
+            cost_complete_to=complete,
+        )
+
+    def earliest_day(self, today: date) -> date:
+        return today - timedelta(days=_OLDEST_DAYS)
+
+    def sandbox(self) -> Sandbox:
+        return Sandbox()
+
+
+def _instant(at: datetime) -> str:
+    return f"{at.day} {at:%b %Y, %H:%M} UTC"

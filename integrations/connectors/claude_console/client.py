@@ -1,0 +1,241 @@
+"""Reads the Admin API of the Claude Console, in the API's own words.
+
+Source: https://platform.claude.com/docs/en/build-with-claude/administration-api and, for the
+three reports, …/usage-cost-api and …/claude-code-analytics-api
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from integrations.connectors.anthropic_api.client import ApiClient, Params, decoder
+from integrations.connectors.anthropic_api.lines import CacheCreation, Dimensions, ServerToolUse
+from integrations.connectors.anthropic_api.refusals import Wording, unexpected
+from integrations.connectors.base import Access, NotAvailable
+from integrations.window import Window
+
+ROOT = "/v1/organizations"
+LONGEST_RANGE = 31  # days a page of the two bucketed reports holds
+
+WORDING = Wording(
+    scope="admin access",
+    key_repair="Paste the key again. If that does not help, ask an admin of the Claude Console "
+    "for a new one.",
+    billing_repair="Ask a billing admin to look at Billing in the Claude Console, then test again.",
+    denied="Anthropic denied access. The Admin API is not open to this organization or this key.",
+    denied_repair="Ask an admin of the Claude Console to open Settings, then Admin keys, and to "
+    "create a key there. Individual accounts have no Admin API. Then test again.",
+    scope_repair="Ask an admin of the Claude Console for an Admin key and paste it here.",
+    not_found="Anthropic found nothing for this key. The organization may be gone, or the key may "
+    "not be an Admin key.",
+    not_found_repair="Ask an admin of the Claude Console to check the key in Settings, then Admin "
+    "keys. Then test again.",
+    rate_limited="Too many requests. The key itself is fine: another tool may be asking a lot "
+    "for the same organization.",
+    not_available="Anthropic has no data for these days: they are too recent or too old.",
+    not_available_repair="Nothing to do. We ask again with the next refresh.",
+)
+
+
+# --- What the API answers ------------------------------------------------------------------
+
+
+class CostRow(Dimensions, kw_only=True):
+    """Cents as a decimal string. There is one amount, and no list price."""
+
+    amount: Decimal
+    currency: str | None = "USD"
+    list_amount: Decimal | None = None
+    description: str | None = None
+
+
+class UsageRow(Dimensions, kw_only=True):
+    """Tokens of a group. Requests are not counted here."""
+
+    account_id: str | None = None
+    service_account_id: str | None = None
+    uncached_input_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    cache_creation: CacheCreation | None = None
+    output_tokens: int | None = None
+    server_tool_use: ServerToolUse | None = None
+    requests: int | None = None
+
+
+Row = TypeVar("Row", covariant=True)
+
+
+class Bucket(msgspec.Struct, Generic[Row]):
+    """One day. Without `results`, nothing was used."""
+
+    starting_at: str
+    results: list[Row] = []
+
+
+class Report(msgspec.Struct, Generic[Row]):
+    data: list[Bucket[Row]]
+    has_more: bool | None = None
+    next_page: str | None = None
+
+
+class Developer(msgspec.Struct):
+    """Who used Claude Code: a person by address, or an API key by name. Ids are not sent."""
+
+    type: str = ""
+    email_address: str | None = None
+    api_key_name: str | None = None
+
+
+class Estimate(msgspec.Struct):
+    """Cents, as a JSON number."""
+
+    amount: Decimal
+    currency: str | None = "USD"
+
+
+class ModelUse(msgspec.Struct):
+    """One model's share of a developer's day. `tokens` is an open map of counts."""
+
+    model: str = ""
+    tokens: dict[str, int | None] = {}
+    estimated_cost: Estimate | None = None
+
+
+class Developed(msgspec.Struct):
+    """One developer, day, terminal and kind of customer. The maps are open."""
+
+    date: str
+    actor: Developer
+    customer_type: str | None = None
+    subscription_type: str | None = None
+    terminal_type: str | None = None
+    is_remote: bool | None = None
+    core_metrics: dict[str, Any] = {}
+    tool_actions: dict[str, Any] = {}
+    model_breakdown: list[ModelUse] = []
+
+
+class Developments(msgspec.Struct):
+    data: list[Developed]
+    has_more: bool | None = None
+    next_page: str | None = None
+
+
+class Organization(msgspec.Struct):
+    id: str
+    name: str = ""
+
+
+class Workspace(msgspec.Struct):
+    id: str
+    name: str = ""
+    archived_at: str | None = None
+
+
+class ApiKey(msgspec.Struct):
+    id: str
+    name: str = ""
+    status: str = ""
+
+
+class Member(msgspec.Struct):
+    id: str
+    email: str = ""
+    name: str = ""
+
+
+Object = TypeVar("Object", bound=Workspace | ApiKey | Member)
+
+
+class Listing(msgspec.Struct, Generic[Object]):
+    data: list[Object]
+    has_more: bool = False
+    last_id: str | None = None
+
+
+_COST = decoder(Report[CostRow])
+_USAGE = decoder(Report[UsageRow])
+_DEVELOPMENTS = decoder(Developments)
+_ORGANIZATION = decoder(Organization)
+_WORKSPACES = decoder(Listing[Workspace])
+_API_KEYS = decoder(Listing[ApiKey])
+_MEMBERS = decoder(Listing[Member])
+
+
+# --- The client ----------------------------------------------------------------------------
+
+
+class AdminClient(ApiClient):
+    """Read-only client of one Console organization. Its key could do more; this cannot."""
+
+    def __init__(self, access: Access) -> None:
+        super().__init__(access, root=ROOT, wording=WORDING)
+
+    def organization(self) -> Organization:
+        found: Organization = self.get("/me", [], _ORGANIZATION)
+        return found
+
+    def cost_report(
+        self, window: Window, *, group_by: Sequence[str] = ()
+    ) -> Iterator[Report[CostRow]]:
+        """Yield pages of daily buckets, oldest first. Priority Tier is not in them."""
+        return self.pages("/cost_report", _report_params(window, group_by), _COST)
+
+    def messages_report(
+        self, window: Window, *, group_by: Sequence[str] = ()
+    ) -> Iterator[Report[UsageRow]]:
+        """Yield pages of daily buckets of tokens, oldest first."""
+        return self.pages("/usage_report/messages", _report_params(window, group_by), _USAGE)
+
+    def claude_code(self, day: date) -> Iterator[Developments]:
+        """Yield pages of what developers did with Claude Code on one day.
+
+        Raises `NotAvailable` for a day that is too recent or too old.
+        """
+        params = [("starting_at", day.isoformat()), ("limit", "1000")]
+        return self.pages(
+            "/usage_report/claude_code", params, _DEVELOPMENTS, bad_request=NotAvailable
+        )
+
+    def workspaces(self) -> Iterator[Listing[Workspace]]:
+        """Yield pages of workspaces, archived ones too. The default one is not among them."""
+        return self._listings("/workspaces", [("include_archived", "true")], _WORKSPACES)
+
+    def api_keys(self) -> Iterator[Listing[ApiKey]]:
+        """Yield pages of API keys, whatever their status."""
+        return self._listings("/api_keys", [], _API_KEYS)
+
+    def members(self) -> Iterator[Listing[Member]]:
+        """Yield pages of those who are members now; former members are not among them."""
+        return self._listings("/users", [], _MEMBERS)
+
+    def _listings(
+        self, path: str, params: Params, decode: Callable[[bytes], Any]
+    ) -> Iterator[Listing[Any]]:
+        """Follow a list from object to object, a thousand at a time."""
+        params = [*params, ("limit", "1000")]
+        after: Params = []
+        seen: set[str] = set()
+        while True:
+            listing: Listing[Any] = self.get(path, [*params, *after], decode)
+            yield listing
+            if not listing.has_more:
+                return
+            last = listing.last_id
+            if not last or last in seen:
+                raise unexpected("Anthropic announced another page, but not where it begins.")
+            seen.add(last)
+            after = [("after_id", last)]
+
+
+def _report_params(window: Window, group_by: Sequence[str]) -> Params:
+    return [
+        ("starting_at", f"{window.start}T00:00:00Z"),
+        ("ending_at", f"{window.end}T00:00:00Z"),
+        ("bucket_width", "1d"),
+        ("limit", str(LONGEST_RANGE)),
+        *(("group_by[]", name) for name in group_by),
+    ]

@@ -1,0 +1,122 @@
+"""The streams of the Claude Console: which report fills which table, and how a row translates.
+
+Anthropic states neither an export nor a final date for these reports. What is read is taken as
+complete up to some minutes before, and a day as final after 35 days, the longest period its
+other reports are known to move for.
+"""
+
+from datetime import date, timedelta
+
+from integrations.connectors.base import Feed, Table
+from integrations.connectors.claude_console.client import LONGEST_RANGE
+from integrations.connectors.claude_console.feeds.activity import read_claude_code
+from integrations.connectors.claude_console.feeds.lists import (
+    read_api_keys,
+    read_members,
+    read_workspaces,
+)
+from integrations.connectors.claude_console.feeds.reports import (
+    read_cost,
+    read_usage,
+    read_usage_of_people,
+)
+from integrations.window import Window
+
+_OPEN = 35  # days for which cost and usage are read again
+_OPEN_ACTIVITY = 3
+
+
+def _closes_on(day: date) -> date:
+    return day + timedelta(days=_OPEN)
+
+
+def _open_days(today: date) -> Window:
+    # A day longer than `_closes_on` asks: a closed day is read once more.
+    return Window(today - timedelta(days=_OPEN + 1), today + timedelta(days=1))
+
+
+def _activity_closes_on(day: date) -> date:
+    return day + timedelta(days=_OPEN_ACTIVITY + 1)
+
+
+def _open_activity(today: date) -> Window:
+    return Window(today - timedelta(days=_OPEN_ACTIVITY), today + timedelta(days=1))
+
+
+def _today(today: date) -> Window:
+    return Window.last(1, today=today)
+
+
+# In the order in which an import reads them: names come first, so that no id is left without.
+FEEDS = (
+    Feed(
+        name="workspaces",
+        label="Workspaces",
+        table=Table.NAMES,
+        grain="total",
+        window_days=LONGEST_RANGE,
+        refresh_days=_today,
+        closes_on=_activity_closes_on,
+        read=read_workspaces,
+    ),
+    Feed(
+        name="api_keys",
+        label="API keys",
+        table=Table.NAMES,
+        grain="total",
+        window_days=LONGEST_RANGE,
+        refresh_days=_today,
+        closes_on=_activity_closes_on,
+        read=read_api_keys,
+    ),
+    Feed(
+        name="members",
+        label="Members",
+        table=Table.NAMES,
+        grain="person",
+        window_days=LONGEST_RANGE,
+        refresh_days=_today,
+        closes_on=_activity_closes_on,
+        read=read_members,
+    ),
+    Feed(
+        name="cost",
+        label="Organization cost",
+        table=Table.COST,
+        grain="total",
+        window_days=LONGEST_RANGE,
+        refresh_days=_open_days,
+        closes_on=_closes_on,
+        read=read_cost,
+    ),
+    Feed(
+        name="usage",
+        label="Organization tokens",
+        table=Table.USAGE,
+        grain="total",
+        window_days=LONGEST_RANGE,
+        refresh_days=_open_days,
+        closes_on=_closes_on,
+        read=read_usage,
+    ),
+    Feed(
+        name="people_usage",
+        label="Tokens per person",
+        table=Table.USAGE,
+        grain="person",
+        window_days=LONGEST_RANGE,
+        refresh_days=_open_days,
+        closes_on=_closes_on,
+        read=read_usage_of_people,
+    ),
+    Feed(
+        name="claude_code",
+        label="Claude Code activity",
+        table=Table.ENGAGEMENT,
+        grain="person",
+        window_days=1,
+        refresh_days=_open_activity,
+        closes_on=_activity_closes_on,
+        read=read_claude_code,
+    ),
+)

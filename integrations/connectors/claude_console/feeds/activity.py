@@ -1,0 +1,98 @@
+"""What developers did with Claude Code, by day and person."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from integrations.connectors.anthropic_api.rows import Read, in_dollars, numbers, odd, usd
+from integrations.connectors.base import NotAvailable
+from integrations.connectors.claude_console.client import AdminClient, Developed, Developer
+from integrations.connectors.records import EngagementRecord, Page, PersonRef
+from integrations.window import Window, midnight
+
+Values = dict[str, int | Decimal]
+
+_LAG = timedelta(hours=1)  # younger activity is held back, so that pages stay stable
+_ROOT = "claude_code_metrics"
+
+# Claude Enterprise reports the same acts under these names: one question fits both.
+_KNOWN_AS = {
+    "core_metrics.num_sessions": "core_metrics.distinct_session_count",
+    "core_metrics.lines_of_code.added": "core_metrics.lines_of_code.added_count",
+    "core_metrics.lines_of_code.removed": "core_metrics.lines_of_code.removed_count",
+    "core_metrics.commits_by_claude_code": "core_metrics.commit_count",
+    "core_metrics.pull_requests_by_claude_code": "core_metrics.pull_request_count",
+}
+_DECISIONS = {"accepted": "accepted_count", "rejected": "rejected_count"}
+
+
+def read_claude_code(client: AdminClient, window: Window) -> Iterator[Page]:
+    """One document per person and day. Estimated cost is in it, and never in the cost."""
+    known_to = datetime.now(UTC).replace(microsecond=0) - _LAG
+    for day in window:
+        if midnight(day) >= known_to:
+            raise NotAvailable(
+                f"Claude Code activity of {day} is not there yet.",
+                code="not_available",
+                repair="Nothing to do. Anthropic publishes it an hour after use.",
+            )
+        values: dict[PersonRef, Values] = defaultdict(dict)
+        read = Read()
+        for page in client.claude_code(day):
+            for row in page.data:
+                if row.date[:10] != day.isoformat():
+                    raise odd(f"{row.date}, which was not asked for")
+                person, found = _person(row.actor), _values(row)
+                if person is not None and read.is_new(_name(row), tuple(found.items())):
+                    for path, number in found.items():
+                        _add(values[person], path, number)
+        records = tuple(
+            EngagementRecord(day, person.external_id, person, found)
+            for person, found in values.items()
+        )
+        yield Page(records, known_to, client.organization_id)
+
+
+def _person(actor: Developer) -> PersonRef | None:
+    """The report sends no ids: a person is known by address, a key by its name."""
+    if actor.email_address:
+        return PersonRef(actor.email_address, actor.email_address, kind="user")
+    if actor.api_key_name:
+        return PersonRef(f"api_key/{actor.api_key_name}", name=actor.api_key_name, kind="api_key")
+    return None
+
+
+def _name(row: Developed) -> tuple[object, ...]:
+    """What tells a person's rows of one day apart."""
+    return (
+        row.actor.email_address,
+        row.actor.api_key_name,
+        row.terminal_type,
+        row.customer_type,
+        row.subscription_type,
+        row.is_remote,
+    )
+
+
+def _values(row: Developed) -> Values:
+    """Every number of a row under its path; those Claude Enterprise has, too, under its names."""
+    found: Values = {}
+    for path, number in numbers({"core_metrics": row.core_metrics}):
+        found[f"{_ROOT}.{_KNOWN_AS.get(path, path)}"] = number
+    for path, number in numbers({"tool_actions": row.tool_actions}):
+        tool, _, decision = path.rpartition(".")
+        found[f"{_ROOT}.{tool}.{_DECISIONS.get(decision, decision)}"] = number
+    for use in row.model_breakdown:
+        for path, number in numbers(use.tokens):
+            _add(found, f"{_ROOT}.models.{use.model}.tokens.{path}", number)
+        if use.estimated_cost is not None:
+            in_dollars(use.estimated_cost.currency)
+            estimate = usd(use.estimated_cost.amount)
+            _add(found, f"{_ROOT}.estimated_cost_usd", estimate)
+            _add(found, f"{_ROOT}.{row.customer_type or 'unknown'}.estimated_cost_usd", estimate)
+    return found
+
+
+def _add(values: Values, path: str, number: int | Decimal) -> None:
+    values[path] = values.get(path, 0) + number

@@ -1,0 +1,60 @@
+"""The sandbox as a WSGI application: which key opens which organization, and what answers."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from integrations.connectors.anthropic_api.sandbox.query import ApiError
+from integrations.connectors.anthropic_api.sandbox.server import (
+    NEWER_VERSION,
+    Server,
+    failures,
+    not_found,
+)
+from integrations.connectors.claude_console.sandbox import lists, reports
+from integrations.connectors.claude_console.sandbox.company import companies
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+ROOT = "/v1/organizations"
+
+_REPORTS: dict[str, Callable[[reports.Request], dict[str, Any]]] = {
+    "/usage_report/messages": reports.messages,
+    "/cost_report": reports.cost,
+    "/usage_report/claude_code": reports.claude_code,
+}
+
+
+class Sandbox(Server):
+    """The Admin API for the keys of `companies()` and those that fail on purpose."""
+
+    keys = tuple(companies())
+    failing_keys = failures("sk-ant-admin01-") | {
+        "sk-ant-admin01-sandbox-denied": ApiError(
+            403, "permission_error", "The Admin API is not available to this organization."
+        ),
+    }
+
+    def answer(
+        self, environ: "WSGIEnvironment", key: str, headers: dict[str, str]
+    ) -> dict[str, Any]:
+        company = companies()[key]
+        headers["anthropic-organization-id"] = company.organization_id
+        self.pace(company.slug)
+        path = environ.get("PATH_INFO", "")
+        query_string = environ.get("QUERY_STRING", "")
+        now = self.now()
+        newer = environ["HTTP_ANTHROPIC_VERSION"] >= NEWER_VERSION
+        endpoint = path.removeprefix(ROOT) if path.startswith(ROOT) else ""
+        if endpoint in _REPORTS:
+            return _REPORTS[endpoint](reports.Request(company, path, query_string, now))
+        match endpoint:
+            case "/me":
+                return lists.organization(company)
+            case "/workspaces":
+                return lists.workspaces(company, query_string, now.date())
+            case "/api_keys":
+                return lists.api_keys(company, query_string, newer=newer)
+            case "/users":
+                return lists.users(company, query_string, now.date())
+        raise not_found()

@@ -1,0 +1,238 @@
+"""A Console organization from its key to a report, through everything that is not its folder."""
+
+from collections import defaultdict
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from io import StringIO
+
+import pytest
+import time_machine
+from django.core.management import call_command
+from django.db.models import Sum
+
+from integrations import sync
+from integrations.connectors import get_connector
+from integrations.connectors.claude_console.sandbox.company import by_slug
+from integrations.connectors.claude_console.sandbox.ledger import known_lines
+from integrations.encryption import Secret
+from integrations.models import (
+    CostFact,
+    CostTotal,
+    DayCheck,
+    EngagementFact,
+    FeedDay,
+    Person,
+    Resource,
+    Restatement,
+    SyncRun,
+    SyncWindow,
+    UsageFact,
+)
+from integrations.verification import verify
+from integrations.window import Window
+from tests.factories import make_connection, make_organization
+
+pytestmark = pytest.mark.django_db
+
+NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)  # a Friday
+DAYS = Window(date(2026, 11, 18), date(2026, 11, 21))  # Wednesday to today
+CONNECTOR = get_connector("claude-console")
+
+
+@pytest.fixture
+def clock():
+    with time_machine.travel(NOON, tick=False) as clock:
+        yield clock
+
+
+@pytest.fixture
+def connection(sandbox, clock):
+    return make_connection(
+        make_organization(),
+        "platform",
+        "claude-console",
+        credential=Secret(CONNECTOR.sandbox().keys[0]),
+    )
+
+
+def read(connection, window=DAYS, **days):
+    """Read the window; `days` gives feeds by name the only days they are to read."""
+    every = {feed.name: list(window) for feed in CONNECTOR.feeds}
+    run = sync.plan(connection, SyncRun.Kind.MANUAL, window, days=every | days)
+    list(sync.work(run, wait=lambda seconds: pytest.fail("had to wait")))
+    problems = run.windows.exclude(error="").values_list("feed", "error")
+    assert not list(problems)
+    return run
+
+
+def ledger(day, now=NOON):
+    return list(known_lines(by_slug("console-my-org"), day, now))
+
+
+def test_every_day_sums_to_the_ledger_to_the_last_digit(connection):
+    read(connection)
+
+    for day in DAYS:
+        cents = sum(charge.amount for line in ledger(day) for charge in line.charges)
+        stored = CostFact.objects.filter(day=day).aggregate(sum=Sum("amount_usd"))["sum"]
+        assert stored == Decimal(cents) / 10**8 > 0
+        tokens = sum(line.tokens[4] for line in ledger(day))
+        stored = UsageFact.objects.filter(day=day).aggregate(sum=Sum("output_tokens"))["sum"]
+        assert stored == tokens > 0
+
+
+def test_what_no_account_used_is_the_line_without_a_person(connection):
+    read(connection, Window(date(2026, 11, 16), date(2026, 11, 17)))
+
+    of_people = defaultdict(int)
+    for line in ledger(date(2026, 11, 16)):
+        of_people[line.account_id or line.service_account_id] += line.tokens[4]
+    stored = UsageFact.objects.values("person__external_id").annotate(sum=Sum("output_tokens"))
+    assert {row["person__external_id"]: row["sum"] for row in stored} == of_people
+    assert Person.objects.get(external_id__startswith="svac_").kind == Person.Kind.SERVICE
+    assert not CostFact.objects.filter(person__isnull=False).exists()
+    assert CostFact.objects.count() == CostTotal.objects.count()
+
+
+def test_every_day_is_checked_with_the_totals_and_verifies(connection):
+    read(connection)
+
+    checks = DayCheck.objects.filter(measure="amount_usd")
+    assert set(checks.values_list("day", flat=True)) == set(DAYS)
+    assert all(check.reported == check.stored for check in DayCheck.objects.all())
+    verified = verify(connection)
+    assert verified.differences == ()
+    assert verified.compared == 2 * 6  # two days that have ended: dollars and five tokens
+
+
+def test_days_are_as_sure_as_the_time_of_reading_allows(connection):
+    read(
+        connection,
+        Window(date(2026, 10, 10), date(2026, 11, 21)),
+        claude_code=[date(2026, 11, 19), date(2026, 11, 20)],
+    )
+
+    def state(feed, day):
+        return FeedDay.objects.get(feed=feed, day=day).state
+
+    assert state("cost", date(2026, 10, 10)) == FeedDay.State.FINAL  # 41 days ago
+    assert state("cost", date(2026, 10, 20)) == FeedDay.State.PROVISIONAL
+    assert state("cost", date(2026, 11, 20)) == FeedDay.State.INCOMPLETE
+    assert state("usage", date(2026, 11, 19)) == FeedDay.State.PROVISIONAL
+    assert state("claude_code", date(2026, 11, 19)) == FeedDay.State.PROVISIONAL
+    assert state("claude_code", date(2026, 11, 20)) == FeedDay.State.INCOMPLETE
+
+
+def test_reading_again_writes_nothing_and_late_use_is_a_restatement(connection, clock):
+    read(connection)
+    again = read(connection)
+    dated = again.windows.exclude(feed__in=("workspaces", "api_keys", "members"))
+    assert set(dated.values_list("state", flat=True)) == {SyncWindow.State.UNCHANGED}
+    assert not Restatement.objects.exists()
+
+    later = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+    clock.move_to(later)
+    read(connection)
+
+    changed = set(Restatement.objects.filter(feed="cost").values_list("day", flat=True))
+    assert changed == {
+        day
+        for day in DAYS
+        if day < date(2026, 11, 20)
+        and {line for line in ledger(day, later) if line.charges}
+        != {line for line in ledger(day) if line.charges}
+    }
+    assert changed
+
+
+def test_ids_have_names(connection):
+    read(connection)
+
+    names = dict(Resource.objects.values_list("external_id", "name"))
+    assert names["default"] == "Default workspace"
+    company = by_slug("console-my-org")
+    for workspace in company.workspaces[1:]:
+        assert names[workspace.id] == workspace.name
+    for key in company.keys:
+        assert names[key.id] == key.name
+    hackathon = next(w for w in company.workspaces if w.name == "Hackathon")
+    assert Resource.objects.get(external_id=hackathon.id).state == Resource.State.ARCHIVED
+    used = set(UsageFact.objects.values_list("meter__workspace_id", flat=True))
+    assert "default" in used
+    assert used <= set(names)
+
+
+def test_claude_code_belongs_to_the_person_with_that_address_and_its_estimate_to_no_cost(
+    connection,
+):
+    read(connection)
+
+    by_key, by_person = [], []
+    for fact in EngagementFact.objects.select_related("person"):
+        (by_key if fact.person.kind == Person.Kind.API_KEY else by_person).append(fact)
+    assert {fact.person.external_id for fact in by_key} == {"api_key/ci-runner"}
+    assert all(fact.person.external_id.startswith("user_") for fact in by_person)
+    assert all(fact.subject == fact.person.email for fact in by_person)
+    estimate = sum(
+        fact.values["claude_code_metrics.estimated_cost_usd"] for fact in (*by_key, *by_person)
+    )
+    assert estimate > 0
+    everything = CostFact.objects.aggregate(sum=Sum("amount_usd"))["sum"]
+    assert everything == sum(
+        Decimal(charge.amount) / 10**8
+        for day in DAYS
+        for line in ledger(day)
+        for charge in line.charges
+    )
+
+
+def test_the_report_cuts_cost_by_workspace_surface_and_model(connection):
+    read(connection, Window(date(2026, 11, 16), date(2026, 11, 17)))
+    out = StringIO()
+
+    call_command(
+        "report",
+        organization="demo",
+        metrics="cost",
+        group_by="project_id,service,sku",
+        since="2026-11-16",
+        until="2026-11-17",
+        format="csv",
+        stdout=out,
+    )
+
+    expected = defaultdict(int)
+    for line in ledger(date(2026, 11, 16)):
+        for charge in line.charges:
+            batch = charge.cost_type == "tokens" and line.service_tier == "batch"
+            surface = (
+                "managed_agents_api"
+                if charge.cost_type == "session_usage"
+                else "message_batches_api"
+                if batch
+                else "messages_api"
+            )
+            model = line.model if charge.cost_type == "tokens" else ""
+            expected[line.workspace_id or "default", surface, model] += charge.amount
+    rows = [row.split(",") for row in out.getvalue().split()[1:]]
+    assert {tuple(row[:3]): Decimal(row[3]) for row in rows} == {
+        key: Decimal(amount) / 10**8 for key, amount in expected.items()
+    }
+
+
+def test_an_import_asks_each_report_as_seldom_as_its_pages_allow(connection):
+    window = Window(date(2026, 10, 1), date(2026, 11, 21))  # 51 days
+    run = read(connection, window, claude_code=list(window)[:3])
+
+    requests = defaultdict(int)
+    for window in run.windows.all():
+        requests[window.feed] += window.requests
+    assert requests == {
+        "workspaces": 1,
+        "api_keys": 1,
+        "members": 1,
+        "cost": 4,  # 31 days a page, once ungrouped and once itemized
+        "usage": 4,
+        "people_usage": 2,
+        "claude_code": 3,
+    }
