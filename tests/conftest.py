@@ -1,7 +1,7 @@
 """What every test gets: quick passwords, plain static files, an empty Redis, a sandbox."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -69,6 +69,18 @@ def sandbox_url() -> Iterator[str]:
     url, server = serve(Sandboxes(connectors().values()))
     yield url
     server.shutdown()
+
+
+@pytest.fixture
+def installed(settings: Any) -> Iterator[Callable[..., None]]:
+    """Makes these the connectors of the installation, by the paths the settings have of them."""
+
+    def install(*paths: str) -> None:
+        settings.CONNECTORS = list(paths)
+        connectors.cache_clear()
+
+    yield install
+    connectors.cache_clear()
 
 
 @pytest.fixture
