@@ -4,6 +4,7 @@ A word that is not listed is shown as it is: a product of next month needs no re
 """
 
 from reports.metrics import OTHER
+from reports.naming import NONE, Names
 
 PRODUCTS = {
     "claude_code": "Claude Code",
@@ -19,13 +20,29 @@ PRODUCTS = {
     "claude_design": "Claude Design",
     "chat_cowork_unified": "Chat and Cowork",
     "cc_security_autopatch": "Claude Security",
+    "messages_api": "Messages API",
+    "message_batches_api": "Message Batches API",
+    "managed_agents_api": "Managed Agents API",
+    "claude_console": "Claude Console",
     "other": "Other products",
 }
 WORDS = {
     "service": PRODUCTS,
     "user_state": {"active": "Active", "deleted": "Deleted"},
     "speed": {"standard": "Standard", "fast": "Fast"},
-    "inference_geo": {"global": "Global", "us": "United States"},
+    "inference_geo": {
+        "global": "Global",
+        "us": "United States",
+        "not_available": "Not available",
+    },
+    "service_tier": {
+        "standard": "Standard",
+        "batch": "Batch",
+        "priority": "Priority",
+        "priority_on_demand": "Priority, on demand",
+        "flex": "Flex",
+        "flex_discount": "Flex, discounted",
+    },
     "cost_type": {
         "tokens": "Tokens",
         "web_search": "Web search",
@@ -47,11 +64,13 @@ NOTHING = {
     "user_email": "No e-mail",
     "user_name": "No name",
     "user_state": "Not attributed to a user",
+    "workspace_id": "No workspace",
+    "api_key_id": "Not tied to an API key",
     "cost_type": "No cost type",
     "token_type": "Not tokens",
 }
 # Identifiers: set in the monospaced face and never translated.
-IDENTIFIERS = frozenset({"project_id", "sku", "organization_id"})
+IDENTIFIERS = frozenset({"project_id", "sku", "organization_id", "workspace_id", "api_key_id"})
 
 # A product keeps its color for life; the seventh is grey, for what is left over.
 COLORS = {
@@ -65,13 +84,16 @@ COLORS = {
 GREY = 7
 
 
-def label(dimension: str, value: str) -> str:
-    """The value of a dimension as people read it; absent values are named, never blank."""
+def label(dimension: str, value: str, names: Names = NONE) -> str:
+    """The value of a dimension as people read it; absent values are named, never blank.
+
+    `names` are those of identifiers.
+    """
     if not value:
         return NOTHING.get(dimension, "Not set")
     if value == OTHER:
         return "Other"
-    return WORDS.get(dimension, {}).get(value, value)
+    return WORDS.get(dimension, {}).get(value) or names.get((dimension, value), value)
 
 
 def colors(dimension: str, values: list[str]) -> dict[str, int]:

@@ -656,5 +656,8 @@ DIMENSIONS: dict[str, Dimension] = {
         _meter("cost_type", "Cost type", sources=_COST_ONLY),
         _meter("token_type", "Token type", sources=_COST_ONLY),
         _meter("organization_id", "Organization ID"),
+        _meter("workspace_id", "Workspace"),
+        _meter("api_key_id", "API key"),
+        _meter("service_tier", "Service tier"),
     )
 }

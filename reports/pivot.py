@@ -9,9 +9,10 @@ from itertools import groupby, repeat
 from math import ceil
 
 from integrations.window import Window
-from reports import labels
+from reports import labels, naming
 from reports.coverage import Coverage, DayState
 from reports.metrics import OTHER, Key, Metric, Number, add
+from reports.naming import Names
 from reports.periods import cut, first_day
 from reports.queries import Keys, Report
 from reports.spec import ReportSpec
@@ -223,10 +224,11 @@ def build(report: Report) -> Pivot:
     if groups:
         tops = report.by(interval, groups[0])
         ranked = _ranked(report.by(groups[0]))
-        named = _names(groups[0], [keys[0] for keys in ranked])
+        known = naming.of(report.connections, groups)
+        named = _names(groups[0], [keys[0] for keys in ranked], known)
         colors = _colors(groups[0], list(ranked))
         series = _series(ranked, named, colors, tops, across)
-        lines = list(_lines(report, groups, ranked, named, colors, across))
+        lines = list(_lines(report, groups, ranked, named, known, colors, across))
         bars = _bars(ranked, named, colors, tops, across)
     whole = report.by()
     before = report.before.by(interval) if report.before else None
@@ -283,11 +285,11 @@ def _ranked(report: Report) -> dict[Keys, Report]:
     return dict.fromkeys(sorted((row.keys for row in report.rows), key=place), report)
 
 
-def _names(dimension: str, values: Iterable[Key]) -> dict[Key, str]:
+def _names(dimension: str, values: Iterable[Key], known: Names) -> dict[Key, str]:
     """What each value is called; those that share a name are told apart by the raw word."""
-    names = {value: labels.label(dimension, str(value)) for value in values}
-    shared = Counter(names.values())
-    return {v: f"{name} ({v})" if v and shared[name] > 1 else name for v, name in names.items()}
+    found = {value: labels.label(dimension, str(value), known) for value in values}
+    shared = Counter(found.values())
+    return {v: f"{name} ({v})" if v and shared[name] > 1 else name for v, name in found.items()}
 
 
 def _colors(dimension: str, ranked: Sequence[Keys]) -> dict[Key, int]:
@@ -359,7 +361,8 @@ def _lines(
     report: Report,
     groups: Sequence[str],
     ranked: Mapping[Keys, Report],
-    names: Mapping[Key, str],
+    named: Mapping[Key, str],
+    known: Names,
     colors: Mapping[Key, int],
     across: Sequence[Column],
 ) -> Iterator[Line]:
@@ -373,8 +376,8 @@ def _lines(
     for number, (top, summed) in enumerate(ranked.items(), start=1):
         value = top[0]
         yield Line(
-            label=names[value],
-            is_identifier=_is_identifier(first, value),
+            label=named[value],
+            is_identifier=_is_identifier(first, value, known),
             is_part=False,
             number=number,
             parts=len(parts[value]),
@@ -385,8 +388,8 @@ def _lines(
         for keys in parts[value]:
             words = zip(groups[1:], keys[1:], strict=True)
             yield Line(
-                label=" · ".join(labels.label(name, str(key)) for name, key in words),
-                is_identifier=len(groups) == 2 and _is_identifier(groups[1], keys[1]),
+                label=" · ".join(labels.label(name, str(key), known) for name, key in words),
+                is_identifier=len(groups) == 2 and _is_identifier(groups[1], keys[1], known),
                 is_part=True,
                 number=number,
                 parts=0,
@@ -396,8 +399,9 @@ def _lines(
             )
 
 
-def _is_identifier(dimension: str, value: Key) -> bool:
-    return value not in {"", OTHER} and dimension in labels.IDENTIFIERS
+def _is_identifier(dimension: str, value: Key, known: Names) -> bool:
+    is_named = value in {"", OTHER} or (dimension, str(value)) in known
+    return dimension in labels.IDENTIFIERS and not is_named
 
 
 def _heated(lines: Sequence[Line]) -> Iterator[Line]:

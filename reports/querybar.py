@@ -8,8 +8,9 @@ from django.http import QueryDict
 
 from integrations.models import Connection, Meter, Person
 from integrations.window import Window
-from reports import labels
+from reports import labels, naming
 from reports.metrics import METRICS, Kind, Section
+from reports.naming import NONE, Names
 from reports.periods import COMPARISONS, CUSTOM, INTERVALS, RANGES, cut
 from reports.queries import provider_name
 from reports.spec import CHARTS, ENDS, FILTERABLE, Filter, Operator, ReportSpec, SpecError
@@ -104,9 +105,10 @@ class Editor:
 
 @dataclass(frozen=True)
 class QueryBar:
-    """The settings of one report, as the page shows them."""
+    """The settings of one report, as the page shows them. `names` are those of identifiers."""
 
     spec: ReportSpec
+    names: Names = NONE
 
     @property
     def title(self) -> str:
@@ -230,7 +232,7 @@ class QueryBar:
     def _chip(self, filter_: Filter) -> Chip:
         texts = list(filter_.values)
         if filter_.operator.is_exact:
-            texts = [labels.label(filter_.dimension, value) for value in texts]
+            texts = [labels.label(filter_.dimension, value, self.names) for value in texts]
         text = ", ".join(texts[:2])
         return Chip(
             parameter=filter_.parameter,
@@ -286,7 +288,10 @@ def editor(spec: ReportSpec, parameter: str, connections: Sequence[Connection]) 
     now = next((f for f in spec.filters if f.parameter == parameter), Filter(dimension, ()))
     chosen = now.values if now.operator.is_exact else ()
     found = members(dimension, connections)
-    missing = {value: labels.label(dimension, value) for value in chosen if value not in found}
+    known = naming.of(connections, [dimension])
+    missing = {
+        value: labels.label(dimension, value, known) for value in chosen if value not in found
+    }
     options = tuple(
         Option(value, label, value in chosen, value if label != value else "")
         for value, label in {**found, **missing}.items()
@@ -360,10 +365,13 @@ def members(dimension: str, connections: Sequence[Connection]) -> dict[str, str]
     else:
         field = METERS.get(dimension, dimension)
         values = Meter.objects.filter(connection__in=connections).values_list(field, flat=True)
-        found = {value: labels.label(dimension, value) for value in values.distinct()}
+        known = naming.of(connections, [dimension])
+        found = {value: labels.label(dimension, value, known) for value in values.distinct()}
     if dimension == "project_id":
+        known = naming.of(connections, [dimension])
         workspaces = Meter.objects.filter(connection__in=connections).exclude(workspace_id="")
-        found |= {w: w for w in workspaces.values_list("workspace_id", flat=True).distinct()}
+        for value in workspaces.values_list("workspace_id", flat=True).distinct():
+            found[value] = labels.label(dimension, value, known)
     if FILTERABLE[dimension].is_person:
         found[""] = labels.label(dimension, "")
     return dict(sorted(found.items(), key=lambda item: (not item[0], item[1].casefold())))

@@ -9,7 +9,7 @@ from django.views.decorators.http import require_safe
 from django_htmx.middleware import HtmxDetails
 
 from accounts.tenancy import OrganizationRequest, organization_required
-from reports import charts, pivot, queries, querybar
+from reports import charts, naming, pivot, queries, querybar
 from reports.charts import AnyChart
 from reports.coverage import DayState
 from reports.export import as_csv
@@ -79,7 +79,7 @@ def explore(request: OrganizationRequest) -> HttpResponseBase:
         return redirect(f"{request.path}?{spec.to_query()}")
     laid_out = pivot.build(report)
     context |= {
-        "bar": QueryBar(spec),
+        "bar": QueryBar(spec, naming.of(report.connections, [f.dimension for f in spec.filters])),
         "result": Result(report, laid_out, charts.draw(laid_out), reconcile(report)),
     }
     if adding.partition(".")[0] in FILTERABLE:
