@@ -1,7 +1,7 @@
 """What the report page lets one choose, and what is chosen now."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.http import QueryDict
@@ -10,7 +10,7 @@ from integrations.models import Connection, Meter, Person
 from integrations.window import Window
 from reports import labels, naming
 from reports.metrics import METRICS, Kind, Section
-from reports.naming import NONE, Names
+from reports.naming import Names
 from reports.periods import COMPARISONS, CUSTOM, INTERVALS, RANGES, cut
 from reports.queries import provider_name
 from reports.spec import CHARTS, ENDS, FILTERABLE, Filter, Operator, ReportSpec, SpecError
@@ -108,7 +108,7 @@ class QueryBar:
     """The settings of one report, as the page shows them. `names` are those of identifiers."""
 
     spec: ReportSpec
-    names: Names = NONE
+    names: Names = field(default_factory=dict)
 
     @property
     def title(self) -> str:

@@ -1,5 +1,6 @@
 """Replace the stored rows of one day by what was sent, and keep what a complete day said before."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import date
