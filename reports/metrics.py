@@ -45,10 +45,11 @@ class Source(StrEnum):
     USAGE = "usage"
     ACTIVE_USERS = "summaries"
     ACTIVITY = "users"
+    CODE = "claude_code"
 
     @property
     def is_engagement(self) -> bool:
-        return self in {Source.ACTIVE_USERS, Source.ACTIVITY}
+        return self in {Source.ACTIVE_USERS, Source.ACTIVITY, Source.CODE}
 
 
 class Unit(StrEnum):
@@ -285,11 +286,12 @@ def _tokens(name: str, label: str, definition: str) -> Measure:
     return _usage(name, label, Unit.TOKENS, F(name), definition)
 
 
-def _path(path: str) -> Expression:
-    """A number of an engagement fact, which holds them by dotted path."""
+def _path(path: str, decimal_places: int = 0) -> Expression:
+    """A number of an engagement fact, which holds them by dotted path. Most are counts."""
     return Cast(
-        KeyTextTransform(path, "values"), DecimalField(max_digits=30, decimal_places=0)
-    )  # counts
+        KeyTextTransform(path, "values"),
+        DecimalField(max_digits=30, decimal_places=decimal_places),
+    )
 
 
 def _activity(name: str, label: str, definition: str, *paths: str) -> Measure:
@@ -327,6 +329,17 @@ def _active_users(prefix: str, label: str) -> tuple[Level, ...]:
 
 _COST = _cost("cost", "Cost", F("amount_usd"), "After discounts, before credits and tax.")
 _LIST = "list_amount_usd"
+_ESTIMATE = "claude_code_metrics.estimated_cost_usd"
+_CODE_ESTIMATE = Measure(
+    "code_estimated_cost",
+    "Estimated cost of Claude Code",
+    Unit.USD,
+    Kind.ACTIVITY,
+    "The provider's estimate, in whole cents. It is in the cost already: never add the two.",
+    Source.CODE,
+    _path(_ESTIMATE, decimal_places=12),
+    (f"values__{_ESTIMATE}",),
+)
 _LIST_COST = _cost("list_cost", "List cost", F(_LIST), "At list price, before discounts.", _LIST)
 _SAVINGS = _cost(
     "savings",
@@ -520,6 +533,7 @@ METRICS: dict[str, Metric] = {
         ),
         _ACCEPTED,
         _PROPOSED,
+        _CODE_ESTIMATE,
         _activity(
             "cowork_messages",
             "Cowork messages",
@@ -550,7 +564,7 @@ METRICS: dict[str, Metric] = {
 
 # --- Dimensions -------------------------------------------------------------------------------
 _FACTS = frozenset({Source.COST, Source.USAGE})
-_PER_PERSON = _FACTS | {Source.ACTIVITY}
+_PER_PERSON = _FACTS | {Source.ACTIVITY, Source.CODE}
 
 
 @dataclass(frozen=True)
@@ -643,7 +657,7 @@ DIMENSIONS: dict[str, Dimension] = {
             _PROJECT,
             is_person=True,
             sources=_PER_PERSON,
-            elsewhere={Source.ACTIVITY: _of_person("external_id")},
+            elsewhere=dict.fromkeys((Source.ACTIVITY, Source.CODE), _of_person("external_id")),
         ),
         _meter("service", "Service", "product", Section.STANDARD),
         _meter("sku", "SKU", "model", Section.STANDARD),

@@ -65,6 +65,7 @@ TABLES: dict[Source, tuple[Any, ...]] = {
     Source.USAGE: (UsageByMeter, UsageByPerson, UsageFact),
     Source.ACTIVE_USERS: (EngagementFact,),
     Source.ACTIVITY: (EngagementFact,),
+    Source.CODE: (EngagementFact,),
 }
 
 

@@ -124,6 +124,8 @@ class Feed:
     `window_days` is how many days one request sequence may span.
     `refresh_days` gives the days that can still change and are read again on every refresh.
     `closes_on` gives the first day on which the numbers of a day can no longer change.
+    `surfaces` are the products whose activity an engagement feed counts; rows of cost and usage
+    name theirs.
     """
 
     name: str
@@ -134,6 +136,7 @@ class Feed:
     refresh_days: Callable[[date], Window]
     closes_on: Callable[[date], date]
     read: Callable[[Any, Window], Iterator[Page]]
+    surfaces: tuple[str, ...] = ()
 
     @property
     def has_days(self) -> bool:
@@ -163,6 +166,7 @@ class Connector(ABC):
     """One provider. Stateless; one instance serves the whole process.
 
     `slug` is stored with every connection and stands in addresses and commands: never change it.
+    `not_reported` says in sentences what no feed brings, because the provider does not tell.
     """
 
     slug: str
@@ -174,6 +178,7 @@ class Connector(ABC):
     key_label: str
     key_prefix: str
     feeds: Sequence[Feed]
+    not_reported: tuple[str, ...] = ()
 
     @property
     @abstractmethod

@@ -40,6 +40,10 @@ class ClaudeEnterprise(Connector):
     key_label = "Analytics API Key"
     key_prefix = _KEY.prefix
     feeds = FEEDS
+    not_reported = (
+        "Seat fees. On seat-based plans Anthropic reports additional usage charges only.",
+        "Claude Code through Amazon Bedrock.",
+    )
 
     @property
     def base_url(self) -> str:
