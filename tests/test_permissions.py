@@ -86,6 +86,7 @@ PAGES = {
     "tokens:index": Page(EVERYBODY, get=200, post=422),
     "tokens:revoke": Page(Permission.MANAGE_MEMBERS, post=302),  # somebody else's
     "reports:explore": Page(EVERYBODY, get=200),
+    "reports:products": Page(EVERYBODY, get=200),
     "reports:explore_csv": Page(EVERYBODY, get=200),
 }
 
