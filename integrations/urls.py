@@ -1,11 +1,15 @@
 from django.urls import path
 
-from integrations.views import cards, connect, inquiries, log, manage, notices
+from integrations.views import cards, connect, health, inquiries, log, manage, notices
 
 app_name = "integrations"
 urlpatterns = [
     path("", cards.index, name="index"),
     path("archive/", manage.archive, name="archive"),
+    path("health/", health.index, name="health"),
+    path("health/checks/", health.checks, name="checks"),
+    path("health/restatements/", health.restatements, name="restatements"),
+    path("health/restatements.csv", health.restatements_csv, name="restatements_csv"),
     path("inquiries/", inquiries.index, name="inquiries"),
     path("inquiries/<int:inquiry_id>/close/", inquiries.close, name="close_inquiry"),
     path("label/", connect.label, name="label"),
