@@ -45,11 +45,11 @@ def invite(organization: Organization, *, email: str, role: Role, actor: User | 
                 invited_by=actor,
                 expires_at=timezone.now() + LIFETIME,
             )
+            _issued(invitation, actor, "member.invited")
     except IntegrityError:
         raise Refused(
             f"{email} is invited already. Send the invitation again, or withdraw it first."
         ) from None
-    _issued(invitation, actor, "member.invited")
     return invitation
 
 
@@ -97,7 +97,7 @@ def find(token: str) -> Invitation:
 def accept(invitation: Invitation, user: User) -> Membership:
     """Make the user a member; raises `Gone` if the link was used or withdrawn meanwhile.
 
-    Somebody an operator has made a member meanwhile stays as they are.
+    Somebody an operator has made a member meanwhile stays as they are, also deactivated.
     """
     with transaction.atomic():
         locked = (
@@ -110,6 +110,8 @@ def accept(invitation: Invitation, user: User) -> Membership:
         membership, joined = Membership.objects.get_or_create(
             organization_id=locked.organization_id, user=user, defaults={"role": locked.role}
         )
+        if not membership.is_active:
+            raise Gone
         if joined:
             audit.record(
                 membership.organization,

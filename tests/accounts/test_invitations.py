@@ -1,12 +1,14 @@
 """Asking somebody to join: the link opens once, for a week, and for nobody else."""
 
 import re
+import threading
 from datetime import timedelta
 from urllib.parse import quote
 
 import pytest
 import time_machine
 from django.core import signing
+from django.db import connections
 from django.utils import timezone
 
 from accounts import invitations
@@ -242,6 +244,42 @@ def test_an_answer_that_comes_too_late_is_told_so(organization, ada):
             late(invitation, actor=ada)
     with pytest.raises(invitations.Gone):
         invitations.accept(invitation, make_user(EVE))
+
+
+def test_an_invitation_does_not_bring_back_who_was_deactivated_meanwhile(organization):
+    invitation = make_invitation(organization, EVE, Role.ADMIN)
+    user = make_member(organization, Role.VIEWER, EVE)
+    user.memberships.update(is_active=False)
+
+    with pytest.raises(invitations.Gone):
+        invitations.accept(invitation, user)
+
+    assert not Membership.objects.get().is_active
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_who_open_the_link_at_once_one_joins():
+    invitation = make_invitation(make_organization(), EVE)
+    start, gone = threading.Barrier(2), []
+
+    def join_as(name):
+        start.wait(10)
+        try:
+            invitations.accept_as_new(invitation, name=name, password=PASSWORD)
+        except invitations.Gone:
+            gone.append(name)
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=join_as, args=[name]) for name in ("Eve", "Mallory")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+
+    assert len(gone) == 1
+    assert Membership.objects.get().user == User.objects.get()
+    assert User.objects.get().name not in gone
 
 
 def test_somebody_an_operator_added_meanwhile_keeps_their_role(organization):
