@@ -161,7 +161,7 @@ CLAUDE_CONSOLE_REQUESTS_PER_MINUTE = _read(
 # Fernet keys; the first encrypts, all decrypt (see docs/security.md for rotation).
 CREDENTIALS_KEYS = env.list("CREDENTIALS_KEYS", default=[])
 SYNC_INTERVAL = timedelta(hours=6)
-IMPORT_DAYS = 90
+IMPORT_DAYS = _read("IMPORT_DAYS", env.int, 90, _NUMBER)  # of the first import
 # Who answers expert inquiries; empty: the Admins of the organization that asks.
 EXPERT_EMAILS = env.list("EXPERT_EMAILS", default=[])
 

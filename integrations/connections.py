@@ -73,6 +73,7 @@ def test(organization: Organization, connector: Connector, *, label: str, key: s
     claims = {
         "values": _fingerprint(organization, connector, label, key),
         "provider_organization": tested.probe.organization_id,
+        "options": dict(tested.probe.options),
     }
     return Tested(tested.probe, None, signing.dumps(claims, salt=_SALT))
 
@@ -115,6 +116,7 @@ def connect(
                 connector_slug=connector.slug,
                 label=label,
                 provider_organization_id=provider_organization,
+                options=claims["options"],
                 credential=secret,
                 key_hint=secret.hint,
                 key_expires_on=key_expires_on,
@@ -140,14 +142,18 @@ def connect(
 
 
 def test_stored(connection: Connection) -> Tested:
-    """Probe with the stored key; clears or sets nothing."""
+    """Probe with the stored key. Keeps how the provider wants to be asked, no status."""
     if connection.credential is None:
         raise Refused(f"{connection.label} is disconnected: it has no key to test.")
-    return _probe(
+    tested = _probe(
         connection.connector,
         connection.credential.reveal(),
         provider_organization=connection.provider_organization_id,
     )
+    if tested.probe is not None and tested.probe.options != connection.options:
+        connection.options = dict(tested.probe.options)
+        connection.save(update_fields=["options"])
+    return tested
 
 
 def replace_key(
@@ -176,9 +182,9 @@ def replace_key(
     try:
         _store_key(
             connection,
+            tested.probe,
             actor=actor,
             secret=Secret(key),
-            organization_id=known or found,
             key_expires_on=key_expires_on,
         )
     except IntegrityError:  # somebody was quicker
@@ -190,10 +196,10 @@ def replace_key(
 
 def _store_key(
     connection: Connection,
+    probe: Probe,
     *,
     actor: User | None,
     secret: Secret,
-    organization_id: str,
     key_expires_on: date | None,
 ) -> None:
     """Put the tested key in place and wake the run that waits for it, or a new one."""
@@ -206,7 +212,8 @@ def _store_key(
         locked.key_hint = secret.hint
         locked.key_expires_on = key_expires_on
         locked.state = Connection.State.ACTIVE
-        locked.provider_organization_id = organization_id
+        locked.provider_organization_id = locked.provider_organization_id or probe.organization_id
+        locked.options = dict(probe.options)
         locked.problem = locked.problem_code = locked.problem_repair = ""
         locked.problem_since = None
         locked.save()

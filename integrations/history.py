@@ -39,6 +39,6 @@ def everything(connector: Connector, today: date) -> History:
 
 
 def _cost(connector: Connector, window: Window) -> History:
-    requests = sum(ceil(len(window) / feed.window_days) for feed in connector.feeds)
+    requests = sum(len(feed.windows(window)) for feed in connector.feeds)
     pace = connector.requests_per_minute
     return History(window, requests, ceil(requests / pace) if pace else None)

@@ -96,9 +96,9 @@ def plan(
 def _cuts(feed: Feed, days: Iterable[date]) -> list[tuple[Feed, Window]]:
     """Windows of the feed that cover the sorted days, newest first."""
     spans = list(_spans(days))
-    if not feed.has_days and spans:
-        spans = [Window.last(1, today=spans[-1].last_day)]
-    return [(feed, part) for span in reversed(spans) for part in span.split(feed.window_days)]
+    if feed.is_newest_only:
+        spans = spans[-1:]
+    return [(feed, part) for span in reversed(spans) for part in feed.windows(span)]
 
 
 def _store(
@@ -164,9 +164,10 @@ def _days_to_read(connection: Connection, feed: Feed, today: date) -> list[date]
 
     A day the provider refused is asked for again once a day while it may come, then monthly.
     """
-    if not feed.has_days:  # names are read once a day
-        read = FeedDay.objects.filter(connection=connection, feed=feed.name, day=today)
-        return [] if read.exists() else [today]
+    if feed.is_newest_only:  # read once a day
+        newest = {day for part in feed.windows(Window.last(1, today=today)) for day in part}
+        read = FeedDay.objects.filter(connection=connection, feed=feed.name, day__in=newest)
+        return [] if read.count() == len(newest) else [today]
     recent = feed.refresh_days(today)
     first = SyncRun.objects.filter(connection=connection).aggregate(first=Min("start"))["first"]
     if first is None or first >= recent.start:

@@ -205,6 +205,7 @@ def access(
         base_url=connector.base_url,
         wait_turn=turnstile,
         observe=observed,
+        options=connection.options,
     )
 
 

@@ -40,7 +40,7 @@ def verify(connection: Connection) -> Verified:
     differences: list[Difference] = []
     with connection.connector.open(sync.access(connection)) as client:
         for feed in connection.connector.feeds:
-            if feed.table not in (Table.COST, Table.USAGE) or feed.grain != "total":
+            if not feed.is_metered or feed.grain != "total":
                 continue
             for window in _stored_days(connection, feed):
                 totals = list(_totals(feed, client, window))

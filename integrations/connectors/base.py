@@ -9,7 +9,7 @@ ConnectorError
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -95,7 +95,8 @@ class Access:
 
     `wait_turn` is called before every request and returns when the shared request budget allows
     it. `observe` is called after every request. `attempts` is how often one request is tried
-    before a `TransientError` is raised: 1 where a person waits.
+    before a `TransientError` is raised: 1 where a person waits. `options` is what the connection
+    test found out, see `Probe`.
     """
 
     key: str = field(repr=False)
@@ -104,6 +105,7 @@ class Access:
     observe: Callable[[Request], None] = lambda request: None
     attempts: int = 5
     transport: httpx.BaseTransport | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 class Table(StrEnum):
@@ -126,6 +128,9 @@ class Feed:
     `closes_on` gives the first day on which the numbers of a day can no longer change.
     `surfaces` are the products whose activity an engagement feed counts; rows of cost and usage
     name theirs.
+    `exported` says that pages name the export that served them: a day is known once an export
+    covers it, with or without lines. Cost and usage always are.
+    `has_history` False: only what `refresh_days` gives is ever asked for, once a day.
     """
 
     name: str
@@ -137,10 +142,29 @@ class Feed:
     closes_on: Callable[[date], date]
     read: Callable[[Any, Window], Iterator[Page]]
     surfaces: tuple[str, ...] = ()
+    exported: bool = False
+    has_history: bool = True
 
     @property
     def has_days(self) -> bool:
         return self.table is not Table.NAMES
+
+    @property
+    def is_metered(self) -> bool:
+        """True for cost and usage: lines per meter that sum to totals."""
+        return self.table in {Table.COST, Table.USAGE}
+
+    @property
+    def is_newest_only(self) -> bool:
+        return not (self.has_days and self.has_history)
+
+    def windows(self, window: Window) -> list[Window]:
+        """The windows in which `window` is asked for, newest first."""
+        if not self.has_days:
+            return [Window.last(1, today=window.last_day)]
+        if not self.has_history:
+            window = self.refresh_days(window.last_day)
+        return window.split(self.window_days)
 
 
 @dataclass(frozen=True)
@@ -154,12 +178,17 @@ class Check:
 
 @dataclass(frozen=True)
 class Probe:
-    """What the connection test found out about an accepted key."""
+    """What the connection test found out about an accepted key.
+
+    `options` are in the connector's own words. They are stored with the connection, and every
+    later `Access` carries them.
+    """
 
     organization_id: str
     checks: tuple[Check, ...]
     cost_complete_to: datetime | None = None
     engagement_complete_to: date | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 class Connector(ABC):

@@ -91,7 +91,7 @@ def _store(
     if not feed.has_days:
         return _store_names(connection, feed, spool, fence)
     watermark = spool.watermark
-    dated = feed.table is not Table.ENGAGEMENT
+    dated = feed.is_metered or feed.exported
     if dated and watermark is None and not spool.rows:
         # Nothing is published for any of these days: unknown, which is not zero.
         return Loaded(0, 0, None, ())
@@ -128,7 +128,7 @@ def _store(
             written += writer.replace(day, decoded, known.get(day))
             _save_feed_day(connection, feed, day, digest, len(lines), watermark)
             changed.append(day)
-        if changed and dated:
+        if changed and feed.is_metered:
             balance(connection, feed.table, changed)
             check_days(connection, feed.table, changed)
             roll_up(connection, feed.table, changed)
@@ -157,7 +157,7 @@ def _store_names(
 
 def _answered(feed: Feed, window: Window, day: date, watermark: datetime | None) -> bool:
     """True if having no lines for the day means that nothing happened, not that nobody knows."""
-    if feed.table is Table.ENGAGEMENT:
+    if not (feed.is_metered or feed.exported):
         return len(window) == 1  # the provider was asked for this day alone and did not refuse
     return watermark is not None and midnight(day) < watermark
 

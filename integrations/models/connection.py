@@ -31,6 +31,9 @@ class Connection(models.Model):
     organization = models.ForeignKey(Organization, models.CASCADE, related_name="connections")
     connector_slug = models.CharField(max_length=50, choices=connectors.choices)
     label = models.CharField("Organization Label", max_length=50, validators=[slug_validator])
+    options = models.JSONField(
+        default=dict, blank=True, help_text="How to ask, as the connection test found out."
+    )
     provider_organization_id = models.CharField(max_length=100, blank=True)
     credential = EncryptedField(null=True)
     key_hint = models.CharField(max_length=4, blank=True, help_text="The key's last characters.")

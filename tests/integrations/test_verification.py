@@ -36,7 +36,7 @@ def verify(*arguments):
 
 
 def test_what_was_just_read_agrees(connection):
-    assert verify("labs") == "labs: 6 totals compared, no differences.\n"
+    assert verify("labs") == "labs: 12 totals compared, no differences.\n"
 
 
 def test_a_changed_fact_is_found_and_named(connection):
@@ -50,7 +50,7 @@ def test_a_changed_fact_is_found_and_named(connection):
 
     assert failed.value.returncode == 1
     assert f"labs: {fact.day} amount_usd: reported" in output.getvalue()
-    assert "6 totals compared, 1 difference." in output.getvalue()
+    assert "12 totals compared, 1 difference." in output.getvalue()
 
 
 def test_a_day_lost_on_our_side_is_found(connection):

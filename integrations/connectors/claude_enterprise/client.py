@@ -17,7 +17,9 @@ from integrations.connectors.anthropic_api.refusals import Wording, unexpected
 from integrations.connectors.base import Access, NotAvailable
 from integrations.window import Window
 
-ROOT = "/v1/organizations/analytics"
+ROOT = "/v1/organizations"
+REPORTS = "reports"  # the four reports every organization has
+SUCCESSORS = "successors"  # `/analytics/cost` and `/analytics/usage`, in beta
 
 WORDING = Wording(
     scope="read:analytics",
@@ -59,9 +61,7 @@ class UserCostRow(CostRow, kw_only=True):
     starting_at: str | None = None
 
 
-class UserUsageRow(Dimensions, kw_only=True):
-    actor: Actor | None
-    starting_at: str | None = None
+class UsageRow(Dimensions, kw_only=True):
     uncached_input_tokens: int | None = None
     cache_read_input_tokens: int | None = None
     cache_creation: CacheCreation | None = None
@@ -70,6 +70,17 @@ class UserUsageRow(Dimensions, kw_only=True):
     requests: int | None = None
 
 
+class UsageBucket(msgspec.Struct):
+    starting_at: str
+    results: list[UsageRow] = []
+
+
+class UserUsageRow(UsageRow, kw_only=True):
+    actor: Actor | None
+    starting_at: str | None = None
+
+
+Filters = Mapping[str, Sequence[str]]  # parameter without its brackets to the values to keep
 Row = TypeVar("Row", covariant=True)
 
 
@@ -105,6 +116,7 @@ class Summaries(msgspec.Struct):
 
 
 _COST = decoder(Report[CostBucket])
+_USAGE = decoder(Report[UsageBucket])
 _USER_COST = decoder(Report[UserCostRow])
 _USER_USAGE = decoder(Report[UserUsageRow])
 _LISTING = decoder(Listing)
@@ -115,43 +127,54 @@ _SUMMARIES = decoder(Summaries)
 
 
 class AnalyticsClient(ApiClient):
-    """Read-only client of one organization."""
+    """Read-only client of one organization.
+
+    `dialect` says which of the API's two ways to tell cost and usage this organization may use.
+    """
 
     def __init__(self, access: Access) -> None:
         super().__init__(access, root=ROOT, wording=WORDING)
+        self.dialect = access.options.get("dialect", REPORTS)
 
     def cost_report(
         self,
         window: Window,
         *,
         group_by: Sequence[str] = (),
-        filters: Mapping[str, Sequence[str]] | None = None,
+        filters: Filters | None = None,
     ) -> Iterator[Report[CostBucket]]:
         """Yield pages of daily buckets of the whole organization, oldest first.
 
         At most 100 groups a day come back; the rest is left out without a word. `filters` maps
         a parameter such as `products` to the values to keep.
         """
-        params = _report_params(window, group_by, limit=31)
-        for name, values in (filters or {}).items():
-            params += [(f"{name}[]", value) for value in values]
-        return self.pages("/cost_report", params, _COST)
+        params = _report_params(window, group_by, filters, limit=31)
+        return self.pages("/analytics/cost_report", params, _COST)
+
+    def usage_report(
+        self,
+        window: Window,
+        *,
+        group_by: Sequence[str] = (),
+        filters: Filters | None = None,
+    ) -> Iterator[Report[UsageBucket]]:
+        """Yield pages of daily buckets of tokens, likewise."""
+        params = _report_params(window, group_by, filters, limit=31)
+        return self.pages("/analytics/usage_report", params, _USAGE)
 
     def user_cost_report(
         self, window: Window, *, group_by: Sequence[str]
     ) -> Iterator[Report[UserCostRow]]:
         """Yield pages of rows per user, day and group, the dearest first; no row is left out."""
-        return self.pages(
-            "/user_cost_report", _report_params(window, group_by, limit=1000), _USER_COST
-        )
+        params = _report_params(window, group_by, None, limit=1000)
+        return self.pages("/analytics/user_cost_report", params, _USER_COST)
 
     def user_usage_report(
         self, window: Window, *, group_by: Sequence[str]
     ) -> Iterator[Report[UserUsageRow]]:
         """Yield pages of rows per user, day and group, most tokens first; no row is left out."""
-        return self.pages(
-            "/user_usage_report", _report_params(window, group_by, limit=1000), _USER_USAGE
-        )
+        params = _report_params(window, group_by, None, limit=1000)
+        return self.pages("/analytics/user_usage_report", params, _USER_USAGE)
 
     def summaries(self, start: date, end: date | None = None) -> list[dict[str, Any]]:
         """Return one entry per day from `start` to before `end` (None: as far as there is one).
@@ -161,21 +184,44 @@ class AnalyticsClient(ApiClient):
         params = [("starting_date", start.isoformat())]
         if end is not None:
             params.append(("ending_date", end.isoformat()))
-        answer: Summaries = self.get("/summaries", params, _SUMMARIES, bad_request=NotAvailable)
+        answer: Summaries = self.get(
+            "/analytics/summaries", params, _SUMMARIES, bad_request=NotAvailable
+        )
         if answer.days is None:
             raise unexpected("Anthropic answered without any daily summaries.")
         return answer.days
 
-    def users(self, day: date) -> Iterator[Listing]:
-        """Yield pages of activity per user on one day. Raises `NotAvailable` as above."""
-        params = [("date", day.isoformat()), ("limit", "1000")]
+    def activity(
+        self, endpoint: str, days: Window, *, group_by: Sequence[str] = ()
+    ) -> Iterator[Listing]:
+        """Yield pages of rows of `/users`, `/skills` and the like: of one day, or of several
+        rolled up as one. Raises `NotAvailable` as above.
+        """
+        params = [("date", days.start.isoformat())]
+        if len(days) > 1:
+            params = [
+                ("starting_date", days.start.isoformat()),
+                ("ending_date", days.end.isoformat()),
+            ]
+        if endpoint != "/artifacts":  # whole in one answer
+            params.append(("limit", "1000"))
+        params += [("group_by[]", name) for name in group_by]
         pages: Iterator[Listing] = self.pages(
-            "/users", params, _LISTING, bad_request=NotAvailable, more=has_cursor
+            f"/analytics{endpoint}", params, _LISTING, bad_request=NotAvailable, more=has_cursor
+        )
+        return pages
+
+    def groups(self) -> Iterator[Listing]:
+        """Yield pages of the RBAC groups there are; the key needs read:rbac_groups."""
+        pages: Iterator[Listing] = self.pages(
+            "/rbac_groups", [("limit", "1000")], _LISTING, more=has_cursor
         )
         return pages
 
 
-def _report_params(window: Window, group_by: Sequence[str], *, limit: int) -> Params:
+def _report_params(
+    window: Window, group_by: Sequence[str], filters: Filters | None, *, limit: int
+) -> Params:
     # Widths and limits are always sent: their defaults are not stated everywhere.
     return [
         ("starting_at", f"{window.start}T00:00:00Z"),
@@ -183,4 +229,5 @@ def _report_params(window: Window, group_by: Sequence[str], *, limit: int) -> Pa
         ("bucket_width", "1d"),
         ("limit", str(limit)),
         *(("group_by[]", name) for name in group_by),
+        *((f"{name}[]", value) for name, values in (filters or {}).items() for value in values),
     ]

@@ -12,6 +12,7 @@ import pytest
 
 from integrations.connectors.claude_enterprise.sandbox import Sandbox
 
+CAMPUS = "sk-ant-api01-sandbox-campus"  # in the beta
 NOON = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
 MONDAY = {"starting_at": "2026-11-16T00:00:00Z", "ending_at": "2026-11-17T00:00:00Z"}
 USAGE_CUT = [
@@ -69,12 +70,64 @@ def test_users(analytics):
 
 
 def test_users_in_a_range_and_by_group(analytics):
-    (group,) = analytics.users.list(
-        starting_date="2026-11-10", ending_date="2026-11-17", group_by=["rbac_group_id"]
+    rows = list(
+        analytics.users.list(
+            starting_date="2026-11-10", ending_date="2026-11-17", group_by=["rbac_group_id"]
+        )
     )
 
-    assert group.user is None
-    assert group.distinct_user_count > 20
+    assert {row.user for row in rows} == {None}
+    assert all(row.distinct_user_count > 0 for row in rows)
+    assert any(row.rbac_group_name for row in rows)
+
+
+CUTS = {
+    "skills": ["product", "rbac_group_id", "user_id"],
+    "connectors": ["product", "rbac_group_id", "user_id"],
+    "plugins": ["product", "rbac_group_id", "user_id"],
+    "artifacts": ["product", "rbac_group_id", "user_id"],
+    "projects": ["rbac_group_id", "user_id"],
+}
+
+
+def things(analytics, name):
+    return analytics.apps.chat.projects if name == "projects" else getattr(analytics, name)
+
+
+@pytest.mark.parametrize("name", CUTS)
+def test_what_people_use(analytics, name):
+    listing = things(analytics, name)
+
+    rows = list(listing.list(date="2026-11-16", limit=3))
+
+    assert rows
+    assert all(row.distinct_user_count > 0 for row in rows)
+    if name != "artifacts":  # those are asked for day by day
+        week = list(listing.list(starting_date="2026-11-10", ending_date="2026-11-17"))
+        assert len(week) >= len(rows)
+        assert max(row.distinct_user_count for row in week) >= max(
+            row.distinct_user_count for row in rows
+        )
+
+
+@pytest.mark.parametrize(("name", "cut"), [(name, cut) for name in CUTS for cut in CUTS[name]])
+def test_cuts_of_what_people_use(analytics, name, cut):
+    rows = list(things(analytics, name).list(date="2026-11-16", group_by=[cut], limit=400))
+
+    assert len({getattr(row, cut) for row in rows}) > 1
+
+
+def test_groups():
+    with sdk(Sandbox.keys[0]) as client:
+        groups = list(client.beta.organization.rbac_groups.list(limit=4))
+
+    assert {group.source_type for group in groups} == {"direct", "scim"}
+    assert len({group.id for group in groups}) == len(groups) == 9
+
+
+def test_groups_without_the_scope():
+    with sdk(Sandbox.keys[1]) as client, pytest.raises(anthropic.PermissionDeniedError):
+        client.beta.organization.rbac_groups.list()
 
 
 def test_cost_report(analytics):
@@ -121,6 +174,74 @@ def test_user_usage_report(analytics):
     assert rows
     assert all(row.total_tokens >= row.output_tokens for row in rows)
     assert all(row.starting_at is None for row in rows)
+
+
+# What five dimensions at most allow at once.
+SUCCESSOR_CUTS = [
+    ["actor", "product", "model", "inference_geo", "speed"],
+    ["actor_type", "context_window", "rbac_group_id", "slack_channel_id", "workspace_id"],
+    ["claude_tag_category", "claude_tag_user_id", "api_key_id", "service_tier", "session_id"],
+]
+
+
+@pytest.mark.parametrize("cut", SUCCESSOR_CUTS)
+def test_the_successor_of_the_cost_reports(cut):
+    with sdk(CAMPUS) as client:
+        rows = list(
+            client.beta.organization.analytics.cost.list(
+                **MONDAY,
+                time_bucket_width="1d",
+                group_by=[*cut, "cost_type", "token_type"],
+                order_by="time",
+                order="asc",
+                limit=400,
+            )
+        )
+
+    assert len(rows) > 1
+    assert {row.group.cost_type for row in rows} >= {"tokens", "web_search"}
+    assert all(Decimal(row.cost.list_amount) >= Decimal(row.cost.amount) for row in rows)
+
+
+@pytest.mark.parametrize("cut", SUCCESSOR_CUTS)
+def test_the_successor_of_the_usage_reports(cut):
+    with sdk(CAMPUS) as client:
+        rows = list(
+            client.beta.organization.analytics.usage.list(
+                **MONDAY, time_bucket_width="1d", group_by=cut, limit=400
+            )
+        )
+
+    assert len(rows) > 1
+    assert all(row.usage.total_tokens >= row.usage.output_tokens for row in rows)
+
+
+def test_actors_of_the_successors_are_of_several_kinds():
+    with sdk(CAMPUS) as client:
+        rows = list(
+            client.beta.organization.analytics.cost.list(**MONDAY, group_by=["actor"], limit=1000)
+        )
+
+    kinds = {row.group.actor.type if row.group.actor else None for row in rows}
+    assert kinds == {"user_actor", "api_actor", None}
+
+
+def test_without_a_width_the_successors_tell_the_whole_range():
+    with sdk(CAMPUS) as client:
+        (row,) = client.beta.organization.analytics.cost.list(
+            starting_at="2026-11-16T00:20:00Z", ending_at="2026-11-17T00:00:00Z"
+        )
+
+    assert row.starting_at == datetime(2026, 11, 16, tzinfo=UTC)
+
+
+def test_who_is_not_in_the_beta_is_told_so():
+    with sdk(Sandbox.keys[0]) as client, pytest.raises(anthropic.BadRequestError) as caught:
+        client.beta.organization.analytics.cost.list(**MONDAY)
+
+    assert caught.value.body["error"]["details"] == {
+        "error_code": "organization_not_enrolled_in_beta"
+    }
 
 
 @pytest.mark.parametrize(

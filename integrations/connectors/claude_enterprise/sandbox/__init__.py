@@ -4,8 +4,9 @@ The same key and day give the same numbers on every machine; only how much of to
 follows the clock. It imports nothing of the connector that reads it, so that neither can
 inherit the other's mistakes.
 
-    sk-ant-api01-sandbox-my-org     344 people, everything charged by use
+    sk-ant-api01-sandbox-my-org     344 people, everything charged by use; may list its groups
     sk-ant-api01-sandbox-labs       40 people on seats: only extra usage is charged
+    sk-ant-api01-sandbox-campus     240 people in 130 groups; in the beta of the newer endpoints
     …-revoked 401  …-noscope 403  …-off 403  …-missing 404  …-busy 429  …-outage 503
 """
 

@@ -24,7 +24,7 @@ from integrations.connectors.claude_enterprise.sandbox.ledger import (
     by_slug,
     day_lines,
 )
-from integrations.connectors.claude_enterprise.sandbox.reports import Request
+from integrations.connectors.claude_enterprise.sandbox.sums import Request
 
 _PUBLISHED_AT = timedelta(hours=10)
 _LONGEST_RANGE = 366
@@ -41,21 +41,21 @@ def newest_day(now: datetime) -> date:
 
 
 def summaries(request: Request) -> dict[str, Any]:
-    """`/summaries`: one entry per published day. Nobody is in a group here."""
+    """`/summaries`: one entry per published day, of everybody or of the people of groups."""
     allowed = {"starting_date", "ending_date", "filter[]"}
     if request.newer:
         allowed |= {"limit", "page"}  # accepted, without effect
     query = Query(request.query_string, allowed=allowed)
     start, end = _range(query, request.now)
-    in_group = bool(_filters(query, ("rbac_group_id",)))
-    days = _days(start, min(end, newest_day(request.now) + timedelta(days=1)))
-    entries = [_summary(request.company, day, newer=request.newer) for day in days]
-    if in_group:
-        entries = [_nobody(entry) for entry in entries]
+    groups = filters(query, ("rbac_group_id",)).get("rbac_group_id")
+    days = span_of_days(start, min(end, newest_day(request.now) + timedelta(days=1)))
+    entries = [_summary(request.company, day, groups, newer=request.newer) for day in days]
     return {"data": entries, "next_page": None} if request.newer else {"summaries": entries}
 
 
-def _summary(company: Company, day: date, *, newer: bool) -> dict[str, Any]:
+def _summary(
+    company: Company, day: date, groups: set[str] | None, *, newer: bool
+) -> dict[str, Any]:
     members = sum(member.is_member(day) for member in company.members)
     seats = members + company.spare_seats
     entry: dict[str, Any] = {
@@ -65,27 +65,37 @@ def _summary(company: Company, day: date, *, newer: bool) -> dict[str, Any]:
         "pending_invite_count": seed(company.slug, day.isocalendar().week, "invites") % 15,
     }
     for span, days in _SPANS.items():
-        active = len(_active(company, day, days))
+        active = len(_active(company, day, days, groups))
         entry[f"{span}_active_user_count"] = active
         entry[f"{span}_adoption_rate"] = round(active / seats * 100, 2)
         for product in _COUNTED_PRODUCTS:
-            counted = _active(company, day, days, product)
+            counted = _active(company, day, days, groups, product)
             entry[f"{product}_{span}_active_user_count"] = len(counted)
         entry[f"science_{span}_active_user_count"] = 0
         if newer:
             slack_days = 28 if span == "monthly" else days
             entry[f"claude_tag_{span}_active_user_count"] = len(
-                _active(company, day, slack_days, CLAUDE_TAG)
+                _active(company, day, slack_days, None, CLAUDE_TAG)
             )
     entry["science_entitled_user_count"] = 0
-    return entry
+    return entry if groups is None else _scoped(entry)
 
 
-def _active(company: Company, day: date, days: int, product: str = "") -> set[str]:
+def _active(
+    company: Company, day: date, days: int, groups: set[str] | None, product: str = ""
+) -> set[str]:
     found: set[str] = set()
     for back in range(days):
-        found |= _active_on(company.slug, day - timedelta(days=back)).get(product, frozenset())
+        then = day - timedelta(days=back)
+        active = _active_on(company.slug, then).get(product, frozenset())
+        found |= active if groups is None else active & _in_groups(company, then, groups)
     return found
+
+
+def _in_groups(company: Company, day: date, groups: set[str]) -> set[str]:
+    return {
+        member.user_id for member in company.members if not groups.isdisjoint(member.groups_on(day))
+    }
 
 
 @lru_cache(maxsize=1000)
@@ -103,12 +113,11 @@ def _active_on(slug: str, day: date) -> dict[str, frozenset[str]]:
     return {product: frozenset(people) for product, people in found.items()}
 
 
-def _nobody(entry: dict[str, Any]) -> dict[str, Any]:
-    """The entry of a group without members: what only the organization has is null."""
-    dates = ("starting_at", "ending_at")
+def _scoped(entry: dict[str, Any]) -> dict[str, Any]:
+    """The entry of groups: what only the organization has is null."""
     nulls = ("seat", "invite", "adoption_rate", "entitled", "claude_tag")
     return {
-        name: value if name in dates else None if any(part in name for part in nulls) else 0
+        name: None if any(part in name for part in nulls) else value
         for name, value in entry.items()
     }
 
@@ -127,18 +136,15 @@ def users(request: Request) -> dict[str, Any]:
     )
     opened = open_cursor(query, request.path)
     offset, fixed_end = opened if opened else (0, "")
-    days, end = _asked_days(query, request.now, fixed_end)
+    days, end = asked_days(query, request.now, fixed_end)
     limit = query.limit(100, 1000)
-    wanted = _filters(query, ("user_id", "rbac_group_id", "project_id"))
-    rows = _user_rows(request.company, days, newer=request.newer)
-    if "rbac_group_id" in wanted or "project_id" in wanted:
-        rows = []  # there are none
-    if "user_id" in wanted:
-        rows = [row for row in rows if row["user"]["id"] in wanted["user_id"]]
+    wanted = filters(query, ("user_id", "rbac_group_id", "project_id"))
+    by_group = bool(query.list("group_by", among=("rbac_group_id",)))
+    if "project_id" in wanted and (by_group or "rbac_group_id" in wanted):
+        raise bad_request("filter[]: project_id cannot go with rbac_group_id.")
+    rows = [] if "project_id" in wanted else _user_rows(request, days, wanted, by_group=by_group)
     if query.choice("order", ("asc", "desc"), "asc") == "desc":
         rows = rows[::-1]
-    if query.list("group_by", among=("rbac_group_id",)):
-        rows = [_everybody(rows)] if rows else []
     following = offset + limit
     more = following < len(rows)
     return {
@@ -147,27 +153,46 @@ def users(request: Request) -> dict[str, Any]:
     }
 
 
-def _asked_days(query: Query, now: datetime, fixed_end: str) -> tuple[list[date], str]:
+def asked_days(query: Query, now: datetime, fixed_end: str) -> tuple[list[date], str]:
     """The days asked for, and the end of their range, which stays while pages are turned."""
     day = query.day("date")
     if day is None:
         start, end = _range(query, now, fixed_end)
-        return _days(start, min(end, newest_day(now) + timedelta(days=1))), end.isoformat()
+        return span_of_days(start, min(end, newest_day(now) + timedelta(days=1))), end.isoformat()
     if query.text("starting_date") or query.text("ending_date"):
         raise bad_request("date: cannot be combined with starting_date or ending_date.")
     _check_day(day, now)
     return [day], ""
 
 
-def _user_rows(company: Company, days: list[date], *, newer: bool) -> list[dict[str, Any]]:
-    by_user: dict[str, list[dict[str, Any]]] = defaultdict(list)
+def _user_rows(
+    request: Request, days: list[date], wanted: dict[str, set[str]], *, by_group: bool
+) -> list[dict[str, Any]]:
+    """A row per user, or per group that users were in on the day: those overlap."""
+    company = request.company
+    people = {member.user_id: member for member in company.members}
+    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    users = wanted.get("user_id")
     for day in days:
         for row in _day_rows(company.slug, day):
-            by_user[row["user"]["id"]].append(row)
-    rows = [_sum(user_rows) for user_rows in by_user.values()]
-    if not newer:
-        rows = [_without_newer(row) for row in rows]
-    return sorted(rows, key=lambda row: (row["user"]["email_address"], row["user"]["id"]))
+            user_id = row["user"]["id"]
+            groups = people[user_id].groups_on(day)
+            if users is not None and user_id not in users:
+                continue
+            if "rbac_group_id" in wanted and wanted["rbac_group_id"].isdisjoint(groups):
+                continue
+            for key in (groups or ("",)) if by_group else (user_id,):
+                found[key].append(row)
+    rows = {key: _sum(parts) for key, parts in found.items()}
+    if by_group:
+        rows = {id: _grouped(company, id, row, found[id]) for id, row in rows.items()}
+    if not request.newer:
+        rows = {key: _without_newer(row) for key, row in rows.items()}
+    return [rows[key] for key in sorted(rows, key=lambda key: _place(people.get(key), key))]
+
+
+def _place(member: Member | None, key: str) -> tuple[str, str]:
+    return (member.email if member else "", key)
 
 
 @lru_cache(maxsize=400)
@@ -303,14 +328,23 @@ def _older(block: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in block.items() if name != "artifacts_created_count"}
 
 
-def _everybody(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """The one group there is: those in no group."""
-    return _sum(rows) | {
+def _grouped(
+    company: Company, id: str, row: dict[str, Any], parts: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """A row of one group; "" are those in none."""
+    return row | {
         "user": None,
-        "distinct_user_count": len(rows),
-        "rbac_group_id": None,
-        "rbac_group_name": None,
+        "distinct_user_count": len({part["user"]["id"] for part in parts}),
+        "last_activity_date": None,
+        "rbac_group_id": id or None,
+        "rbac_group_name": group_name(company, id),
     }
+
+
+def group_name(company: Company, id: str) -> str | None:
+    """What it is called; None for those in no group and where it has been deleted."""
+    names = {group.id: group.name for group in company.groups if not group.deleted}
+    return names.get(id)
 
 
 def _sum(rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -358,11 +392,11 @@ def _check_day(day: date, now: datetime) -> None:
         )
 
 
-def _days(start: date, end: date) -> list[date]:
+def span_of_days(start: date, end: date) -> list[date]:
     return [start + timedelta(days=number) for number in range((end - start).days)]
 
 
-def _filters(query: Query, dimensions: Iterable[str]) -> dict[str, set[str]]:
+def filters(query: Query, dimensions: Iterable[str]) -> dict[str, set[str]]:
     """`filter[]=dimension:value`: or within a dimension, and across."""
     found: dict[str, set[str]] = defaultdict(set)
     for item in query.list("filter"):

@@ -1,6 +1,7 @@
 """The sandbox as a WSGI application: who may ask, how often, and what answers."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from integrations.connectors.anthropic_api.sandbox.query import ApiError
@@ -10,23 +11,34 @@ from integrations.connectors.anthropic_api.sandbox.server import (
     failures,
     not_found,
 )
-from integrations.connectors.claude_enterprise.sandbox import activity, reports
+from integrations.connectors.claude_enterprise.sandbox import activity, reports, successors, things
 from integrations.connectors.claude_enterprise.sandbox.company import companies
 from integrations.connectors.claude_enterprise.sandbox.ledger import watermark
+from integrations.connectors.claude_enterprise.sandbox.sums import Request
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-ROOT = "/v1/organizations/analytics"
+ROOT = "/v1/organizations"
 
-_ENDPOINTS: dict[str, Callable[[reports.Request], dict[str, Any]]] = {
+_ANALYTICS: dict[str, Callable[[Request], dict[str, Any]]] = {
     "/summaries": activity.summaries,
     "/users": activity.users,
     "/cost_report": lambda request: reports.organization_report(request, "cost"),
     "/usage_report": lambda request: reports.organization_report(request, "usage"),
     "/user_cost_report": lambda request: reports.user_report(request, "cost"),
+    "/cost": lambda request: successors.report(request, "cost"),
+    "/usage": lambda request: successors.report(request, "usage"),
     "/user_usage_report": lambda request: reports.user_report(request, "usage"),
+    **{path: partial(things.listing, endpoint=path) for path in things.KINDS},
 }
+_ENDPOINTS = {f"/analytics{path}": endpoint for path, endpoint in _ANALYTICS.items()}
+_ENDPOINTS["/rbac_groups"] = things.groups
+_GROUPS_DENIED = ApiError(
+    403,
+    "permission_error",
+    "Missing required scopes. Got: ['read:analytics'] Needed: ['read:rbac_groups']",
+)
 
 # Keys that fail on purpose, each in its own way.
 FAILING_KEYS = failures("sk-ant-api01-") | {
@@ -57,14 +69,17 @@ class Sandbox(Server):
         endpoint = _ENDPOINTS.get(path.removeprefix(ROOT)) if path.startswith(ROOT) else None
         if endpoint is None:
             raise not_found()
+        if endpoint is things.groups and not company.names_groups:
+            raise _GROUPS_DENIED
         now = self.now()
         return endpoint(
-            reports.Request(
+            Request(
                 company=company,
                 path=path,
                 query_string=environ.get("QUERY_STRING", ""),
                 now=now,
                 export=watermark(now),
                 newer=environ["HTTP_ANTHROPIC_VERSION"] >= NEWER_VERSION,
+                betas=environ.get("HTTP_ANTHROPIC_BETA", ""),
             )
         )

@@ -1,4 +1,4 @@
-"""Who is in the sandbox: two organizations, their people and what those are inclined to do."""
+"""Who is in the sandbox: three organizations, their people and what those are inclined to do."""
 
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -6,6 +6,16 @@ from functools import cache
 from typing import Literal
 
 from integrations.connectors.anthropic_api.sandbox.dice import dice, identifier
+
+
+@dataclass(frozen=True)
+class Group:
+    """A group of people. A deleted one keeps its history and loses its name."""
+
+    id: str
+    name: str
+    source: Literal["direct", "scim"] = "scim"
+    deleted: bool = False
 
 
 @dataclass(frozen=True)
@@ -22,6 +32,10 @@ class Member:
     left_on: date | None = None
     erased: bool = False
     is_service: bool = False
+    groups: tuple[tuple[date, str], ...] = ()  # since when, and the group's id
+
+    def groups_on(self, day: date) -> tuple[str, ...]:
+        return tuple(id for since, id in self.groups if since <= day)
 
     def is_member(self, day: date) -> bool:
         return self.joined_on <= day and (self.left_on is None or day < self.left_on)
@@ -32,7 +46,11 @@ class Member:
 
 @dataclass(frozen=True)
 class Company:
-    """One Claude Enterprise organization. On plan "seats" only extra usage is charged."""
+    """One Claude Enterprise organization. On plan "seats" only extra usage is charged.
+
+    `in_beta` opens the newer cost and usage endpoints; `names_groups` is whether its key has
+    read:rbac_groups.
+    """
 
     slug: str
     plan: Literal["usage", "seats"]
@@ -40,6 +58,9 @@ class Company:
     spare_seats: int
     members: tuple[Member, ...]
     services: tuple[Member, ...] = ()
+    groups: tuple[Group, ...] = ()
+    in_beta: bool = False
+    names_groups: bool = False
 
     @property
     def organization_id(self) -> str:
@@ -51,10 +72,30 @@ def companies() -> dict[str, Company]:
     """The organizations by the key that opens them."""
     return {
         "sk-ant-api01-sandbox-my-org": _company(
-            "my-org", "brightwater.example", people=344, plan="usage", discount_percent=12
+            "my-org",
+            "brightwater.example",
+            people=344,
+            plan="usage",
+            discount_percent=12,
+            groups=_teams("my-org"),
+            names_groups=True,
         ),
         "sk-ant-api01-sandbox-labs": _company(
-            "labs", "labs.example", people=40, plan="seats", discount_percent=0
+            "labs",
+            "labs.example",
+            people=40,
+            plan="seats",
+            discount_percent=0,
+            groups=_teams("labs"),
+        ),
+        "sk-ant-api01-sandbox-campus": _company(
+            "campus",
+            "campus.example",
+            people=240,
+            plan="usage",
+            discount_percent=5,
+            groups=_courses("campus"),
+            in_beta=True,
         ),
     }
 
@@ -74,7 +115,15 @@ _DEPARTMENTS = {"engineering": 38, "business": 40, "legal": 8, "design": 6, "sup
 
 
 def _company(
-    slug: str, domain: str, *, people: int, plan: Literal["usage", "seats"], discount_percent: int
+    slug: str,
+    domain: str,
+    *,
+    people: int,
+    plan: Literal["usage", "seats"],
+    discount_percent: int,
+    groups: tuple[Group, ...],
+    in_beta: bool = False,
+    names_groups: bool = False,
 ) -> Company:
     service = Member(
         user_id=identifier("user_01", slug, "security"),
@@ -91,12 +140,15 @@ def _company(
         plan=plan,
         discount_percent=discount_percent,
         spare_seats=people // 12,
-        members=tuple(_member(slug, domain, number) for number in range(people)),
+        members=tuple(_member(slug, domain, number, groups) for number in range(people)),
         services=(service,) if plan == "usage" else (),
+        groups=groups,
+        in_beta=in_beta,
+        names_groups=names_groups,
     )
 
 
-def _member(slug: str, domain: str, number: int) -> Member:
+def _member(slug: str, domain: str, number: int, groups: tuple[Group, ...]) -> Member:
     rolls = dice("member", slug, number)
     # Stepping through both lists at different paces, no full name comes twice.
     first_names, last_names = _FIRST_NAMES.split(), _LAST_NAMES.split()
@@ -121,4 +173,63 @@ def _member(slug: str, domain: str, number: int) -> Member:
         joined_on=joined_on,
         left_on=left_on,
         erased=left_on is not None and number % 2 == 0,
+        groups=_memberships(slug, number, department, groups),
     )
+
+
+# --- Groups --------------------------------------------------------------------------------
+
+_DEPARTMENT_NAMES = {
+    "engineering": "Platform engineering",
+    "business": "Business",
+    "legal": "Legal",
+    "design": "Design",
+    "support": "Customer support",
+}
+_OFFICES = ("Berlin office", "Boston office")
+_CHAMPIONS_SINCE = date(2026, 8, 3)
+
+
+def _teams(slug: str) -> tuple[Group, ...]:
+    """Departments, offices, two across them, and one that nobody is in."""
+    names = (*_DEPARTMENT_NAMES.values(), *_OFFICES, "AI champions", "Interns", "Board")
+    return tuple(
+        Group(
+            identifier("rbac_group_01", slug, name),
+            name,
+            "direct" if name in {"AI champions", "Board"} else "scim",
+            deleted=name == "Interns",
+        )
+        for name in names
+    )
+
+
+def _courses(slug: str) -> tuple[Group, ...]:
+    """More groups than one answer of the older reports holds."""
+    return tuple(
+        Group(identifier("rbac_group_01", slug, number), f"Course {number:03}")
+        for number in range(130)
+    )
+
+
+def _memberships(
+    slug: str, number: int, department: str, groups: tuple[Group, ...]
+) -> tuple[tuple[date, str], ...]:
+    """Several for some, none for a few. Champions were chosen on one day of August."""
+    rolls = dice("groups", slug, number)
+    start = date(2025, 9, 1)
+    by_name = {group.name: group.id for group in groups}
+    if _OFFICES[0] not in by_name:
+        first = number % len(groups)
+        return tuple((start, groups[(first + step * 7) % len(groups)].id) for step in range(2))
+    if rolls.random() < 0.06:
+        return ()
+    found = [(start, by_name[_DEPARTMENT_NAMES[department]])]
+    office = rolls.random()
+    if office < 0.6:
+        found.append((start, by_name[_OFFICES[office < 0.25]]))
+    if rolls.random() < 0.08:
+        found.append((_CHAMPIONS_SINCE, by_name["AI champions"]))
+    if rolls.random() < 0.05:
+        found.append((start, by_name["Interns"]))
+    return tuple(found)

@@ -301,7 +301,7 @@ def test_activity_days_that_are_refused_are_not_available():
         with pytest.raises(NotAvailable):
             client.summaries(date(2026, 8, 21))
         with pytest.raises(NotAvailable):
-            list(client.users(date(2026, 8, 21)))
+            list(client.activity("/users", Window(date(2026, 8, 21), date(2026, 8, 22))))
 
 
 @pytest.mark.parametrize("status", [400, 410])
@@ -425,7 +425,7 @@ def test_activity_ends_with_a_null_cursor():
     script = Script(ok({"data": [], "next_page": "page_2"}), ok({"data": [], "next_page": None}))
 
     with AnalyticsClient(access(script)) as client:
-        assert len(list(client.users(date(2026, 8, 1)))) == 2
+        assert len(list(client.activity("/users", AUGUST))) == 2
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=8))

@@ -10,11 +10,9 @@ from hypothesis import strategies as st
 from integrations.connectors.anthropic_api.rows import day_of, usd
 from integrations.connectors.base import NotAvailable, PayloadError, SnapshotMoved
 from integrations.connectors.claude_enterprise.client import AnalyticsClient
-from integrations.connectors.claude_enterprise.feeds import (
-    FEEDS,
-    closes_on,
-    open_period,
-)
+from integrations.connectors.claude_enterprise.dialects import FourReports
+from integrations.connectors.claude_enterprise.feeds import FEEDS
+from integrations.connectors.claude_enterprise.feeds.days import closes_on, open_period
 from integrations.connectors.records import (
     CostRecord,
     EngagementRecord,
@@ -449,7 +447,7 @@ def test_what_was_cut_off_is_fetched_product_by_product():
 
 
 def test_where_one_product_has_too_many_groups_its_models_are_asked_for(monkeypatch):
-    monkeypatch.setattr("integrations.connectors.claude_enterprise.feeds.GROUP_CAP", 2)
+    monkeypatch.setattr(FourReports, "group_cap", 2)
     api = Cap(
         [
             ({"product": "chat", "model": "opus", "speed": "fast"}, "50"),
@@ -485,7 +483,7 @@ def test_lines_without_a_product_are_found_by_their_model():
 
 
 def test_lines_without_a_region_have_a_filter_of_their_own(monkeypatch):
-    monkeypatch.setattr("integrations.connectors.claude_enterprise.feeds.GROUP_CAP", 2)
+    monkeypatch.setattr(FourReports, "group_cap", 2)
     api = Cap(
         [
             ({"product": "chat", "inference_geo": "us", "speed": "fast"}, "50"),

@@ -1,5 +1,6 @@
 from datetime import UTC, date, datetime
 
+import httpx
 import pytest
 
 from integrations.connectors import get_connector
@@ -34,8 +35,28 @@ def cost_answer(*results, refreshed="2026-08-22T08:00:00Z"):
 PRICED = cost_answer({"amount": "5", "list_amount": "5", "currency": "USD"})
 
 
-def probe(*answers):
-    return CONNECTOR.probe(access(Script(*answers), attempts=1), today=TODAY)
+CLOSED = error(400, "invalid_request_error", "This organization is not enrolled in the beta.")
+GROUPS = ok({"data": [{"id": "rbac_group_1", "name": "Legal"}], "next_page": None})
+
+
+def by_path(cost, *, summaries=WEEK, successor=CLOSED, groups=GROUPS):
+    """An API whose endpoints answer as told."""
+    answers = {
+        "/v1/organizations/analytics/summaries": summaries,
+        "/v1/organizations/analytics/cost": successor,
+        "/v1/organizations/analytics/cost_report": cost,
+        "/v1/organizations/rbac_groups": groups,
+    }
+    return Script(lambda request: fresh(answers[request.url.path]))
+
+
+def fresh(answer):
+    return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
+
+
+def probe(summaries, cost, **answers):
+    script = by_path(cost, summaries=summaries, **answers)
+    return CONNECTOR.probe(access(script, attempts=1), today=TODAY)
 
 
 def checks(found):
@@ -48,24 +69,59 @@ def test_a_good_key_passes_every_check():
     assert found.organization_id == "org_header"
     assert found.engagement_complete_to == date(2026, 8, 21)
     assert found.cost_complete_to == datetime(2026, 8, 22, 8, tzinfo=UTC)
+    assert found.options == {"dialect": "reports"}
     assert checks(found) == {
         "Key accepted": ("passed", ""),
         "Scope read:analytics": ("passed", ""),
         "Organization recognized": ("passed", "org_header"),
         "Cost data": ("passed", "Complete to 22 Aug 2026, 08:00 UTC."),
+        "Cost and usage endpoints": ("passed", "The four reports every organization has."),
         "Engagement data": ("passed", "Complete to 21 Aug 2026."),
+        "Optional scope read:rbac_groups": ("passed", "Groups are shown by their names."),
     }
 
 
 def test_it_asks_for_a_week_of_activity_and_a_few_days_of_cost():
-    script = Script(WEEK, PRICED)
+    script = by_path(PRICED)
 
     CONNECTOR.probe(access(script), today=TODAY)
 
-    summaries, cost = (request.url.params.multi_items() for request in script.requests)
+    assert len(script.requests) == 4
+    summaries, successor, cost, _ = (
+        request.url.params.multi_items() for request in script.requests
+    )
     assert summaries == [("starting_date", "2026-08-15")]
-    assert ("starting_at", "2026-08-19T00:00:00Z") in cost
-    assert not [name for name, _ in cost if name.startswith("group_by")]
+    for asked in (successor, cost):
+        assert ("starting_at", "2026-08-19T00:00:00Z") in asked
+        assert not [name for name, _ in asked if name.startswith("group_by")]
+
+
+def test_an_organization_in_the_beta_is_read_by_the_newer_endpoints():
+    row = {
+        "starting_at": "2026-08-21T00:00:00Z",
+        "group": {},
+        "cost": {"amount": "5", "list_amount": "5", "currency": "USD"},
+    }
+    newer = ok({"data": [row], "has_more": False, "data_refreshed_at": "2026-08-22T08:00:00Z"})
+
+    found = probe(WEEK, error(500), successor=newer)
+
+    assert found.options == {"dialect": "successors"}
+    assert found.cost_complete_to == datetime(2026, 8, 22, 8, tzinfo=UTC)
+    assert checks(found)["Cost data"][0] == "passed"
+    assert checks(found)["Cost and usage endpoints"][1].startswith("The newer ones, in beta")
+
+
+@pytest.mark.parametrize("answer", [error(400), error(403), error(404), ok({"rows": []})])
+def test_a_beta_that_is_closed_or_speaks_otherwise_leaves_the_four_reports(answer):
+    assert probe(WEEK, PRICED, successor=answer).options == {"dialect": "reports"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "state"), [(error(403), "info"), (error(404), "info"), (error(503), "skipped")]
+)
+def test_names_of_groups_are_not_needed(answer, state):
+    assert checks(probe(WEEK, PRICED, groups=answer))["Optional scope read:rbac_groups"][0] == state
 
 
 def test_the_organization_is_taken_from_the_body_where_no_header_names_it():

@@ -1,0 +1,133 @@
+"""The streams of the Analytics API: which endpoint fills which table, and how a row translates.
+
+Here nulls become "". Every feed is a generator that asks for nothing its reader does not want:
+who stops after the first page has sent one request.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any, Literal
+
+from integrations.connectors.base import Feed, Table
+from integrations.connectors.claude_enterprise.feeds import activity, groups, organization, people
+from integrations.connectors.claude_enterprise.feeds.activity import (
+    ARTIFACTS,
+    CONNECTORS,
+    PLUGINS,
+    PROJECTS,
+    SKILLS,
+)
+from integrations.connectors.claude_enterprise.feeds.days import (
+    LONGEST_RANGE,
+    closes_on,
+    last_week,
+    open_period,
+)
+from integrations.connectors.records import Page
+from integrations.window import Window
+
+Reader = Callable[[Any, Window], Iterator[Page]]
+
+
+def _exported(
+    name: str, label: str, table: Table, read: Reader, grain: Literal["total", "person"] = "total"
+) -> Feed:
+    """From the exports of cost and usage: a watermark, and days that move for a month."""
+    return Feed(
+        name=name,
+        label=label,
+        table=table,
+        grain=grain,
+        window_days=LONGEST_RANGE,
+        refresh_days=open_period,
+        closes_on=closes_on,
+        read=read,
+        exported=True,
+    )
+
+
+def _daily(
+    name: str, label: str, read: Reader, grain: Literal["total", "person"] = "total"
+) -> Feed:
+    """Computed once for each day, and asked for day by day."""
+    return Feed(
+        name=name,
+        label=label,
+        table=Table.ENGAGEMENT,
+        grain=grain,
+        window_days=1,
+        refresh_days=last_week,
+        closes_on=closes_on,
+        read=read,
+    )
+
+
+def _spans(name: str, label: str, read: Reader) -> Feed:
+    """The spans that end with the newest day; nobody asks for those of older days."""
+    return Feed(
+        name=name,
+        label=f"{label} over 7, 30 and 90 days",
+        table=Table.ENGAGEMENT,
+        grain="total",
+        window_days=1,
+        refresh_days=lambda today: Window(today - timedelta(days=1), today),
+        closes_on=closes_on,
+        read=read,
+        has_history=False,
+    )
+
+
+# In the order in which an import reads them: the screen fills early.
+FEEDS = (
+    Feed(
+        name="summaries",
+        label="Active users and seats",
+        table=Table.ENGAGEMENT,
+        grain="total",
+        window_days=366,
+        refresh_days=lambda today: Window(today - timedelta(days=35), today),
+        closes_on=closes_on,
+        read=activity.read_summaries,
+    ),
+    _exported(
+        "organization_cost", "Organization cost", Table.COST, organization.read_organization_cost
+    ),
+    _exported("user_cost", "Cost per user", Table.COST, people.read_user_cost, "person"),
+    _exported(
+        "organization_usage",
+        "Organization tokens",
+        Table.USAGE,
+        organization.read_organization_usage,
+    ),
+    _exported("user_usage", "Tokens per user", Table.USAGE, people.read_user_usage, "person"),
+    Feed(
+        name="groups",
+        label="Names of groups",
+        table=Table.NAMES,
+        grain="total",
+        window_days=1,
+        refresh_days=lambda today: Window.last(1, today=today),
+        closes_on=closes_on,
+        read=groups.read_groups,
+    ),
+    _exported("group_cost", "Cost per group", Table.ENGAGEMENT, groups.read_group_cost),
+    _exported("group_usage", "Tokens per group", Table.ENGAGEMENT, groups.read_group_usage),
+    _exported(
+        "slack_channel_cost",
+        "Cost per Slack channel",
+        Table.ENGAGEMENT,
+        groups.read_slack_channel_cost,
+    ),
+    _spans("user_spans", "Active people", activity.read_user_spans),
+    _spans("skill_spans", "Skills", SKILLS.read_spans),
+    _spans("connector_spans", "Connectors", CONNECTORS.read_spans),
+    _spans("plugin_spans", "Plugins", PLUGINS.read_spans),
+    _spans("project_spans", "Chat projects", PROJECTS.read_spans),
+    _daily("users", "Activity per user", activity.read_users, "person"),
+    _daily("skills", "Skills", SKILLS.read),
+    _daily("connectors", "Connectors", CONNECTORS.read),
+    _daily("plugins", "Plugins", PLUGINS.read),
+    _daily("artifacts", "Artifacts", ARTIFACTS.read),
+    _daily("projects", "Chat projects", PROJECTS.read),
+    _daily("group_activity", "Activity per group", groups.read_group_activity),
+)

@@ -1,0 +1,185 @@
+"""Cuts that overlap or tell a part only: by group of people, and by Slack channel.
+
+A user counts in every group held on that day, so groups never sum to a total. They are stored
+apart from the facts that do, as documents per subject and day.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import date
+from decimal import Decimal
+
+from integrations.connectors.anthropic_api.lines import Line, Numbers, minus, nothing, plus
+from integrations.connectors.anthropic_api.rows import Read, numbers
+from integrations.connectors.base import ActionNeeded, NotAvailable
+from integrations.connectors.claude_enterprise.client import AnalyticsClient
+from integrations.connectors.claude_enterprise.dialects import Reports, reports_of
+from integrations.connectors.claude_enterprise.feeds.days import published
+from integrations.connectors.claude_enterprise.feeds.metered import COST, USAGE, Kind
+from integrations.connectors.records import EngagementRecord, Page, ResourceRef
+from integrations.window import Window
+
+NO_GROUP = "no_group"  # the subject of who was in no group on that day
+NOT_ITEMIZED = "not_itemized"  # of what channels beyond the cap come to
+GROUP = "rbac_group_id"
+_CHANNEL = "slack_channel_id"
+_MOST_IDS = 100  # values one filter takes
+
+
+# --- Groups --------------------------------------------------------------------------------
+
+
+def read_group_cost(client: AnalyticsClient, window: Window) -> Iterator[Page]:
+    return _group_pages(client, window, COST)
+
+
+def read_group_usage(client: AnalyticsClient, window: Window) -> Iterator[Page]:
+    return _group_pages(client, window, USAGE)
+
+
+def _group_pages(client: AnalyticsClient, window: Window, kind: Kind) -> Iterator[Page]:
+    """All groups of each day. Those beyond the cap are asked for by their ids."""
+    reports, read = reports_of(client), Read()
+    found: dict[date, dict[str | None, Numbers]] = defaultdict(dict)
+    yield from _cut(reports, window, kind, GROUP, read, found)
+    capped = _capped(reports, found)
+    if not capped:
+        return
+    missing = sorted(_ids(client, window) | {id for day in found.values() for id in day if id})
+    for start in range(0, len(missing), _MOST_IDS):
+        ids = missing[start : start + _MOST_IDS]
+        filters = {f"{GROUP}s": ids}
+        records = []
+        for part in kind.organization(reports)(window, group_by=[GROUP], filters=filters):
+            read.check(part)
+            for line in part.lines:
+                # Other groups of the same people may be there in part: those are not asked for.
+                new = line.values[0] in ids and line.values[0] not in found[line.day]
+                if new and line.day in capped:
+                    found[line.day][line.values[0]] = line.numbers
+                    records.append(_record(kind, line, line.values[0] or NO_GROUP))
+        yield Page(tuple(records), read.watermark, client.organization_id)
+
+
+def _ids(client: AnalyticsClient, window: Window) -> set[str]:
+    """The groups that anybody active in the window was in."""
+    try:
+        listings = list(client.activity("/users", published(window), group_by=[GROUP]))
+    except NotAvailable:
+        return set()
+    rows = [row for listing in listings for row in listing.data]
+    return {row[GROUP] for row in rows if isinstance(row.get(GROUP), str)}
+
+
+def read_group_activity(client: AnalyticsClient, window: Window) -> Iterator[Page]:
+    """What the people of each group did, day by day; brings the names of the groups."""
+    read = Read()
+    for day in published(window):
+        for listing in client.activity("/users", Window.last(1, today=day), group_by=[GROUP]):
+            records, names = [], []
+            for row in listing.data:
+                id, name = row.get(GROUP), row.get("rbac_group_name")
+                name = name if isinstance(name, str) else ""
+                subject = id if isinstance(id, str) else NO_GROUP
+                values = dict(numbers(row))
+                if not read.is_new((day, subject), tuple(sorted(values.items()))):
+                    continue
+                records.append(EngagementRecord(day, subject, None, values, name=name))
+                if name and subject != NO_GROUP:
+                    names.append(ResourceRef(GROUP, subject, name))
+            yield Page(tuple(records), None, client.organization_id, resources=tuple(names))
+
+
+def read_groups(client: AnalyticsClient, window: Window) -> Iterator[Page]:
+    """What groups are called, also those nobody is active in. The key may lack the scope."""
+    try:
+        for listing in client.groups():
+            yield Page(
+                (),
+                None,
+                client.organization_id,
+                resources=tuple(
+                    ResourceRef(GROUP, row["id"], row["name"], "active")
+                    for row in listing.data
+                    if isinstance(row.get("id"), str) and isinstance(row.get("name"), str)
+                ),
+            )
+    except ActionNeeded as exc:
+        if exc.status not in {403, 404}:
+            raise
+        raise NotAvailable(
+            "The key needs read:rbac_groups to list groups. Names are taken from activity instead.",
+            code="optional_scope",
+            repair="Nothing to do. If groups without activity should have names, too, create a "
+            "key with both scopes and use Replace key.",
+            provider_message=exc.provider_message,
+            status=exc.status,
+            request_id=exc.request_id,
+        ) from None
+
+
+# --- Slack channels ------------------------------------------------------------------------
+
+
+def read_slack_channel_cost(client: AnalyticsClient, window: Window) -> Iterator[Page]:
+    """Cost of each channel Claude worked in; what was outside Slack is left out."""
+    reports, read = reports_of(client), Read()
+    found: dict[date, dict[str | None, Numbers]] = defaultdict(dict)
+    yield from _cut(reports, window, COST, _CHANNEL, read, found)
+    capped = _capped(reports, found)
+    if not capped:
+        return
+    records = []
+    for part in reports.cost(window):
+        read.check(part)
+        for line in part.lines:
+            if line.day in capped:
+                known = nothing(COST.measures)
+                for channel in found[line.day].values():
+                    known = plus(known, channel)
+                rest = line._replace(numbers=minus(line.numbers, known))
+                if any(rest.numbers):
+                    records.append(_record(COST, rest, NOT_ITEMIZED))
+    yield Page(tuple(records), read.watermark, client.organization_id)
+
+
+# --- Both ----------------------------------------------------------------------------------
+
+
+def _cut(
+    reports: Reports,
+    window: Window,
+    kind: Kind,
+    dimension: str,
+    read: Read,
+    found: dict[date, dict[str | None, Numbers]],
+) -> Iterator[Page]:
+    """One document per value and day; what was read is added to `found`, null as well."""
+    for part in kind.organization(reports)(window, group_by=[dimension]):
+        read.check(part)
+        records = []
+        for line in part.lines:
+            (value,) = line.values
+            if not read.is_new((line.day, value), line.numbers):
+                continue
+            found[line.day][value] = line.numbers
+            if value is not None or dimension == GROUP:
+                records.append(_record(kind, line, value or NO_GROUP))
+        yield Page(tuple(records), read.watermark, part.organization_id)
+
+
+def _capped(reports: Reports, found: dict[date, dict[str | None, Numbers]]) -> set[date]:
+    """The days of which more may have been cut off."""
+    cap = reports.group_cap
+    return {day for day, values in found.items() if cap is not None and len(values) >= cap}
+
+
+def _record(kind: Kind, line: Line, subject: str) -> EngagementRecord:
+    values = _known(kind.measures, line.numbers)
+    return EngagementRecord(line.day, subject, None, values)
+
+
+def _known(measures: Sequence[str], numbers: Numbers) -> dict[str, int | Decimal]:
+    return {
+        name: number for name, number in zip(measures, numbers, strict=True) if number is not None
+    }

@@ -1,0 +1,75 @@
+"""What cost and usage have in common: what is asked, by which dimensions, in which numbers."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Protocol
+
+from integrations.connectors.anthropic_api.lines import (
+    COST_MEASURES,
+    TOKEN_MEASURES,
+    USAGE_MEASURES,
+    Numbers,
+    Part,
+)
+from integrations.connectors.claude_enterprise.client import Filters
+from integrations.connectors.claude_enterprise.dialects import Reports
+from integrations.connectors.records import CostRecord, TotalRecord, UsageRecord
+from integrations.window import Window
+
+USAGE_CUT = ("product", "model", "context_window", "inference_geo", "speed")
+COST_CUT = (*USAGE_CUT, "cost_type", "token_type")
+
+
+class Ask(Protocol):
+    """One report of the whole organization, see `Reports.cost`."""
+
+    def __call__(
+        self, window: Window, *, group_by: Sequence[str] = (), filters: Filters | None = None
+    ) -> Iterator[Part]: ...
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Cost or usage. `record` takes day, meter, person and the numbers of `measures`."""
+
+    cut: tuple[str, ...]
+    measures: tuple[str, ...]
+    record: Callable[..., CostRecord | UsageRecord]
+    organization: Callable[[Reports], Ask]
+    people: Callable[[Reports], Callable[..., Iterator[Part]]]
+    totals: Callable[[date, Numbers], Iterator[TotalRecord]]
+
+
+def _cost_totals(day: date, numbers: Numbers) -> Iterator[TotalRecord]:
+    for measure, number in zip(COST_MEASURES, numbers, strict=True):
+        if number is not None:
+            yield TotalRecord(day, measure, Decimal(number))
+
+
+def _usage_totals(day: date, numbers: Numbers) -> Iterator[TotalRecord]:
+    """Requests where they are known, and the five kinds of tokens as one."""
+    known = dict(zip(USAGE_MEASURES, numbers, strict=True))
+    if known["requests"] is not None:
+        yield TotalRecord(day, "requests", Decimal(known["requests"]))
+    tokens = sum(Decimal(known[name] or 0) for name in TOKEN_MEASURES)
+    yield TotalRecord(day, "total_tokens", Decimal(tokens))
+
+
+COST = Kind(
+    cut=COST_CUT,
+    measures=COST_MEASURES,
+    record=CostRecord,
+    organization=lambda reports: reports.cost,
+    people=lambda reports: reports.user_cost,
+    totals=_cost_totals,
+)
+USAGE = Kind(
+    cut=USAGE_CUT,
+    measures=USAGE_MEASURES,
+    record=UsageRecord,
+    organization=lambda reports: reports.usage,
+    people=lambda reports: reports.user_usage,
+    totals=_usage_totals,
+)

@@ -1,0 +1,69 @@
+"""Cost and usage of the whole organization: the totals of each day, and what they are made of."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import date
+
+from integrations.connectors.anthropic_api.lines import (
+    Numbers,
+    meter_of,
+    minus,
+    nothing,
+    plus,
+    total,
+)
+from integrations.connectors.anthropic_api.rows import Read
+from integrations.connectors.claude_enterprise.client import AnalyticsClient
+from integrations.connectors.claude_enterprise.dialects import reports_of
+from integrations.connectors.claude_enterprise.feeds.itemizer import Itemizer, Lines
+from integrations.connectors.claude_enterprise.feeds.metered import COST, USAGE, Kind
+from integrations.connectors.records import MeterKey, Page, Record
+from integrations.window import Window, midnight
+
+NOT_ITEMIZED = MeterKey(cost_type="not_itemized")
+
+
+def read_organization_cost(client: AnalyticsClient, window: Window) -> Iterator[Page]:
+    return _pages(client, window, COST)
+
+
+def read_organization_usage(client: AnalyticsClient, window: Window) -> Iterator[Page]:
+    return _pages(client, window, USAGE)
+
+
+def _pages(client: AnalyticsClient, window: Window, kind: Kind) -> Iterator[Page]:
+    """Yield the ungrouped totals first, then lines per meter that sum to them to the last digit."""
+    reports = reports_of(client)
+    ask = kind.organization(reports)
+    read = Read()
+    totals: dict[date, Numbers] = {}
+    organization_id = ""
+    for part in ask(window):
+        read.check(part)
+        organization_id = part.organization_id
+        for line in part.lines:
+            before = totals.get(line.day, nothing(kind.measures))
+            totals[line.day] = plus(before, line.numbers)
+    for day in window:
+        # A day without a row is a true zero once an export covers it.
+        if read.watermark is not None and midnight(day) < read.watermark:
+            totals.setdefault(day, nothing(kind.measures))
+    found = tuple(record for day in sorted(totals) for record in kind.totals(day, totals[day]))
+    yield Page(found, read.watermark, organization_id)
+    lines = Itemizer(ask, kind, window, read, totals, reports.group_cap).lines()
+    yield Page(tuple(_records(kind, lines, totals)), read.watermark, organization_id)
+
+
+def _records(kind: Kind, lines: Lines, totals: dict[date, Numbers]) -> Iterator[Record]:
+    """The lines as records; what a day still lacks stands as one line of its own."""
+    for day in sorted({*lines, *totals}):
+        merged: dict[MeterKey, Numbers] = defaultdict(lambda: nothing(kind.measures))
+        for values, numbers in lines.get(day, {}).items():
+            meter = meter_of(kind.cut, values)
+            merged[meter] = plus(merged[meter], numbers)
+        if day in totals:
+            lacking = minus(totals[day], total(merged.values(), kind.measures))
+            if any(lacking):
+                merged[NOT_ITEMIZED] = lacking
+        for meter, numbers in merged.items():
+            yield kind.record(day, meter, None, *numbers)

@@ -1,0 +1,133 @@
+"""The connection test: what an accepted key opens, in four requests at most."""
+
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+from integrations.connectors.anthropic_api import successors
+from integrations.connectors.anthropic_api.lines import Part
+from integrations.connectors.anthropic_api.rows import day_of
+from integrations.connectors.base import (
+    ActionNeeded,
+    Check,
+    ConnectorError,
+    NotAvailable,
+    PayloadError,
+    Probe,
+)
+from integrations.connectors.claude_enterprise.client import (
+    REPORTS,
+    SUCCESSORS,
+    AnalyticsClient,
+)
+from integrations.connectors.claude_enterprise.dialects import FourReports, Successors
+from integrations.window import Window
+
+_COST = "Cost data"
+_ENDPOINTS = "Cost and usage endpoints"
+_GROUPS = "Optional scope read:rbac_groups"
+
+
+def probe(client: AnalyticsClient, today: date) -> Probe:
+    """Find out what the key opens. Raises `ConnectorError` if it does not open enough."""
+    try:
+        summaries = client.summaries(today - timedelta(days=7))
+    except NotAvailable:  # the key is good, but then cost has to answer
+        summaries = []
+    engagement = max((day_of(entry.get("starting_at")) for entry in summaries), default=None)
+    cost = _probe_cost(client, today, may_be_closed=bool(summaries))
+    groups = _probe_groups(client)
+    organization_id = client.organization_id or cost.organization_id
+    recognized = (
+        Check("Organization recognized", "passed", organization_id)
+        if organization_id
+        else Check("Organization recognized", "info", "Anthropic did not name it.")
+    )
+    activity = (
+        Check("Engagement data", "passed", f"Complete to {_day(engagement)}.")
+        if engagement
+        else Check("Engagement data", "info", "Nothing in the last 7 days yet.")
+    )
+    return Probe(
+        organization_id=organization_id,
+        checks=(
+            Check("Key accepted", "passed"),
+            Check("Scope read:analytics", "passed"),
+            recognized,
+            *cost.checks,
+            activity,
+            groups,
+        ),
+        cost_complete_to=cost.complete_to,
+        engagement_complete_to=engagement,
+        options={"dialect": cost.dialect},
+    )
+
+
+@dataclass(frozen=True)
+class _Cost:
+    """What asking for cost found out."""
+
+    dialect: str
+    checks: tuple[Check, ...]
+    complete_to: datetime | None = None
+    organization_id: str = ""
+
+
+def _probe_cost(client: AnalyticsClient, today: date, *, may_be_closed: bool) -> _Cost:
+    """Cost may be closed to a plan: that is worth a line, not a failed test."""
+    window = Window.last(4, today=today)
+    try:
+        part = next(Successors(client).cost(window))
+    except ConnectorError as exc:
+        # A beta whose answers we cannot read is as good as closed.
+        if not (isinstance(exc, PayloadError) or successors.is_closed(exc)):
+            raise
+    else:
+        detail = "The newer ones, in beta: every combination, however many a day has."
+        found = _complete_to(part)
+        return replace(
+            found, dialect=SUCCESSORS, checks=(*found.checks, Check(_ENDPOINTS, "passed", detail))
+        )
+    try:
+        part = next(FourReports(client).cost(window))
+    except ConnectorError as exc:
+        closed = isinstance(exc, ActionNeeded | PayloadError) and exc.status in {400, 403, 404}
+        if closed and may_be_closed:
+            detail = "Anthropic does not give out cost for this organization."
+            return _Cost(REPORTS, (Check(_COST, "info", detail),))
+        raise
+    found = _complete_to(part)
+    detail = "The four reports every organization has."
+    return replace(found, checks=(*found.checks, Check(_ENDPOINTS, "passed", detail)))
+
+
+def _complete_to(part: Part) -> _Cost:
+    """How far cost reaches, and what that says about the plan."""
+    watermark = part.data_refreshed_at
+    if watermark is None:
+        detail = "Anthropic has not published any cost of the last days yet."
+        return _Cost(REPORTS, (Check(_COST, "info", detail),), None, part.organization_id)
+    complete = f"Complete to {_day(watermark)}, {watermark:%H:%M} UTC."
+    charged = sum((line.numbers[0] or Decimal() for line in part.lines), Decimal())
+    check = Check(_COST, "passed", complete)
+    if not charged:
+        plan = "No cost in the last days: seat-based plans show additional usage charges only."
+        check = Check(_COST, "info", f"{complete} {plan}")
+    return _Cost(REPORTS, (check,), watermark, part.organization_id)
+
+
+def _probe_groups(client: AnalyticsClient) -> Check:
+    """Names of groups are a welcome extra: nothing that happens here fails the test."""
+    try:
+        next(client.groups())
+    except ConnectorError as exc:
+        if isinstance(exc, ActionNeeded):
+            detail = "Not there. Groups are named where somebody in them was active."
+            return Check(_GROUPS, "info", detail)
+        return Check(_GROUPS, "skipped", "Anthropic did not say.")
+    return Check(_GROUPS, "passed", "Groups are shown by their names.")
+
+
+def _day(day: date) -> str:
+    return f"{day.day} {day:%b %Y}"

@@ -1,0 +1,392 @@
+"""What people use and make: skills, connectors, plugins, chat projects and artifacts.
+
+Told from the ledger: whoever gave Claude much work that day used more of them. No conversation
+and no session lasts over midnight here, so counts of days add up; people do not.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
+from typing import Any, NamedTuple
+from zlib import crc32
+
+from integrations.connectors.anthropic_api.sandbox.dice import identifier
+from integrations.connectors.anthropic_api.sandbox.query import (
+    Query,
+    bad_request,
+    cursor,
+    open_cursor,
+)
+from integrations.connectors.claude_enterprise.sandbox.activity import (
+    asked_days,
+    filters,
+    group_name,
+)
+from integrations.connectors.claude_enterprise.sandbox.company import Company, Member
+from integrations.connectors.claude_enterprise.sandbox.ledger import by_slug, day_lines
+from integrations.connectors.claude_enterprise.sandbox.sums import Request
+
+Row = dict[str, Any]
+_SURFACES = ("chat", "claude_code", "cowork", "office_agent")
+_CALLS_SINCE = date(2026, 5, 29)  # connector calls are classified from here
+_AUTH_SINCE = date(2026, 7, 1)
+_CODE_ARTIFACTS_SINCE = date(2026, 8, 17)
+
+
+class Use(NamedTuple):
+    """One person who used one thing through one product on one day, so many `times`."""
+
+    thing: str
+    member: Member
+    day: date
+    product: str
+    times: int
+
+    @property
+    def sittings(self) -> int:
+        """Conversations or sessions it was used in."""
+        return 1 + self.times // 4
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One endpoint. `products` are the surfaces that have such things; `things` are their keys.
+
+    `each` is how many requests make one use, `row` what the endpoint says of the uses of a thing.
+    """
+
+    products: tuple[str, ...]
+    cuts: tuple[str, ...]
+    filters: tuple[str, ...]
+    each: int
+    things: Callable[[Company], tuple[str, ...]]
+    row: Callable[["Asked", str, list[Use]], Row]
+    has_ranges: bool = True
+
+
+class Asked(NamedTuple):
+    """What was asked for, as far as rows depend on it."""
+
+    company: Company
+    first_day: date
+    is_range: bool
+    is_cut: bool
+
+
+# --- Uses ----------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=2000)
+def _uses(slug: str, name: str, day: date) -> tuple[Use, ...]:
+    kind, company = KINDS[name], by_slug(slug)
+    things = kind.things(company)
+    found: dict[tuple[str, str, str], Use] = {}
+    for line in day_lines(slug, day):
+        if line.member is None or line.member.is_service or line.product not in kind.products:
+            continue
+        if name == "/artifacts" and line.product != "chat" and day < _CODE_ARTIFACTS_SINCE:
+            continue
+        count = line.requests // kind.each
+        if not count:
+            continue
+        fate = crc32(f"{name}/{line.member.user_id}/{day}/{line.product}".encode())
+        # The first things of the list are the popular ones.
+        thing = things[int(len(things) * (fate % 1000 / 1000) ** 2)]
+        key = (thing, line.member.user_id, line.product)
+        before = found[key].times if key in found else 0
+        found[key] = Use(thing, line.member, day, line.product, before + count)
+    return tuple(found.values())
+
+
+def _people(uses: Iterable[Use]) -> int:
+    return len({use.member.user_id for use in uses})
+
+
+def _count(uses: Iterable[Use], product: str = "") -> int:
+    return sum(use.times for use in uses if product in ("", use.product))
+
+
+def _sittings(uses: Iterable[Use], product: str) -> int:
+    return sum(use.sittings for use in uses if use.product == product)
+
+
+def _blocks(noun: str, uses: list[Use]) -> Row:
+    """Conversations and sessions by surface. Office people work in Excel."""
+    sessions = f"distinct_session_{noun}_used_count"
+    office: Row = {name: {sessions: 0} for name in ("outlook", "powerpoint", "word")}
+    return {
+        "chat_metrics": {f"distinct_conversation_{noun}_used_count": _sittings(uses, "chat")},
+        "claude_code_metrics": {sessions: _sittings(uses, "claude_code")},
+        "cowork_metrics": {sessions: _sittings(uses, "cowork")},
+        "office_metrics": office | {"excel": {sessions: _sittings(uses, "office_agent")}},
+    }
+
+
+# --- Rows ----------------------------------------------------------------------------------
+
+
+def _skills(company: Company) -> tuple[str, ...]:
+    own = tuple(identifier("skill_01", company.slug, number) for number in range(4))
+    return ("xlsx", "pptx", "docx", "pdf", "brand-voice", *own, "unknown")
+
+
+_SKILL_NAMES = ("Quarterly report", "Contract review", None, "Release notes")
+
+
+def _skill(asked: Asked, thing: str, uses: list[Use]) -> Row:
+    names = dict(zip(_skills(asked.company)[5:9], _SKILL_NAMES, strict=True))
+    reports = asked.company.plan == "usage"  # uses and money are not reported on seats
+    only_chat = {use.product for use in uses} == {"chat"}
+    return {
+        "skill_name": thing,
+        "skill_display_name": names.get(thing),
+        "distinct_user_count": _people(uses),
+        **_blocks("skill", uses),
+        "invocation_count": _count(uses) if reports else None,
+        "enable_count": None if asked.is_cut or asked.is_range else len(uses) // 6,
+        "share_status": "organization" if thing in names else None,
+        "estimated_overage_spend": f"{_count(uses) * 22}" if reports else None,
+        "attributed_list_price": None
+        if not reports or only_chat
+        else f"{(_count(uses) - _count(uses, 'chat')) * 4175 / 100:.2f}",
+        "currency": "USD" if reports else None,
+    }
+
+
+def _connectors(company: Company) -> tuple[str, ...]:
+    own = identifier("mcpsrv_01", company.slug)
+    return ("atlassian", "github", "google_drive", "slack", "notion", "salesforce", own)
+
+
+def _connector(asked: Asked, thing: str, uses: list[Use]) -> Row:
+    calls = _count(uses) * 3
+    classified = asked.first_day >= _CALLS_SINCE
+    authorized = asked.first_day >= _AUTH_SINCE
+    return {
+        "connector_name": thing,
+        "connector_display_name": "Internal wiki" if thing.startswith("mcpsrv_") else None,
+        "distinct_user_count": _people(uses),
+        **_blocks("connector", uses),
+        "read_call_count": calls - calls // 5 - calls // 7 if classified else None,
+        "write_call_count": calls // 5 if classified else None,
+        "unclassified_call_count": calls // 7 if classified else None,
+        "managed_auth_distinct_user_count": _people(uses) // 3 if authorized else None,
+        "individual_auth_distinct_user_count": _people(uses) if authorized else None,
+    }
+
+
+_PLUGINS = {
+    "serena@claude-plugins-official": "serena",
+    "commit-commands@claude-plugins-official": "commit-commands",
+    "third-party": "third-party",  # all that are not named
+    "research-kit@brightwater": "research-kit",
+}
+
+
+def _plugin(asked: Asked, thing: str, uses: list[Use]) -> Row:
+    sessions = "distinct_session_plugin_used_count"
+    return {
+        "plugin_name": _PLUGINS[thing],
+        "plugin_id": None if thing == "third-party" else thing,
+        "distinct_user_count": _people(uses),
+        "install_count": _people(use for use in uses if use.times > 4),
+        "invocation_count": _count(uses),
+        "claude_code_metrics": {sessions: _sittings(uses, "claude_code")},
+        "cowork_metrics": {sessions: _sittings(uses, "cowork")},
+    }
+
+
+_PROJECT_NAMES = (
+    *("Q3 pricing", "Support handbook", "Hiring", "Website relaunch", "Security reviews"),
+    *("Board papers", "Field research", "Onboarding", "Translations", "Tender 2026"),
+)
+
+
+def _projects(company: Company) -> tuple[str, ...]:
+    return tuple(
+        identifier("claude_proj_01", company.slug, number) for number in range(len(_PROJECT_NAMES))
+    )
+
+
+def _project(asked: Asked, thing: str, uses: list[Use]) -> Row:
+    place = _projects(asked.company).index(thing)
+    author = asked.company.members[place]
+    gone = place == 6  # deleted before anybody wrote down whose it was
+    return {
+        "project_id": thing,
+        "project_name": _PROJECT_NAMES[place],
+        "message_count": _count(uses),
+        "distinct_user_count": _people(uses),
+        "distinct_conversation_count": _sittings(uses, "chat"),
+        "created_at": None if gone else f"2026-02-{place + 1:02}T14:11:09Z",
+        "created_by": None
+        if gone
+        else {"id": author.user_id, "email_address": author.email, "type": "user"},
+    }
+
+
+_ARTIFACTS = ("text/markdown", "text/html", "application/vnd.ant.react", "image/svg+xml", "other")
+
+
+def _artifact(asked: Asked, thing: str, uses: list[Use]) -> Row:
+    type_, shared = thing.split("|")
+    created = _count(uses)
+    return {
+        "artifact_type": type_,
+        "is_shared": shared == "shared",
+        "artifacts_created_count": created,
+        "published_artifacts_created_count": created // 5 if shared == "shared" else 0,
+        "distinct_user_count": _people(uses),
+    }
+
+
+_CUTS = ("product", "rbac_group_id", "user_id")
+KINDS = {
+    "/skills": Kind(
+        products=_SURFACES,
+        cuts=_CUTS,
+        filters=(*_CUTS, "share_status", "skill_name"),
+        each=9,
+        things=_skills,
+        row=_skill,
+    ),
+    "/connectors": Kind(
+        products=_SURFACES,
+        cuts=_CUTS,
+        filters=(*_CUTS, "connector_name"),
+        each=7,
+        things=_connectors,
+        row=_connector,
+    ),
+    "/plugins": Kind(
+        products=("claude_code", "cowork"),
+        cuts=_CUTS,
+        filters=(*_CUTS, "plugin_name"),
+        each=25,
+        things=lambda company: tuple(_PLUGINS),
+        row=_plugin,
+    ),
+    "/apps/chat/projects": Kind(
+        products=("chat",),
+        cuts=_CUTS[1:],
+        filters=(*_CUTS[1:], "project_id"),
+        each=3,
+        things=_projects,
+        row=_project,
+    ),
+    "/artifacts": Kind(
+        products=_SURFACES[:3],
+        cuts=_CUTS,
+        filters=(*_CUTS, "artifact_type", "is_shared"),
+        each=12,
+        things=lambda company: tuple(
+            f"{type_}|{shared}" for shared in ("private", "shared") for type_ in _ARTIFACTS
+        ),
+        row=_artifact,
+        has_ranges=False,
+    ),
+}
+
+
+# --- The endpoints -------------------------------------------------------------------------
+
+
+def listing(request: Request, endpoint: str) -> Row:
+    """Rows of one day, or rolled up over a range, by name and cut."""
+    kind = KINDS[endpoint]
+    query = Query(
+        request.query_string,
+        allowed={"date", "group_by[]", "filter[]", "limit", "page"}
+        | ({"starting_date", "ending_date", "order", "order_by"} if kind.has_ranges else set()),
+    )
+    if not kind.has_ranges and query.day("date") is None:
+        raise bad_request("date: required.")
+    offset, fixed_end = open_cursor(query, request.path) or (0, "")
+    days, end = asked_days(query, request.now, fixed_end)
+    limit = query.limit(100, 1000)
+    # Whoever speaks the older version has no product to cut artifacts by.
+    without_product = endpoint == "/artifacts" and not request.newer
+    cuts = tuple(cut for cut in kind.cuts if not (without_product and cut == "product"))
+    group_by = query.list("group_by", among=cuts)
+    wanted = filters(query, kind.filters)
+    asked = Asked(
+        request.company,
+        first_day=days[0] if days else request.now.date(),
+        is_range=query.day("date") is None,
+        is_cut=bool(group_by or wanted),
+    )
+    uses = (use for day in days for use in _uses(request.company.slug, endpoint, day))
+    found: dict[tuple[str, ...], list[Use]] = defaultdict(list)
+    for use in uses:
+        if _is_wanted(use, wanted):
+            for values in _values(use, group_by):
+                found[use.thing, *values].append(use)
+    rows = []
+    for (thing, *parts), group in sorted(found.items()):
+        cut = {name: value or None for name, value in zip(group_by, parts, strict=True)}
+        if "rbac_group_id" in cut:
+            cut["rbac_group_name"] = group_name(request.company, cut["rbac_group_id"] or "")
+        rows.append(kind.row(asked, thing, group) | cut)
+    if query.choice("order", ("asc", "desc"), "asc") == "desc":
+        rows.reverse()
+    following = offset + limit
+    if endpoint == "/artifacts" and not group_by:
+        following = len(rows)  # the whole cube, whatever the limit
+    more = following < len(rows)
+    return {
+        "data": rows[offset:following],
+        "next_page": cursor(query, request.path, following, end) if more else None,
+    }
+
+
+def _values(use: Use, group_by: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """The values of a use; as many as the person has groups, where cut by group."""
+    for group in use.member.groups_on(use.day) or ("",):
+        known = {"product": use.product, "user_id": use.member.user_id, "rbac_group_id": group}
+        yield tuple(known[name] for name in group_by)
+        if "rbac_group_id" not in group_by:
+            return
+
+
+def _is_wanted(use: Use, wanted: dict[str, set[str]]) -> bool:
+    known = {
+        "product": (use.product,),
+        "user_id": (use.member.user_id,),
+        "rbac_group_id": use.member.groups_on(use.day),
+        "artifact_type": (use.thing.split("|")[0],),
+        "is_shared": ("true" if use.thing.endswith("|shared") else "false",),
+        "share_status": ("organization" if use.thing.startswith("skill_") else "",),
+    }
+    return all(
+        not values.isdisjoint(known.get(name, (use.thing,))) for name, values in wanted.items()
+    )
+
+
+# --- Groups --------------------------------------------------------------------------------
+
+
+def groups(request: Request) -> Row:
+    """`/v1/organizations/rbac_groups`: those there are now, whether anybody is active or not."""
+    query = Query(request.query_string, allowed={"limit", "page"})
+    offset, _ = open_cursor(query, request.path) or (0, "")
+    limit = query.limit(20, 1000)
+    rows = [
+        {
+            "id": group.id,
+            "type": "rbac_group",
+            "name": group.name,
+            "source_type": group.source,
+            "role_ids": [],
+            "created_at": "2025-09-01T08:00:00Z",
+            "updated_at": "2026-08-03T08:00:00Z",
+        }
+        for group in request.company.groups
+        if not group.deleted
+    ]
+    more = offset + limit < len(rows)
+    return {
+        "data": rows[offset : offset + limit],
+        "next_page": cursor(query, request.path, offset + limit, "") if more else None,
+    }
