@@ -23,7 +23,7 @@ NO_GROUP = "no_group"  # the subject of who was in no group on that day
 NOT_ITEMIZED = "not_itemized"  # of what channels beyond the cap come to
 GROUP = "rbac_group_id"
 _CHANNEL = "slack_channel_id"
-_MOST_IDS = 100  # values one filter takes
+_IDS = 30  # of a filter: few enough that the other groups of these people fit in beside them
 
 
 # --- Groups --------------------------------------------------------------------------------
@@ -43,22 +43,29 @@ def _group_pages(client: AnalyticsClient, window: Window, kind: Kind) -> Iterato
     found: dict[date, dict[str | None, Numbers]] = defaultdict(dict)
     yield from _cut(reports, window, kind, GROUP, read, found)
     capped = _capped(reports, found)
-    if not capped:
+    if reports.group_cap is None or not capped:
         return
-    missing = sorted(_ids(client, window) | {id for day in found.values() for id in day if id})
-    for start in range(0, len(missing), _MOST_IDS):
-        ids = missing[start : start + _MOST_IDS]
+    known = _ids(client, window) | {id for day in found.values() for id in day if id}
+    missing = sorted(id for id in known if any(id not in found[day] for day in capped))
+    parts = [missing[start : start + _IDS] for start in range(0, len(missing), _IDS)]
+    while parts:
+        ids = parts.pop()
+        crowded, records = False, []
+        rows: dict[date, int] = defaultdict(int)
         filters = {f"{GROUP}s": ids}
-        records = []
         for part in kind.organization(reports)(window, group_by=[GROUP], filters=filters):
             read.check(part)
             for line in part.lines:
-                # Other groups of the same people may be there in part: those are not asked for.
-                new = line.values[0] in ids and line.values[0] not in found[line.day]
-                if new and line.day in capped:
-                    found[line.day][line.values[0]] = line.numbers
-                    records.append(_record(kind, line, line.values[0] or NO_GROUP))
+                rows[line.day] += 1
+                (id,) = line.values
+                # Other groups of the same people may come along, told in part only.
+                if id in ids and line.day in capped and id not in found[line.day]:
+                    found[line.day][id] = line.numbers
+                    records.append(_record(kind, line, id))
+            crowded = any(count >= reports.group_cap for count in rows.values())
         yield Page(tuple(records), read.watermark, client.organization_id)
+        if crowded and len(ids) > 1:
+            parts += [ids[::2], ids[1::2]]
 
 
 def _ids(client: AnalyticsClient, window: Window) -> set[str]:

@@ -1,6 +1,6 @@
 """Reads what an organization's totals are made of, around the cap of groups a day."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from datetime import date
 
@@ -15,9 +15,9 @@ Lines = dict[date, dict[Values, Numbers]]
 class Itemizer:
     """Lines by every dimension, as complete as queries can make them.
 
-    A day that does not sum to its total is narrowed: first by product, then, where even one
-    product has too many groups, by model, and so on. Every query asks for the whole window, as
-    one request holds 31 days anyway and must be served by the same export. `cap` is how many
+    A day that does not sum to its total is narrowed by one dimension, value by value, then, where
+    even one value has too many groups, by another, and so on. Every query asks for the whole
+    window, as one request holds 31 days and must be served by the same export. `cap` is how many
     groups of a day the API gives; None is all, and then nothing is narrowed.
     """
 
@@ -45,8 +45,26 @@ class Itemizer:
         self._lines = self._grouped(self._kind.cut, {})
         short = {day for day, whole in self._totals.items() if self._lacks(day, {}, whole)}
         if short and self._cap is not None:
-            self._narrow({}, USAGE_CUT, short, self._cap)
+            self._narrow({}, self._order(short, self._cap), short, self._cap)
         return self._lines
+
+    def _order(self, days: set[date], cap: int) -> list[str]:
+        """The dimensions as few queries need them: by the hundred groups that we have seen.
+
+        First those of which no value is likely to pass the cap again, fewest values first.
+        """
+
+        def cost(dimension: str) -> tuple[bool, int]:
+            place = self._kind.cut.index(dimension)
+            rows = Counter(
+                (day, values[place]) for day in days for values in self._lines.get(day, ())
+            )
+            largest = max(rows.values(), default=0)
+            if 2 * largest > cap:
+                return True, largest
+            return False, len({value for _, value in rows})
+
+        return sorted(USAGE_CUT, key=cost)
 
     def _narrow(
         self, cut: dict[str, str | None], dimensions: Sequence[str], days: set[date], cap: int

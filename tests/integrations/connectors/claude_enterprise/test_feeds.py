@@ -423,7 +423,7 @@ def test_a_complete_day_takes_two_requests():
     assert len(api.queries) == 2
 
 
-def test_what_was_cut_off_is_fetched_product_by_product():
+def test_what_was_cut_off_is_fetched_value_by_value():
     api = Cap(
         [
             ({"product": "chat", "model": "opus"}, "50"),
@@ -446,23 +446,26 @@ def test_what_was_cut_off_is_fetched_product_by_product():
     assert [filters for _, filters in api.queries] == [{}, {}, {}, {"product": ["cowork"]}]
 
 
-def test_where_one_product_has_too_many_groups_its_models_are_asked_for(monkeypatch):
-    monkeypatch.setattr(FourReports, "group_cap", 2)
+def test_where_one_model_has_too_many_groups_it_is_cut_again(monkeypatch):
+    monkeypatch.setattr(FourReports, "group_cap", 3)
+    cents = iter((80, 70, 60, 50, 40, 30, 20, 10))
     api = Cap(
         [
-            ({"product": "chat", "model": "opus", "speed": "fast"}, "50"),
-            ({"product": "chat", "model": "opus", "speed": "standard"}, "40"),
-            ({"product": "chat", "model": "haiku", "speed": "fast"}, "3"),
-            ({"product": "chat", "model": "haiku", "speed": None}, "2"),
+            (
+                {"product": "chat", "inference_geo": geo, "speed": speed, "model": model},
+                str(next(cents)),
+            )
+            for geo in ("us", "global")
+            for speed in ("fast", "standard")
+            for model in ("opus", "haiku")
         ],
-        cap=2,
+        cap=3,
     )
 
     found = lines_of(records("organization_cost", api))
 
-    assert sum(found.values()) == Decimal("0.95")
-    assert found[MeterKey(product="chat", model="haiku")] == Decimal("0.02")
-    assert MeterKey(cost_type="not_itemized") not in found
+    assert sorted(found.values()) == [Decimal(cents) / 100 for cents in range(10, 90, 10)]
+    assert api.queries[-1][1].keys() == {"model", "speed"}
 
 
 def test_lines_without_a_product_are_found_by_their_model():
@@ -483,14 +486,16 @@ def test_lines_without_a_product_are_found_by_their_model():
 
 
 def test_lines_without_a_region_have_a_filter_of_their_own(monkeypatch):
-    monkeypatch.setattr(FourReports, "group_cap", 2)
+    monkeypatch.setattr(FourReports, "group_cap", 4)
     api = Cap(
         [
             ({"product": "chat", "inference_geo": "us", "speed": "fast"}, "50"),
             ({"product": "chat", "inference_geo": "us", "speed": "standard"}, "40"),
-            ({"product": "chat", "inference_geo": None}, "5"),
+            ({"product": "chat", "inference_geo": None, "speed": "fast"}, "30"),
+            ({"product": "chat", "inference_geo": None, "speed": "standard"}, "20"),
+            ({"product": "chat", "inference_geo": None, "speed": None}, "5"),
         ],
-        cap=2,
+        cap=4,
     )
 
     found = lines_of(records("organization_cost", api))

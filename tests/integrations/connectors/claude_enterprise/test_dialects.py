@@ -1,0 +1,103 @@
+"""Cost and usage come in two dialects. Which one is spoken changes no fact."""
+
+from collections import Counter
+from datetime import UTC, date, datetime
+
+import httpx
+import pytest
+import time_machine
+
+from integrations.connectors import get_connector
+from integrations.connectors.base import Access
+from integrations.connectors.records import EngagementRecord, TotalRecord
+from integrations.window import Window
+
+CONNECTOR = get_connector("claude-enterprise")
+CAMPUS = "sk-ant-api01-sandbox-campus"  # in the beta: may use both
+NOW = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
+DAYS = Window(date(2026, 11, 17), date(2026, 11, 19))
+REPORTED = [feed for feed in CONNECTOR.feeds if feed.is_metered or feed.exported]
+
+
+@pytest.fixture(autouse=True)
+def _a_friday_noon():
+    with time_machine.travel(NOW, tick=False):
+        yield
+
+
+def read(feed, dialect, requests=None):
+    access = Access(
+        key=CAMPUS,
+        base_url="http://sandbox",
+        transport=httpx.WSGITransport(app=CONNECTOR.sandbox()),
+        observe=(requests if requests is not None else []).append,
+        options={"dialect": dialect} if dialect else {},
+    )
+    with CONNECTOR.open(access) as client:
+        return [record for page in feed.read(client, DAYS) for record in page.records]
+
+
+def facts(records):
+    """Records as a multiset: their order is no fact."""
+    return Counter(
+        (r.day, r.subject, tuple(sorted(r.values.items())))
+        if isinstance(r, EngagementRecord)
+        else r
+        for r in records
+    )
+
+
+@pytest.mark.parametrize("feed", REPORTED, ids=lambda feed: feed.name)
+def test_both_dialects_bring_the_same_facts(feed):
+    reports, successors = read(feed, "reports"), read(feed, "successors")
+
+    assert reports
+    assert facts(reports) == facts(successors)
+
+
+@pytest.mark.parametrize("feed", REPORTED, ids=lambda feed: feed.name)
+@pytest.mark.parametrize(
+    ("dialect", "newer"), [("", False), ("reports", False), ("successors", True)]
+)
+def test_only_the_dialect_that_was_found_is_spoken(feed, dialect, newer):
+    requests = []
+    read(feed, dialect, requests)
+
+    asked = {request.path.rsplit("/", 1)[1] for request in requests} - {"users"}
+    assert asked <= ({"cost", "usage"} if newer else REPORTS)
+
+
+REPORTS = {"cost_report", "usage_report", "user_cost_report", "user_usage_report"}
+
+
+def test_groups_beyond_the_hundredth_are_asked_for_by_id():
+    feed = CONNECTOR.feed("group_cost")
+
+    groups = {(r.day, r.subject) for r in read(feed, "reports")}
+
+    assert len(groups) > 200  # over two days
+
+
+def test_groups_overlap_and_are_no_part_of_any_total():
+    (total,) = [
+        r.value
+        for r in read(CONNECTOR.feed("organization_cost"), "successors")
+        if isinstance(r, TotalRecord) and (r.day, r.measure) == (DAYS.start, "amount_usd")
+    ]
+    groups = [
+        r.values["amount_usd"]
+        for r in read(CONNECTOR.feed("group_cost"), "successors")
+        if r.day == DAYS.start
+    ]
+
+    assert max(groups) < total < sum(groups)  # everybody is in two of them
+
+
+def test_what_the_cap_cut_off_is_found_with_few_requests():
+    requests = []
+    read(CONNECTOR.feed("organization_cost"), "reports", requests)
+    reports = len(requests)
+    read(CONNECTOR.feed("organization_cost"), "successors", requests)
+
+    assert len(requests) - reports == 2  # totals, and one page of lines
+    assert reports <= 12
