@@ -193,7 +193,7 @@ def used(
     people = number("distinct_user_count")
     rows = (
         EngagementFact.objects.within(window)
-        .filter(one_day | whole_span, connection__in=connections, feed=feed)
+        .filter(one_day | whole_span, connection__in=connections, feed__in=[feed, f"{feed}_spans"])
         .exclude(subject="")
         .values("connection_id", "subject")
         .annotate(
