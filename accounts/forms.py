@@ -64,9 +64,9 @@ class SignInForm(AuthenticationForm):
         email, request = self.cleaned_data.get("username", ""), cast(HttpRequest, self.request)
         if not email or not self.cleaned_data.get("password"):
             return self.cleaned_data
+        address = throttling.address(request)
         self.wait_seconds = max(
-            SIGN_IN_ACCOUNT.wait_seconds(email),
-            SIGN_IN_ADDRESS.wait_seconds(throttling.address(request)),
+            SIGN_IN_ACCOUNT.wait_seconds(email), SIGN_IN_ADDRESS.wait_seconds(address)
         )
         if self.wait_seconds:
             raise ValidationError(
@@ -76,6 +76,7 @@ class SignInForm(AuthenticationForm):
             )
         cleaned: dict[str, Any] = super().clean()
         SIGN_IN_ACCOUNT.forget(email)
+        SIGN_IN_ADDRESS.give_back(address)
         return cleaned
 
 

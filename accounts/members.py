@@ -52,14 +52,6 @@ def _with_an_admin(organizations: Iterable[int]) -> set[int]:
     return set(admins.values_list("organization_id", flat=True))
 
 
-def is_last_admin(membership: Membership) -> bool:
-    """Whether nobody else could let people in if this member could not."""
-    admins = Membership.objects.active().filter(
-        organization=membership.organization_id, role=Role.ADMIN
-    )
-    return list(admins.values_list("pk", flat=True)[:2]) == [membership.pk]
-
-
 def who_can_help(
     organization: Organization, permission: Permission = Permission.MANAGE_CONNECTIONS
 ) -> list[str]:

@@ -8,6 +8,7 @@ import hashlib
 import logging
 import math
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, ip_address, ip_network
 
@@ -49,10 +50,13 @@ class Throttle:
 
     def forget(self, subject: str) -> None:
         """Start counting anew: it was the right person."""
-        try:
+        with suppress(RedisError):
             cache.delete(self._key(subject, time.time()))
-        except RedisError:
-            logger.warning("Redis does not answer; attempts are not counted")
+
+    def give_back(self, subject: str) -> None:
+        """Take one attempt off the count: it was a good one, whatever the others were."""
+        with suppress(RedisError, ValueError):
+            cache.decr(self._key(subject, time.time()))
 
     def _key(self, subject: str, now: float) -> str:
         # A digest: what people type into the field for the e-mail may be anything, a password too.
@@ -61,7 +65,7 @@ class Throttle:
 
 
 SIGN_IN_ACCOUNT = Throttle("sign-in-account", limit=10)
-# Many people of one company may share an address.
+# Many people of one company may share an address; only what fails stays counted.
 SIGN_IN_ADDRESS = Throttle("sign-in-address", limit=100)
 RESET_ACCOUNT = Throttle("reset-account", limit=3)
 RESET_ADDRESS = Throttle("reset-address", limit=20)

@@ -207,6 +207,7 @@ def _environment(servers: list[Server]) -> None:
     os.environ.setdefault("STATIC_ROOT", str(VAR / "static"))
     os.environ.setdefault("BASE_URL", f"http://127.0.0.1:{port}")
     os.environ.setdefault("DEFAULT_FROM_EMAIL", "Spendglass <spendglass@localhost.localdomain>")
+    MAILS.mkdir(mode=0o700, exist_ok=True)  # mails hold links that open accounts
     os.environ.setdefault("EMAIL_URL", f"filemail:///{MAILS}")
     if not os.environ.get("ANTHROPIC_BASE_URL"):
         os.environ["SPENDGLASS_SANDBOX"] = "1"

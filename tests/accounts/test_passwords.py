@@ -92,6 +92,14 @@ def test_an_address_that_tries_many_accounts_is_held_up(client, ines, at_three, 
     assert sign_in(Client(), REMOTE_ADDR="192.0.2.7")["Location"] == "/"
 
 
+def test_an_office_full_of_people_who_know_their_passwords_is_not_held_up(
+    client, ines, at_three, monkeypatch
+):
+    monkeypatch.setattr("accounts.forms.SIGN_IN_ADDRESS", Throttle("test", limit=3))
+
+    assert [sign_in(Client()).status_code for _ in range(6)] == [302] * 6
+
+
 def test_the_admin_has_no_door_of_its_own(client):
     operator = make_user("operator@example.com", is_staff=True, is_superuser=True)
 
@@ -115,8 +123,8 @@ def test_without_redis_people_still_get_in(client, ines, monkeypatch, caplog):
     def away(*args, **kwargs):
         raise RedisIsAway("Connection refused")
 
-    monkeypatch.setattr(cache, "add", away)
-    monkeypatch.setattr(cache, "delete", away)
+    for act in ("add", "decr", "delete"):
+        monkeypatch.setattr(cache, act, away)
 
     assert sign_in(client)["Location"] == "/"
     assert "attempts are not counted" in caplog.text
