@@ -6,7 +6,7 @@ export UV_SYSTEM_CERTS := true
 UV := .tools/bin/uv
 PYTHON := .venv/bin/python
 
-.PHONY: run test check format
+.PHONY: run test check format bench
 
 run: .venv/run
 	@exec $(PYTHON) -m config.run
@@ -27,6 +27,10 @@ format: .venv/dev
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
 	.venv/bin/djade $$(git ls-files -co --exclude-standard 'templates/*.html')
+
+# Ten million facts on a PostgreSQL of its own: 4 GB of disk and a quarter of an hour.
+bench: .venv/dev
+	$(PYTHON) -m benchmarks
 
 .PHONY: chromium
 chromium:

@@ -1,0 +1,52 @@
+"""The benchmark in small: its ways to ask agree, and each source is asked once."""
+
+import pytest
+
+from benchmarks import ledger, loading, measure
+from benchmarks.questions import DASHBOARDS, REPORTS
+from integrations.models import CostFact, UsageFact
+from reports.dashboard.widgets import ALL
+from reports.spec import ReportSpec
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def books(tmp_path):
+    return ledger.fill(tmp_path, people=6, days=40)
+
+
+def test_facts_rollups_and_duckdb_answer_the_same(books):
+    """`measure.report` raises where they do not. Each source of a plain report is asked once."""
+    asked = [measure.report(books, name, query, times=1) for name, query in REPORTS.items()]
+
+    assert len(asked) == 20
+    for timing, query in zip(asked, REPORTS.values(), strict=True):
+        spec = ReportSpec.from_query(query, today=books.today)
+        assert timing.duck is not None
+        if not (spec.limit or spec.compare):
+            assert timing.queries == 2 + len(spec.sources)  # and the connections, and the days
+
+
+def test_every_widget_of_the_dashboard_is_asked(books):
+    asked = list(measure.dashboard(books, DASHBOARDS[0], times=1))
+
+    assert len(asked) == len(ALL)
+
+
+def test_the_ledger_has_what_real_ones_have(books):
+    costs = CostFact.objects.filter(connection=books.connection)
+
+    assert books.facts == UsageFact.objects.count() + costs.count()
+    assert costs.filter(person=None).exists()
+    assert costs.filter(person__isnull=False).exists()
+    assert costs.values("day").distinct().count() == len(books.window) == 40
+
+
+def test_storing_is_measured_and_leaves_the_ledger_as_it_was(books):
+    rows, load, upsert = loading.rows_a_second(books, days=2)
+
+    assert 0 < rows < books.facts
+    assert load > 0
+    assert upsert > 0
+    assert books.facts == UsageFact.objects.count() + CostFact.objects.count()
