@@ -67,6 +67,8 @@ TABLES: dict[Source, tuple[Any, ...]] = {
     Source.ACTIVITY: (EngagementFact,),
     Source.CODE: (EngagementFact,),
 }
+# What no user and no workspace accounts for.
+NOBODY = Filter("project_id", ("",))
 
 
 @dataclass(frozen=True)
@@ -288,6 +290,8 @@ def facts(source: Source, connections: Sequence[Connection], spec: ReportSpec) -
     if source.is_engagement:
         found = found.filter(feed=source.value, days=1)
     for filter_ in spec.filters:
+        if filter_ == NOBODY and not source.is_engagement:
+            found = found.filter(person__isnull=True)  # follows from it, and the index knows it
         if (value := on_table(model, source, filter_.dimension)) is not None:
             name = f"by_{filter_.dimension}"
             found = found.alias(**{name: value}).filter(_condition(filter_, name))

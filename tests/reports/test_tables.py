@@ -80,6 +80,8 @@ def test_every_table_gives_the_answer_of_the_facts(year, monkeypatch):
         for names in [(), *combinations(DIMENSIONS, 1), ("day", "project_id")]
         for filters in [
             (),
+            (Filter("project_id", ("",)),),
+            (Filter("project_id", ("",)), Filter("service", ("chat",))),
             (Filter("project_id", ("", "wrkspc_1")),),
             (Filter("service", ("api",)),),
         ]
