@@ -5,10 +5,10 @@ import json
 from collections.abc import Iterator
 
 from reports.metrics import Unit
-from reports.queries import Report
+from reports.queries import Report, Stream
 
 
-def as_csv(report: Report) -> Iterator[str]:
+def as_csv(report: Report | Stream) -> Iterator[str]:
     """RFC 4180, line by line, a header first. What is not known is an empty field."""
     line = csv.writer(_Echo())
     yield line.writerow(report.columns)

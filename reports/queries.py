@@ -4,10 +4,13 @@ A sum with an unreported part is not known (None), never a smaller number. See `
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property
+from heapq import merge
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from django.core.exceptions import FieldError
@@ -24,7 +27,7 @@ from django.db.models import (
     Value,
     When,
 )
-from django.db.models.functions import Cast, Greatest
+from django.db.models.functions import Cast, Collate, Greatest
 
 from accounts.models import Organization
 from integrations.models import (
@@ -58,6 +61,7 @@ from reports.spec import Filter, Operator, ReportSpec, SpecError
 Keys = tuple[Key, ...]
 Amounts = Mapping[str, Any]  # by measure: what a group keeps of it
 TIMES = INTERVALS
+CHUNK = 2000  # rows a server-side cursor hands over at a time
 CONNECTION_DIMENSIONS = ("provider", "billing_account")
 # Facts and their rollups, the smallest first: they hold the same numbers to a different grain.
 TABLES: dict[Source, tuple[Any, ...]] = {
@@ -137,15 +141,7 @@ class Report:
 
     def values(self, keys: Keys) -> tuple[Number, ...]:
         """The metrics of one group, which need not have a row: 0 or None where it has none."""
-        numbers: dict[str, Number] = {}
-        for measure in self._measures:
-            group = self._shown[measure.source].get(keys)
-            numbers[measure.name] = (
-                self._absence.value(measure, keys)
-                if group is None
-                else measure.shown(group[measure.name])
-            )
-        return tuple(metric.number(numbers) for metric in self._metrics)
+        return self._numbers.of(keys, {s: shown.get(keys) for s, shown in self._shown.items()})
 
     def by(self, *names: str) -> "Report":
         """The same report with only some of its groupings, from the amounts at hand."""
@@ -159,21 +155,7 @@ class Report:
 
     def text_rows(self) -> Iterator[list[str]]:
         """The rows as they stand in files: exact, "" for what is not known."""
-        dimensions = self.spec.dimension_objects
-        for row in self.rows:
-            yield [
-                *(d.text(key) for d, key in zip(dimensions, row.keys, strict=True)),
-                *(m.text(v) for m, v in zip(self._metrics, row.values, strict=True)),
-                *(m.text(v) for m, v in zip(self._metrics, row.before, strict=False)),
-            ]
-
-    @cached_property
-    def _metrics(self) -> tuple[Metric, ...]:
-        return self.spec.metric_objects
-
-    @cached_property
-    def _measures(self) -> tuple[Measure, ...]:
-        return self.spec.measures
+        return texts(self.spec, self.rows)
 
     @cached_property
     def _shown(self) -> dict[Source, Mapping[Keys, Amounts]]:
@@ -185,12 +167,13 @@ class Report:
         window = self.laid.window if self.laid else self.spec.window
         starts = [first_day(interval, part.start) for part in cut(window, interval)]
         return {
-            side.source: side.added_up(starts, self._absence.is_known).groups for side in self.sides
+            side.source: side.added_up(starts, self._numbers.absence.is_known).groups
+            for side in self.sides
         }
 
     @cached_property
-    def _absence(self) -> "_Absence":
-        return _Absence(self.spec, self.connections, self.coverage, self.laid)
+    def _numbers(self) -> "_Numbers":
+        return _Numbers(self.spec, self.connections, self.coverage, self.laid)
 
 
 @dataclass(frozen=True)
@@ -239,19 +222,44 @@ def run(organization: Organization, spec: ReportSpec) -> Report:
     However many rows, the queries are the connections, the days, and one a source; the days and
     sources once more for a comparison, and the sources of the first metric once more for a limit.
     """
-    connections = connections_of(organization, spec)
-    known, shift = _coverage(connections, spec), spec.shift
-    if spec.final:
-        spec = _until_open(spec, known)
-        known = replace(known, window=spec.window)
-    cut_off = _kept(connections, spec, known)
-    report = _answer(connections, spec, known, cut_off)
-    if shift is None:
-        return report
-    earlier = replace(spec, window=shift.before(spec.window), range=CUSTOM, compare="")
-    laid = Laid(shift, spec.window)
-    before = _answer(connections, earlier, _coverage(connections, earlier), cut_off, laid)
-    return replace(report, before=before)
+    now, *before = (question.answer() for question in _questions(organization, spec))
+    return replace(now, before=before[0] if before else None)
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The rows of a report one after the other, for files of any size. Read them once."""
+
+    spec: ReportSpec
+    columns: tuple[str, ...]
+    rows: Iterator[Row]
+
+    def text_rows(self) -> Iterator[list[str]]:
+        return texts(self.spec, self.rows)
+
+
+def stream(organization: Organization, spec: ReportSpec) -> Report | Stream:
+    """The same rows in the same order as `run`, without holding them; raises `SpecError`.
+
+    Running sums need all that came before, so a cumulative report is held.
+    """
+    if spec.cumulative or not spec.group_by:
+        return run(organization, spec)
+    questions = _questions(organization, spec)
+    before = [f"{name}_before" for name in spec.metrics] if len(questions) > 1 else []
+    columns = (*spec.group_by, *spec.metrics, *before)
+    return Stream(questions[0].spec, columns, _merged(questions))
+
+
+def texts(spec: ReportSpec, rows: Iterable[Row]) -> Iterator[list[str]]:
+    """Rows as they stand in files: exact, "" for what is not known."""
+    dimensions, metrics = spec.dimension_objects, spec.metric_objects
+    for row in rows:
+        yield [
+            *(d.text(key) for d, key in zip(dimensions, row.keys, strict=True)),
+            *(m.text(v) for m, v in zip(metrics, row.values, strict=True)),
+            *(m.text(v) for m, v in zip(metrics, row.before, strict=False)),
+        ]
 
 
 def coverage(organization: Organization, spec: ReportSpec) -> Coverage:
@@ -354,76 +362,124 @@ def _until_open(spec: ReportSpec, known: Coverage) -> ReportSpec:
     return replace(spec, window=Window(spec.window.start, end), range=CUSTOM)
 
 
-def _kept(connections: Sequence[Connection], spec: ReportSpec, known: Coverage) -> tuple[str, ...]:
+def _questions(organization: Organization, spec: ReportSpec) -> list["_Question"]:
+    """What has to be read: the days of the report and, if it is compared, those before."""
+    connections = connections_of(organization, spec)
+    known, shift = _coverage(connections, spec), spec.shift
+    if spec.final:
+        spec = _until_open(spec, known)
+        known = replace(known, window=spec.window)
+    now = _Question(connections, spec, known)
+    now = replace(now, kept=_kept(now))
+    if shift is None:
+        return [now]
+    earlier = replace(spec, window=shift.before(spec.window), range=CUSTOM, compare="")
+    known = _coverage(connections, earlier)
+    return [now, replace(now, spec=earlier, known=known, laid=Laid(shift, spec.window))]
+
+
+def _kept(question: "_Question") -> tuple[str, ...]:
     """The values a limit keeps: the first by the first metric, and what has no value.
 
     Empty if nothing is cut off.
     """
+    spec = question.spec
     if not spec.ranked_by:
         return ()
     first = replace(spec, metrics=spec.metrics[:1], group_by=(spec.ranked_by,), cumulative=False)
-    rows = [row for row in _answer(connections, first, known).rows if row.keys != ("",)]
+    rows = [r for r in replace(question, spec=first).answer().rows if r.keys != ("",)]
     sign = 1 if spec.smallest else -1
     rows.sort(key=lambda row: (row.values[0] is None, sign * (row.values[0] or 0), row.keys))
     return ("", *(str(row.keys[0]) for row in rows[: spec.limit]))
 
 
-def _answer(
-    connections: Sequence[Connection],
-    spec: ReportSpec,
-    known: Coverage,
-    kept: tuple[str, ...] = (),
-    laid: Laid | None = None,
-) -> Report:
-    return Report(
-        spec=spec,
-        connections=tuple(connections),
-        coverage=known,
-        sides=tuple(_side(source, connections, spec, kept, laid) for source in spec.sources),
-        laid=laid,
+@dataclass(frozen=True)
+class _Question:
+    """A report whose connections and days are known: what is left is to read its sources."""
+
+    connections: Sequence[Connection]
+    spec: ReportSpec
+    known: Coverage
+    kept: tuple[str, ...] = ()
+    laid: Laid | None = None
+
+    def answer(self) -> Report:
+        return Report(
+            spec=self.spec,
+            connections=tuple(self.connections),
+            coverage=self.known,
+            sides=tuple(
+                Side(source, self.measures(source), dict(self._read(source)))
+                for source in self.spec.sources
+            ),
+            laid=self.laid,
+        )
+
+    def groups(self, source: Source) -> Iterator[tuple[Keys, Amounts]]:
+        """The groups of one source in the order of their keys, through a server-side cursor."""
+        return self._read(source, in_order=True)
+
+    def measures(self, source: Source) -> tuple[Measure, ...]:
+        return tuple(measure for measure in self.spec.measures if measure.source is source)
+
+    def _read(self, source: Source, *, in_order: bool = False) -> Iterator[tuple[Keys, Amounts]]:
+        """Read one source in one query."""
+        measures = self.measures(source)
+        found = facts(source, self.connections, self.spec)
+        keys: dict[str, Any] = {}
+        for name in self.spec.group_by:
+            key = _key(found.model, name, source, self.connections, self.laid)
+            if self.kept and name == self.spec.ranked_by:
+                found = found.alias(ranked=key)
+                key = Case(
+                    When(ranked__in=self.kept, then=F("ranked")),
+                    default=Value(OTHER),
+                    output_field=CharField(),
+                )
+            keys[f"key_{name}"] = key
+        if isinstance(measures[0], Level):
+            levels = _levels(found, measures, keys)
+            yield from sorted(levels.items()) if in_order else levels.items()
+            return
+        numbers: dict[str, Any] = {"facts": Count("pk")}
+        for measure in measures:
+            numbers |= measure.aggregates()
+        rows: Iterable[dict[str, Any]] = [found.aggregate(**numbers)] if not keys else ()
+        if keys:
+            grouped = found.values(**keys).annotate(**numbers).values(*keys, *numbers)
+            rows = _in_order(grouped, keys).iterator(CHUNK) if in_order else grouped
+        for row in rows:
+            if row["facts"]:
+                yield (
+                    tuple(row[key] for key in keys),
+                    {m.name: m.amount(row) for m in measures},
+                )
+
+
+def _in_order(rows: QuerySet[Any], keys: Mapping[str, Any]) -> QuerySet[Any]:
+    """Sorted as Python sorts: text by code points, whatever language the database speaks."""
+    names = (key.removeprefix("key_") for key in keys)
+    return rows.order_by(
+        *(F(f"key_{name}") if name in TIMES else Collate(F(f"key_{name}"), "C") for name in names)
     )
 
 
-def _side(
-    source: Source,
-    connections: Sequence[Connection],
-    spec: ReportSpec,
-    kept: tuple[str, ...],
-    laid: Laid | None,
-) -> Side:
-    """Read one source in one query."""
-    measures = tuple(m for m in spec.measures if m.source is source)
-    found = facts(source, connections, spec)
-    keys = {}
-    for name in spec.group_by:
-        keys[f"key_{name}"] = _key(found.model, name, source, connections, laid)
-        if kept and name == spec.ranked_by:
-            found = found.alias(ranked=keys[f"key_{name}"])
-            keys[f"key_{name}"] = Case(
-                When(ranked__in=kept, then=F("ranked")),
-                default=Value(OTHER),
-                output_field=CharField(),
-            )
-    read = _levels if isinstance(measures[0], Level) else _sums
-    return Side(source, measures, read(found, measures, keys))
+def _merged(questions: Sequence["_Question"]) -> Iterator[Row]:
+    """Walk through all sources side by side, a key at a time."""
 
+    def tagged(at: int, source: Source) -> Iterator[tuple[Keys, tuple[int, Source], Amounts]]:
+        for keys, amounts in questions[at].groups(source):
+            yield keys, (at, source), amounts
 
-def _sums(
-    found: QuerySet[Any], measures: Sequence[Measure], keys: Mapping[str, Any]
-) -> dict[Keys, Amounts]:
-    numbers: dict[str, Any] = {"facts": Count("pk")}
-    for measure in measures:
-        numbers |= measure.aggregates()
-    rows = (
-        found.values(**keys).annotate(**numbers).values(*keys, *numbers)
-        if keys
-        else [found.aggregate(**numbers)]
-    )
-    return {
-        tuple(row[key] for key in keys): {m.name: m.amount(row) for m in measures}
-        for row in rows
-        if row["facts"]
-    }
+    sources = [tagged(at, s) for at, q in enumerate(questions) for s in q.spec.sources]
+    numbers = [_Numbers(q.spec, q.connections, q.known, q.laid) for q in questions]
+    in_order = merge(*sources, key=itemgetter(0))
+    for keys, found in groupby(in_order, key=itemgetter(0)):
+        amounts: dict[int, dict[Source, Amounts | None]] = defaultdict(dict)
+        for _, (at, source), group in found:
+            amounts[at][source] = group
+        now, *before = (each.of(keys, amounts[at]) for at, each in enumerate(numbers))
+        yield Row(keys, now, before[0] if before else ())
 
 
 def _levels(
@@ -456,6 +512,33 @@ def _key(
     if laid and name in TIMES:
         return truncated(name, laid.expression)
     return on_table(model, source, name)
+
+
+class _Numbers:
+    """Turns the amounts of a group into the numbers its metrics show."""
+
+    def __init__(
+        self,
+        spec: ReportSpec,
+        connections: Sequence[Connection],
+        coverage: Coverage,
+        laid: Laid | None,
+    ) -> None:
+        self.absence = _Absence(spec, connections, coverage, laid)
+        self._metrics: tuple[Metric, ...] = spec.metric_objects
+        self._measures = spec.measures
+
+    def of(self, keys: Keys, amounts: Mapping[Source, Amounts | None]) -> tuple[Number, ...]:
+        """The metrics in the order asked; a source may have nothing of the group."""
+        numbers: dict[str, Number] = {}
+        for measure in self._measures:
+            group = amounts.get(measure.source)
+            numbers[measure.name] = (
+                self.absence.value(measure, keys)
+                if group is None
+                else measure.shown(group[measure.name])
+            )
+        return tuple(metric.number(numbers) for metric in self._metrics)
 
 
 class _Absence:

@@ -105,10 +105,14 @@ class Editor:
 
 @dataclass(frozen=True)
 class QueryBar:
-    """The settings of one report, as the page shows them. `names` are those of identifiers."""
+    """The settings of one report, as the page shows them. `names` are those of identifiers.
+
+    `report` is the saved report they were opened from; its number stays in every address.
+    """
 
     spec: ReportSpec
     names: Names = field(default_factory=dict)
+    report: int | None = None
 
     @property
     def title(self) -> str:
@@ -218,7 +222,7 @@ class QueryBar:
         return self._look("Shade high cells", "check", self.spec.heat, heat=not self.spec.heat)
 
     def _look(self, label: str, icon: str, is_chosen: bool, **changes: Any) -> Link:
-        return Link(label, icon, replace(self.spec, **changes).to_query(), is_chosen)
+        return Link(label, icon, self._query(replace(self.spec, **changes)), is_chosen)
 
     @property
     def looks(self) -> list[tuple[str, str]]:
@@ -240,7 +244,7 @@ class QueryBar:
             verb=_verb(filter_),
             text=text if len(texts) < 3 else f"{text} and {len(texts) - 2} more",
             values=filter_.values,
-            without=self.spec.without(filter_.parameter).to_query(),
+            without=self._query(self.spec.without(filter_.parameter)),
         )
 
     @property
@@ -250,7 +254,10 @@ class QueryBar:
 
     @property
     def query(self) -> str:
-        return self.spec.to_query()
+        return self._query(self.spec)
+
+    def _query(self, spec: ReportSpec) -> str:
+        return spec.to_query() + (f"&report={self.report}" if self.report else "")
 
 
 def check(spec: ReportSpec) -> ReportSpec:
@@ -279,10 +286,16 @@ def check(spec: ReportSpec) -> ReportSpec:
     return spec
 
 
-def editor(spec: ReportSpec, parameter: str, connections: Sequence[Connection]) -> Editor:
+def editor(
+    spec: ReportSpec,
+    parameter: str,
+    connections: Sequence[Connection],
+    kept: Iterable[tuple[str, str]] = (),
+) -> Editor:
     """The values that exist for one dimension, and those its filter already names.
 
-    `parameter` is the filter that is changed, or the dimension of a new one.
+    `parameter` is the filter that is changed, or the dimension of a new one; `kept` is what else
+    of the address has to stay.
     """
     dimension = parameter.partition(".")[0]
     now = next((f for f in spec.filters if f.parameter == parameter), Filter(dimension, ()))
@@ -302,7 +315,7 @@ def editor(spec: ReportSpec, parameter: str, connections: Sequence[Connection]) 
         operators=tuple(Option(o.value, o.label, o is now.operator) for o in Operator),
         options=options,
         text="" if now.operator.is_exact else ", ".join(now.values),
-        kept=tuple(spec.without(parameter).pairs()),
+        kept=(*spec.without(parameter).pairs(), *kept),
         is_long=len(options) > SHORT,
     )
 

@@ -267,7 +267,7 @@ class ReportSpec:
                 known=(*PARAMETERS, *FILTERABLE),
             )
         window, chosen = _window(parameters, today)
-        limit, smallest = _limit(parameters)
+        limit, smallest = parse_limit(parameters.get("show", ""))
         return cls(
             metrics=_listed(parameters, "metrics") or ("cost",),
             window=window,
@@ -317,6 +317,19 @@ def parse_filter(parameter: str, values: Iterable[str]) -> Filter:
     return Filter(name, tuple(dict.fromkeys(values)), Operator(operator))
 
 
+def parse_limit(text: str) -> tuple[int, bool]:
+    """How many groups to keep, and whether the smallest: top-10, bottom-5. Empty: all."""
+    end, _, count = text.partition("-")
+    if not text:
+        return 0, False
+    if end not in ENDS or not (count.isascii() and count.isdecimal() and 0 < len(count) <= 3):
+        raise SpecError(
+            f"“{text}” does not say which groups to show. Write it as top-10 or bottom-10.",
+            field="show",
+        )
+    return int(count), end == "bottom"
+
+
 def window_between(start: date, last: date) -> Window:
     """The days from `start` to `last`, both included; raises `SpecError` if there are none."""
     if start > last:
@@ -351,20 +364,6 @@ def _window(parameters: QueryDict, today: date) -> tuple[Window, str]:
             f"There is no time range “{chosen}”.", field="range", known=(*RANGES, CUSTOM)
         )
     return RANGES[chosen].window(today), chosen
-
-
-def _limit(parameters: QueryDict) -> tuple[int, bool]:
-    """How many groups `show` keeps, and whether the smallest: top-10, bottom-5. Empty: all."""
-    text = parameters.get("show", "")
-    end, _, count = text.partition("-")
-    if not text:
-        return 0, False
-    if end not in ENDS or not (count.isascii() and count.isdecimal() and 0 < len(count) <= 3):
-        raise SpecError(
-            f"“{text}” does not say which groups to show. Write it as top-10 or bottom-10.",
-            field="show",
-        )
-    return int(count), end == "bottom"
 
 
 def _flag(parameters: QueryDict, name: str) -> bool:

@@ -1,10 +1,23 @@
 from django.urls import path
 
-from reports import product_views, views
+from reports import files, product_views, saved_views, views
 
 app_name = "reports"
 urlpatterns = [
+    path("", saved_views.index, name="index"),
     path("products/", product_views.show, name="products"),
     path("explore/", views.explore, name="explore"),
-    path("explore.csv", views.explore_csv, name="explore_csv"),
+    path("explore.csv", files.explore_csv, name="explore_csv"),
+    path("explore.xlsx", files.explore_xlsx, name="explore_xlsx"),
+    path("explore.png", files.explore_png, name="explore_png"),
+    path("save/", saved_views.save, name="save"),
+    path("saved/<int:report_pk>/", saved_views.open_report, name="open"),
+    path("saved/<int:report_pk>/edit/", saved_views.edit, name="edit"),
+    path("saved/<int:report_pk>/update/", saved_views.update, name="update"),
+    path("saved/<int:report_pk>/duplicate/", saved_views.duplicate, name="duplicate"),
+    path("saved/<int:report_pk>/delete/", saved_views.delete, name="delete"),
+    path("saved/<int:report_pk>/schedule/", saved_views.schedule, name="schedule"),
+    path("schedules/<int:schedule_pk>/", saved_views.change_schedule, name="change_schedule"),
+    path("schedules/<int:schedule_pk>/pause/", saved_views.pause, name="pause"),
+    path("schedules/<int:schedule_pk>/delete/", saved_views.unschedule, name="unschedule"),
 ]

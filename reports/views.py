@@ -1,9 +1,9 @@
-"""The report page and its download: read the address, ask once, show."""
+"""The report page and its files: read the address, ask once, show."""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
-from django.http import HttpResponse, HttpResponseBase, QueryDict, StreamingHttpResponse
+from django.http import HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 from django_htmx.middleware import HtmxDetails
@@ -12,8 +12,8 @@ from accounts.tenancy import OrganizationRequest, organization_required
 from reports import charts, naming, pivot, queries, querybar
 from reports.charts import AnyChart
 from reports.coverage import DayState
-from reports.export import as_csv
 from reports.metrics import Source, Unit
+from reports.models import SavedReport
 from reports.pivot import Pivot
 from reports.queries import Report
 from reports.querybar import QueryBar
@@ -49,7 +49,8 @@ class Result:
 
     @property
     def has_usd(self) -> bool:
-        return any(metric.unit is Unit.USD for metric in self.report.spec.metric_objects)
+        usd = {Unit.USD, Unit.RATE}
+        return any(metric.unit in usd for metric in self.report.spec.metric_objects)
 
     @property
     def lacks_use_without_user(self) -> bool:
@@ -57,6 +58,19 @@ class Result:
         return Source.USAGE in self.report.spec.sources and not self.report.coverage.is_whole(
             Source.USAGE
         )
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The saved report the settings were opened from, and whether they have changed since."""
+
+    report: SavedReport
+    spec: ReportSpec
+    may_change: bool
+
+    @property
+    def is_edited(self) -> bool:
+        return self.spec.to_query() != self.report.query
 
 
 @require_safe
@@ -67,47 +81,42 @@ def explore(request: OrganizationRequest) -> HttpResponseBase:
     context: dict[str, object] = {"printed_at": datetime.now(UTC)}
     query = request.GET.copy()
     adding = query.pop("add", [""])[-1]
+    saved = _saved(request, query.pop("report", [""])[-1])
+    number = saved.pk if saved else None
     is_edited = "set" in query
     query = querybar.edited(query)
     try:
         spec = querybar.check(ReportSpec.from_query(query or BARE, today=today))
         report = queries.run(request.organization, spec.by_interval())
     except SpecError as error:
-        context |= {"error": error, "bar": QueryBar(_nearest(query, today))}
+        context |= {"error": error, "bar": QueryBar(_nearest(query, today), report=number)}
         return _page(request, context, status=422)
+    filtered = [filter_.dimension for filter_ in spec.filters]
+    bar = QueryBar(spec, naming.of(report.connections, filtered), number)
     if is_edited and not HtmxDetails(request):
-        return redirect(f"{request.path}?{spec.to_query()}")
+        return redirect(f"{request.path}?{bar.query}")
     laid_out = pivot.build(report)
     context |= {
-        "bar": QueryBar(spec, naming.of(report.connections, [f.dimension for f in spec.filters])),
+        "bar": bar,
+        "opened": saved and Opened(saved, spec, saved.may_be_changed_by(request.membership)),
         "result": Result(report, laid_out, charts.draw(laid_out), reconcile(report)),
     }
     if adding.partition(".")[0] in FILTERABLE:
-        everything = replace(spec, filters=())
-        connections = queries.connections_of(request.organization, everything)
-        context["editor"] = querybar.editor(spec, adding, connections)
+        connections = queries.connections_of(request.organization, replace(spec, filters=()))
+        kept = [("report", str(number))] if number else []
+        context["editor"] = querybar.editor(spec, adding, connections, kept)
     response = _page(request, context)
     if HtmxDetails(request):
-        response["HX-Push-Url"] = f"{request.path}?{spec.to_query()}"
+        response["HX-Push-Url"] = f"{request.path}?{bar.query}"
     return response
 
 
-@require_safe
-@organization_required
-def explore_csv(request: OrganizationRequest) -> HttpResponseBase:
-    """The rows of the page: its interval first, then its groupings, exact and all of them."""
-    today = datetime.now(UTC).date()
-    try:
-        spec = ReportSpec.from_query(request.GET or BARE, today=today)
-        report = queries.run(request.organization, spec.by_interval())
-    except SpecError as error:
-        return HttpResponse(f"{error}\n", content_type="text/plain; charset=utf-8", status=422)
-    name = f"{request.organization.slug}-{spec.window.start}-to-{spec.window.last_day}.csv"
-    return StreamingHttpResponse(
-        as_csv(report),
-        content_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
-    )
+def _saved(request: OrganizationRequest, number: str) -> SavedReport | None:
+    """The saved report an address names. A link that names somebody else's is a plain link."""
+    if not (number.isascii() and number.isdecimal() and len(number) < 19):
+        return None
+    seen = SavedReport.objects.seen_by(request.membership).select_related("organization", "owner")
+    return seen.filter(pk=number).first()
 
 
 def _nearest(query: QueryDict, today: date) -> ReportSpec:

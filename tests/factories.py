@@ -24,6 +24,7 @@ from integrations.models import (
     UsageFact,
 )
 from integrations.models.dimensions import METER_FIELDS
+from reports.models import ReportSchedule, SavedReport
 
 _numbers = count(1)
 PASSWORD = "correct horse battery"
@@ -220,6 +221,27 @@ def day_check(
         reported=Decimal(reported),
         stored=Decimal(reported),
     )
+
+
+def make_report(
+    organization: Organization,
+    name: str = "Spend",
+    query: str = "metrics=cost&range=30d",
+    owner: User | None = None,
+    sharing: str = SavedReport.Sharing.ORGANIZATION,
+    **fields: Any,
+) -> SavedReport:
+    return SavedReport.objects.create(
+        organization=organization, name=name, query=query, owner=owner, sharing=sharing, **fields
+    )
+
+
+def make_schedule(report: SavedReport, *recipients: User, **fields: Any) -> ReportSchedule:
+    """Mondays at 08:00 UTC, and due on 23 November 2026."""
+    values = {"next_at": datetime(2026, 11, 23, 8, tzinfo=UTC), **fields}
+    plan = ReportSchedule.objects.create(report=report, **values)
+    plan.recipients.set(recipients)
+    return plan
 
 
 def _day(day: date | str) -> date:

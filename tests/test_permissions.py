@@ -43,6 +43,7 @@ class Page:
 CONNECTIONS = Permission.MANAGE_CONNECTIONS
 MEMBERS = Permission.MANAGE_MEMBERS
 AUDIT = Permission.READ_AUDIT_LOG
+REPORTS = Permission.SAVE_REPORTS
 PAGES = {
     "members": Page(MEMBERS, get=200),
     "member_invite": Page(MEMBERS, get=200, post=422),
@@ -92,6 +93,20 @@ PAGES = {
     "reports:explore": Page(EVERYBODY, get=200),
     "reports:products": Page(EVERYBODY, get=200),
     "reports:explore_csv": Page(EVERYBODY, get=200),
+    "reports:explore_xlsx": Page(EVERYBODY, get=200),
+    "reports:explore_png": Page(EVERYBODY, get=200),
+    "reports:index": Page(EVERYBODY, get=200),
+    "reports:open": Page(EVERYBODY, get=302),
+    "reports:save": Page(REPORTS, get=200, post=422),
+    "reports:duplicate": Page(REPORTS, post=302),
+    # The report is shared and somebody else's: that is for Admins.
+    "reports:edit": Page(MEMBERS, get=200, post=422),
+    "reports:update": Page(MEMBERS, post=302),
+    "reports:delete": Page(MEMBERS, get=200, post=302),
+    "reports:schedule": Page(MEMBERS, get=200, post=422),
+    "reports:change_schedule": Page(MEMBERS, get=200, post=422),
+    "reports:pause": Page(MEMBERS, post=302),
+    "reports:unschedule": Page(MEMBERS, post=302),
 }
 
 

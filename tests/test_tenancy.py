@@ -14,11 +14,14 @@ from django.utils import timezone
 
 from accounts.models import AuditEvent, Invitation, Membership, Organization, Role
 from integrations.models import Connection, ExpertInquiry, Notice, SyncRun
+from reports.models import ReportSchedule, SavedReport
 from tests.factories import (
     make_connection,
     make_invitation,
     make_member,
     make_organization,
+    make_report,
+    make_schedule,
     make_token,
 )
 
@@ -59,9 +62,21 @@ ARGUMENTS: dict[str, Any] = {
     "notice_id": 700_001,
     "inquiry_id": 700_001,
     "widget": "spend",
+    "report_pk": 700_001,
+    "schedule_pk": 700_001,
 }
 # Arguments that name one thing of an organization, which another organization does not have.
-NAMING = ("label", "member_pk", "invitation_pk", "run_id", "notice_id", "inquiry_id", "token_pk")
+NAMING = (
+    "label",
+    "member_pk",
+    "invitation_pk",
+    "run_id",
+    "notice_id",
+    "inquiry_id",
+    "token_pk",
+    "report_pk",
+    "schedule_pk",
+)
 
 
 def make_one_of_each(organization: Organization) -> Connection:
@@ -91,6 +106,8 @@ def make_one_of_each(organization: Organization) -> Connection:
         question="Their question",
         reply_to="they@example.com",
     )
+    report = make_report(organization, pk=ARGUMENTS["report_pk"])
+    make_schedule(report, pk=ARGUMENTS["schedule_pk"])
     return connection
 
 
@@ -132,6 +149,8 @@ def everything() -> list[Any]:
             Notice,
             Notice.dismissed_by.through,
             ExpertInquiry,
+            SavedReport,
+            ReportSchedule,
         )
     ]
 

@@ -11,7 +11,7 @@ from reports.pivot import Group, Pivot
 ROW, BAR_HEIGHT = 28, 18  # pixels
 TREE = 320
 PLANE = 1000  # a treemap is laid out on a plane of about its shape on a desk
-LETTER, LINE = 8, 34  # pixels a letter and the two lines of a tile need
+LETTER, LINE = 7, 34  # pixels a letter and the two lines of a tile need
 
 
 def bars(pivot: Pivot) -> GroupChart:

@@ -13,7 +13,16 @@ from integrations.window import Window
 from reports import queries
 from reports.export import as_csv, as_json, as_table
 from reports.metrics import DIMENSIONS, METRICS
-from reports.spec import FILTERABLE, Filter, ReportSpec, SpecError, parse_day, parse_filter
+from reports.periods import COMPARISONS
+from reports.spec import (
+    FILTERABLE,
+    Filter,
+    ReportSpec,
+    SpecError,
+    parse_day,
+    parse_filter,
+    parse_limit,
+)
 
 REFUSED = 2
 
@@ -41,7 +50,28 @@ class Command(BaseCommand):
             action="append",
             default=[],
             metavar="D=VALUE",
-            help="Repeated for one dimension: one of. Empty value: those without one.",
+            help="Repeated for one dimension: one of. Empty value: those without one. D may end in"
+            " .not, .contains or .starts.",
+        )
+        parser.add_argument(
+            "--show",
+            default="",
+            metavar="top-N",
+            help="The first groups of the first dimension but time, and Other; or bottom-N.",
+        )
+        parser.add_argument(
+            "--compare",
+            default="",
+            metavar="DAYS",
+            help=f"Beside the numbers of earlier days: {', '.join(COMPARISONS)}.",
+        )
+        parser.add_argument(
+            "--cumulative",
+            action="store_true",
+            help="Every day, week, month or quarter with all before it; group by it first.",
+        )
+        parser.add_argument(
+            "--final", action="store_true", help="End before the first day that can still change."
         )
         parser.add_argument("--format", choices=["table", "csv", "json"], default="table")
 
@@ -53,9 +83,9 @@ class Command(BaseCommand):
             raise _refused(f"There is no organization “{slug}”.", known)
         try:
             spec = _spec(options)
+            report = queries.run(organization, spec)
         except SpecError as error:
             raise _refused(str(error), error.known) from error
-        report = queries.run(organization, spec)
         write = {"table": as_table, "csv": as_csv, "json": as_json}[options["format"]]
         try:
             for text in write(report):
@@ -74,11 +104,17 @@ def _spec(options: dict[str, Any]) -> ReportSpec:
             f"--since {since} is not before --until {until}. The day of --until is not included.",
             field="range",
         )
+    limit, smallest = parse_limit(options["show"])
     return ReportSpec(
         metrics=_listed(options["metrics"]),
         window=Window(since, until),
         group_by=_listed(options["group_by"]),
         filters=_filters(options["where"]),
+        limit=limit,
+        smallest=smallest,
+        compare=options["compare"],
+        cumulative=options["cumulative"],
+        final=options["final"],
     )
 
 

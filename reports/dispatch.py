@@ -1,0 +1,110 @@
+"""Sends scheduled reports: what is due goes out once, however many workers and ticks there are."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from django.db import transaction
+from django.urls import reverse
+
+from accounts import mail
+from accounts.models import Membership
+from reports import pivot, queries
+from reports.export import as_csv
+from reports.models import ReportSchedule, SavedReport
+from reports.pivot import Pivot
+from reports.querybar import QueryBar, check
+from reports.spec import ReportSpec, SpecError
+
+ROWS = 50  # lines of the table in the mail; the CSV has all
+LARGEST = 5_000_000  # bytes of a CSV that still travels with a mail
+
+
+def due(now: datetime) -> list[int]:
+    """The schedules whose time has come, the longest overdue first."""
+    found = ReportSchedule.objects.filter(is_paused=False, next_at__lte=now).order_by("next_at")
+    return list(found.values_list("pk", flat=True))
+
+
+@transaction.atomic
+def send(schedule_id: int, *, now: datetime) -> bool:
+    """Send one schedule if it is still due; False if another worker was quicker.
+
+    The commit that moves it to its next time also queues the mail, so each time is sent once. What
+    was missed while nothing ran goes out once.
+    """
+    plan = (
+        ReportSchedule.objects.select_for_update(skip_locked=True, of=("self",))
+        .filter(pk=schedule_id, is_paused=False, next_at__lte=now)
+        .select_related("report__organization")
+        .first()
+    )
+    if plan is None:
+        return False
+    plan.next_at = plan.time_after(now)
+    plan.last_at = now
+    plan.last_result = _send(plan, now)
+    plan.save(update_fields=["next_at", "last_at", "last_result"])
+    return True
+
+
+def _send(plan: ReportSchedule, now: datetime) -> str:
+    """Queue the mail; say how it went, fit for the page."""
+    report, organization = plan.report, plan.report.organization
+    members = (
+        Membership.objects.active()
+        .filter(organization=organization, user__in=plan.recipients.all())
+        .select_related("user")
+    )
+    to = sorted(member.user.email for member in members)
+    if not mail.is_configured():
+        return "Not sent: this installation has no e-mail server."
+    if not to:
+        return "Not sent: none of its recipients is a member any more."
+    try:
+        spec = check(ReportSpec.from_query(report.query, today=now.date()))
+        found = queries.run(organization, spec.by_interval())
+    except SpecError as error:
+        return f"Not sent: {error}"[:300]
+    laid_out = pivot.build(found)
+    content = _limited(as_csv(found))
+    files = []
+    if content is not None:
+        name = f"{organization.slug}-{found.spec.window.start}-to-{found.spec.window.last_day}.csv"
+        files = [mail.Attachment(name, content, "text/csv")]
+    mail.send(
+        to=to,
+        subject=f"{report.name}, {QueryBar(found.spec).range_label}",
+        template="report",
+        context={
+            "report": report,
+            "plan": plan,
+            "bar": QueryBar(found.spec),
+            "pivot": laid_out,
+            "lines": [line for line in laid_out.lines if not line.is_part][:ROWS],
+            "left_out": _left_out(laid_out),
+            "has_csv": content is not None,
+            "address": mail.absolute(_address(report)),
+            "read_at": now,
+        },
+        attachments=files,
+    )
+    return f"Sent to {len(to)} member{'' if len(to) == 1 else 's'}."
+
+
+def _address(report: SavedReport) -> str:
+    return reverse("reports:open", args=[report.organization.slug, report.pk])
+
+
+def _left_out(laid_out: Pivot) -> int:
+    shown = sum(1 for line in laid_out.lines if not line.is_part)
+    return max(0, shown - ROWS) + laid_out.left_out
+
+
+def _limited(lines: Iterable[str]) -> bytes | None:
+    """The file, or None as soon as it is too large for a mail."""
+    content = bytearray()
+    for line in lines:
+        content += line.encode()
+        if len(content) > LARGEST:
+            return None
+    return bytes(content)

@@ -1,0 +1,79 @@
+"""The report page as a file: CSV, Excel workbook, picture of the chart."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import wraps
+from tempfile import TemporaryFile
+
+from django.http import FileResponse, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.views.decorators.http import require_safe
+
+from accounts.tenancy import OrganizationRequest, organization_required
+from reports import charts, pivot, queries, querybar, workbook
+from reports.export import as_csv
+from reports.picture import png
+from reports.querybar import QueryBar
+from reports.spec import ReportSpec, SpecError
+from reports.views import BARE
+
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+View = Callable[[OrganizationRequest, ReportSpec], HttpResponseBase]
+
+
+def of_report(view: View) -> Callable[..., HttpResponseBase]:
+    """Read the address for a view; a report that cannot be asked is answered with a sentence."""
+
+    @require_safe
+    @organization_required
+    @wraps(view)
+    def file(request: OrganizationRequest) -> HttpResponseBase:
+        query = request.GET.copy()
+        query.pop("report", None)  # which saved report it was opened from
+        try:
+            spec = ReportSpec.from_query(query or BARE, today=datetime.now(UTC).date())
+            return view(request, spec)
+        except SpecError as error:
+            return HttpResponse(f"{error}\n", content_type="text/plain; charset=utf-8", status=422)
+
+    return file
+
+
+@of_report
+def explore_csv(request: OrganizationRequest, spec: ReportSpec) -> HttpResponseBase:
+    """The rows of the page: its interval first, then its groupings, exact and all of them."""
+    report = queries.stream(request.organization, spec.by_interval())
+    return StreamingHttpResponse(
+        as_csv(report),
+        content_type="text/csv; charset=utf-8",
+        headers=_named(request, report.spec, "csv"),
+    )
+
+
+@of_report
+def explore_xlsx(request: OrganizationRequest, spec: ReportSpec) -> HttpResponseBase:
+    """The same rows as a workbook, which is whole only when its last row is written."""
+    report = queries.stream(request.organization, spec.by_interval())
+    file = TemporaryFile()  # noqa: SIM115  # the response closes it, and so deletes it
+    address = request.build_absolute_uri(f"../explore/?{spec.to_query()}")
+    workbook.write(report, file, address=address, now=datetime.now(UTC))
+    file.seek(0)
+    return FileResponse(file, content_type=XLSX, headers=_named(request, report.spec, "xlsx"))
+
+
+@of_report
+def explore_png(request: OrganizationRequest, spec: ReportSpec) -> HttpResponseBase:
+    """The chart of the page."""
+    report = queries.run(request.organization, querybar.check(spec).by_interval())
+    laid_out = pivot.build(report)
+    chart = charts.draw(laid_out)
+    if chart is None:
+        raise SpecError("A table alone has no picture. Choose a chart first.", field="chart")
+    picture = png(chart, laid_out, QueryBar(spec))
+    return HttpResponse(
+        picture, content_type="image/png", headers=_named(request, report.spec, "png")
+    )
+
+
+def _named(request: OrganizationRequest, spec: ReportSpec, ending: str) -> dict[str, str]:
+    name = f"{request.organization.slug}-{spec.window.start}-to-{spec.window.last_day}.{ending}"
+    return {"Content-Disposition": f'attachment; filename="{name}"'}

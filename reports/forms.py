@@ -1,0 +1,76 @@
+"""Naming a report, and saying when it goes out to whom."""
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+
+from accounts.models import Membership, User
+from reports.models import ReportSchedule, SavedReport
+
+
+class SavedReportForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for type checkers alone
+    """The name and who sees it. The settings come with the address, not with the form."""
+
+    class Meta:
+        model = SavedReport
+        fields = ("name", "sharing")
+        widgets = {
+            "name": forms.TextInput(attrs={"class": "in", "autocomplete": "off"}),
+            "sharing": forms.RadioSelect,
+        }
+        labels = {"sharing": "Who sees it"}
+        error_messages = {
+            "name": {
+                "required": "Give the report a name.",
+                "max_length": "The name is longer than 100 characters. Shorten it.",
+            }
+        }
+
+    def clean_name(self) -> str:
+        name: str = self.cleaned_data["name"].strip()
+        same = SavedReport.objects.filter(
+            organization=self.instance.organization, owner=self.instance.owner, name=name
+        ).exclude(pk=self.instance.pk)
+        if same.exists():
+            raise ValidationError(
+                f"You already have a report called {name}. Choose another name, or open that one"
+                " and save it there."
+            )
+        return name
+
+
+class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
+    """How often, at which hour, and to which members."""
+
+    class Meta:
+        model = ReportSchedule
+        fields = ("frequency", "weekday", "day_of_month", "hour", "recipients")
+        labels = {
+            "frequency": "How often",
+            "weekday": "On this weekday, if every week",
+            "day_of_month": "On this day, if every month",
+            "hour": "At this hour, UTC",
+        }
+        widgets = {
+            "frequency": forms.Select(attrs={"class": "in"}),
+            "weekday": forms.Select(attrs={"class": "in"}),
+            "day_of_month": forms.NumberInput(attrs={"class": "in", "min": 1, "max": 28}),
+            "hour": forms.NumberInput(attrs={"class": "in", "min": 0, "max": 23}),
+            "recipients": forms.CheckboxSelectMultiple,
+        }
+        error_messages = {
+            "recipients": {
+                "required": "Choose at least one member.",
+                "invalid_choice": "One of these is not a member any more. Choose again.",
+            },
+            "day_of_month": {"required": "Choose a day from 1 to 28."},
+            "hour": {"required": "Choose an hour from 0 to 23."},
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        members = Membership.objects.active().filter(organization=self.instance.report.organization)
+        people = User.objects.filter(memberships__in=members).order_by("email")
+        self.fields["recipients"].queryset = people  # type: ignore[attr-defined]
+        self.fields["recipients"].help_text = "Members of this organization."

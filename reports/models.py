@@ -1,0 +1,135 @@
+"""Reports that somebody named, and when they go out by e-mail."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Self
+
+from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Q
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.models import Membership, Organization, User
+
+
+class SavedReportQuerySet(models.QuerySet["SavedReport"]):
+    def seen_by(self, membership: Membership) -> Self:
+        """The member's own, and those that are shared inside the organization."""
+        mine = Q(owner=membership.user) | Q(sharing=SavedReport.Sharing.ORGANIZATION)
+        return self.filter(mine, organization=membership.organization)
+
+
+class SavedReport(models.Model):
+    """A report under a name. `query` is the report itself, as it stands in an address."""
+
+    class Sharing(models.TextChoices):
+        PRIVATE = "private", "Private"
+        ORGANIZATION = "organization", "Everybody in the organization"
+
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="saved_reports")
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="saved_reports"
+    )
+    name = models.CharField(max_length=100)
+    query = models.TextField()
+    sharing = models.CharField(max_length=20, choices=Sharing.choices, default=Sharing.PRIVATE)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = SavedReportQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "owner", "name"], name="report_name_once_per_owner"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_shared(self) -> bool:
+        return self.sharing == self.Sharing.ORGANIZATION
+
+    @property
+    def address(self) -> str:
+        """The report page with its settings."""
+        explore = reverse("reports:explore", args=[self.organization.slug])
+        return f"{explore}?{self.query}&report={self.pk}"
+
+    def may_be_changed_by(self, membership: Membership) -> bool:
+        """By its owner; once shared also by Admins, as owners leave."""
+        is_owner = self.owner_id == membership.user_id and membership.may_save_reports
+        return is_owner or (self.is_shared and membership.may_manage_members)
+
+
+class ReportSchedule(models.Model):
+    """When a saved report is mailed to whom. `next_at` is the truth about what is due."""
+
+    class Frequency(models.TextChoices):
+        DAILY = "daily", "Every day"
+        WEEKLY = "weekly", "Every week"
+        MONTHLY = "monthly", "Every month"
+
+    class Weekday(models.IntegerChoices):
+        MONDAY = 0, "Monday"
+        TUESDAY = 1, "Tuesday"
+        WEDNESDAY = 2, "Wednesday"
+        THURSDAY = 3, "Thursday"
+        FRIDAY = 4, "Friday"
+        SATURDAY = 5, "Saturday"
+        SUNDAY = 6, "Sunday"
+
+    report = models.ForeignKey(SavedReport, models.CASCADE, related_name="schedules")
+    frequency = models.CharField(max_length=20, choices=Frequency.choices, default=Frequency.WEEKLY)
+    weekday = models.PositiveSmallIntegerField(choices=Weekday.choices, default=Weekday.MONDAY)
+    day_of_month = models.PositiveSmallIntegerField(
+        default=1, validators=[MinValueValidator(1), MaxValueValidator(28)]
+    )
+    hour = models.PositiveSmallIntegerField(
+        default=8, validators=[MaxValueValidator(23)], help_text="UTC."
+    )
+    recipients = models.ManyToManyField(User, related_name="+")
+    is_paused = models.BooleanField(default=False)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+"
+    )
+    next_at = models.DateTimeField()
+    last_at = models.DateTimeField(null=True, blank=True)
+    last_result = models.CharField(max_length=300, blank=True, help_text="Fit for the page.")
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(hour__lte=23, weekday__lte=6, day_of_month__range=(1, 28)),
+                name="schedule_is_on_the_calendar",
+            )
+        ]
+        indexes = [models.Index(fields=["is_paused", "next_at"])]
+
+    def __str__(self) -> str:
+        return f"{self.report}, {self.when}"
+
+    @property
+    def when(self) -> str:
+        """every Monday at 08:00 UTC"""
+        days = {
+            self.Frequency.DAILY: "every day",
+            self.Frequency.WEEKLY: f"every {self.Weekday(self.weekday).label}",
+            self.Frequency.MONTHLY: f"on day {self.day_of_month} of every month",
+        }
+        return f"{days[self.Frequency(self.frequency)]} at {self.hour:02}:00 UTC"
+
+    def time_after(self, now: datetime) -> datetime:
+        """The first time it is due after `now`: missed times are not made up for."""
+        found = now.astimezone(UTC).replace(hour=self.hour, minute=0, second=0, microsecond=0)
+        while found <= now or not self._is_on(found):
+            found += timedelta(days=1)
+        return found
+
+    def _is_on(self, moment: datetime) -> bool:
+        if self.frequency == self.Frequency.WEEKLY:
+            return moment.weekday() == self.weekday
+        return self.frequency == self.Frequency.DAILY or moment.day == self.day_of_month

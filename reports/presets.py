@@ -1,0 +1,96 @@
+"""Reports that are there before anybody has saved one."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Preset:
+    """`query` is the report as it stands in an address."""
+
+    name: str
+    description: str
+    query: str
+
+
+PRESETS = (
+    Preset("Spend by product", "Cost of 30 days, a column a day.", "group_by=service&range=30d"),
+    Preset(
+        "Spend by model",
+        "Cost of 90 days by product and model, against the 90 before.",
+        "group_by=sku,service&range=90d&compare=previous",
+    ),
+    Preset(
+        "Spend by person",
+        "Who costs most, and what no user accounts for.",
+        "group_by=user_email&range=30d&show=top-20&chart=bar",
+    ),
+    Preset(
+        "Month to date",
+        "The running sum of this month against the same days of the last.",
+        "range=mtd&interval=day&cumulative=yes&compare=month&chart=line",
+    ),
+    Preset(
+        "Last month, closed or not",
+        "Cost by organization and product, with list cost and savings.",
+        "metrics=cost,list_cost,savings&group_by=billing_account,service&range=last_month",
+    ),
+    Preset(
+        "Not attributed",
+        "Cost of API keys, automation and Slack channels by product and model.",
+        "group_by=service,sku&range=90d&project_id=",
+    ),
+    Preset(
+        "Token mix",
+        "What the tokens are: read from cache, written to it, fresh input, output.",
+        "metrics=cache_read_tokens,uncached_input_tokens,cache_write_5m_tokens,output_tokens"
+        "&group_by=sku&range=30d",
+    ),
+    Preset("Cost by token type", "What each kind of token costs.", "group_by=token_type&range=90d"),
+    Preset(
+        "Cache",
+        "How much of the input comes from the cache, by model.",
+        "metrics=cache_read_share,cache_read_tokens,input_tokens&group_by=sku&range=90d&chart=line",
+    ),
+    Preset(
+        "Discounts",
+        "What was saved against list price, by model.",
+        "metrics=savings,savings_share,list_cost,cost&group_by=sku&range=90d",
+    ),
+    Preset(
+        "Unit cost by model",
+        "Cost per million tokens and per request.",
+        "metrics=cost_per_million_tokens,cost_per_request,cost&group_by=sku&range=90d&chart=line",
+    ),
+    Preset(
+        "Cost per active user",
+        "Cost by people with usage, month by month.",
+        "metrics=cost_per_active_user,people,cost&range=ytd&interval=month&chart=column",
+    ),
+    Preset(
+        "Price drivers",
+        "Long context, fast mode and geography.",
+        "group_by=context_window,speed,inference_geo&range=30d",
+    ),
+    Preset(
+        "Spend by organization",
+        "Quarter to date by billing account, month by month.",
+        "group_by=billing_account&range=qtd&interval=month",
+    ),
+    Preset(
+        "Active users",
+        "Of a day, of 7 and of 30 days, beside the seats.",
+        "metrics=weekly_active_users,daily_active_users,monthly_active_users,seats"
+        "&range=30d&interval=day&chart=line",
+    ),
+    Preset(
+        "Claude Code output",
+        "Sessions, commits, lines and the rate of accepted edits, by person.",
+        "metrics=code_sessions,code_commits,code_lines_added,accept_rate&group_by=user_email"
+        "&range=30d&show=top-20",
+    ),
+    Preset(
+        "When the money goes",
+        "A heatmap of every day by product.",
+        "group_by=service&range=30d&interval=day&chart=heatmap&heat=yes",
+    ),
+)

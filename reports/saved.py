@@ -1,0 +1,84 @@
+"""The verbs of saved reports and their schedules. Every one leaves a line in the audit trail."""
+
+from datetime import datetime
+
+from django.db import transaction
+
+from accounts import audit
+from accounts.models import User
+from reports.models import ReportSchedule, SavedReport
+
+COPY = "Copy of {}"
+
+
+@transaction.atomic
+def save(report: SavedReport, *, actor: User) -> SavedReport:
+    """Store a new report, or changes of one."""
+    verb = "report.saved" if report.pk is None else "report.changed"
+    report.save()
+    audit.record(report.organization, actor, verb, report.name, sharing=report.sharing)
+    return report
+
+
+@transaction.atomic
+def duplicate(report: SavedReport, *, actor: User) -> SavedReport:
+    """A private report of the same settings that belongs to `actor`."""
+    taken = set(
+        SavedReport.objects.filter(organization=report.organization, owner=actor).values_list(
+            "name", flat=True
+        )
+    )
+    longest = SavedReport._meta.get_field("name").max_length or 0
+    name = COPY.format(report.name)[:longest]
+    number = 2
+    while name in taken:
+        ending = f" ({number})"
+        name = COPY.format(report.name)[: longest - len(ending)] + ending
+        number += 1
+    copy = SavedReport(organization=report.organization, owner=actor, name=name, query=report.query)
+    return save(copy, actor=actor)
+
+
+@transaction.atomic
+def delete(report: SavedReport, *, actor: User) -> None:
+    """Delete a report with its schedules."""
+    audit.record(report.organization, actor, "report.deleted", report.name)
+    report.delete()
+
+
+@transaction.atomic
+def schedule(
+    plan: ReportSchedule, *, recipients: "list[User]", actor: User, now: datetime
+) -> ReportSchedule:
+    """Store a schedule; it is due the next time its day and hour come."""
+    plan.next_at = plan.time_after(now)
+    plan.save()
+    plan.recipients.set(recipients)
+    audit.record(
+        plan.report.organization,
+        actor,
+        "report.scheduled",
+        plan.report.name,
+        when=plan.when,
+        recipients=len(recipients),
+    )
+    return plan
+
+
+@transaction.atomic
+def pause(plan: ReportSchedule, *, is_paused: bool, actor: User, now: datetime) -> None:
+    """Stop a schedule, or let it go on from its next time."""
+    plan.is_paused = is_paused
+    if not is_paused:
+        plan.next_at = plan.time_after(now)
+    plan.save()
+    verb = "report.schedule_paused" if is_paused else "report.schedule_resumed"
+    audit.record(plan.report.organization, actor, verb, plan.report.name, when=plan.when)
+
+
+@transaction.atomic
+def unschedule(plan: ReportSchedule, *, actor: User) -> None:
+    audit.record(
+        plan.report.organization, actor, "report.unscheduled", plan.report.name, when=plan.when
+    )
+    plan.delete()

@@ -1,0 +1,151 @@
+"""What is due goes out once, and says how it went."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.core import mail
+
+from accounts.models import Membership
+from reports import dispatch
+from reports.tasks import tick
+from tests.factories import cost, make_member, make_report, make_schedule
+from tests.reports.conftest import know
+
+MONDAY = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
+QUERY = "metrics=cost,list_cost&from=2026-11-02&to=2026-11-08&group_by=service&interval=week"
+
+
+@pytest.fixture(autouse=True)
+def mails(settings):
+    """Tasks run where they are queued, and mails stay in this process."""
+    settings.EMAIL_CONFIGURED = True
+    settings.BASE_URL = "https://spend.example.com"
+    settings.CELERY_TASK_ALWAYS_EAGER = True
+    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+
+
+@pytest.fixture
+def ann(organization):
+    return make_member(organization, email="ann@example.com", name="Ann Ito")
+
+
+@pytest.fixture
+def plan(organization, connection, ann):
+    know(connection, "2026-10-26", "2026-11-08")
+    cost(connection, "2026-10-28", "2", product="chat")
+    cost(connection, "2026-11-02", "3.50", list_amount="4", product="chat")
+    cost(connection, "2026-11-03", "6.50", list_amount="8", product="cowork")
+    report = make_report(organization, "Spend", f"{QUERY}&compare=previous", owner=ann)
+    return make_schedule(report, ann)
+
+
+@pytest.fixture
+def send(plan, django_capture_on_commit_callbacks):
+    def run(now=MONDAY) -> bool:
+        with django_capture_on_commit_callbacks(execute=True):
+            return dispatch.send(plan.pk, now=now)
+
+    return run
+
+
+def test_the_mail_has_the_table_and_the_csv(send, plan):
+    assert send()
+
+    (sent,) = mail.outbox
+    assert sent.to == ["ann@example.com"]
+    assert sent.subject == "Spend, 2 Nov – 8 Nov 2026"
+    assert "Cost: $10.00 (+400.0% against 26 Oct – 1 Nov 2026)" in sent.body
+    assert "Cowork: $6.50, $8.00" in sent.body
+    assert f"https://spend.example.com/o/demo/reports/saved/{plan.report.pk}/" in sent.body
+    html = sent.alternatives[0][0]
+    assert '<td>Chat</td><td align="right">$3.50</td>' in html
+    assert sent.attachments == [
+        (
+            "demo-2026-11-02-to-2026-11-08.csv",
+            "week,service,cost,list_cost,cost_before,list_cost_before\r\n"
+            "2026-11-02,chat,3.50,4.00,2.00,2.00\r\n"
+            "2026-11-02,cowork,6.50,8.00,0.00,0.00\r\n",
+            "text/csv",
+        )
+    ]
+    plan.refresh_from_db()
+    assert plan.last_result == "Sent to 1 member."
+    assert plan.last_at == MONDAY
+    assert plan.next_at == MONDAY + timedelta(days=7)
+
+
+def test_what_is_due_goes_out_once_however_often_one_looks(send):
+    assert [send(), send(), send(MONDAY + timedelta(hours=1))] == [True, False, False]
+    assert len(mail.outbox) == 1
+
+
+def test_missed_times_go_out_once(send, plan):
+    assert send(MONDAY + timedelta(days=30))
+
+    plan.refresh_from_db()
+    assert len(mail.outbox) == 1
+    assert plan.next_at == datetime(2026, 12, 28, 8, tzinfo=UTC)
+
+
+def test_nothing_goes_out_early_or_paused(send, plan):
+    assert not send(MONDAY - timedelta(minutes=1))
+
+    plan.is_paused = True
+    plan.save()
+    assert not send()
+    assert dispatch.due(MONDAY) == []
+    assert mail.outbox == []
+
+
+def test_who_left_the_organization_gets_nothing(send, plan, organization, ann):
+    bo = make_member(organization, email="bo@example.com")
+    plan.recipients.add(bo)
+    Membership.objects.filter(user=ann).delete()
+
+    send()
+
+    assert [sent.to for sent in mail.outbox] == [["bo@example.com"]]
+
+
+def test_without_a_recipient_or_a_server_it_says_so(send, plan, settings, ann):
+    ann.is_active = False
+    ann.save()
+    send()
+    plan.refresh_from_db()
+    assert plan.last_result == "Not sent: none of its recipients is a member any more."
+
+    settings.EMAIL_CONFIGURED = False
+    send(MONDAY + timedelta(days=7))
+    plan.refresh_from_db()
+    assert plan.last_result == "Not sent: this installation has no e-mail server."
+    assert mail.outbox == []
+
+
+def test_a_report_that_can_no_longer_be_asked_says_why(send, plan):
+    plan.report.query = "metrics=gone"
+    plan.report.save()
+
+    send()
+
+    plan.refresh_from_db()
+    assert plan.last_result == "Not sent: There is no metric “gone”."
+    assert plan.next_at > MONDAY
+
+
+def test_a_csv_too_large_for_a_mail_stays_on_the_page(send, monkeypatch):
+    monkeypatch.setattr(dispatch, "LARGEST", 50)
+
+    send()
+
+    assert mail.outbox[0].attachments == []
+    assert "too large for a mail" in mail.outbox[0].body
+
+
+def test_one_report_that_fails_stops_no_other(plan, organization, ann, monkeypatch):
+    make_schedule(make_report(organization, "Other", QUERY), ann)
+    started = []
+    monkeypatch.setattr("reports.tasks.send_report.delay", lambda **k: started.append(k))
+
+    tick()
+
+    assert len(started) == 2

@@ -1,0 +1,271 @@
+"""One question, one answer: page, CSV, workbook, picture and command say the same numbers."""
+
+import csv
+import io
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from django.core.management import call_command
+from django.urls import reverse
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from openpyxl import load_workbook
+
+from integrations.window import Window
+from reports import charts, pivot, queries, workbook
+from reports.metrics import DIMENSIONS, METRICS, OTHER
+from reports.picture import png
+from reports.querybar import QueryBar
+from reports.spec import CHARTS, FILTERABLE, Filter, Operator, ReportSpec
+from tests.factories import activity, cost, make_connection, make_member, make_person, usage
+from tests.reports.conftest import know
+
+FIRST, LAST = date(2026, 10, 26), date(2026, 11, 8)
+FEEDS = ("all_cost", "person_cost", "person_usage", "summaries", "users")
+
+
+@pytest.fixture
+def company(organization):
+    """Two connections, three people, five products; a day nobody has read, a price nobody told."""
+    for label in ("my-org", "labs"):
+        connection = make_connection(organization, label)
+        ann = make_person(connection, f"user_ann_{label}", email="ann@example.com", name="Ann, Ito")
+        zoe = make_person(connection, f"user_zoe_{label}", email="Zoë@example.com", state="deleted")
+        know(connection, "2026-10-26", "2026-11-03", feeds=FEEDS)
+        know(connection, "2026-11-05", "2026-11-07", "provisional", feeds=FEEDS)
+        products = ("chat", "claude_code", "cowork", "Zebra", "")
+        for number, day in enumerate(Window(FIRST, LAST + timedelta(days=1))):
+            if day == date(2026, 11, 4):
+                continue
+            for place, product in enumerate(products):
+                person = (ann, zoe, None)[(number + place) % 3]
+                amount = Decimal(number * 7 + place * 13 + 1) / 8
+                meter = {"product": product, "model": f"model-{place % 2}"}
+                listed = None if (number, place) == (3, 1) else amount * 2
+                cost(connection, day, amount, list_amount=listed, person=person, **meter)
+                if person:
+                    counts = {"requests": place, "output_tokens": number * 1000 + place}
+                    usage(connection, day, person=person, cache_read_tokens=5, **counts, **meter)
+            commits = {"claude_code_metrics__core_metrics__commit_count": number}
+            activity(connection, day, person=ann, chat_metrics__message_count=3, **commits)
+            activity(connection, day, weekly_active_user_count=20 + number, assigned_seat_count=40)
+    return organization
+
+
+@st.composite
+def specs(draw) -> ReportSpec:
+    """Reports that the page shows."""
+    metrics = draw(st.lists(st.sampled_from(list(METRICS)), min_size=1, max_size=3, unique=True))
+    sources = {source for name in metrics for source in METRICS[name].sources}
+    allowed = [n for n, d in DIMENSIONS.items() if sources <= d.sources and n in FILTERABLE]
+    start = draw(st.dates(FIRST, LAST))
+    window = Window(start, start + timedelta(days=draw(st.integers(1, 16))))
+    groups = draw(st.lists(st.sampled_from(allowed), max_size=2, unique=True))
+    filters = []
+    if draw(st.booleans()):
+        operator = draw(st.sampled_from(Operator))
+        values = st.sampled_from(["chat", "claude", "ann", "user", "labs", "o", "active"])
+        name = draw(st.sampled_from(allowed))
+        filters = [Filter(name, (draw(values),), operator)]
+    return ReportSpec(
+        metrics=tuple(metrics),
+        window=window,
+        group_by=tuple(groups),
+        filters=tuple(filters),
+        interval=draw(st.sampled_from(["day", "week", "month", "quarter"])),
+        limit=draw(st.sampled_from([0, 0, 1, 2])),
+        cumulative=draw(st.booleans()),
+        compare=draw(st.sampled_from(["", "", "previous", "month"])),
+        chart=draw(st.sampled_from(CHARTS)),
+    )
+
+
+@settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(spec=specs())
+def test_every_output_says_the_same(company, client, spec):
+    asked = spec.by_interval()
+    report = queries.run(company, asked)
+    truth = [[*report.columns], *report.text_rows()]
+
+    # The files, written row by row.
+    streamed = queries.stream(company, asked)
+    assert [[*streamed.columns], *streamed.text_rows()] == truth
+    client.force_login(_member(company))
+    address = reverse("reports:explore_csv", args=[company.slug])
+    response = client.get(f"{address}?{spec.to_query()}")
+    assert list(csv.reader(io.StringIO(_text(response)))) == truth
+    assert _cells(streamed=queries.stream(company, asked)) == _numbers(report)
+
+    # The command.
+    command = io.StringIO()
+    call_command("report", f"--organization={company.slug}", *_options(spec), stdout=command)
+    assert list(csv.reader(io.StringIO(command.getvalue()))) == truth
+
+    # The page.
+    laid_out = pivot.build(report)
+    assert (
+        tuple(total.value for total in laid_out.totals)
+        == queries.run(company, _ungrouped(spec)).totals
+    )
+    shown = {
+        (cell.column.start, line.label): cell.value
+        for line in laid_out.lines
+        if not line.is_part
+        for cell in line.cells
+    }
+    if len(spec.group_by) == 1:
+        for row in report.rows:
+            label = next(
+                line for (day, line) in shown if day == row.keys[0] and _is(row.keys[1], line)
+            )
+            assert shown[row.keys[0], label] == row.values[0]
+    charts.draw(laid_out)
+
+
+def _is(key, label: str) -> bool:
+    """Does this key stand under this label, which may be another word for it?"""
+    words = {
+        "": ("Not", "No "),
+        OTHER: ("Other",),
+        "claude_code": ("Claude Code",),
+    }.get(key, (str(key).replace("_", " "), str(key)))
+    return label.casefold().startswith(tuple(word.casefold() for word in words))
+
+
+def _ungrouped(spec: ReportSpec) -> ReportSpec:
+    return ReportSpec(spec.metrics, spec.window, filters=spec.filters)
+
+
+def _member(organization):
+    found = organization.members.first()
+    return found or make_member(organization)
+
+
+def _text(response) -> str:
+    return b"".join(response.streaming_content).decode()
+
+
+def _options(spec: ReportSpec) -> list[str]:
+    options = [
+        f"--metrics={','.join(spec.metrics)}",
+        f"--group-by={','.join(spec.by_interval().group_by)}",
+        f"--since={spec.window.start}",
+        f"--until={spec.window.end}",
+        "--format=csv",
+    ]
+    options += [f"--where={f.parameter}={value}" for f in spec.filters for value in f.values]
+    options += [f"--show=top-{spec.limit}"] if spec.limit else []
+    options += ["--cumulative"] if spec.cumulative else []
+    return options + ([f"--compare={spec.compare}"] if spec.compare else [])
+
+
+def _cells(streamed) -> list[list[object]]:
+    """The rows of a workbook as another library reads them."""
+    file = io.BytesIO()
+    workbook.write(streamed, file, address="x", now=datetime(2026, 11, 25, tzinfo=UTC))
+    sheet = load_workbook(file)["Report"]
+    return [list(row) for row in sheet.iter_rows(min_row=2, values_only=True)]
+
+
+def _numbers(report) -> list[list[object]]:
+    """What Excel can hold of a report: 15 digits, days as instants."""
+    found = []
+    for row, texts in zip(report.rows, report.text_rows(), strict=True):
+        keys = [
+            datetime(key.year, key.month, key.day)  # noqa: DTZ001
+            if text == str(key) and isinstance(key, date)
+            else text
+            for key, text in zip(row.keys, texts, strict=False)
+        ]
+        values = [
+            None if v is None else float(f"{float(v):.16G}") for v in (*row.values, *row.before)
+        ]
+        found.append(keys + values)
+    return found
+
+
+def test_the_picture_is_a_png_of_the_chart(company, client):
+    client.force_login(_member(company))
+    address = reverse("reports:explore_png", args=[company.slug])
+    query = "from=2026-10-26&to=2026-11-08&group_by=service"
+
+    response = client.get(f"{address}?{query}")
+
+    assert response["Content-Type"] == "image/png"
+    assert response["Content-Disposition"].endswith('.png"')
+    assert response.content.startswith(b"\x89PNG\r\n")
+    table = client.get(f"{address}?{query}&chart=table")
+    assert (table.status_code, table.content.decode()) == (
+        422,
+        "A table alone has no picture. Choose a chart first.\n",
+    )
+
+
+@pytest.mark.parametrize("kind", [kind for kind in CHARTS if kind != "table"])
+def test_every_chart_can_be_a_picture_with_letters_in_it(company, kind):
+    window = Window(FIRST, LAST + timedelta(days=1))
+    spec = ReportSpec(("cost",), window, ("service",), chart=kind, compare="previous")
+    laid_out = pivot.build(queries.run(company, spec.by_interval()))
+
+    with_words = png(charts.draw(laid_out), laid_out, QueryBar(spec))
+
+    assert len(with_words) > 15_000
+
+
+def test_text_in_a_workbook_is_never_a_formula_or_a_link(organization):
+    connection = make_connection(organization)
+    for product in ("=1+1", "https://example.com", "-5"):
+        cost(connection, "2026-11-02", "1", product=product)
+    spec = ReportSpec(("cost",), Window(FIRST, LAST), ("service",))
+
+    file = io.BytesIO()
+    report = queries.stream(organization, spec)
+    workbook.write(report, file, address="x", now=datetime(2026, 11, 25, tzinfo=UTC))
+    sheet = load_workbook(file)["Report"]
+
+    cells = [row[0] for row in sheet.iter_rows(min_row=2)]
+    assert [(cell.value, cell.data_type) for cell in cells] == [
+        ("-5", "s"),
+        ("=1+1", "s"),
+        ("https://example.com", "s"),
+    ]
+    assert all(cell.hyperlink is None for cell in cells)
+
+
+def test_a_workbook_says_what_was_asked_and_goes_on_in_another_sheet(organization, monkeypatch):
+    monkeypatch.setattr(workbook, "ROWS", 2)
+    connection = make_connection(organization)
+    for number in range(5):
+        cost(connection, "2026-11-02", number, product=f"p{number}")
+    filters = (Filter("service", ("p",), Operator.STARTS_WITH),)
+    spec = ReportSpec(("cost",), Window(FIRST, LAST), ("service",), filters)
+
+    file = io.BytesIO()
+    report = queries.stream(organization, spec)
+    workbook.write(report, file, address="x", now=datetime(2026, 11, 25, 4, 5, tzinfo=UTC))
+    book = load_workbook(file)
+
+    assert book.sheetnames == ["Report", "Report 2", "Report 3", "About"]
+    assert [row[0].value for row in book["Report 3"].iter_rows()] == ["service", "p4"]
+    about = dict(book["About"].iter_rows(values_only=True))
+    assert about["Filter"] == "Service starts with p"
+    assert about["As of"] == "2026-11-25 04:05 UTC"
+
+
+def test_a_stream_reads_its_rows_through_a_server_side_cursor(company, monkeypatch):
+    chunks = []
+    iterator = queries.QuerySet.iterator
+    monkeypatch.setattr(
+        queries.QuerySet,
+        "iterator",
+        lambda self, size: chunks.append(size) or iterator(self, size),
+    )
+    spec = ReportSpec(("cost", "requests"), Window(FIRST, LAST), ("day", "service"))
+
+    rows = iter(queries.stream(company, spec).rows)
+
+    assert next(rows).keys == (FIRST, "")
+    assert chunks == [queries.CHUNK] * 2

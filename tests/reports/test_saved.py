@@ -1,0 +1,351 @@
+"""Saving, sharing, copying and deleting reports, and saying when they go out by mail."""
+
+import re
+from datetime import UTC, date, datetime
+
+import pytest
+import time_machine
+from django.urls import reverse
+
+from accounts.models import AuditEvent, Role
+from reports import saved
+from reports.models import ReportSchedule, SavedReport
+from reports.presets import PRESETS
+from reports.querybar import check
+from reports.spec import ReportSpec
+from tests.factories import (
+    cost,
+    make_member,
+    make_organization,
+    make_report,
+    make_schedule,
+)
+
+PRIVATE, SHARED = SavedReport.Sharing.PRIVATE, SavedReport.Sharing.ORGANIZATION
+QUERY = "metrics=cost&range=30d&group_by=service"
+
+
+@pytest.fixture
+def ann(organization):
+    return make_member(organization, Role.ANALYST, name="Ann Ito")
+
+
+@pytest.fixture
+def zoe(organization):
+    return make_member(organization, Role.ANALYST, name="Zoe Doe")
+
+
+@pytest.fixture
+def at(organization, client):
+    """Ask an address as somebody."""
+
+    def ask(who, name, *args, query="", **data):
+        client.force_login(who)
+        address = reverse(f"reports:{name}", args=[organization.slug, *args])
+        address += f"?{query}" if query else ""
+        return client.post(address, data.pop("data")) if "data" in data else client.get(address)
+
+    return ask
+
+
+def text(response) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", response.content.decode()))
+
+
+def acts() -> list[tuple[str, str]]:
+    return list(AuditEvent.objects.order_by("pk").values_list("verb", "target"))
+
+
+# --- Saving ---------------------------------------------------------------------------------
+def test_a_report_is_saved_under_a_name_and_opens_with_its_settings(at, ann, connection):
+    response = at(
+        ann, "save", query=f"{QUERY}&chart=line", data={"name": "My spend", "sharing": PRIVATE}
+    )
+
+    (report,) = SavedReport.objects.all()
+    assert (report.name, report.query, report.owner) == ("My spend", f"{QUERY}&chart=line", ann)
+    assert response["Location"] == f"/o/demo/reports/explore/?{QUERY}&chart=line&report={report.pk}"
+    assert acts() == [("report.saved", "My spend")]
+
+    shown = text(at(ann, "open", report.pk).client.get(response["Location"]))
+    assert "My spend Private" in shown
+
+
+def test_the_form_suggests_what_the_report_is_called(at, ann):
+    html = at(ann, "save", query=QUERY).content.decode()
+
+    assert 'value="Cost by service, daily"' in html
+    assert "Its days move with the calendar." in html
+
+
+def test_a_name_is_needed_and_may_be_used_once(at, ann, organization):
+    make_report(organization, "Spend", owner=ann)
+
+    nameless = at(ann, "save", query=QUERY, data={"name": " ", "sharing": PRIVATE})
+    twice = at(ann, "save", query=QUERY, data={"name": "Spend", "sharing": PRIVATE})
+
+    assert (nameless.status_code, twice.status_code) == (422, 422)
+    assert "Give the report a name." in text(nameless)
+    assert "You already have a report called Spend." in text(twice)
+    assert SavedReport.objects.count() == 1
+
+
+def test_what_cannot_be_asked_cannot_be_saved(at, ann):
+    response = at(ann, "save", query="metrics=costs", data={"name": "x", "sharing": PRIVATE})
+
+    assert response.status_code == 422
+    assert "There is no metric “costs”." in text(response)
+    assert not SavedReport.objects.exists()
+
+
+def test_changed_settings_are_told_and_saved_over(at, ann, organization, connection, client):
+    report = make_report(organization, query=QUERY, owner=ann, sharing=PRIVATE)
+    client.force_login(ann)
+
+    edited = client.get(f"/o/demo/reports/explore/?{QUERY}&compare=year&report={report.pk}")
+    assert "Spend Edited, not saved" in text(edited)
+    at(ann, "update", report.pk, query=f"{QUERY}&compare=year&report={report.pk}", data={})
+
+    report.refresh_from_db()
+    assert report.query == f"{QUERY}&compare=year"
+    assert acts() == [("report.changed", "Spend")]
+
+
+def test_the_number_of_the_report_stays_in_every_address_of_the_page(
+    at, ann, organization, connection, client
+):
+    report = make_report(organization, query=QUERY, owner=ann)
+    cost(connection, datetime.now(UTC).date(), "1", product="chat")
+    client.force_login(ann)
+    headers = {"HX-Request": "true"}
+
+    response = client.get(
+        f"/o/demo/reports/explore/?{QUERY}&service=chat&report={report.pk}", headers=headers
+    )
+    html = response.content.decode()
+
+    assert response["HX-Push-Url"].endswith(f"&report={report.pk}")
+    assert f'type="hidden" name="report" value="{report.pk}"' in html
+    links = re.findall(r'hx-get="([^"]*)"', html)
+    assert links
+    assert all(f"report={report.pk}" in link for link in links)
+
+
+def test_a_link_to_a_report_one_may_not_see_is_a_plain_link(at, ann, zoe, organization, client):
+    report = make_report(organization, "Secret plan", query=QUERY, owner=ann, sharing=PRIVATE)
+    client.force_login(zoe)
+
+    response = client.get(f"/o/demo/reports/explore/?{QUERY}&report={report.pk}")
+
+    assert response.status_code == 200
+    assert "Secret plan" not in text(response)
+    assert "Not saved" in text(response)
+
+
+# --- Sharing --------------------------------------------------------------------------------
+def test_private_reports_are_for_their_owner_alone(at, ann, zoe, organization):
+    report = make_report(organization, "Secret plan", owner=ann, sharing=PRIVATE)
+    admin = make_member(organization, Role.ADMIN)
+
+    assert "Secret plan" in text(at(ann, "index"))
+    for other in (zoe, admin):
+        assert "Secret plan" not in text(at(other, "index"))
+        assert at(other, "open", report.pk).status_code == 404
+        assert at(other, "edit", report.pk).status_code == 404
+        assert at(other, "duplicate", report.pk, data={}).status_code == 404
+
+
+def test_shared_reports_are_seen_by_all_and_changed_by_owner_and_admins(at, ann, zoe, organization):
+    report = make_report(organization, "Board", owner=ann)
+    viewer, admin = make_member(organization), make_member(organization, Role.ADMIN)
+
+    for member in (ann, zoe, viewer, admin):
+        assert "Board" in text(at(member, "index"))
+    refused = at(zoe, "edit", report.pk)
+    assert refused.status_code == 403
+    assert "Ann Ito and Admins can change Board. Duplicate it to have your own." in text(refused)
+    assert at(viewer, "edit", report.pk).status_code == 403
+    for member in (ann, admin):
+        assert at(member, "edit", report.pk).status_code == 200
+
+
+def test_an_owner_who_became_a_viewer_changes_nothing_any_more(at, organization):
+    viewer = make_member(organization)
+    report = make_report(organization, owner=viewer)
+
+    assert at(viewer, "edit", report.pk).status_code == 403
+    assert at(viewer, "update", report.pk, data={}).status_code == 403
+
+
+def test_a_report_is_renamed_and_shared(at, ann, organization):
+    report = make_report(organization, owner=ann, sharing=PRIVATE)
+
+    at(ann, "edit", report.pk, data={"name": "Board", "sharing": SHARED})
+
+    report.refresh_from_db()
+    assert (report.name, report.is_shared) == ("Board", True)
+    assert acts() == [("report.changed", "Board")]
+
+
+def test_a_copy_is_private_and_belongs_to_who_made_it(at, ann, zoe, organization):
+    report = make_report(organization, "Board", query=QUERY, owner=ann)
+
+    at(zoe, "duplicate", report.pk, data={})
+    at(zoe, "duplicate", report.pk, data={})
+
+    copies = SavedReport.objects.filter(owner=zoe).order_by("pk")
+    assert [(c.name, c.query, c.is_shared) for c in copies] == [
+        ("Copy of Board", QUERY, False),
+        ("Copy of Board (2)", QUERY, False),
+    ]
+
+
+def test_a_copy_of_a_long_name_still_fits(ann, organization):
+    report = make_report(organization, "x" * 100, owner=ann)
+
+    names = [saved.duplicate(report, actor=ann).name for _ in range(2)]
+
+    assert [len(name) for name in names] == [100, 100]
+    assert names[1].endswith(" (2)")
+
+
+def test_a_deleted_report_takes_its_schedules_along(at, ann, organization):
+    report = make_report(organization, owner=ann)
+    make_schedule(report, ann)
+
+    assert "Delete Spend?" in text(at(ann, "delete", report.pk))
+    at(ann, "delete", report.pk, data={})
+
+    assert not SavedReport.objects.exists()
+    assert not ReportSchedule.objects.exists()
+    assert acts() == [("report.deleted", "Spend")]
+
+
+# --- The list -------------------------------------------------------------------------------
+def test_viewers_see_what_is_shared_and_no_button_to_change_it(at, organization):
+    viewer = make_member(organization)
+    make_schedule(make_report(organization, "Board"), viewer)
+
+    html = at(viewer, "index").content.decode()
+
+    assert "Board" in html
+    for word in ("Duplicate", "Rename or share", "Delete", "Pause"):
+        assert word not in html
+
+
+def test_the_number_of_queries_of_the_list_is_fixed(
+    at, ann, organization, django_assert_max_num_queries
+):
+    def count() -> int:
+        with django_assert_max_num_queries(30) as queries:
+            at(ann, "index")
+        return len(queries)
+
+    make_schedule(make_report(organization, "0", owner=make_member(organization)), ann)
+    count()  # signs in
+    before = count()
+    for number in range(1, 6):
+        owner = make_member(organization)
+        make_schedule(make_report(organization, str(number), owner=owner), ann, owner)
+    assert count() == before
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
+def test_every_preset_is_a_report_of_the_page(preset):
+    for today in (date(2026, 11, 25), date(2027, 1, 1), date(2028, 2, 29), date(2026, 10, 31)):
+        assert check(ReportSpec.from_query(preset.query, today=today))
+
+
+# --- Schedules ------------------------------------------------------------------------------
+FORM = {"frequency": "weekly", "weekday": 0, "day_of_month": 1, "hour": 8}
+
+
+@pytest.mark.parametrize(
+    ("frequency", "now", "then"),
+    [
+        ("daily", "2026-11-25 07:59", "2026-11-25 08:00"),
+        ("daily", "2026-11-25 08:00", "2026-11-26 08:00"),
+        ("weekly", "2026-11-25 12:00", "2026-11-30 08:00"),
+        ("weekly", "2026-11-30 07:00", "2026-11-30 08:00"),
+        ("monthly", "2026-11-25 12:00", "2026-12-01 08:00"),
+        ("monthly", "2026-12-31 23:59", "2027-01-01 08:00"),
+    ],
+)
+def test_a_schedule_knows_its_next_time(frequency, now, then):
+    plan = ReportSchedule(frequency=frequency, weekday=0, day_of_month=1, hour=8)
+
+    found = plan.time_after(datetime.fromisoformat(now).replace(tzinfo=UTC))
+
+    assert f"{found:%Y-%m-%d %H:%M}" == then
+
+
+@time_machine.travel("2026-11-25 12:00:00Z", tick=False)
+def test_a_report_is_scheduled_changed_paused_and_stopped(at, ann, zoe, organization):
+    report = make_report(organization, owner=ann)
+
+    at(ann, "schedule", report.pk, data={**FORM, "recipients": [ann.pk, zoe.pk]})
+    (plan,) = ReportSchedule.objects.all()
+    assert plan.when == "every Monday at 08:00 UTC"
+    assert plan.next_at == datetime(2026, 11, 30, 8, tzinfo=UTC)
+    assert set(plan.recipients.all()) == {ann, zoe}
+    assert "Every Monday at 08:00 UTC 2 members 30 Nov, 08:00 UTC" in text(at(ann, "index"))
+
+    change = {**FORM, "frequency": "daily", "recipients": [zoe.pk]}
+    at(ann, "change_schedule", plan.pk, data=change)
+    plan.refresh_from_db()
+    assert (plan.when, plan.next_at.day) == ("every day at 08:00 UTC", 26)
+
+    at(ann, "pause", plan.pk, data={})
+    plan.refresh_from_db()
+    assert plan.is_paused
+    assert "Paused" in text(at(ann, "index"))
+    at(ann, "pause", plan.pk, data={})
+    plan.refresh_from_db()
+    assert not plan.is_paused
+
+    at(ann, "unschedule", plan.pk, data={})
+    assert not ReportSchedule.objects.exists()
+    assert [verb for verb, _ in acts()] == [
+        "report.scheduled",
+        "report.scheduled",
+        "report.schedule_paused",
+        "report.schedule_resumed",
+        "report.unscheduled",
+    ]
+
+
+def test_only_members_can_be_chosen(at, ann, organization):
+    report = make_report(organization, owner=ann)
+    stranger = make_member(make_organization("other"))
+
+    response = at(ann, "schedule", report.pk, data={**FORM, "recipients": [stranger.pk]})
+
+    assert response.status_code == 422
+    assert "One of these is not a member any more." in text(response)
+    assert stranger.email not in response.content.decode()
+
+
+def test_a_schedule_says_what_it_lacks(at, ann, organization):
+    report = make_report(organization, owner=ann)
+
+    shown = text(at(ann, "schedule", report.pk, data={**FORM, "hour": 24}))
+
+    assert "Choose at least one member." in shown
+    assert "less than or equal to 23" in shown
+    assert not ReportSchedule.objects.exists()
+
+
+def test_a_schedule_of_a_report_one_may_not_change_is_out_of_reach(at, ann, zoe, organization):
+    private = make_schedule(make_report(organization, "a", owner=ann, sharing=PRIVATE), ann)
+    shared = make_schedule(make_report(organization, "b", owner=ann), ann)
+
+    assert at(zoe, "pause", private.pk, data={}).status_code == 404
+    assert at(zoe, "pause", shared.pk, data={}).status_code == 403
+    assert not ReportSchedule.objects.filter(is_paused=True).exists()
+
+
+def test_the_page_says_so_where_nothing_can_be_sent(at, ann, organization, settings):
+    settings.EMAIL_CONFIGURED = False
+    make_schedule(make_report(organization, owner=ann), ann)
+
+    assert "no e-mail server" in text(at(ann, "index"))
