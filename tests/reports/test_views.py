@@ -284,7 +284,8 @@ def test_htmx_gets_the_result_and_what_says_it_and_a_clean_address(page, connect
 
     assert "<html" not in html
     assert set(re.findall(r'id="([\w-]+)" hx-swap-oob="true"', html)) == {
-        "title",
+        "title-row",
+        "actions",
         "q-m-label",
         "q-t-label",
         "q-i-label",
