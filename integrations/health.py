@@ -97,7 +97,7 @@ def _coverage(
 ) -> Coverage:
     newest = known[max(known)] if known else None
     watermarks = [row.watermark for row in known.values() if row.watermark]
-    if not feed.has_days:
+    if feed.is_newest_only:
         return Coverage(
             label=feed.label,
             marks=(),

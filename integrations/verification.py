@@ -11,7 +11,7 @@ from django.db.models import Sum
 from integrations import sync
 from integrations.connectors.base import Feed, NotAvailable, Table
 from integrations.connectors.records import Page, TotalRecord
-from integrations.loading.measures import TOKEN_MEASURES
+from integrations.loading.measures import COST_MEASURES, TOKEN_MEASURES, USAGE_MEASURES
 from integrations.models import Connection, CostFact, FeedDay, UsageFact
 from integrations.window import Window
 
@@ -86,9 +86,7 @@ def _compare(
 def _sums(connection: Connection, table: Table, window: Window) -> dict[tuple[date, str], Decimal]:
     """What the facts of each day sum to, by (day, measure)."""
     model, measures = (
-        (CostFact, ("amount_usd", "list_amount_usd"))
-        if table is Table.COST
-        else (UsageFact, ("requests", *TOKEN_MEASURES))
+        (CostFact, COST_MEASURES) if table is Table.COST else (UsageFact, USAGE_MEASURES)
     )
     facts = model.objects.filter(connection=connection).within(window)
     sums: dict[tuple[date, str], Decimal] = {}

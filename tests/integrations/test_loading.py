@@ -196,6 +196,98 @@ def test_a_restated_day_keeps_what_it_said_before(connection):
     assert moved.meters == [{"meter": "chat · claude-sonnet-4-6", "old": "5", "new": "7.5"}]
 
 
+def restate(connection, feed, before, after):
+    load(connection, feed, DAYS, pages(*before))
+    load(connection, feed, DAYS, pages(*after, watermark=LATER_EXPORT))
+    return {row.measure: row for row in Restatement.objects.filter(connection=connection)}
+
+
+def test_a_list_price_that_moves_alone_is_a_restatement_of_its_own(connection):
+    moved = restate(
+        connection,
+        ORGANIZATION_COST,
+        [line(FIRST, CODE, "10", list_amount="12")],
+        [line(FIRST, CODE, "10", list_amount="11")],
+    )
+
+    assert moved.keys() == {"list_amount_usd"}
+    assert moved["list_amount_usd"].change == Decimal("-1")
+
+
+def test_a_list_price_that_becomes_known_was_not_zero_before(connection):
+    unknown = CostRecord(FIRST, CODE, None, Decimal("10"), None)
+    moved = restate(connection, ORGANIZATION_COST, [unknown], [line(FIRST, CODE, "10")])
+
+    told = moved["list_amount_usd"]
+    assert (told.old, told.new, told.change) == (None, Decimal("10"), None)
+    assert told.meters[0]["old"] is None
+
+
+def test_what_vanishes_from_a_complete_day_is_a_restatement(connection):
+    moved = restate(
+        connection,
+        USER_COST,
+        [line(FIRST, CODE, "10", JANE), line(FIRST, CHAT, "3", OMAR)],
+        [line(FIRST, CODE, "10", JANE)],
+    )
+
+    told = moved["amount_usd"]
+    assert (told.old, told.new, told.people) == (Decimal("13"), Decimal("10"), 1)
+    assert told.meters == [{"meter": "chat · claude-sonnet-4-6", "old": "3", "new": "0"}]
+
+
+def test_numbers_that_only_change_hands_are_told_without_a_sum_that_moved(connection):
+    moved = restate(
+        connection,
+        USER_COST,
+        [line(FIRST, CODE, "10", JANE)],
+        [line(FIRST, CODE, "4", JANE), line(FIRST, CODE, "6", OMAR)],
+    )
+
+    told = moved["amount_usd"]
+    assert (told.old, told.new, told.meters, told.people) == (Decimal(10), Decimal(10), [], 2)
+
+
+def test_tokens_and_requests_are_restated_each_for_itself(connection):
+    moved = restate(
+        connection,
+        USER_USAGE,
+        [tokens(FIRST, CHAT, JANE, output=7, requests=1)],
+        [tokens(FIRST, CHAT, JANE, output=9, requests=2)],
+    )
+
+    assert {name: row.change for name, row in moved.items()} == {
+        "total_tokens": Decimal(2),
+        "requests": Decimal(1),
+    }
+
+
+def test_activity_that_moves_names_its_paths_and_has_no_sum(connection):
+    day = Window(FIRST, SECOND)
+
+    def read(messages):
+        values = {"chat.messages": messages, "chat.files": 1}
+        record = EngagementRecord(FIRST, "user_jane", JANE, values)
+        load(connection, USERS, day, pages(record, watermark=None))
+
+    read(3)
+    read(5)
+
+    told = Restatement.objects.get()
+    assert (told.measure, told.old, told.new) == ("activity", None, None)
+    assert told.meters == [{"meter": "chat.messages", "old": "3", "new": "5"}]
+
+
+def test_an_older_export_than_the_stored_one_changes_nothing(connection):
+    load(connection, USER_COST, DAYS, pages(line(FIRST, CODE, "2", JANE), watermark=LATER_EXPORT))
+
+    late = load(connection, USER_COST, DAYS, pages(line(FIRST, CODE, "1", JANE)))
+
+    assert late.changed == ()
+    assert costs(connection) == {(FIRST, "claude_code", "user_jane"): Decimal("2")}
+    assert FeedDay.objects.get(day=FIRST).watermark == LATER_EXPORT
+
+
 def test_a_day_still_filling_is_not_a_restatement(connection):
     noon = datetime(2026, 8, 1, 12, tzinfo=UTC)
     load(connection, ORGANIZATION_COST, DAYS, pages(line(FIRST, CODE, "4"), watermark=noon))
@@ -246,6 +338,56 @@ def test_totals_are_checked_against_what_is_stored(connection):
 
     check = DayCheck.objects.get()
     assert (check.reported, check.stored) == (Decimal("10.00000001"), Decimal("10"))
+
+
+def total(value, day=FIRST, measure="amount_usd"):
+    return TotalRecord(day, measure, Decimal(value))
+
+
+def test_a_check_follows_the_export_that_confirms_it(connection):
+    lines = [total("10"), line(FIRST, CODE, "10")]
+    load(connection, ORGANIZATION_COST, DAYS, pages(*lines))
+    assert DayCheck.objects.get().watermark == EXPORT
+
+    load(connection, ORGANIZATION_COST, DAYS, pages(*lines, watermark=LATER_EXPORT))
+
+    assert DayCheck.objects.get().watermark == LATER_EXPORT
+
+
+def test_people_with_more_than_the_organization_are_an_excess_until_both_agree(connection):
+    load(connection, ORGANIZATION_COST, DAYS, pages(total("10"), line(FIRST, CODE, "10")))
+    load(connection, USER_COST, DAYS, pages(line(FIRST, CODE, "12.5", JANE)))
+
+    check = DayCheck.objects.get()
+    assert (check.difference, check.excess, check.agrees) == (0, Decimal("2.5"), False)
+    assert list(DayCheck.objects.failing()) == [check]
+
+    load(
+        connection,
+        ORGANIZATION_COST,
+        DAYS,
+        pages(total("12.5"), line(FIRST, CODE, "12.5"), watermark=LATER_EXPORT),
+    )
+    assert DayCheck.objects.get().agrees
+    assert not DayCheck.objects.failing().exists()
+
+
+def test_a_credit_of_the_organization_is_no_excess(connection):
+    load(connection, ORGANIZATION_COST, DAYS, pages(total("-5"), line(FIRST, CODE, "-5")))
+    load(connection, USER_COST, DAYS, pages(line(FIRST, CODE, "-3", JANE)))
+
+    assert costs(connection)[FIRST, "claude_code", None] == Decimal("-2")
+    assert DayCheck.objects.get().agrees
+
+
+def test_a_total_is_not_compared_with_a_sum_that_lacks_a_part(connection):
+    known = total("22", measure="list_amount_usd")
+    unknown = CostRecord(FIRST, CHAT, None, Decimal("10"), None)
+    load(connection, ORGANIZATION_COST, DAYS, pages(known, line(FIRST, CODE, "12"), unknown))
+
+    check = DayCheck.objects.get()
+    assert (check.stored, check.agrees) == (None, None)
+    assert not DayCheck.objects.failing().exists()
 
 
 def test_pages_of_two_exports_are_refused_whole(connection):
