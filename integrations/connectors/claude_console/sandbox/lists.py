@@ -101,7 +101,11 @@ def _api_key(key: Key, *, newer: bool) -> dict[str, Any]:
         if newer
         else {"workspace_id": None if workspace.is_default else workspace.id}
     )
-    principal = {"id": key.service_account_id, "type": "service_account"}
+    principal = (
+        {"type": "service_account_actor", "service_account_id": key.service_account_id}
+        if newer
+        else {"id": key.service_account_id, "type": "service_account"}
+    )
     return {
         "id": key.id,
         "type": "api_key",

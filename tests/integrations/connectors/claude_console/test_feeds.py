@@ -1,0 +1,223 @@
+"""The traps of the Console's reports, one each, on answers written by hand."""
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import pytest
+import time_machine
+
+from integrations.connectors import get_connector
+from integrations.connectors.base import NotAvailable, PayloadError, SnapshotMoved
+from integrations.connectors.records import TotalRecord
+from integrations.window import Window
+from tests.integrations.connectors.wire import Script, access, ok
+
+CONNECTOR = get_connector("claude-console")
+DAY = date(2026, 11, 18)
+ONE_DAY = Window(DAY, date(2026, 11, 19))
+TOKENS = {
+    "uncached_input_tokens": 1500,
+    "cache_read_input_tokens": 200,
+    "cache_creation": {"ephemeral_1h_input_tokens": 1000, "ephemeral_5m_input_tokens": 500},
+    "output_tokens": 500,
+    "server_tool_use": {"web_search_requests": 10},
+}
+
+
+@pytest.fixture(autouse=True)
+def _two_days_later():
+    with time_machine.travel(datetime(2026, 11, 20, 12, tzinfo=UTC), tick=False):
+        yield
+
+
+def day(*results, of=DAY):
+    bucket = {"starting_at": f"{of}T00:00:00Z", "results": list(results)}
+    return ok({"data": [bucket], "has_more": False, "next_page": None})
+
+
+def read(name, *answers, window=ONE_DAY):
+    with CONNECTOR.open(access(Script(*answers))) as client:
+        return [r for page in CONNECTOR.feed(name).read(client, window) for r in page.records]
+
+
+def lines(records):
+    return [record for record in records if not isinstance(record, TotalRecord)]
+
+
+def cost(amount, **fields):
+    return {"amount": amount, "currency": "USD", **fields}
+
+
+def test_cents_become_dollars_and_the_parsed_description_the_meter():
+    (line,) = lines(
+        read(
+            "cost",
+            day(cost("123.78912")),
+            day(
+                cost(
+                    "123.78912",
+                    description="Claude Sonnet 4 Usage - Input Tokens",
+                    cost_type="tokens",
+                    token_type="uncached_input_tokens",
+                    model="claude-sonnet-4-20250514",
+                    service_tier="batch",
+                    context_window="0-200k",
+                    inference_geo="global",
+                    workspace_id="wrkspc_1",
+                )
+            ),
+        )
+    )
+
+    assert line.amount_usd == Decimal("1.2378912")
+    assert line.list_amount_usd is None  # the report has one amount only
+    assert line.meter.product == "message_batches_api"
+    assert line.meter.workspace_id == "wrkspc_1"
+    assert line.meter.token_type == "uncached_input_tokens"
+
+
+def test_null_is_the_default_workspace_and_no_key_because_we_grouped_by_both():
+    (line,) = lines(read("usage", day(TOKENS), day({**TOKENS, "model": "claude-opus-5-5"})))
+
+    assert (line.meter.workspace_id, line.meter.api_key_id) == ("default", "")
+    assert line.requests is None  # not reported, which is not zero
+    assert line.cache_write_1h_tokens == 1000
+    assert line.web_searches == 10
+
+
+def test_lines_that_mean_one_meter_are_added_up():
+    (line,) = lines(
+        read(
+            "cost",
+            day(cost("3")),
+            day(
+                cost("1", description="Web Search Usage", cost_type="web_search"),
+                cost("2", description="Web Search Usage, Priority", cost_type="web_search"),
+            ),
+        )
+    )
+
+    assert line.amount_usd == Decimal("0.03")
+
+
+def test_what_cannot_be_itemized_is_a_line_of_its_own():
+    found = lines(
+        read(
+            "cost",
+            day(cost("10")),
+            day(cost("7", description="Web Search Usage", cost_type="web_search")),
+            day(cost("10")),  # asked again: the total has not moved
+        )
+    )
+
+    assert {line.meter.cost_type: line.amount_usd for line in found} == {
+        "web_search": Decimal("0.07"),
+        "not_itemized": Decimal("0.03"),
+    }
+
+
+def test_a_day_that_moves_while_it_is_read_is_read_again():
+    with pytest.raises(SnapshotMoved):
+        read("cost", day(cost("10")), day(cost("12")), day(cost("12")))
+
+
+def test_today_is_checked_only_where_both_answers_agree():
+    today = date(2026, 11, 20)
+    window = Window(today, date(2026, 11, 21))
+
+    moving = read("cost", day(cost("10"), of=today), day(cost("12"), of=today), window=window)
+    still = read("cost", day(cost("12"), of=today), day(cost("12"), of=today), window=window)
+
+    assert not [record for record in moving if isinstance(record, TotalRecord)]
+    assert [r.value for r in still if isinstance(r, TotalRecord)] == [Decimal("0.12")]
+    assert lines(moving) == lines(still)
+
+
+def test_an_empty_day_is_a_zero_and_checked_as_one():
+    assert read("cost", day(), day()) == [TotalRecord(DAY, "amount_usd", Decimal(0))]
+
+
+def test_another_currency_and_another_day_are_refused():
+    with pytest.raises(PayloadError):
+        read("cost", day({"amount": "1", "currency": "EUR"}))
+    with pytest.raises(PayloadError):
+        read("cost", day(of=date(2026, 11, 17)))
+
+
+def developer(**fields):
+    return {
+        "date": "2026-11-18T00:00:00Z",
+        "actor": {"type": "user_actor", "email_address": "dev@example.com"},
+        "customer_type": "api",
+        "terminal_type": "vscode",
+        "core_metrics": {"num_sessions": 2, "lines_of_code": {"added": 30, "removed": 4}},
+        "tool_actions": {"edit_tool": {"accepted": 5, "rejected": 1}},
+        "model_breakdown": [
+            {
+                "model": "claude-opus-4-8",
+                "tokens": {"input": 10},
+                "estimated_cost": {"amount": 186, "currency": "USD"},
+            }
+        ],
+        **fields,
+    }
+
+
+def developers(*rows):
+    return ok({"data": list(rows), "has_more": False, "next_page": None})
+
+
+def test_a_person_with_two_terminals_is_one_document_and_a_repeated_row_counts_once():
+    vscode, tmux = developer(), developer(terminal_type="tmux")
+
+    (record,) = read("claude_code", developers(vscode, tmux, vscode))
+
+    root = "claude_code_metrics"
+    assert record.subject == "dev@example.com"
+    assert record.values[f"{root}.core_metrics.distinct_session_count"] == 4
+    assert record.values[f"{root}.core_metrics.lines_of_code.added_count"] == 60
+    assert record.values[f"{root}.tool_actions.edit_tool.accepted_count"] == 10
+    assert record.values[f"{root}.models.claude-opus-4-8.tokens.input"] == 20
+    assert record.values[f"{root}.estimated_cost_usd"] == Decimal("3.72")
+
+
+def test_a_key_is_known_by_its_name_and_a_number_of_tomorrow_by_its_path():
+    (record,) = read(
+        "claude_code",
+        developers(
+            developer(
+                actor={"type": "api_actor", "api_key_name": "ci"},
+                core_metrics={"num_reviews": 3, "num_sessions": None},
+            )
+        ),
+    )
+
+    assert (record.person.kind, record.person.name) == ("api_key", "ci")
+    assert record.values["claude_code_metrics.core_metrics.num_reviews"] == 3
+    assert "claude_code_metrics.core_metrics.distinct_session_count" not in record.values
+
+
+def test_the_first_hour_of_a_day_has_no_activity_yet():
+    with (
+        time_machine.travel(datetime(2026, 11, 18, 0, 59, tzinfo=UTC), tick=False),
+        pytest.raises(NotAvailable),
+    ):
+        read("claude_code", developers())
+
+
+def test_a_list_is_followed_to_its_end_and_a_page_without_a_cursor_is_refused():
+    def page(name, **more):
+        return ok({"data": [{"id": name, "name": name}], "last_id": name, **more})
+
+    script = Script(page("w1", has_more=True), page("w2", has_more=False))
+    with CONNECTOR.open(access(script)) as client:
+        pages = list(CONNECTOR.feed("workspaces").read(client, ONE_DAY))
+    named = [one.external_id for p in pages for one in p.resources]
+    assert named == ["default", "w1", "default", "w2"]
+    assert script.requests[1].url.params["after_id"] == "w1"
+
+    with (
+        CONNECTOR.open(access(Script(page("w1", has_more=True)))) as client,
+        pytest.raises(PayloadError),
+    ):
+        list(CONNECTOR.feed("workspaces").read(client, ONE_DAY))

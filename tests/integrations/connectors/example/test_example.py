@@ -1,0 +1,67 @@
+"""The door is open: a folder and a line in the settings make a provider, and nothing else."""
+
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+from django.urls import reverse
+
+from accounts.models import Role
+from integrations.models import Connection, CostFact
+from tests.factories import make_member, make_organization
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def organization(installed):
+    installed(
+        "integrations.connectors.claude_enterprise.ClaudeEnterprise",
+        "tests.integrations.connectors.example.Example",
+    )
+    return make_organization()
+
+
+@pytest.fixture
+def key(monkeypatch):
+    monkeypatch.setattr("sys.stdin", StringIO("example-key-0001\n"))
+
+
+def test_it_has_a_card_and_the_common_pages(organization, client):
+    client.force_login(make_member(organization, Role.ADMIN))
+
+    index = client.get(reverse("integrations:index", args=["demo"])).content.decode()
+    page = client.get(reverse("integrations:connect", args=["demo", "example"])).content.decode()
+
+    assert "Example (Tests)" in index
+    assert "Thirty-seven cents a day" in index
+    assert "Connect Example (Tests)" in page
+    assert "Starts with example-." in page
+
+
+def test_it_connects_syncs_and_reports(organization, key):
+    connect = {"organization": "demo", "no_import": True, "stdout": StringIO()}
+    call_command("connect", "example", "ours", **connect)
+    call_command("sync", "ours", organization="demo", days=3, stdout=StringIO())
+
+    today = datetime.now(UTC).date()
+    connection = Connection.objects.get()
+    assert connection.provider_organization_id == "example-org"
+    assert CostFact.objects.filter(connection=connection).count() == 3
+    out = StringIO()
+    call_command(
+        "report",
+        organization="demo",
+        metrics="cost",
+        group_by="provider,project_id,service",
+        since=str(today - timedelta(days=2)),
+        until=str(today + timedelta(days=1)),
+        format="csv",
+        stdout=out,
+    )
+    assert out.getvalue().splitlines()[1:] == ["Example (Tests),room-1,example_product,1.11"]
+
+
+def test_it_needs_no_migration(organization):
+    call_command("makemigrations", check=True, dry_run=True, stdout=StringIO())  # exits if it does
