@@ -85,7 +85,7 @@ def test_the_arrow_keys_read_the_chart_from_the_table(page):
 
 def test_a_filter_is_added_and_removed_and_focus_follows(page):
     page.get_by_role("button", name="Add filter").click()
-    page.locator("#q-f").get_by_role("link", name="Service").click()
+    page.locator("#q-f").get_by_role("link", name="Service", exact=True).click()
     expect(page.get_by_role("heading", name="Filter by Service")).to_be_focused()
 
     page.locator("#editor").get_by_label("Chat").check()
