@@ -107,6 +107,29 @@ def test_a_second_run_asks_once_per_window_and_writes_nothing(connection):
     assert list(CostFact.objects.order_by("pk").values()) == before
 
 
+def test_where_sums_differ_both_sides_are_read_again_once(connection):
+    work_off(short_run(connection))
+    wrong = connection.checks.filter(measure="amount_usd").order_by("day").first()
+    connection.checks.filter(pk=wrong.pk).update(reported=wrong.reported + 1)
+
+    run = short_run(connection)
+    work_off(run)
+
+    again = run.windows.filter(is_recheck=True)
+    assert {(w.start, w.end) for w in again} == {(wrong.day, wrong.day + timedelta(days=1))}
+    assert set(again.values_list("feed", flat=True)) == {
+        feed.name for feed in CONNECTOR.feeds if feed.table == CONNECTOR.feed(wrong.feed).table
+    }
+    assert all(window.requests > 1 for window in again if window.feed == wrong.feed)
+
+    # It was confirmed, so it stands: nobody asks a third time.
+    wrong.refresh_from_db()
+    assert wrong.reread_at is not None
+    third = short_run(connection)
+    work_off(third)
+    assert not third.windows.filter(is_recheck=True).exists()
+
+
 def test_one_window_of_a_run_at_a_time(connection):
     run = short_run(connection)
 
