@@ -1,0 +1,175 @@
+"""Every page, as an Admin sees it, by daylight and by night, on a desk and on a phone.
+
+Pages come from the table of permissions, so a new one is covered the day it is added. With
+`SCREENSHOTS=folder` (make screenshots) a picture of each lands there.
+"""
+
+import os
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.urls import reverse
+from django.utils import timezone
+from playwright.sync_api import Page, expect
+
+from accounts.models import Role
+from integrations import notices, sync
+from integrations.encryption import Secret
+from integrations.models import Connection, ExpertInquiry, Notice, SyncRun, SyncWindow
+from integrations.window import Window
+from tests.factories import (
+    PASSWORD,
+    make_connection,
+    make_invitation,
+    make_member,
+    make_organization,
+)
+from tests.test_permissions import PAGES
+from tests.test_tenancy import ADDRESSES, ARGUMENTS, address, make_one_of_each
+
+pytestmark = pytest.mark.browser
+
+KEY = "sk-ant-api01-sandbox-my-org"
+PICTURES = os.environ.get("SCREENSHOTS", "")
+DAYS = 90 if PICTURES else 5
+# Parts of pages and files: what a browser never shows by itself.
+PARTS = {"card", "progress", "feeds", "label"}
+INNER = [
+    name
+    for name, page in sorted(PAGES.items())
+    if page.get == 200 and name.partition(":")[2] not in PARTS
+]
+OUTER = ["profile", "change_password"]
+
+
+@pytest.fixture
+def organization(transactional_db, sandbox, monkeypatch):
+    """A company with a connection in every state, notices, an inquiry and a few days of data."""
+    for name, value in {"organization_slug": "demo", "label": "my-org"}.items():
+        monkeypatch.setitem(ARGUMENTS, name, value)
+    organization = make_organization("demo", "Brightwater Logistics")
+    make_member(organization, Role.ADMIN, "ines@example.com", name="Ines Öztürk")
+    make_member(
+        organization,
+        Role.ANALYST,
+        "priya@example.com",
+        name="Priya Raghunathan",
+        membership_pk=ARGUMENTS["member_pk"],
+    )
+    make_invitation(organization, "tomas@example.com", pk=ARGUMENTS["invitation_pk"])
+    healthy = make_one_of_each(organization)
+    fill(healthy)
+    others(organization)
+    question = "The new key is accepted, but no cost of November arrives. Is it the plan?"
+    ExpertInquiry.objects.update(question=question, label="emea-studio")
+    Notice.objects.all().delete()
+    notices.look(timezone.now())
+    return organization
+
+
+def fill(connection: Connection) -> None:
+    """Import some days from the sandbox."""
+    fields = {"credential": Secret(KEY), "key_hint": "9fQ2", "provider_organization_id": "org_01Kq"}
+    for name, value in fields.items():
+        setattr(connection, name, value)
+    connection.save()
+    connection.runs.update(created_at=timezone.now() - timedelta(hours=7))
+    window = Window.last(DAYS, today=timezone.now().date())
+    run = sync.plan(connection, SyncRun.Kind.IMPORT, window)
+    for _ in sync.work(run, wait=lambda seconds: None):
+        pass
+
+
+def others(organization) -> None:
+    now = timezone.now()
+    make_connection(organization, "apac-pilot", state="disconnected")
+    make_connection(organization, "pilot-2025", state="archived")
+    make_connection(organization, "old-trial", state="deleting", rows_to_erase=90, rows_erased=40)
+    make_connection(
+        organization,
+        "emea-studio",
+        credential=Secret(KEY),
+        key_hint="T7wd",
+        provider_organization_id="org_01Pn8",
+        state="action_needed",
+        problem="Anthropic rejected the key. It may be revoked, expired or mistyped.",
+        problem_repair="Paste it again. If that does not help, ask for a new one.",
+        problem_since=now - timedelta(hours=20),
+    )
+    importing = make_connection(
+        organization,
+        "labs-seoul",
+        credential=Secret(KEY),
+        key_hint="c0Rk",
+        provider_organization_id="org_01Vb5",
+        key_expires_on=now.date() + timedelta(days=6),
+    )
+    run = sync.plan_import(importing, today=now.date(), days=90)
+    first = run.windows.order_by("position")[:20]
+    SyncWindow.objects.filter(pk__in=[window.pk for window in first]).update(
+        state=SyncWindow.State.DONE,
+        attempts=1,
+        started_at=now - timedelta(seconds=9),
+        finished_at=now - timedelta(seconds=8),
+        requests=3,
+        rows=1284,
+    )
+    run.windows.filter(position=20).update(
+        state=SyncWindow.State.RUNNING,
+        attempts=1,
+        leased_until=now + timedelta(hours=1),
+        started_at=now,
+    )
+
+
+def sign_in(page: Page) -> None:
+    page.goto("/login/")
+    page.get_by_label("E-mail").fill("ines@example.com")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page).to_have_url(re.compile("/o/demo/"))
+
+
+def look(page: Page, path: str, name: str, view: str) -> list[str]:
+    """What is wrong with this page: serious findings of axe, and scrolling sideways."""
+    page.goto(path)
+    page.evaluate("document.fonts.ready")
+    wrong = [
+        f"{name} ({view}): {found['impact']} {found['id']} {found['nodes'][0]['html'][:200]}"
+        for found in Axe().run(page).response["violations"]
+        if found["impact"] in {"serious", "critical"}
+    ]
+    if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+        wrong.append(f"{name} ({view}): scrolls sideways")
+    if PICTURES:
+        picture = Path(PICTURES) / f"{name.replace(':', '-')}-{view}.png"
+        page.screenshot(path=picture, full_page=True)
+    return wrong
+
+
+@pytest.mark.parametrize(
+    ("theme", "width"), [("light", 1280), ("dark", 390), ("dark", 1280), ("light", 390)]
+)
+def test_every_page_can_be_used_by_everybody(open_page, organization, theme, width):
+    view = f"{theme}-{width}"
+    page = open_page(width=width, color_scheme=theme)
+    wrong = [*look(page, "/login/", "login", view)]
+    sign_in(page)
+
+    for name in INNER:
+        if "csv" in name or "export" in name:
+            continue
+        wrong += look(page, address(name), name, view)
+    for name in OUTER:
+        wrong += look(page, reverse(name), name, view)
+    wrong += look(page, "/o/nowhere/integrations/", "not-found", view)
+
+    assert wrong == []
+
+
+def test_the_table_of_pages_names_every_page():
+    assert set(INNER) <= set(ADDRESSES)
+    assert len(INNER) >= 15
