@@ -32,6 +32,11 @@ format: .venv/dev
 bench: .venv/dev
 	$(PYTHON) -m benchmarks
 
+# A picture of every page, taken by the test that walks them.
+.PHONY: screenshots
+screenshots: .venv/dev chromium
+	SCREENSHOTS=docs/screenshots $(PYTHON) -m pytest tests/journey/test_every_page.py
+
 .PHONY: chromium
 chromium:
 	@command -v chromium >/dev/null || { \

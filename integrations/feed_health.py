@@ -130,5 +130,6 @@ def _status(
     if any(part.state not in SyncWindow.FINISHED for part in parts):
         return overview.RUNNING
     if not is_tried:
-        return overview.QUEUED
+        stopped = connection.state == Connection.State.ACTION_NEEDED
+        return overview.ACTION_NEEDED if stopped else overview.QUEUED
     return overview.DELAYED if is_late else overview.UP_TO_DATE

@@ -235,6 +235,16 @@ def test_health_takes_three_queries_however_many_runs(connection, django_assert_
         feed_health.of(connection)
 
 
+def test_what_is_unknown_is_a_dash_on_the_page(client, organization, connection):
+    client.force_login(make_member(organization, Role.BILLING_ADMIN))
+
+    text = page(client, url("feeds", "my-org"))
+
+    assert '<td data-l="Rows, last run" class="num">–</td>' in text
+    assert '<td data-l="Requests" class="num">–</td>' in text
+    assert "None" not in text
+
+
 def test_the_page_shows_the_feeds_of_who_needs_it_most(client, organization, connection):
     client.force_login(make_member(organization, Role.BILLING_ADMIN))
     make_connection(organization, "broken", state="action_needed", problem="Rejected.")

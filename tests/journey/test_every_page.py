@@ -51,7 +51,7 @@ def organization(transactional_db, sandbox, monkeypatch):
     for name, value in {"organization_slug": "demo", "label": "my-org"}.items():
         monkeypatch.setitem(ARGUMENTS, name, value)
     organization = make_organization("demo", "Brightwater Logistics")
-    make_member(organization, Role.ADMIN, "ines@example.com", name="Ines Öztürk")
+    ines = make_member(organization, Role.ADMIN, "ines@example.com", name="Ines Öztürk")
     make_member(
         organization,
         Role.ANALYST,
@@ -64,7 +64,9 @@ def organization(transactional_db, sandbox, monkeypatch):
     fill(healthy)
     others(organization)
     question = "The new key is accepted, but no cost of November arrives. Is it the plan?"
-    ExpertInquiry.objects.update(question=question, label="emea-studio")
+    ExpertInquiry.objects.update(
+        question=question, label="emea-studio", asked_by=ines, reply_to=ines.email
+    )
     Notice.objects.all().delete()
     notices.look(timezone.now())
     return organization
@@ -76,7 +78,8 @@ def fill(connection: Connection) -> None:
     for name, value in fields.items():
         setattr(connection, name, value)
     connection.save()
-    connection.runs.update(created_at=timezone.now() - timedelta(hours=7))
+    before = timezone.now() - timedelta(hours=7)
+    connection.runs.update(created_at=before, finished_at=before + timedelta(seconds=40))
     window = Window.last(DAYS, today=timezone.now().date())
     run = sync.plan(connection, SyncRun.Kind.IMPORT, window)
     for _ in sync.work(run, wait=lambda seconds: None):
@@ -136,6 +139,7 @@ def sign_in(page: Page) -> None:
 def look(page: Page, path: str, name: str, view: str) -> list[str]:
     """What is wrong with this page: serious findings of axe, and scrolling sideways."""
     page.goto(path)
+    page.wait_for_load_state("networkidle")  # dashboards load piece by piece
     page.evaluate("document.fonts.ready")
     wrong = [
         f"{name} ({view}): {found['impact']} {found['id']} {found['nodes'][0]['html'][:200]}"
