@@ -332,7 +332,7 @@ def _card(connector: Connector, found: Sequence[Overview]) -> Card:
     broken = [one for one in live if one.status is ACTION_NEEDED]
     if broken:
         first = broken[0]
-        count = f"{len(broken)} of {len(found)} organizations. " if len(found) > 1 else ""
+        count = f"{len(broken)} of {len(live)} organizations. " if len(live) > 1 else ""
         sentence = f"{count}{first.connection.label}: {first.sentence}"
         return Card(connector, NEEDS_ATTENTION, sentence, tuple(found))
     for status in (PAUSED, IMPORTING, QUEUED, DELAYED):
