@@ -164,6 +164,7 @@ def test_a_link_opens_for_a_week(client, organization):
 @pytest.mark.parametrize(
     "token",
     ["x", signing.dumps([1, 1]), signing.dumps([1, 1], salt="accounts.invitations")],
+    ids=["nonsense", "signed for something else", "of no invitation"],
 )
 def test_a_link_that_is_made_up_opens_nothing(client, token):
     assert client.get(f"/invitations/{token}/").status_code == 410

@@ -46,8 +46,16 @@ def _exported(
     )
 
 
+# Whose acts `/users` counts, block by block.
+_COUNTED = ("chat", "claude_code", "cowork", "office_agent", "claude_design")
+
+
 def _daily(
-    name: str, label: str, read: Reader, grain: Literal["total", "person"] = "total"
+    name: str,
+    label: str,
+    read: Reader,
+    grain: Literal["total", "person"] = "total",
+    surfaces: tuple[str, ...] = (),
 ) -> Feed:
     """Computed once for each day, and asked for day by day."""
     return Feed(
@@ -59,6 +67,7 @@ def _daily(
         refresh_days=last_week,
         closes_on=closes_on,
         read=read,
+        surfaces=surfaces,
     )
 
 
@@ -123,7 +132,7 @@ FEEDS = (
     _spans("connectors_spans", "Connectors", CONNECTORS.read_spans),
     _spans("plugins_spans", "Plugins", PLUGINS.read_spans),
     _spans("projects_spans", "Chat projects", PROJECTS.read_spans),
-    _daily("users", "Activity per user", activity.read_users, "person"),
+    _daily("users", "Activity per user", activity.read_users, "person", _COUNTED),
     _daily("skills", "Skills", SKILLS.read),
     _daily("connectors", "Connectors", CONNECTORS.read),
     _daily("plugins", "Plugins", PLUGINS.read),
