@@ -23,8 +23,12 @@ def _thinned(chart: Chart, part: float) -> Chart:
     count = len(chart.bars)
     wide = max(1, ceil(count * LABEL / (WIDE * part)))
     narrow = ceil(max(1, ceil(count * LABEL / NARROW)) / wide) * wide
+    rule = chart.closing
+    if rule and part < 0.3:
+        rule = replace(rule, has_room_before=False, has_room_after=False)
     return replace(
         chart,
+        closing=rule,
         bars=tuple(
             replace(bar, label_on="" if at % wide else "wide-only" if at % narrow else "everywhere")
             for at, bar in enumerate(chart.bars)

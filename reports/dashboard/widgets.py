@@ -20,8 +20,8 @@ logger = logging.getLogger(__name__)
 class Widget:
     """One question of the page. `name` stands in addresses: never change it.
 
-    `width` is how many of twelve columns it takes on a desk, `half` how many on a tablet; a figure
-    stands in the row on top and has none.
+    `width` is how many of twelve columns it takes on a desk; a figure stands in the row on top and
+    has none.
     """
 
     name: str
@@ -29,7 +29,6 @@ class Widget:
     definition: str
     ask: Callable[[Scope], Answer]
     width: int = 0
-    half: int = 12
     template: str = ""
 
     @property
