@@ -245,7 +245,8 @@ def test_a_viewer_reads_who_can_help(signed_in):
 
 def test_everything_works_without_javascript(signed_in):
     page = signed_in(java_script_enabled=False)
-    page.get_by_role("link", name="Connect").click()
+    card = page.get_by_role("article", name="Anthropic (Analytics API)")
+    card.get_by_role("link", name="Connect").click()
     page.get_by_label("Organization Label").fill("my-org")
     page.get_by_label("Analytics API Key").fill(KEY)
     page.get_by_role("button", name="Test connection").click()
