@@ -1,5 +1,6 @@
 """What every test gets: quick passwords, plain static files, an empty Redis, a sandbox."""
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from socketserver import ThreadingMixIn
@@ -10,11 +11,13 @@ import hypothesis
 import pytest
 import redis
 from django.conf import settings as django_settings
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from config.celery import app as celery
 from integrations.connectors import connectors
 from integrations.connectors.sandboxes import Sandboxes
 
+expect.set_options(timeout=20_000)  # what a page does at once takes seconds on a busy machine
 # The same examples on every machine, however slow: a test that fails, fails for everyone.
 hypothesis.settings.register_profile("ours", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("ours")
@@ -61,6 +64,58 @@ def serve(app: Any) -> tuple[str, WSGIServer]:
     server = make_server("127.0.0.1", 0, app, server_class=_Server, handler_class=_Quiet)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return f"http://127.0.0.1:{server.server_port}", server
+
+
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium, ended with its module: two at once in a process do not get along."""
+    # Playwright keeps an event loop in this thread, which Django takes for asynchronous code.
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser, transactional_db: None, live_server: Any) -> Iterator[Any]:
+    """Open pages by `open_page(width=390, …)`; any error in their consoles fails the test."""
+    contexts: list[BrowserContext] = []
+    problems: list[str] = []
+
+    def open_one(*, width: int = 1280, height: int = 900, **options: Any) -> Page:
+        context = browser.new_context(
+            base_url=live_server.url, viewport={"width": width, "height": height}, **options
+        )
+        context.set_default_timeout(20_000)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on(
+            "console",
+            lambda message: (
+                problems.append(message.text) if message.type in {"error", "warning"} else None
+            ),
+        )
+        return page
+
+    yield open_one
+    for context in contexts:
+        context.close()
+    # The browser also notes answers 4xx, which some tests ask for.
+    assert [text for text in problems if "status of 4" not in text] == []
 
 
 @pytest.fixture(scope="session")

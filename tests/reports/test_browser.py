@@ -1,10 +1,9 @@
 """What the report page does in a real browser: swaps, addresses, focus, keys."""
 
-import os
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import ConsoleMessage, Page, expect
 
 from tests.factories import cost, make_connection, make_member, make_organization
 from tests.reports.conftest import know
@@ -13,7 +12,7 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def page(transactional_db, live_server, client, settings, monkeypatch) -> Iterator[Page]:
+def page(browser, transactional_db, live_server, client, settings) -> Iterator[Page]:
     """A signed-in Chromium on a report of three days; any error of the page fails the test."""
     storage = "django.contrib.staticfiles.storage.StaticFilesStorage"
     settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": storage}}
@@ -25,28 +24,21 @@ def page(transactional_db, live_server, client, settings, monkeypatch) -> Iterat
         cost(connection, day, "10", list_amount="12", product="chat")
         cost(connection, day, "30", list_amount="33", product="claude_code")
     client.force_login(make_member(organization))
-    # Playwright keeps an event loop in this thread; Django only has to roll back in it.
-    monkeypatch.setitem(os.environ, "DJANGO_ALLOW_ASYNC_UNSAFE", "true")
     problems: list[str] = []
 
     def note_violation(message: ConsoleMessage) -> None:
         if "Content Security" in message.text:
             problems.append(message.text)
 
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"),
-            args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
-        )
-        context = browser.new_context(base_url=live_server.url)
-        cookie = client.cookies["sessionid"].value
-        context.add_cookies([{"name": "sessionid", "value": cookie, "url": live_server.url}])
-        page = context.new_page()
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("console", note_violation)
-        page.goto("/o/demo/reports/explore/?from=2026-11-02&to=2026-11-04&group_by=service")
-        yield page
-        browser.close()
+    context = browser.new_context(base_url=live_server.url)
+    cookie = client.cookies["sessionid"].value
+    context.add_cookies([{"name": "sessionid", "value": cookie, "url": live_server.url}])
+    page = context.new_page()
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", note_violation)
+    page.goto("/o/demo/reports/explore/?from=2026-11-02&to=2026-11-04&group_by=service")
+    yield page
+    context.close()
     assert problems == []
 
 

@@ -16,12 +16,9 @@ QUERY = "metrics=cost,list_cost&from=2026-11-02&to=2026-11-08&group_by=service&i
 
 
 @pytest.fixture(autouse=True)
-def mails(settings):
-    """Tasks run where they are queued, and mails stay in this process."""
-    settings.EMAIL_CONFIGURED = True
+def address(mails, settings):
+    """Mails stay in this process, and their links lead here."""
     settings.BASE_URL = "https://spend.example.com"
-    settings.CELERY_TASK_ALWAYS_EAGER = True
-    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 
 
 @pytest.fixture

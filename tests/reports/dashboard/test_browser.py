@@ -6,14 +6,13 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.factories import make_member
-from tests.journey.conftest import browser, open_page  # noqa: F401  # fixtures
 
 pytestmark = pytest.mark.browser
 NOVEMBER = "/o/demo/dashboards/genai/?from=2026-11-01&to=2026-11-25"
 
 
 @pytest.fixture
-def visit(open_page, client, live_server, organization, company):  # noqa: F811
+def visit(open_page, client, live_server, organization, company):
     """Open the dashboard of November, signed in; any error in its console fails the test."""
     client.force_login(make_member(organization))
     cookie = client.cookies["sessionid"].value
