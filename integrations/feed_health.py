@@ -132,4 +132,6 @@ def _status(
     if not is_tried:
         stopped = connection.state == Connection.State.ACTION_NEEDED
         return overview.ACTION_NEEDED if stopped else overview.QUEUED
+    if problem is not None and problem.error_code == "optional_scope":
+        return overview.UNAVAILABLE  # the key was never meant to read it: nothing is late
     return overview.DELAYED if is_late else overview.UP_TO_DATE

@@ -213,6 +213,14 @@ def test_days_that_are_not_there_yet_are_told_when_it_lasts(connection):
     assert health(connection, "organization_cost").error == "Anthropic has no such days."
 
 
+def test_what_a_key_was_never_meant_to_read_is_not_late(connection):
+    refused = {"state": "unavailable", "error": "Needs a scope.", "error_code": "optional_scope"}
+    make_run(connection, {**refused, "feed": "groups"}, at=timezone.now())
+
+    assert health(connection, "groups").status.word == "Not available"
+    assert health(connection, "groups").error == "Needs a scope."
+
+
 def test_what_was_stopped_on_purpose_is_not_wrong(connection):
     make_run(
         connection,
