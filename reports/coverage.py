@@ -166,7 +166,7 @@ def read(
 def feed_names(connection: Connection, source: Source) -> tuple[list[str], list[str]]:
     """The feeds that fill a source: of the whole organization, and of people."""
     try:
-        feeds = [f for f in connection.connector.feeds if source.value in {f.table.value, f.name}]
+        feeds = [feed for feed in connection.connector.feeds if source.is_told_by(feed)]
     except KeyError:  # stored by a connector the settings no longer name
         return [], []
     return (

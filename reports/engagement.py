@@ -29,6 +29,7 @@ from django.db.models import (
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast, Coalesce
 
+from integrations.connectors.base import Feed
 from integrations.models import Connection, EngagementFact, FeedDay
 from integrations.window import Window
 
@@ -48,15 +49,20 @@ HABIT_WEEKS = 4
 
 def having(connections: Iterable[Connection], feed: str) -> list[Connection]:
     """Those whose connector brings this feed."""
-    found = []
-    for connection in connections:
-        try:
-            feeds = connection.connector.feeds
-        except KeyError:  # stored by a connector the settings no longer name
-            continue
-        if any(one.name == feed for one in feeds):
-            found.append(connection)
-    return found
+    return [one for one in connections if any(feed == its.name for its in _feeds(one))]
+
+
+def counting(connections: Iterable[Connection], *surfaces: str) -> list[Connection]:
+    """Those whose connector counts what people do in one of these products."""
+    wanted = {*surfaces}
+    return [one for one in connections if any(wanted & {*its.surfaces} for its in _feeds(one))]
+
+
+def _feeds(connection: Connection) -> Sequence[Feed]:
+    try:
+        return connection.connector.feeds
+    except KeyError:  # stored by a connector the settings no longer name
+        return ()
 
 
 def last_days(connections: Sequence[Connection], feed: str, window: Window) -> dict[int, date]:

@@ -32,6 +32,8 @@ from django.db.models import (
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast, Coalesce, TruncMonth, TruncQuarter, TruncWeek
 
+from integrations.connectors.base import Feed
+
 Number = Decimal | int | None  # US dollars, a share or a count; None is not known
 Key = date | str  # the value of a dimension; weeks, months and quarters are their first day
 
@@ -39,17 +41,27 @@ OTHER = "\U0010ffff"  # the key of all values that were not among the first: sor
 
 
 class Source(StrEnum):
-    """Which facts a number comes from: a fact table, or one feed of the engagement table."""
+    """Which facts a number comes from: a fact table, or feeds of the engagement table.
+
+    What Claude Code did is told by every feed that declares it as a surface; the other sources of
+    activity are one feed each.
+    """
 
     COST = "cost"
     USAGE = "usage"
     ACTIVE_USERS = "summaries"
     ACTIVITY = "users"
-    CODE = "claude_code"
+    CODE = "code"
+    CODE_ESTIMATE = "claude_code"
 
     @property
     def is_engagement(self) -> bool:
-        return self in {Source.ACTIVE_USERS, Source.ACTIVITY, Source.CODE}
+        return self not in {Source.COST, Source.USAGE}
+
+    def is_told_by(self, feed: Feed) -> bool:
+        if self is Source.CODE:
+            return "claude_code" in feed.surfaces
+        return self.value in {feed.table.value, feed.name}
 
 
 class Unit(StrEnum):
@@ -294,12 +306,17 @@ def _path(path: str, decimal_places: int = 0) -> Expression:
     )
 
 
-def _activity(name: str, label: str, definition: str, *paths: str) -> Measure:
+def _activity(
+    name: str, label: str, definition: str, *paths: str, source: Source = Source.ACTIVITY
+) -> Measure:
     value = reduce(plus, map(_path, paths))
     nullable = tuple(f"values__{path}" for path in paths)
-    return Measure(
-        name, label, Unit.COUNT, Kind.ACTIVITY, definition, Source.ACTIVITY, value, nullable
-    )
+    return Measure(name, label, Unit.COUNT, Kind.ACTIVITY, definition, source, value, nullable)
+
+
+def _code(name: str, label: str, definition: str, *paths: str) -> Measure:
+    paths = tuple(f"claude_code_metrics.{path}" for path in paths)
+    return _activity(name, label, definition, *paths, source=Source.CODE)
 
 
 def _level(name: str, label: str, path: str, definition: str, **more: Any) -> Level:
@@ -336,7 +353,7 @@ _CODE_ESTIMATE = Measure(
     Unit.USD,
     Kind.ACTIVITY,
     "The provider's estimate, in whole cents. It is in the cost already: never add the two.",
-    Source.CODE,
+    Source.CODE_ESTIMATE,
     _path(_ESTIMATE, decimal_places=12),
     (f"values__{_ESTIMATE}",),
 )
@@ -380,22 +397,21 @@ _SEATS = _level(
 )
 _DAILY, _WEEKLY, _MONTHLY = _active_users("", "")
 _EDITS = tuple(
-    f"claude_code_metrics.tool_actions.{tool}"
+    f"tool_actions.{tool}"
     for tool in ("edit_tool", "multi_edit_tool", "notebook_edit_tool", "write_tool")
 )
-_ACCEPTED = _activity(
+_ACCEPTED = _code(
     "accepted_edits",
     "Accepted edits",
     "Edits of Claude Code that people accepted.",
     *(f"{tool}.accepted_count" for tool in _EDITS),
 )
-_PROPOSED = _activity(
+_PROPOSED = _code(
     "proposed_edits",
     "Proposed edits",
     "Edits of Claude Code that people accepted or rejected.",
     *(f"{tool}.{word}_count" for tool in _EDITS for word in ("accepted", "rejected")),
 )
-_CODE = "claude_code_metrics.core_metrics"
 _OFFICE = tuple(f"office_metrics.{app}" for app in ("excel", "outlook", "powerpoint", "word"))
 
 
@@ -506,30 +522,35 @@ METRICS: dict[str, Metric] = {
         _activity(
             "chat_messages", "Chat messages", "Messages people sent.", "chat_metrics.message_count"
         ),
-        _activity(
+        _code(
             "code_sessions",
             "Claude Code sessions",
             "Sessions people held.",
-            f"{_CODE}.distinct_session_count",
+            "core_metrics.distinct_session_count",
         ),
-        _activity(
+        _code(
             "code_lines_added",
             "Lines added",
             "Lines of code Claude Code added.",
-            f"{_CODE}.lines_of_code.added_count",
+            "core_metrics.lines_of_code.added_count",
         ),
-        _activity(
+        _code(
             "code_lines_removed",
             "Lines removed",
             "Lines of code Claude Code removed.",
-            f"{_CODE}.lines_of_code.removed_count",
+            "core_metrics.lines_of_code.removed_count",
         ),
-        _activity("code_commits", "Commits", "Commits Claude Code made.", f"{_CODE}.commit_count"),
-        _activity(
+        _code(
+            "code_commits",
+            "Commits",
+            "Commits Claude Code made.",
+            "core_metrics.commit_count",
+        ),
+        _code(
             "code_pull_requests",
             "Pull requests",
             "Pull requests Claude Code opened.",
-            f"{_CODE}.pull_request_count",
+            "core_metrics.pull_request_count",
         ),
         _ACCEPTED,
         _PROPOSED,
@@ -564,7 +585,8 @@ METRICS: dict[str, Metric] = {
 
 # --- Dimensions -------------------------------------------------------------------------------
 _FACTS = frozenset({Source.COST, Source.USAGE})
-_PER_PERSON = _FACTS | {Source.ACTIVITY, Source.CODE}
+_PEOPLE_DID = frozenset({Source.ACTIVITY, Source.CODE, Source.CODE_ESTIMATE})
+_PER_PERSON = _FACTS | _PEOPLE_DID
 
 
 @dataclass(frozen=True)
@@ -657,7 +679,7 @@ DIMENSIONS: dict[str, Dimension] = {
             _PROJECT,
             is_person=True,
             sources=_PER_PERSON,
-            elsewhere=dict.fromkeys((Source.ACTIVITY, Source.CODE), _of_person("external_id")),
+            elsewhere=dict.fromkeys(_PEOPLE_DID, _of_person("external_id")),
         ),
         _meter("service", "Service", "product", Section.STANDARD),
         _meter("sku", "SKU", "model", Section.STANDARD),

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from functools import cached_property
+from functools import cached_property, reduce
 from heapq import merge
 from itertools import groupby
 from operator import itemgetter
@@ -70,6 +70,7 @@ TABLES: dict[Source, tuple[Any, ...]] = {
     Source.ACTIVE_USERS: (EngagementFact,),
     Source.ACTIVITY: (EngagementFact,),
     Source.CODE: (EngagementFact,),
+    Source.CODE_ESTIMATE: (EngagementFact,),
 }
 # What no user and no workspace accounts for.
 NOBODY = Filter("project_id", ("",))
@@ -296,7 +297,7 @@ def facts(source: Source, connections: Sequence[Connection], spec: ReportSpec) -
     model = _smallest(source, spec)
     found: FactQuerySet = model.objects.within(spec.window).filter(connection__in=connections)
     if source.is_engagement:
-        found = found.filter(feed=source.value, days=1)
+        found = found.filter(_told_by(source, connections), days=1)
     for filter_ in spec.filters:
         if filter_ == NOBODY and not source.is_engagement:
             found = found.filter(person__isnull=True)  # follows from it, and the index knows it
@@ -304,6 +305,16 @@ def facts(source: Source, connections: Sequence[Connection], spec: ReportSpec) -
             name = f"by_{filter_.dimension}"
             found = found.alias(**{name: value}).filter(_condition(filter_, name))
     return found
+
+
+def _told_by(source: Source, connections: Iterable[Connection]) -> Q:
+    """The engagement feeds that tell a source, which every connector calls as it likes."""
+    telling: dict[tuple[str, ...], list[Connection]] = defaultdict(list)
+    for connection in connections:
+        totals, people = coverages.feed_names(connection, source)
+        telling[(*totals, *people)].append(connection)
+    told = (Q(connection__in=who, feed__in=feeds) for feeds, who in telling.items() if feeds)
+    return reduce(Q.__or__, told, Q()) or Q(pk__in=())
 
 
 def _condition(filter_: Filter, name: str) -> Q:

@@ -1,7 +1,7 @@
 """Who uses it and what for: active users, seats, adoption, output and activity, as the provider
 counts them. Distinct people are never added up: not over days, products or connections."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
@@ -11,6 +11,7 @@ from integrations.models import Connection
 from integrations.window import Window
 from reports import engagement, labels, pivot, queries
 from reports.charts import Chart
+from reports.coverage import feed_names
 from reports.dashboard import drawing
 from reports.dashboard.answers import (
     Answer,
@@ -24,7 +25,7 @@ from reports.dashboard.answers import (
 )
 from reports.dashboard.scope import Scope, cuts
 from reports.dashboard.spend import length
-from reports.metrics import METRICS, Metric, Number, Unit, add
+from reports.metrics import METRICS, Metric, Number, Source, Unit, add
 from reports.periods import Interval
 from reports.pivot import Pivot, Series
 from reports.queries import Report
@@ -175,7 +176,7 @@ def active_users(scope: Scope) -> Answer:
     interval = scope.columns_by
     metrics = names if interval == "day" else (*names[:2], names[3])
     several = len(telling) > 1
-    accounts = (Filter("billing_account", tuple(c.label for c in telling)),)
+    accounts = (_accounts(telling),)
     report = scope.ask(*metrics, group_by=(interval, "billing_account"), also=accounts)
     laid_out = pivot.build(report.by(interval))
     series = (
@@ -361,6 +362,7 @@ class Output:
     to: date | None
 
 
+_CLAUDE_CODE = "claude_code"
 _CODE = (
     "code_sessions",
     "code_commits",
@@ -373,19 +375,13 @@ _CODE = (
 
 def code_output(scope: Scope) -> Answer:
     """What Claude Code brought about, and its cost by commits."""
-    empty, notes = _no_activity(scope)
+    empty, notes = _no_activity(scope, "claude_code")
     if empty:
         return Answer(Table((), ()), empty=empty, notes=notes)
     interval = _sparks(scope)
-    report = scope.ask(*_CODE, group_by=(interval,))
-    rows = list(_measured(report, interval))
-    days = _known_days(report)
-    price = None
-    if days is not None:
-        cost = scope.ask("cost", also=(Filter("service", ("claude_code",)),), window=days)
-        commits = report.totals[_CODE.index("code_commits")]
-        price = _each(cost.totals[0], commits) if cost.coverage.known_to else None
-    rows.append(Measured("Cost per commit", figures.usd(price), (), price, Kind.USD))
+    by_account = scope.ask(*_CODE, group_by=(interval, "billing_account"))
+    report = by_account.by(interval)
+    rows = [*_measured(report, interval), *_code_prices(scope, by_account.by("billing_account"))]
     return Answer(
         shown=Output(tuple(rows), report.coverage.known_to),
         empty=when_empty(report, "activity of Claude Code"),
@@ -394,6 +390,41 @@ def code_output(scope: Scope) -> Answer:
         table=_measured_table(rows),
         notes=(*notes, *_left_out(scope, *_CODE)),
     )
+
+
+def _code_prices(scope: Scope, by_account: Report) -> Iterator[Measured]:
+    """What a commit cost, over the days whose activity is known.
+
+    Where a provider bills Claude Code as a product of its own, that is its cost. Where it only
+    estimates what Claude Code took of another product, the estimate stands by itself.
+    """
+    days = _known_days(by_account)
+    told = engagement.counting(by_account.connections, _CLAUDE_CODE)
+    estimating = [c for c in told if any(feed_names(c, Source.CODE_ESTIMATE))]
+    billing = [c for c in told if c not in estimating]
+
+    def ask(metric: str, of: Sequence[Connection], *also: Filter) -> Report:
+        return scope.ask(metric, also=(_accounts(of), *also), window=days)
+
+    def price(amount: Number, of: Sequence[Connection]) -> Decimal | None:
+        labels = {(connection.label,) for connection in of}
+        at = _CODE.index("code_commits")
+        return _each(amount, add(r.values[at] for r in by_account.rows if r.keys in labels))
+
+    if billing:
+        cost = ask("cost", billing, Filter("service", (_CLAUDE_CODE,))) if days else None
+        amount = cost.totals[0] if cost and cost.coverage.known_to else None
+        each = price(amount, billing)
+        yield Measured("Cost per commit", figures.usd(each), (), each, Kind.USD)
+    if estimating:
+        amount = ask("code_estimated_cost", estimating).totals[0] if days else None
+        each = price(amount, estimating)
+        yield Measured("Estimated cost", figures.usd(amount), (), amount, Kind.USD)
+        yield Measured("Estimated cost per commit", figures.usd(each), (), each, Kind.USD)
+
+
+def _accounts(connections: Iterable[Connection]) -> Filter:
+    return Filter("billing_account", tuple(connection.label for connection in connections))
 
 
 def _each(cost: Number, count: Number) -> Decimal | None:
@@ -425,7 +456,7 @@ class Surfaces:
 
 def surfaces(scope: Scope) -> Answer:
     """What was done in chat, Cowork, Office and Design, and by how many people."""
-    empty, notes = _no_activity(scope)
+    empty, notes = _no_activity(scope, *_SURFACE_OF.values())
     if empty:
         return Answer(Table((), ()), empty=empty, notes=notes)
     interval = _sparks(scope)
@@ -455,16 +486,17 @@ def surfaces(scope: Scope) -> Answer:
     )
 
 
-def _no_activity(scope: Scope) -> tuple[str, tuple[str, ...]]:
-    """Why there is no activity per user at all; "" if there is."""
+def _no_activity(scope: Scope, *surfaces: str) -> tuple[str, tuple[str, ...]]:
+    """Why nobody's activity in these products is told at all; "" if it is."""
     every = queries.connections_of(scope.organization, scope.filters)
-    telling = engagement.having(every, engagement.USERS)
+    telling = engagement.counting(every, *surfaces)
     silent = [connection.label for connection in every if connection not in telling]
     if not telling:
         return _NOWHERE, ()
     if not silent:
         return "", ()
-    return "", (f"{' and '.join(silent)} does not report what people do.",)
+    verb = "does" if len(silent) == 1 else "do"
+    return "", (f"{' and '.join(silent)} {verb} not report this activity.",)
 
 
 def _sparks(scope: Scope) -> Interval:

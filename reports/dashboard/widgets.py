@@ -182,7 +182,8 @@ ALL = (
         "claude-code",
         "Claude Code output",
         "What Claude Code counted itself. Accept rate: accepted edits by proposed edits. Cost per"
-        " commit: all cost of Claude Code by its commits.",
+        " commit: all cost of Claude Code by its commits; where it is no product of its own, the"
+        " provider's estimate.",
         activity.code_output,
         width=4,
         template="claude_code",

@@ -11,7 +11,7 @@ from integrations.window import Window
 from tests.factories import feed_day, make_connection, make_organization
 
 
-def _feed(name: str, table: Table, grain: Any) -> Feed:
+def _feed(name: str, table: Table, grain: Any, surfaces: tuple[str, ...] = ()) -> Feed:
     return Feed(
         name=name,
         label=name,
@@ -21,6 +21,7 @@ def _feed(name: str, table: Table, grain: Any) -> Feed:
         refresh_days=lambda today: Window.last(1, today=today),
         closes_on=lambda day: day,
         read=lambda client, window: iter(()),
+        surfaces=surfaces,
     )
 
 
@@ -35,7 +36,7 @@ def feeds(monkeypatch: pytest.MonkeyPatch) -> None:
             _feed("person_cost", Table.COST, "person"),
             _feed("person_usage", Table.USAGE, "person"),
             _feed("summaries", Table.ENGAGEMENT, "total"),
-            _feed("users", Table.ENGAGEMENT, "person"),
+            _feed("users", Table.ENGAGEMENT, "person", ("chat", "claude_code")),
         ),
     )
 

@@ -12,6 +12,7 @@ from reports import queries
 from reports.metrics import DIMENSIONS, METRICS, Source
 from reports.spec import Filter, ReportSpec
 from tests.factories import (
+    activity,
     cost,
     make_connection,
     make_organization,
@@ -428,3 +429,34 @@ def test_every_metric_answers_to_every_dimension_it_was_counted_by(organization,
                 assert {value for _, value in rows} <= {None, 0, Decimal("0.5"), 1, 2, 10**6}
                 if metric.sources <= {Source.COST, Source.USAGE}:
                     assert len(rows) == 1
+
+
+# --- Claude Code, told by two connectors ------------------------------------------------------
+CODE = "claude_code_metrics__"
+
+
+@pytest.fixture
+def console(organization, connection):
+    """Ann made 2 commits here, 5 there, and an API key there made 7; there alone is an estimate."""
+    console = make_connection(organization, "platform", "claude-console")
+    know(connection, "2026-11-02", "2026-11-02", feeds=("users",))
+    know(console, "2026-11-02", "2026-11-02", feeds=("claude_code",))
+    ann = {"email": "ann@example.com", "name": "Ann"}
+    commits, estimate = f"{CODE}core_metrics__commit_count", f"{CODE}estimated_cost_usd"
+    activity(connection, "2026-11-02", person=make_person(connection, **ann), **{commits: 2})
+    for who, count in ((ann, 5), ({"kind": "api_key", "name": "ci-runner"}, 7)):
+        values = {commits: count, estimate: 0.25}
+        person = make_person(console, **who)
+        activity(console, "2026-11-02", person=person, feed="claude_code", **values)
+    return console
+
+
+def test_commits_meet_under_one_address_and_keys_have_names(organization, console):
+    assert ask(organization, "code_commits") == [(14,)]
+    assert ask(organization, "code_commits", "user_email") == [("", 7), ("ann@example.com", 7)]
+    assert ask(organization, "code_commits", "user_name") == [("Ann", 7), ("ci-runner", 7)]
+    assert ask(organization, "code_commits", "billing_account") == [("my-org", 2), ("platform", 12)]
+
+
+def test_an_estimate_is_known_though_another_connector_estimates_nothing(organization, console):
+    assert ask(organization, "code_estimated_cost") == [(Decimal("0.5"),)]

@@ -296,6 +296,61 @@ def test_claude_code_output(company, ask):
     ]
 
 
+@pytest.fixture
+def console(organization, company):
+    """A Console organization: bo uses Claude Code there, too, and so does an API key."""
+    console = make_connection(organization, "platform", "claude-console")
+    know(console, "2026-11-01", "2026-11-23", "provisional", feeds=("claude_code",))
+    know(console, "2026-11-01", "2026-11-23", "provisional", feeds=("cost",))
+    cost(console, "2026-11-05", "500", product="messages_api", workspace_id="default")
+    who = {
+        "bo@example.com": make_person(console, "user_bo_there", email="bo@example.com"),
+        "ci": make_person(console, "api_key/ci", name="ci", kind="api_key"),
+    }
+    for name, sessions, estimate in (("bo@example.com", 3, 4.50), ("ci", 1, 1.50)):
+        did = work(sessions=sessions) | {"claude_code_metrics__estimated_cost_usd": estimate}
+        activity(console, "2026-11-05", person=who[name], feed="claude_code", **did)
+    return console
+
+
+def test_claude_code_output_is_that_of_every_connection_that_counts_it(console, ask):
+    answer = ask("claude-code", "from=2026-11-01&to=2026-11-25")
+
+    assert shown(answer) == [
+        ("Claude Code sessions", "10"),  # 6 of my-org, 3 of bo and 1 of the key in platform
+        ("Commits", "10"),
+        ("Pull requests", "0"),
+        ("Lines added", "100"),
+        ("Lines removed", "10"),
+        ("Accept rate", "90.0%"),
+        # The Console bills no product Claude Code: my-org alone, 70 by its 6 commits.
+        ("Cost per commit", "$11.67"),
+        # Anthropic's estimate is no part of that: 4.50 + 1.50, by 4 commits.
+        ("Estimated cost", "$6.00"),
+        ("Estimated cost per commit", "$1.50"),
+    ]
+    assert answer.figure == 10
+    assert answer.notes == ()
+
+
+def test_claude_code_output_of_the_console_alone_has_an_estimate_and_no_cost(console, ask):
+    answer = ask("claude-code", "from=2026-11-01&to=2026-11-25&billing_account=platform")
+
+    rows = dict(shown(answer))
+    assert rows["Commits"] == "4"
+    assert rows["Estimated cost"] == "$6.00"
+    assert "Cost per commit" not in rows
+
+
+def test_a_connection_that_counts_claude_code_alone_is_named_beside_the_other_products(
+    console, ask
+):
+    answer = ask("activity", "from=2026-11-01&to=2026-11-25")
+
+    assert shown(answer)[0] == ("Chat messages", "7", "2")
+    assert answer.notes == ("platform does not report this activity.",)
+
+
 def test_activity_counts_people_once(company, ask):
     answer = ask("activity", "from=2026-11-01&to=2026-11-25")
 
