@@ -67,10 +67,14 @@ class Usage(models.Model):
         abstract = True
 
 
+# The index of the grain begins with the connection, so that needs none of its own.
+OWNED: dict[str, Any] = {"on_delete": models.CASCADE, "db_index": False}
+
+
 class CostFact(Cost):
     """Grain: connection, day, meter, person. No person: not attributed to a user."""
 
-    connection = models.ForeignKey(Connection, models.CASCADE, related_name="costs")
+    connection = models.ForeignKey(Connection, related_name="costs", **OWNED)
     meter = models.ForeignKey(Meter, models.CASCADE, **BARE)
     person = models.ForeignKey(Person, models.CASCADE, null=True, **BARE)
 
@@ -82,12 +86,13 @@ class CostFact(Cost):
                 nulls_distinct=False,
             )
         ]
+        indexes = [models.Index(fields=["connection", "person", "day"], name="cost_fact_who")]
 
 
 class CostTotal(Cost):
     """Grain: connection, day, meter: the provider's own line for the whole organization."""
 
-    connection = models.ForeignKey(Connection, models.CASCADE, related_name="cost_totals")
+    connection = models.ForeignKey(Connection, related_name="cost_totals", **OWNED)
     meter = models.ForeignKey(Meter, models.CASCADE, **BARE)
 
     class Meta:
@@ -99,7 +104,7 @@ class CostTotal(Cost):
 class UsageFact(Usage):
     """Grain: connection, day, meter, person. No person: not attributed to a user."""
 
-    connection = models.ForeignKey(Connection, models.CASCADE, related_name="usages")
+    connection = models.ForeignKey(Connection, related_name="usages", **OWNED)
     meter = models.ForeignKey(Meter, models.CASCADE, **BARE)
     person = models.ForeignKey(Person, models.CASCADE, null=True, **BARE)
 
@@ -111,12 +116,13 @@ class UsageFact(Usage):
                 nulls_distinct=False,
             )
         ]
+        indexes = [models.Index(fields=["connection", "person", "day"], name="usage_fact_who")]
 
 
 class UsageTotal(Usage):
     """Grain: connection, day, meter: the provider's own line for the whole organization."""
 
-    connection = models.ForeignKey(Connection, models.CASCADE, related_name="usage_totals")
+    connection = models.ForeignKey(Connection, related_name="usage_totals", **OWNED)
     meter = models.ForeignKey(Meter, models.CASCADE, **BARE)
 
     class Meta:

@@ -87,8 +87,8 @@ class Scope:
     def ask(self, *metrics: str, **question: object) -> Report:
         return queries.run(self.organization, self.spec(*metrics, **question))  # type: ignore[arg-type]
 
-    def compared(self, report: Report) -> Report | None:
-        """The complete days of a report beside the days before them.
+    def compared(self, report: Report, *metrics: str) -> Report | None:
+        """The complete days of a report beside the days before them, all metrics or only these.
 
         Today would be compared with whole days, so it is left out. None if no day is complete,
         or if one of the days before is not known: then there is nothing to compare with.
@@ -99,6 +99,7 @@ class Scope:
         asked = report.spec
         earlier = replace(
             asked,
+            metrics=metrics or asked.metrics,
             window=Window(asked.window.start, last + timedelta(days=1)),
             range=CUSTOM,
             compare="month" if asked.range == "mtd" else "previous",

@@ -29,7 +29,7 @@ from reports.forecast import WEEKS, Estimate, Forecast
 from reports.metrics import DIMENSIONS, Number, add
 from reports.periods import RANGES, first_day, last_day
 from reports.pivot import Pivot
-from reports.queries import Keys, Report
+from reports.queries import NOBODY, Keys, Report
 from reports.spec import Filter, Operator
 from reports.templatetags import figures
 
@@ -366,9 +366,6 @@ def price_drivers(scope: Scope) -> Answer:
 
 
 # --- Whose it is not ---------------------------------------------------------------------------
-NOBODY = Filter("project_id", ("",))
-
-
 @dataclass(frozen=True)
 class Unattributed:
     total: Number

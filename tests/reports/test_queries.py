@@ -417,6 +417,41 @@ def test_four_queries_however_many_rows(
         ask(organization, "cost,requests", dimensions, service=["p1", "", "p2"])
 
 
+def test_a_project_is_a_workspace_or_a_person_whatever_the_two_are_called(organization, connection):
+    ann = make_person(connection, "user_ann", email="ann@example.com", name="Ann")
+    # Somebody whose identifier is that of a workspace: nothing keeps a provider from that.
+    twin = make_person(connection, "wrkspc_1", email="twin@example.com", name="Ann")
+    cost(connection, "2026-11-01", "1", person=ann, product="chat")
+    cost(connection, "2026-11-01", "20", person=ann, product="api", workspace_id="wrkspc_1")
+    cost(connection, "2026-11-01", "300", person=twin, product="chat")
+    cost(connection, "2026-11-01", "4000", product="chat")
+    cost(connection, "2026-11-01", "50000", product="api", workspace_id="wrkspc_1")
+
+    def of(**filters: object) -> object:
+        ((whole,),) = ask(organization, **filters)
+        parts = ask(organization, group_by="service,project_id", **filters)  # from the facts
+        assert sum(part for *_, part in parts) == whole
+        return whole
+
+    assert of(project_id="user_ann") == 1
+    assert of(project_id="wrkspc_1") == 50320
+    assert of(project_id="") == 4000
+    assert of(project_id=["", "user_ann"]) == 4001
+    assert of(project_id=["wrkspc_1", "user_ann", "nobody"]) == 50321
+    assert of(user_name="Ann") == 321
+    assert of(user_email="ann@example.com") == 21
+    assert of(user_email="") == 54000
+
+
+def test_naming_people_takes_one_query_more(organization, connection, django_assert_num_queries):
+    ann = make_person(connection, "user_ann")
+    cost(connection, "2026-11-01", "1", person=ann)
+
+    for count, who in ((3, ""), (4, ["user_ann"]), (4, ["", "user_ann", "user_bob", "wrkspc_1"])):
+        with django_assert_num_queries(count):
+            ask(organization, "cost", "service", project_id=who)
+
+
 def test_every_metric_answers_to_every_dimension_it_was_counted_by(organization, connection):
     ann = make_person(connection, "user_ann", email="ann@example.com", name="Ann")
     cost(connection, "2026-11-01", "1", list_amount="2", person=ann, product="chat")
