@@ -5,7 +5,7 @@ never None, so that keys compare; an unknown number is None and never 0.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -63,18 +63,23 @@ class ResourceRef:
 
 @dataclass(frozen=True, slots=True)
 class CostRecord:
-    """One priced line of one UTC day. `person` None: a line of the whole organization."""
+    """One priced line of one UTC day. `person` None: a line of the whole organization.
+
+    `spelling` tells rows of one line apart that the provider writes in several ways within one
+    read: those are added up, while the same row sent again counts once.
+    """
 
     day: date
     meter: MeterKey
     person: PersonRef | None
     amount_usd: Decimal
     list_amount_usd: Decimal | None
+    spelling: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class UsageRecord:
-    """Counted tokens and requests of one UTC day. `person` None: the whole organization."""
+    """Counted tokens and requests of one UTC day; `person` and `spelling` as above."""
 
     day: date
     meter: MeterKey
@@ -86,6 +91,7 @@ class UsageRecord:
     cache_write_1h_tokens: int
     output_tokens: int
     web_searches: int
+    spelling: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,15 @@ Memory follows the largest day and not the window: records are spooled in one fi
 """
 
 import tempfile
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import chain
 from typing import IO, Any
 
 import msgspec
+from msgspec.structs import replace
 
 from integrations.connectors.base import PayloadError, SnapshotMoved
 from integrations.connectors.records import (
@@ -38,7 +41,8 @@ class Spool:
         self.watermark: datetime | None = None
         self.rows = 0
         self.pages = 0
-        self._files: dict[date, IO[bytes]] = {}
+        # Two for a day: lines, and apart from them lines that have a spelling.
+        self._files: dict[tuple[date, bool], IO[bytes]] = {}
         self._encoder = msgspec.msgpack.Encoder()
 
     def __enter__(self) -> "Spool":
@@ -78,22 +82,30 @@ class Spool:
             check_precision(record.list_amount_usd)
         if not isinstance(record, TotalRecord):
             self.rows += 1
-        if record.day not in self._files:
+        spelling = getattr(record, "spelling", "")
+        place = (record.day, bool(spelling))
+        if place not in self._files:
             # Closed together in __exit__; small days never touch the disk.
-            self._files[record.day] = tempfile.SpooledTemporaryFile(1 << 18)  # noqa: SIM115
-        packed = self._encoder.encode(line(record))
-        self._files[record.day].write(len(packed).to_bytes(4, "big") + packed)
+            self._files[place] = tempfile.SpooledTemporaryFile(1 << 18)  # noqa: SIM115
+        packed = self._encoder.encode((line(record), spelling) if spelling else line(record))
+        self._files[place].write(len(packed).to_bytes(4, "big") + packed)
 
     def day(self, day: date) -> list[bytes]:
-        """The day's lines in canonical order, each once: equal content is equal bytes."""
-        file = self._files.get(day)
-        if file is None:
-            return []
-        file.seek(0)
-        lines = set()
-        while size := file.read(4):
-            lines.add(file.read(int.from_bytes(size, "big")))
-        return sorted(lines)
+        """The day's lines in canonical order, each once: equal content is equal bytes.
+
+        Raises `SnapshotMoved` if one row came with two different numbers and a spelling.
+        """
+        spelled = _added_up(map(_decode_spelled, self._read(day, True)))
+        return sorted(self._read(day, False).union(map(self._encoder.encode, spelled)))
+
+    def _read(self, day: date, spelled: bool) -> set[bytes]:
+        file = self._files.get((day, spelled))
+        lines: set[bytes] = set()
+        if file is not None:
+            file.seek(0)
+            while size := file.read(4):
+                lines.add(file.read(int.from_bytes(size, "big")))
+        return lines
 
 
 class Line(msgspec.Struct, frozen=True, array_like=True):
@@ -107,6 +119,7 @@ class Line(msgspec.Struct, frozen=True, array_like=True):
 
 
 decode = msgspec.msgpack.Decoder(Line).decode
+_decode_spelled = msgspec.msgpack.Decoder(tuple[Line, str]).decode
 
 
 def line(record: Record) -> Line:
@@ -124,6 +137,35 @@ def line(record: Record) -> Line:
         return Line("cost", record.day, person, meter, tuple(map(plain_or_none, amounts)))
     counts = tuple(plain_or_none(getattr(record, name)) for name in USAGE_MEASURES)
     return Line("usage", record.day, person, meter, counts)
+
+
+def _added_up(lines: Iterable[tuple[Line, str]]) -> Iterator[Line]:
+    """One line of those that differ in their spelling only."""
+    found: dict[Line, dict[str, tuple[Any, ...]]] = defaultdict(dict)
+    for spelled, spelling in lines:
+        known = found[replace(spelled, numbers=())]
+        if known.setdefault(spelling, spelled.numbers) != spelled.numbers:
+            raise two_numbers()
+    for key, spellings in found.items():
+        yield replace(key, numbers=tuple(map(_sum, zip(*spellings.values(), strict=True))))
+
+
+def _sum(numbers: Iterable[str | None]) -> str | None:
+    """What one of them does not know, the sum does not know."""
+    total = Decimal()
+    for number in numbers:
+        if number is None:
+            return None
+        total += Decimal(number)
+    return plain(total)
+
+
+def two_numbers() -> SnapshotMoved:
+    return SnapshotMoved(
+        "The provider sent two different numbers for the same day, user and meter.",
+        code="snapshot_moved",
+        repair="Nothing to do. We read these days again from their start.",
+    )
 
 
 def plain(value: Decimal | int) -> str:

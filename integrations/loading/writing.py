@@ -12,11 +12,11 @@ from django.db import connection as database
 from django.db.models import F
 from django.db.models.functions import Lower
 
-from integrations.connectors.base import Feed, SnapshotMoved, Table
+from integrations.connectors.base import Feed, Table
 from integrations.connectors.records import PersonRef, ResourceRef
 from integrations.loading.measures import COST_MEASURES, USAGE_MEASURES
 from integrations.loading.restating import Change, Said, activity, changed_activity, changes
-from integrations.loading.spool import Line, Spool, newest
+from integrations.loading.spool import Line, Spool, newest, two_numbers
 from integrations.models import (
     Connection,
     CostFact,
@@ -268,11 +268,7 @@ def _was_complete(before: FeedDay | None) -> bool:
 def _refuse_doubles(rows: Sequence[tuple[Any, ...]], *, key_length: int) -> None:
     keys = {row[:key_length] for row in rows}
     if len(keys) != len(rows):
-        raise SnapshotMoved(
-            "The provider sent two different numbers for the same day, user and meter.",
-            code="snapshot_moved",
-            repair="Nothing to do. We read these days again from their start.",
-        )
+        raise two_numbers()
 
 
 def _metered(feed: Feed) -> tuple[Any, Sequence[str]]:

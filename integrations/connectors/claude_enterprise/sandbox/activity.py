@@ -4,7 +4,7 @@ Computed at 10:00 UTC of the next day, from the same ledger as cost and usage.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -142,7 +142,12 @@ def users(request: Request) -> dict[str, Any]:
     by_group = bool(query.list("group_by", among=("rbac_group_id",)))
     if "project_id" in wanted and (by_group or "rbac_group_id" in wanted):
         raise bad_request("filter[]: project_id cannot go with rbac_group_id.")
-    rows = [] if "project_id" in wanted else _user_rows(request, days, wanted, by_group=by_group)
+    people = tuple((name, frozenset(wanted[name])) for name in sorted(wanted))
+    rows: Sequence[dict[str, Any]] = ()
+    if "project_id" not in wanted:
+        rows = _user_rows(
+            request.company.slug, tuple(days), people, by_group=by_group, newer=request.newer
+        )
     if query.choice("order", ("asc", "desc"), "asc") == "desc":
         rows = rows[::-1]
     following = offset + limit
@@ -165,13 +170,20 @@ def asked_days(query: Query, now: datetime, fixed_end: str) -> tuple[list[date],
     return [day], ""
 
 
+@lru_cache(maxsize=8)  # pages of one answer
 def _user_rows(
-    request: Request, days: list[date], wanted: dict[str, set[str]], *, by_group: bool
-) -> list[dict[str, Any]]:
+    slug: str,
+    days: tuple[date, ...],
+    people_wanted: tuple[tuple[str, frozenset[str]], ...],
+    *,
+    by_group: bool,
+    newer: bool,
+) -> tuple[dict[str, Any], ...]:
     """A row per user, or per group that users were in on the day: those overlap."""
-    company = request.company
+    company = by_slug(slug)
     people = {member.user_id: member for member in company.members}
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    wanted = dict(people_wanted)
     users = wanted.get("user_id")
     for day in days:
         for row in _day_rows(company.slug, day):
@@ -186,9 +198,9 @@ def _user_rows(
     rows = {key: _sum(parts) for key, parts in found.items()}
     if by_group:
         rows = {id: _grouped(company, id, row, found[id]) for id, row in rows.items()}
-    if not request.newer:
+    if not newer:
         rows = {key: _without_newer(row) for key, row in rows.items()}
-    return [rows[key] for key in sorted(rows, key=lambda key: _place(people.get(key), key))]
+    return tuple(rows[key] for key in sorted(rows, key=lambda key: _place(people.get(key), key)))
 
 
 def _place(member: Member | None, key: str) -> tuple[str, str]:

@@ -71,7 +71,7 @@ class Company:
 def companies() -> dict[str, Company]:
     """The organizations by the key that opens them."""
     return {
-        "sk-ant-api01-sandbox-my-org": _company(
+        "sk-ant-api01-sandbox-my-org": make_company(
             "my-org",
             "brightwater.example",
             people=344,
@@ -80,7 +80,7 @@ def companies() -> dict[str, Company]:
             groups=_teams("my-org"),
             names_groups=True,
         ),
-        "sk-ant-api01-sandbox-labs": _company(
+        "sk-ant-api01-sandbox-labs": make_company(
             "labs",
             "labs.example",
             people=40,
@@ -88,7 +88,7 @@ def companies() -> dict[str, Company]:
             discount_percent=0,
             groups=_teams("labs"),
         ),
-        "sk-ant-api01-sandbox-campus": _company(
+        "sk-ant-api01-sandbox-campus": make_company(
             "campus",
             "campus.example",
             people=240,
@@ -114,7 +114,7 @@ _LAST_NAMES = """
 _DEPARTMENTS = {"engineering": 38, "business": 40, "legal": 8, "design": 6, "support": 8}
 
 
-def _company(
+def make_company(
     slug: str,
     domain: str,
     *,
@@ -125,6 +125,7 @@ def _company(
     in_beta: bool = False,
     names_groups: bool = False,
 ) -> Company:
+    """An organization with so many people; the same ones for the same slug, however often."""
     service = Member(
         user_id=identifier("user_01", slug, "security"),
         name="Claude Security",

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from operator import attrgetter
 from typing import Any, Literal
 
@@ -70,11 +70,11 @@ class Cut:
     order_by: str = ""
     descending: bool = True
 
-    @property
+    @cached_property
     def dimensions(self) -> tuple[str, ...]:
         return tuple(name for name in self.group_by if name in DIMENSIONS + NEWER_DIMENSIONS)
 
-    @property
+    @cached_property
     def components(self) -> tuple[str, ...]:
         return tuple(name for name in self.group_by if name in COMPONENTS)
 

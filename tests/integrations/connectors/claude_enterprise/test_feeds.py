@@ -1,3 +1,5 @@
+import gc
+import tracemalloc
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -21,6 +23,8 @@ from integrations.connectors.records import (
     TotalRecord,
     UsageRecord,
 )
+from integrations.loading.spool import Spool, decode
+from integrations.models.dimensions import METER_FIELDS
 from integrations.window import Window
 from tests.integrations.connectors.wire import Script, access, error, ok
 
@@ -48,6 +52,14 @@ def read(name, transport, window=ONE_DAY):
 
 def records(name, transport, window=ONE_DAY):
     return [record for page in read(name, transport, window) for record in page.records]
+
+
+def lines_to_store(name, transport, window=ONE_DAY):
+    """What loading makes of a read: each line once."""
+    with Spool(window) as spool:
+        for page in read(name, transport, window):
+            spool.add(page)
+        return [decode(line) for day in window for line in spool.day(day)]
 
 
 def report(*rows, more=None, refreshed=REFRESHED):
@@ -248,11 +260,28 @@ def test_the_first_slack_bot_is_another_product():
 
 def test_two_spellings_on_one_day_are_one_line():
     old, new = cost("100", product="claude-in-slack"), cost("50", product="claude-tag")
-    script = Script(report(of(JANE, old), more="page_2"), report(of(JANE, new)))
+    script = Script(report(of(JANE, old), more="page_2"), report(of(JANE, new), of(JANE, old)))
 
-    (record,) = records("user_cost", script)
+    (line,) = lines_to_store("user_cost", script)
 
-    assert record.amount_usd == Decimal("1.50")
+    assert line.numbers == ("1.5", "1.5")
+
+
+def test_one_spelling_with_two_numbers_means_new_data():
+    once, again = cost("100", product="claude-tag"), cost("50", product="claude-tag")
+    script = Script(report(of(JANE, once), more="page_2"), report(of(JANE, again)))
+
+    with pytest.raises(SnapshotMoved):
+        lines_to_store("user_cost", script)
+
+
+def test_a_number_one_spelling_does_not_know_is_unknown_of_both():
+    old = {**cost("100", product="claude-in-slack"), "list_amount": None}
+    script = Script(report(of(JANE, old), of(JANE, cost("50", product="claude-tag"))))
+
+    (line,) = lines_to_store("user_cost", script)
+
+    assert line.numbers == ("1.5", None)
 
 
 def test_a_null_dimension_is_an_empty_string():
@@ -309,16 +338,33 @@ def test_a_row_that_comes_again_counts_once(pairs, size):
         for number, chunk in enumerate(chunks, start=1)
     ]
 
-    found = records("user_cost", Script(*answers))
+    found = lines_to_store("user_cost", Script(*answers))
 
-    assert sorted((r.person.external_id, r.meter.model) for r in found) == sorted(set(pairs))
+    model = METER_FIELDS.index("model")
+    assert sorted((line.person, line.key[model]) for line in found) == sorted(set(pairs))
 
 
-def test_a_row_that_comes_again_with_other_numbers_means_new_data():
-    script = Script(report(of(JANE, cost("1")), more="page_2"), report(of(JANE, cost("2"))))
+def test_a_reader_of_many_rows_needs_no_more_memory_than_one_of_few():
+    def peak(pages):
+        def answer(request):
+            gc.collect()  # answers are cycles, and wait for it
+            number = int(request.url.params.get("page", "0"))
+            rows = [of({**JANE, "user_id": f"{number}-{row}"}, cost("1")) for row in range(100)]
+            return report(*rows, more=str(number + 1) if number + 1 < pages else None)
 
-    with pytest.raises(SnapshotMoved):
-        read("user_cost", script)
+        gc.freeze()  # what was there before is not looked at
+        tracemalloc.start()
+        with AnalyticsClient(access(httpx.MockTransport(answer))) as client:
+            for _ in feed("user_cost").read(client, ONE_DAY):
+                pass
+        _, highest = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        gc.unfreeze()
+        return highest
+
+    peak(1)  # fills the caches
+
+    assert peak(30) < 1.5 * peak(5)
 
 
 # --- Cost of the organization --------------------------------------------------------------
