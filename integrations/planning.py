@@ -14,7 +14,7 @@ from django.utils import timezone
 from accounts.models import User
 from integrations.connectors.base import Feed
 from integrations.models import Connection, DayCheck, FeedDay, SyncRun, SyncWindow
-from integrations.window import Window
+from integrations.window import Window, midnight
 
 _SOON = timedelta(days=14)  # what is refused within this time may only be too recent
 _KEPT = timedelta(days=60)  # how long the windows of a finished run are kept
@@ -54,7 +54,7 @@ def plan_refresh(
     needed = {
         feed.name: _days_to_read(connection, feed, today) for feed in connection.connector.feeds
     }
-    days = [day for found in needed.values() for day in found]
+    days = [day for found in needed.values() for day in found] or [today]
     window = Window(min(days), max(days) + timedelta(1))
     return plan(connection, kind, window, actor=actor, days=needed)
 
@@ -169,9 +169,13 @@ def _days_to_read(connection: Connection, feed: Feed, today: date) -> list[date]
         read = FeedDay.objects.filter(connection=connection, feed=feed.name, day__in=newest)
         return [] if read.count() == len(newest) else [today]
     recent = feed.refresh_days(today)
+    open_days = list(recent)
+    if feed.computed_daily:
+        had = _known_and_read_on(connection, feed, today)
+        open_days = [day for day in recent if day not in had]
     first = SyncRun.objects.filter(connection=connection).aggregate(first=Min("start"))["first"]
     if first is None or first >= recent.start:
-        return list(recent)
+        return open_days
     older = Window(max(first, connection.connector.earliest_day(today)), recent.start)
     states = dict(
         FeedDay.objects.filter(
@@ -184,7 +188,20 @@ def _days_to_read(connection: Connection, feed: Feed, today: date) -> list[date]
         for day in older
         if (day not in refused if day not in states else _is_due(feed, day, states[day], today))
     ]
-    return [*wanted, *recent]
+    return [*wanted, *open_days]
+
+
+def _known_and_read_on(connection: Connection, feed: Feed, today: date) -> set[date]:
+    known = set(
+        FeedDay.objects.filter(connection=connection, feed=feed.name).values_list("day", flat=True)
+    )
+    read = SyncWindow.objects.filter(
+        run__connection=connection,
+        feed=feed.name,
+        state__in=[SyncWindow.State.DONE, SyncWindow.State.UNCHANGED],
+        finished_at__gte=midnight(today),
+    ).values_list("start", "end")
+    return {day for start, end in read for day in Window(start, end)} & known
 
 
 def _is_due(feed: Feed, day: date, state: str, today: date) -> bool:

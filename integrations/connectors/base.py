@@ -125,6 +125,8 @@ class Feed:
     attributed to people; loading keeps the difference as its own unattributed line.
     `window_days` is how many days one request sequence may span.
     `refresh_days` gives the days that can still change and are read again on every refresh.
+    `computed_daily` says that the provider computes them once a day: those that are known are
+    read again once a day, and not on every refresh.
     `closes_on` gives the first day on which the numbers of a day can no longer change.
     `surfaces` are the products whose activity an engagement feed counts; rows of cost and usage
     name theirs.
@@ -144,6 +146,7 @@ class Feed:
     surfaces: tuple[str, ...] = ()
     exported: bool = False
     has_history: bool = True
+    computed_daily: bool = False
 
     @property
     def has_days(self) -> bool:

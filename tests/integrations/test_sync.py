@@ -3,6 +3,7 @@
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+import time_machine
 from cryptography.fernet import Fernet
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
@@ -17,7 +18,16 @@ from integrations.connectors.base import (
     TransientError,
 )
 from integrations.encryption import Secret
-from integrations.models import Connection, CostFact, FeedDay, SyncRun, SyncWindow
+from integrations.models import (
+    Connection,
+    CostFact,
+    EngagementFact,
+    FeedDay,
+    Restatement,
+    SyncRun,
+    SyncWindow,
+    UsageFact,
+)
 from integrations.window import Window
 from tests.factories import make_connection, make_organization
 
@@ -105,6 +115,56 @@ def test_a_second_run_asks_once_per_window_and_writes_nothing(connection):
     spans = {feed.name for feed in connection.connector.feeds if not feed.has_history}
     assert {window.requests for window in windows if window.feed not in spans} == {1}
     assert list(CostFact.objects.order_by("pk").values()) == before
+
+
+@time_machine.travel(datetime(2026, 11, 20, 12, 30, tzinfo=UTC))
+def test_a_refresh_with_nothing_new_asks_once_per_window_and_writes_nothing(connection):
+    first = sync.plan_import(connection, today=timezone.now().date(), days=3)
+    work_off(first)
+    models = (CostFact, UsageFact, EngagementFact, FeedDay, Restatement)
+    before = [list(model.objects.order_by("pk").values()) for model in models]
+
+    # What is older than the import is no part of it.
+    refresh = sync.plan(
+        connection,
+        SyncRun.Kind.REFRESH,
+        first.window,
+        days={
+            feed.name: [
+                day
+                for day in planning._days_to_read(connection, feed, timezone.now().date())
+                if day in first.window
+            ]
+            for feed in connection.connector.feeds
+        },
+    )
+    windows = work_off(refresh)
+
+    asked = {window.feed: window.requests for window in windows}
+    exported = {feed.name for feed in connection.connector.feeds if feed.exported}
+    assert {name: asked[name] for name in exported} == dict.fromkeys(exported, 1)
+    # Days of activity were read today; one that is not there yet is asked for again.
+    assert max(asked.values()) == 1
+    assert sum(window.rows_written for window in windows) == 0
+    assert [list(model.objects.order_by("pk").values()) for model in models] == before
+
+
+@time_machine.travel(datetime(2026, 11, 20, 12, 30, tzinfo=UTC))
+def test_known_days_of_activity_are_read_again_once_a_day(connection):
+    today = timezone.now().date()
+    known = [today - timedelta(days=2), today - timedelta(days=3)]
+    for day in known:
+        stored_day(connection, "users", day, FeedDay.State.PROVISIONAL)
+    run = sync.plan(connection, SyncRun.Kind.MANUAL, Window.last(7, today=today))
+    run.windows.update(state=SyncWindow.State.UNCHANGED, finished_at=timezone.now())
+    users, cost = CONNECTOR.feed("users"), CONNECTOR.feed("organization_cost")
+
+    later_today = planning._days_to_read(connection, users, today)
+    tomorrow = planning._days_to_read(connection, users, today + timedelta(days=1))
+
+    assert {*users.refresh_days(today)} - {*later_today} == {*known}
+    assert {*known} <= {*tomorrow}
+    assert {*known} <= {*planning._days_to_read(connection, cost, today)}
 
 
 def test_where_sums_differ_both_sides_are_read_again_once(connection):

@@ -68,6 +68,7 @@ def _daily(
         closes_on=closes_on,
         read=read,
         surfaces=surfaces,
+        computed_daily=True,
     )
 
 
@@ -97,6 +98,7 @@ FEEDS = (
         refresh_days=lambda today: Window(today - timedelta(days=35), today),
         closes_on=closes_on,
         read=activity.read_summaries,
+        computed_daily=True,
     ),
     _exported(
         "organization_cost", "Organization cost", Table.COST, organization.read_organization_cost

@@ -1,22 +1,27 @@
 """Reads what an organization's totals are made of, around the cap of groups a day."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 from integrations.connectors.anthropic_api.lines import Numbers, Values, total
 from integrations.connectors.anthropic_api.rows import Read
+from integrations.connectors.claude_enterprise.client import Filters
+from integrations.connectors.claude_enterprise.feeds.cover import Cover
 from integrations.connectors.claude_enterprise.feeds.metered import USAGE_CUT, Ask, Kind
 from integrations.window import Window
 
 Lines = dict[date, dict[Values, Numbers]]
+_NULL_FILTER = "inference_geo"  # the one dimension that can be filtered for null
 
 
 class Itemizer:
     """Lines by every dimension, as complete as queries can make them.
 
-    A day that does not sum to its total is narrowed by one dimension, value by value, then, where
-    even one value has too many groups, by another, and so on. Every query asks for the whole
+    Where days do not sum to their totals, a coarser cut that has no component of prices tells
+    what they lack, and as few filtered queries as that needs bring it. Where even the coarser cut
+    is cut off, days are narrowed by one dimension, value by value, then, where one value has too
+    many groups, by another, and so on. Every query asks for the whole
     window, as one request holds 31 days and must be served by the same export. `cap` is how many
     groups of a day the API gives; None is all, and then nothing is narrowed.
     """
@@ -43,10 +48,46 @@ class Itemizer:
 
     def lines(self) -> Lines:
         self._lines = self._grouped(self._kind.cut, {})
-        short = {day for day, whole in self._totals.items() if self._lacks(day, {}, whole)}
+        short = self._short()
+        if short and self._cap is not None and self._kind.cut != USAGE_CUT:
+            self._fill(short, self._cap)
+            short = self._short()
         if short and self._cap is not None:
             self._narrow({}, self._order(short, self._cap), short, self._cap)
         return self._lines
+
+    def _short(self) -> set[date]:
+        return {day for day, whole in self._totals.items() if self._lacks(day, {}, whole)}
+
+    def _fill(self, days: set[date], cap: int) -> None:
+        """Ask for what the days lack by filters that take several values at once."""
+        known = self._grouped(USAGE_CUT, {})
+        if any(len(known.get(day, {})) >= cap for day in days):
+            return
+        size = len(USAGE_CUT)
+        seen = Counter((day, values[:size]) for day in self._lines for values in self._lines[day])
+        rows: dict[Values, int] = {}  # of a group: as many as on the day on which most are seen
+        for (_, group), count in seen.items():
+            rows[group] = max(rows.get(group, 0), count)
+        most = max(rows.values(), default=1)
+        lacking = {
+            group
+            for day in days
+            for group, whole in known.get(day, {}).items()
+            if self._lacks(day, dict(zip(USAGE_CUT, group, strict=True)), whole)
+        }
+        cover = Cover(
+            [{group: rows.get(group, most) for group in known.get(day, {})} for day in days],
+            cap,
+            USAGE_CUT.index(_NULL_FILTER),
+        )
+        for asked in cover.of(lacking) or ():
+            if self._queries < self.MOST_QUERIES:
+                found = self._grouped(
+                    self._kind.cut, {USAGE_CUT[place]: asked[place] for place in asked}
+                )
+                for day in days:
+                    self._lines.setdefault(day, {}).update(found.get(day, {}))
 
     def _order(self, days: set[date], cap: int) -> list[str]:
         """The dimensions as few queries need them: by the hundred groups that we have seen.
@@ -72,7 +113,7 @@ class Itemizer:
         """Close the gap of `days` inside `cut`, value by value of the first dimension."""
         dimension, *rest = dimensions
         names = (*cut, dimension)
-        parts = self._grouped(names, cut)
+        parts = self._grouped(names, _only(cut))
         wanting: dict[str | None, set[date]] = defaultdict(set)
         for day in days:
             for values, whole in parts.get(day, {}).items():
@@ -85,7 +126,7 @@ class Itemizer:
             inner = {**cut, dimension: value}
             capped = short
             if _filter(dimension, value) is not None:
-                found = self._grouped(self._kind.cut, inner)
+                found = self._grouped(self._kind.cut, _only(inner))
                 for day in short:
                     self._lines.setdefault(day, {}).update(found.get(day, {}))
                 capped = {day for day in short if len(found.get(day, {})) >= cap}
@@ -107,21 +148,16 @@ class Itemizer:
             None not in pair and pair[0] != pair[1] for pair in zip(known, whole, strict=True)
         )
 
-    def _grouped(self, names: Sequence[str], cut: dict[str, str | None]) -> Lines:
+    def _grouped(self, names: Sequence[str], cut: Mapping[str, frozenset[str | None]]) -> Lines:
         """One read grouped by `names`, of the rows inside `cut`."""
         self._queries += 1
-        filters = {
-            f"{name}s": [wanted]
-            for name, value in cut.items()
-            if (wanted := _filter(name, value)) is not None
-        }
         lines: Lines = {}
         seen = Read()
-        for part in self._ask(self._window, group_by=names, filters=filters):
+        for part in self._ask(self._window, group_by=names, filters=_filters(cut)):
             self._read.check(part)
             for day, _, values, numbers in part.lines:
                 inside = all(
-                    name not in cut or value == cut[name]
+                    name not in cut or value in cut[name]
                     for name, value in zip(names, values, strict=True)
                 )
                 if inside and seen.is_new((day, values), numbers):
@@ -129,8 +165,22 @@ class Itemizer:
         return lines
 
 
+def _only(cut: Mapping[str, str | None]) -> dict[str, frozenset[str | None]]:
+    return {name: frozenset({value}) for name, value in cut.items()}
+
+
+def _filters(cut: Mapping[str, frozenset[str | None]]) -> Filters:
+    """The parameters for it, except of dimensions in which no filter selects a value."""
+    wanted = {name: [_filter(name, value) for value in values] for name, values in cut.items()}
+    return {
+        f"{name}s": sorted(filter(None, asked))
+        for name, asked in wanted.items()
+        if None not in asked
+    }
+
+
 def _filter(dimension: str, value: str | None) -> str | None:
     """The filter that selects a value; None if the API has none. Most nulls have none."""
-    if dimension == "inference_geo" and value is None:
+    if dimension == _NULL_FILTER and value is None:
         return "not_available"
     return value

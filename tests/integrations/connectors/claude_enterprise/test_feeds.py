@@ -488,8 +488,32 @@ def test_what_was_cut_off_is_fetched_value_by_value():
         MeterKey(product="cowork", model="opus"): Decimal("0.05"),
         MeterKey(product="cowork", model="sonnet"): Decimal("0.03"),
     }
-    # Totals, all groups, products, and the one product that was short.
-    assert [filters for _, filters in api.queries] == [{}, {}, {}, {"product": ["cowork"]}]
+    # Totals, all groups, without components, products, and the one product that was short.
+    assert [filters for _, filters in api.queries] == [{}, {}, {}, {}, {"product": ["cowork"]}]
+
+
+def test_groups_of_many_components_are_fetched_several_at_once(monkeypatch):
+    """Six groups of three rows: eighteen rows a day, of which ten come back, in two queries."""
+    monkeypatch.setattr(FourReports, "group_cap", 10)
+    cents = iter(range(90, 0, -5))
+    api = Cap(
+        [
+            (
+                {"product": product, "model": model, "cost_type": "tokens", "token_type": kind},
+                str(next(cents)),
+            )
+            for product in ("chat", "cowork")
+            for model in ("opus", "sonnet", "haiku")
+            for kind in ("output", "input", "cache")
+        ],
+        cap=10,
+    )
+
+    found = lines_of(records("organization_cost", api))
+
+    assert sorted(found.values()) == [Decimal(cents) / 100 for cents in range(5, 95, 5)]
+    # Of chat nothing lacks: it has the nine dearest rows.
+    assert api.queries[2:] == [(5, {}), (7, {"product": ["cowork"]})]
 
 
 def test_where_one_model_has_too_many_groups_it_is_cut_again(monkeypatch):

@@ -1,0 +1,86 @@
+"""Which filters to ask with, so that no answer reaches the cap of groups a day.
+
+Plain arithmetic over what is already known: nothing here asks anybody.
+"""
+
+from collections.abc import Mapping, Sequence
+
+Values = tuple[str | None, ...]  # of the dimensions that have a filter, in their order
+Filter = dict[int, frozenset[str | None]]  # place of a dimension to the values to keep
+
+
+class Cover:
+    """Plans questions. `days` holds the rows to expect of each group, day by day.
+
+    No row may be lost, so an answer has to stay below `cap`. Null can be filtered for in the
+    dimension at the place `null_filter` and in no other.
+    """
+
+    def __init__(self, days: Sequence[Mapping[Values, int]], cap: int, null_filter: int) -> None:
+        self._days = days
+        self._cap = cap
+        self._null_filter = null_filter
+
+    def of(self, wanted: set[Values]) -> list[Filter] | None:
+        """As few questions as a simple search finds that bring every wanted group whole.
+
+        None if there are none: values that nobody can filter for hide too much.
+        """
+        places = range(len(next(iter(wanted)))) if wanted else ()
+        return self._plan({}, wanted, tuple(places))
+
+    def _plan(
+        self, asked: Filter, wanted: set[Values], places: tuple[int, ...]
+    ) -> list[Filter] | None:
+        if not wanted:
+            return []
+        if self._fits(asked):
+            return [asked]
+        plans = [self._split(asked, wanted, places, place) for place in places]
+        found = (plan for plan in plans if plan is not None)
+        return min(found, key=lambda plan: (len(plan), sum(map(len, plan))), default=None)
+
+    def _split(
+        self, asked: Filter, wanted: set[Values], places: tuple[int, ...], place: int
+    ) -> list[Filter] | None:
+        """Ask for the values of one dimension in bins, and for what has none in another way."""
+        others = tuple(other for other in places if other != place)
+        values = {group[place] for group in wanted if self._has_filter(place, group[place])}
+        if not values:
+            return None
+        rest = {group for group in wanted if group[place] not in values}
+        plan = self._plan(asked, rest, others)
+        bins: list[Filter] = []
+        for value in sorted(values, key=lambda v: (-self._rows({**asked, place: {v}}), v or "")):
+            if plan is None:
+                return None
+            alone: Filter = {**asked, place: frozenset({value})}
+            if not self._fits(alone):
+                inner = self._plan(alone, {g for g in wanted if g[place] == value}, others)
+                plan = None if inner is None else plan + inner
+                continue
+            for number, known in enumerate(bins):
+                together: Filter = {**known, place: known[place] | {value}}
+                if self._fits(together):
+                    bins[number] = together
+                    break
+            else:
+                bins.append(alone)
+        return None if plan is None else plan + bins
+
+    def _has_filter(self, place: int, value: str | None) -> bool:
+        return value is not None or place == self._null_filter
+
+    def _fits(self, asked: Filter) -> bool:
+        return self._rows(asked) < self._cap
+
+    def _rows(self, asked: Mapping[int, frozenset[str | None] | set[str | None]]) -> int:
+        """The rows of the fullest day."""
+        return max(
+            sum(
+                rows
+                for group, rows in day.items()
+                if all(group[place] in values for place, values in asked.items())
+            )
+            for day in self._days
+        )
