@@ -1,11 +1,12 @@
 """A connection that changes its dialect keeps every fact."""
 
-from datetime import timedelta
+from datetime import UTC, date, datetime
 
 import pytest
-from django.utils import timezone
+import time_machine
 
 from integrations import sync
+from integrations.connectors.anthropic_api.lines import TOKEN_MEASURES
 from integrations.encryption import Secret
 from integrations.models import (
     CostFact,
@@ -16,39 +17,65 @@ from integrations.models import (
     SyncWindow,
     UsageFact,
 )
+from integrations.verification import verify
 from integrations.window import Window
 from tests.factories import make_connection, make_organization
 
 pytestmark = pytest.mark.django_db
 
-CAMPUS = "sk-ant-api01-sandbox-campus"  # in the beta: may use both
+NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)  # the instant of an export
+DAY = date(2026, 11, 18)
+MEASURES = {
+    "claude-enterprise": {"amount_usd", "list_amount_usd", "requests", "total_tokens"},
+    "claude-console": {"amount_usd", *TOKEN_MEASURES},
+}
 
 
-def read_metered(connection):
-    day = timezone.now().date() - timedelta(days=2)
-    days = {feed.name: [day] if feed.is_metered else [] for feed in connection.connector.feeds}
-    window = Window.last(1, today=day)
-    run = sync.plan(connection, SyncRun.Kind.MANUAL, window, days=days)
+@pytest.fixture(
+    params=[
+        ("claude-enterprise", "sk-ant-api01-sandbox-campus"),
+        ("claude-console", "sk-ant-admin01-sandbox-my-org"),
+    ],
+    ids=lambda param: param[0],
+)
+def connection(request, sandbox):
+    """Its key is in the beta: it may use both."""
+    slug, key = request.param
+    with time_machine.travel(NOON, tick=False):
+        yield make_connection(make_organization(), connector_slug=slug, credential=Secret(key))
+
+
+def read_metered(connection, dialect):
+    connection.options = {"dialect": dialect}
+    connection.save()
+    days = {feed.name: [DAY] if feed.is_metered else [] for feed in connection.connector.feeds}
+    run = sync.plan(connection, SyncRun.Kind.MANUAL, Window.last(1, today=DAY), days=days)
     return list(sync.work(run, wait=lambda seconds: None))
 
 
-def test_switching_the_dialect_changes_no_total(sandbox):
-    connection = make_connection(make_organization(), credential=Secret(CAMPUS))
-    connection.options = {"dialect": "reports"}
-    connection.save()
-    read_metered(connection)
-    before = [list(model.objects.order_by("pk").values()) for model in (CostFact, UsageFact)]
+def stored():
+    return [list(model.objects.order_by("pk").values()) for model in (CostFact, UsageFact)]
+
+
+@pytest.mark.parametrize(("first", "then"), [("reports", "successors"), ("successors", "reports")])
+def test_switching_the_dialect_changes_no_total(connection, first, then):
+    read_metered(connection, first)
+    before = stored()
     FeedDay.objects.update(watermark=None)  # as if a new export had landed
 
-    connection.options = {"dialect": "successors"}
-    connection.save()
-    windows = read_metered(connection)
+    windows = read_metered(connection, then)
 
     assert {window.state for window in windows} == {SyncWindow.State.UNCHANGED}
-    assert [list(m.objects.order_by("pk").values()) for m in (CostFact, UsageFact)] == before
+    assert stored() == before
     assert all(before)
-    assert {check.measure for check in DayCheck.objects.all()} == {
-        *("amount_usd", "list_amount_usd", "requests", "total_tokens")
-    }
-    assert all(check.reported == check.stored for check in DayCheck.objects.all())
     assert not Restatement.objects.exists()
+
+
+def test_totals_are_checked_and_verified_in_the_newer_dialect(connection):
+    read_metered(connection, "successors")
+
+    measures = MEASURES[connection.connector_slug]
+    assert {check.measure for check in DayCheck.objects.all()} == measures
+    assert all(check.reported == check.stored for check in DayCheck.objects.all())
+    verified = verify(connection)
+    assert (verified.compared, verified.differences) == (len(measures), ())

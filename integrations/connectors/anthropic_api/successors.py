@@ -22,6 +22,7 @@ from integrations.connectors.anthropic_api.lines import (
     Numbers,
     Part,
     ServerToolUse,
+    Values,
     counts,
     dollars,
 )
@@ -116,6 +117,45 @@ def read_usage(
     return _read(
         client, f"{prefix}/usage", window, group_by, filters, _USAGE, lambda row: counts(row.usage)
     )
+
+
+def read_split(
+    read: Callable[..., Iterator[Part]],
+    window: Window,
+    *,
+    group_by: Sequence[str],
+    over: Sequence[str],
+    filters: Filters,
+) -> Iterator[Part]:
+    """Read by more dimensions than one question may name: those of `over` value by value.
+
+    `read` takes a window, `group_by` and `filters`. Every value of these dimensions has a filter,
+    null too. The first part holds no line. Values stand in the order of `group_by`.
+    """
+    found: set[Values] = set()
+    for part in read(window, group_by=over, filters=filters):
+        found |= {line.values for line in part.lines}
+        yield part._replace(lines=())
+    names = [name for name in group_by if name != "actor"]
+    asked = [name for name in names if name not in over]
+    places = [[*asked, *over].index(name) for name in names]
+    for values in sorted(found, key=lambda them: [value or "" for value in them]):
+        only = {
+            f"{name}s": (_NULL[name] if value is None else value,)
+            for name, value in zip(over, values, strict=True)
+        }
+        rest = [name for name in group_by if name not in over]
+        for part in read(window, group_by=rest, filters={**filters, **only}):
+            yield part._replace(
+                lines=tuple(
+                    line._replace(values=tuple((*line.values, *values)[at] for at in places))
+                    for line in part.lines
+                )
+            )
+
+
+# What filters call a value that is null, where they have a word for it.
+_NULL = {"inference_geo": "not_available", "api_key_id": ""}
 
 
 def is_closed(problem: ConnectorError) -> bool:

@@ -1,17 +1,16 @@
 """The Claude Console through its Admin API: the card Anthropic (Claude Console)."""
 
 from contextlib import AbstractContextManager
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 
 from django.conf import settings
 
 from integrations.connectors.anthropic_api.keys import KeyKind
-from integrations.connectors.base import Access, Check, Connector, Probe
+from integrations.connectors.base import Access, Connector, Probe
+from integrations.connectors.claude_console import probing
 from integrations.connectors.claude_console.client import AdminClient
 from integrations.connectors.claude_console.feeds import FEEDS
-from integrations.connectors.claude_console.feeds.reports import complete_to
 from integrations.connectors.claude_console.sandbox import Sandbox
-from integrations.window import Window
 
 _OLDEST_DAYS = 365  # how far back is not stated: a year, as the other reports of this API
 
@@ -55,36 +54,12 @@ class ClaudeConsole(Connector):
         return AdminClient(access)
 
     def probe(self, access: Access, *, today: date) -> Probe:
-        """Ask who the organization is, and for a few days of cost: two requests."""
+        """Ask who the organization is, and for two weeks of cost in both dialects."""
         with self.open(access) as client:
-            organization = client.organization()
-            report = next(client.cost_report(Window.last(4, today=today)))
-            # As the header spells it, like the other card: so that one organization is one.
-            organization_id = client.organization_id or organization.id
-        spent = any(row.amount for bucket in report.data for row in bucket.results)
-        complete = complete_to()
-        return Probe(
-            organization_id=organization_id,
-            checks=(
-                Check("Key accepted", "passed"),
-                Check(
-                    "Organization recognized",
-                    "passed",
-                    ", ".join(filter(None, [organization.name, organization_id])),
-                ),
-                Check("Cost data", "passed", f"Complete to {_instant(complete)}.")
-                if spent
-                else Check("Cost data", "info", "No cost in the last days."),
-            ),
-            cost_complete_to=complete,
-        )
+            return probing.probe(client, today)
 
     def earliest_day(self, today: date) -> date:
         return today - timedelta(days=_OLDEST_DAYS)
 
     def sandbox(self) -> Sandbox:
         return Sandbox()
-
-
-def _instant(at: datetime) -> str:
-    return f"{at.day} {at:%b %Y, %H:%M} UTC"

@@ -18,6 +18,8 @@ from integrations.connectors.base import Access, NotAvailable
 from integrations.window import Window
 
 ROOT = "/v1/organizations"
+REPORTS = "reports"  # of cost and of messages, which every organization has
+SUCCESSORS = "successors"  # `/analytics/cost` and `/analytics/usage`, in beta
 LONGEST_RANGE = 31  # days a page of the two bucketed reports holds
 
 WORDING = Wording(
@@ -169,10 +171,14 @@ _MEMBERS = decoder(Listing[Member])
 
 
 class AdminClient(ApiClient):
-    """Read-only client of one Console organization. Its key could do more; this cannot."""
+    """Read-only client of one Console organization. Its key could do more; this cannot.
+
+    `dialect` says which of the API's two ways to tell cost and usage this organization may use.
+    """
 
     def __init__(self, access: Access) -> None:
         super().__init__(access, root=ROOT, wording=WORDING)
+        self.dialect = access.options.get("dialect", REPORTS)
 
     def organization(self) -> Organization:
         found: Organization = self.get("/me", [], _ORGANIZATION)

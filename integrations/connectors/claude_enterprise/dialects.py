@@ -150,18 +150,6 @@ class Successors:
         self, read: Callable[..., Iterator[Part]], window: Window, names: Sequence[str]
     ) -> Iterator[Part]:
         """With the actor, five dimensions are one too many: ask for each region by itself."""
-        place = names.index(self._SPLIT)
-        others = [name for name in names if name != self._SPLIT]
-        regions: set[str | None] = set()
-        for part in read(window, group_by=[self._SPLIT], filters=self._USERS):
-            regions |= {line.values[0] for line in part.lines}
-            yield part._replace(lines=())
-        for region in sorted(regions, key=lambda value: value or ""):
-            filters = {**self._USERS, "inference_geos": (region or "not_available",)}
-            for part in read(window, group_by=["actor", *others], filters=filters):
-                yield part._replace(
-                    lines=tuple(
-                        line._replace(values=(*line.values[:place], region, *line.values[place:]))
-                        for line in part.lines
-                    )
-                )
+        return successors.read_split(
+            read, window, group_by=("actor", *names), over=(self._SPLIT,), filters=self._USERS
+        )

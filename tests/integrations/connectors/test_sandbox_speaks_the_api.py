@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import anthropic
-import httpx2
 import pytest
 
 from integrations.connectors.claude_enterprise.sandbox import Sandbox
+from tests.integrations.connectors import wire
 
 CAMPUS = "sk-ant-api01-sandbox-campus"  # in the beta
 NOON = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
@@ -29,15 +29,7 @@ def analytics(request):
 
 
 def sdk(key, app=None):
-    return anthropic.Anthropic(
-        auth_token=key,
-        base_url="http://sandbox",
-        max_retries=0,
-        http_client=httpx2.Client(
-            transport=httpx2.WSGITransport(app=app or Sandbox(now=lambda: NOON))
-        ),
-        _strict_response_validation=True,
-    )
+    return wire.sdk(key, app or Sandbox(now=lambda: NOON))
 
 
 def test_the_oracle_tells_a_wrong_answer():

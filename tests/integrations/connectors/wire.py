@@ -1,9 +1,14 @@
-"""Stand-ins for the network: a script of answers, and faults put in front of the sandbox."""
+"""Stand-ins for the network: a script of answers, and faults put in front of the sandbox.
+
+And the official SDK as an oracle of what a sandbox answers.
+"""
 
 from collections.abc import Callable
 from typing import Any
 
+import anthropic
 import httpx
+import httpx2
 
 from integrations.connectors.base import Access
 
@@ -43,6 +48,17 @@ class Faulty(httpx.BaseTransport):
         if self.count in self._faults:
             return self._faults[self.count](request)
         return self._inner.handle_request(request)
+
+
+def sdk(key: str, app: Any) -> anthropic.Anthropic:
+    """The official client of an application. It parses strictly; it speaks the newest version."""
+    return anthropic.Anthropic(
+        auth_token=key,
+        base_url="http://sandbox",
+        max_retries=0,
+        http_client=httpx2.Client(transport=httpx2.WSGITransport(app=app)),
+        _strict_response_validation=True,
+    )
 
 
 def access(transport: httpx.BaseTransport, **options: Any) -> Access:

@@ -1,77 +1,38 @@
-"""What a row of the Console's reports was metered by.
+"""What a row was metered by, whichever endpoint told it.
 
 Null is ambiguous on this API: not grouped by, or none. We know what we grouped by, so here null
-is none: the default workspace, no API key.
+is none: the default workspace, no API key, a region that is not available.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 
-from integrations.connectors.claude_console.client import CostRow, UsageRow
+from integrations.connectors.anthropic_api.lines import Values
 from integrations.connectors.records import MeterKey
 
 DEFAULT_WORKSPACE = "default"
 NOT_ITEMIZED = "not_itemized"
 
-# Usage is cut by all of these; cost by its description, which the API takes apart for us.
-USAGE_CUT = (
-    "workspace_id",
-    "api_key_id",
-    "model",
-    "service_tier",
-    "context_window",
-    "inference_geo",
-)
-COST_CUT = ("workspace_id", "description")
+_CUT = ("model", "service_tier", "context_window", "inference_geo")
+COST_CUT = ("workspace_id", *_CUT, "cost_type", "token_type")
+USAGE_CUT = ("workspace_id", "api_key_id", *_CUT)
 
 
-def cost_meter(row: CostRow) -> MeterKey:
-    return _meter(
-        row.workspace_id,
-        None,
-        row.model,
-        row.service_tier,
-        row.context_window,
-        row.inference_geo,
-        row.cost_type,
-        row.token_type,
-    )
-
-
-def usage_meter(row: UsageRow) -> MeterKey:
-    return _meter(
-        row.workspace_id,
-        row.api_key_id,
-        row.model,
-        row.service_tier,
-        row.context_window,
-        row.inference_geo,
-        None,
-        None,
-    )
+def meter_of(names: Sequence[str], values: Values) -> MeterKey:
+    """The meter of a line that was grouped by `names`, the workspace among them."""
+    return _meter(tuple(names), values)
 
 
 @lru_cache(maxsize=8192)
-def _meter(
-    workspace_id: str | None,
-    api_key_id: str | None,
-    model: str | None,
-    service_tier: str | None,
-    context_window: str | None,
-    inference_geo: str | None,
-    cost_type: str | None,
-    token_type: str | None,
-) -> MeterKey:
-    return MeterKey(
-        product=surface(service_tier, cost_type),
-        model=model or "",
-        context_window=context_window or "",
-        inference_geo=inference_geo or "",
-        cost_type=cost_type or "",
-        token_type=token_type or "",
-        service_tier=service_tier or "",
-        workspace_id=workspace_id or DEFAULT_WORKSPACE,
-        api_key_id=api_key_id or "",
-    )
+def _meter(names: tuple[str, ...], values: Values) -> MeterKey:
+    known = {name: value for name, value in zip(names, values, strict=True) if value}
+    if known.get("inference_geo") == "not_available":
+        del known["inference_geo"]
+    if known.get("cost_type", "tokens") != "tokens":
+        # The reports tell no more of a search or a session, and so we keep no more.
+        known = {name: known[name] for name in ("workspace_id", "cost_type") if name in known}
+    known.setdefault("workspace_id", DEFAULT_WORKSPACE)
+    return MeterKey(product=surface(known.get("service_tier"), known.get("cost_type")), **known)
 
 
 def surface(service_tier: str | None, cost_type: str | None) -> str:

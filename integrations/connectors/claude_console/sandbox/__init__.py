@@ -3,9 +3,9 @@
 The same key and day give the same numbers on every machine; only how much of today is known
 follows the clock. It imports nothing of the connector that reads it.
 
-    sk-ant-admin01-sandbox-my-org   a company with workspaces, keys, batches and Claude Code
-    sk-ant-admin01-sandbox-labs     one workspace and two keys; its reports are not enrolled in
-                                    the beta of their successors
+    sk-ant-admin01-sandbox-my-org   a company with workspaces, keys, batches and Claude Code; it is
+                                    enrolled in the beta of the reports' successors
+    sk-ant-admin01-sandbox-labs     one workspace and two keys; it is not enrolled
     …-revoked 401  …-denied 403  …-missing 404  …-busy 429  …-outage 503
 """
 

@@ -4,13 +4,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from integrations.connectors.anthropic_api.sandbox.query import ApiError
+from integrations.connectors.anthropic_api.sandbox.reporting import Kind
 from integrations.connectors.anthropic_api.sandbox.server import (
     NEWER_VERSION,
     Server,
     failures,
     not_found,
 )
-from integrations.connectors.claude_console.sandbox import lists, reports
+from integrations.connectors.claude_console.sandbox import lists, reports, successors
 from integrations.connectors.claude_console.sandbox.company import companies
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ _REPORTS: dict[str, Callable[[reports.Request], dict[str, Any]]] = {
     "/cost_report": reports.cost,
     "/usage_report/claude_code": reports.claude_code,
 }
+_SUCCESSORS: dict[str, Kind] = {"/analytics/cost": "cost", "/analytics/usage": "usage"}
 
 
 class Sandbox(Server):
@@ -48,6 +50,10 @@ class Sandbox(Server):
         endpoint = path.removeprefix(ROOT) if path.startswith(ROOT) else ""
         if endpoint in _REPORTS:
             return _REPORTS[endpoint](reports.Request(company, path, query_string, now))
+        if endpoint in _SUCCESSORS:
+            asked = reports.Request(company, path, query_string, now)
+            betas = environ.get("HTTP_ANTHROPIC_BETA", "")
+            return successors.report(asked, _SUCCESSORS[endpoint], betas=betas)
         match endpoint:
             case "/me":
                 return lists.organization(company)

@@ -12,6 +12,12 @@ from integrations.connectors.anthropic_api.sandbox.query import (
     cursor,
     open_cursor,
 )
+from integrations.connectors.anthropic_api.sandbox.reporting import (
+    WIDTHS,
+    floor,
+    instant,
+    tokens,
+)
 from integrations.connectors.claude_console.sandbox.company import Company
 from integrations.connectors.claude_console.sandbox.ledger import (
     TOKEN_TYPES,
@@ -20,7 +26,6 @@ from integrations.connectors.claude_console.sandbox.ledger import (
     known_lines,
 )
 
-_WIDTHS = {"1d": timedelta(days=1), "1h": timedelta(hours=1), "1m": timedelta(minutes=1)}
 _LIMITS = {"1d": (7, 31), "1h": (24, 168), "1m": (60, 1440)}
 _ACTIVITY_LAG = timedelta(hours=1)
 
@@ -117,7 +122,7 @@ def cost(request: Request) -> dict[str, Any]:
         return [
             {
                 "currency": "USD",
-                "amount": _cents(amount),
+                "amount": cents(amount),
                 **dict(zip(("workspace_id", *_PARSED), values, strict=True)),
             }
             for values, amount in sorted(sums.items(), key=lambda item: str(item[0]))
@@ -132,8 +137,8 @@ _BUCKETED = {"starting_at", "ending_at", "bucket_width", "group_by[]", "limit", 
 def _bucketed(
     request: Request, query: Query, rows: Callable[[list[Line]], list[dict[str, Any]]]
 ) -> dict[str, Any]:
-    width_name = query.choice("bucket_width", tuple(_WIDTHS), "1d") or "1d"
-    width = _WIDTHS[width_name]
+    width_name = query.choice("bucket_width", tuple(WIDTHS), "1d") or "1d"
+    width = WIDTHS[width_name]
     limit = query.limit(*_LIMITS[width_name])
     start = query.instant("starting_at")
     if start is None:
@@ -141,7 +146,7 @@ def _bucketed(
     end = query.instant("ending_at") or request.now
     if end <= start:
         raise bad_request("ending_at: must be after starting_at.")
-    first = start - (start - datetime.min.replace(tzinfo=UTC)) % width
+    first = floor(start, width)
     total = -((first - end) // width)
     opened = open_cursor(query, request.path)
     offset = opened[0] if opened else 0
@@ -150,8 +155,8 @@ def _bucketed(
         bucket = first + width * number
         data.append(
             {
-                "starting_at": _instant(bucket),
-                "ending_at": _instant(bucket + width),
+                "starting_at": instant(bucket),
+                "ending_at": instant(bucket + width),
                 "results": rows(list(_lines(request, bucket, bucket + width))),
             }
         )
@@ -167,25 +172,15 @@ def _bucketed(
 def _lines(request: Request, start: datetime, end: datetime) -> Iterator[Line]:
     """What has arrived of the work in a bucket, which never spans midnight."""
     midnight = datetime.combine(start.date(), time.min, tzinfo=UTC)
-    first, last = (start - midnight) // _WIDTHS["1m"], (end - midnight) // _WIDTHS["1m"]
+    first, last = (start - midnight) // WIDTHS["1m"], (end - midnight) // WIDTHS["1m"]
     for line in known_lines(request.company, start.date(), request.now):
         if first <= line.minute < last:
             yield line
 
 
 def _usage_row(values: dict[str, Any], counts: list[int]) -> dict[str, Any]:
-    uncached, read, written_5m, written_1h, output, searches = counts
-    return {
-        "uncached_input_tokens": uncached,
-        "cache_read_input_tokens": read,
-        "cache_creation": {
-            "ephemeral_1h_input_tokens": written_1h,
-            "ephemeral_5m_input_tokens": written_5m,
-        },
-        "output_tokens": output,
-        "server_tool_use": {"web_search_requests": searches},
-        **{name: values.get(name) for name in _USAGE_DIMENSIONS},
-    }
+    *counted, searches = counts
+    return {**tokens(counted, searches), **{name: values.get(name) for name in _USAGE_DIMENSIONS}}
 
 
 # --- Claude Code ---------------------------------------------------------------------------
@@ -279,11 +274,7 @@ def _decisions(offered: int) -> dict[str, int]:
     return {"accepted": offered - offered // 16, "rejected": offered // 16}
 
 
-def _cents(millionths: int) -> str:
+def cents(millionths: int) -> str:
     """As the API writes it, without trailing zeros: 123.78912."""
     whole, part = divmod(millionths, 1_000_000)
     return f"{whole}.{part:06d}".rstrip("0").rstrip(".")
-
-
-def _instant(at: datetime) -> str:
-    return at.strftime("%Y-%m-%dT%H:%M:%SZ")

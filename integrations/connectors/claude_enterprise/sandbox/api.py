@@ -5,6 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from integrations.connectors.anthropic_api.sandbox.query import ApiError
+from integrations.connectors.anthropic_api.sandbox.reporting import newest_export
 from integrations.connectors.anthropic_api.sandbox.server import (
     NEWER_VERSION,
     Server,
@@ -13,7 +14,6 @@ from integrations.connectors.anthropic_api.sandbox.server import (
 )
 from integrations.connectors.claude_enterprise.sandbox import activity, reports, successors, things
 from integrations.connectors.claude_enterprise.sandbox.company import companies
-from integrations.connectors.claude_enterprise.sandbox.ledger import watermark
 from integrations.connectors.claude_enterprise.sandbox.sums import Request
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Sandbox(Server):
                 path=path,
                 query_string=environ.get("QUERY_STRING", ""),
                 now=now,
-                export=watermark(now),
+                export=newest_export(now),
                 newer=environ["HTTP_ANTHROPIC_VERSION"] >= NEWER_VERSION,
                 betas=environ.get("HTTP_ANTHROPIC_BETA", ""),
             )

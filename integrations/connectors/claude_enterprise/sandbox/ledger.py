@@ -11,6 +11,7 @@ from random import Random
 from typing import NamedTuple
 
 from integrations.connectors.anthropic_api.sandbox.dice import dice, identifier
+from integrations.connectors.anthropic_api.sandbox.reporting import EXPORT_HOURS
 from integrations.connectors.claude_enterprise.sandbox.company import Company, Member, companies
 
 TOKEN_TYPES = (
@@ -21,7 +22,6 @@ TOKEN_TYPES = (
     "output_tokens",
 )
 CLAUDE_TAG = "claude-tag"  # the API spells it by version, see `reports`
-EXPORT_HOURS = 4  # an export lands every four hours
 
 # Cents per million tokens are millionths of a cent per token. Input and output; reading a cache
 # costs a tenth of input, writing one 1.25 (5 minutes) or 2 times (1 hour) as much.
@@ -112,12 +112,6 @@ _OPUS_SINCE = (
 
 
 # --- What is known when --------------------------------------------------------------------
-
-
-def watermark(now: datetime) -> datetime:
-    """The instant of the newest export: everything before it is known."""
-    hour = now.hour - now.hour % EXPORT_HOURS
-    return now.replace(hour=hour, minute=0, second=0, microsecond=0)
 
 
 def known_lines(company: Company, day: date, export: datetime) -> tuple[Line, ...]:

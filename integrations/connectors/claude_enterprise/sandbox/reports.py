@@ -5,28 +5,28 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from integrations.connectors.anthropic_api.sandbox.query import (
-    ApiError,
-    Query,
-    bad_request,
-    check_range,
-    cursor,
-    open_cursor,
+from integrations.connectors.anthropic_api.sandbox.query import Query, bad_request
+from integrations.connectors.anthropic_api.sandbox.reporting import (
+    COMPONENTS,
+    LONGEST,
+    ORDER_BY,
+    WIDTHS,
+    Kind,
+    asked_range,
+    envelope,
+    floor,
+    instant,
+    offset_of,
 )
 from integrations.connectors.claude_enterprise.sandbox.ledger import CLAUDE_TAG
 from integrations.connectors.claude_enterprise.sandbox.sums import (
-    COMPONENTS,
     DIMENSIONS,
     NEWER_DIMENSIONS,
-    WIDTHS,
     Cell,
     Cut,
-    Kind,
     Request,
     actor,
     cells,
-    floor,
-    instant,
     money,
     parts,
     ranked,
@@ -34,7 +34,6 @@ from integrations.connectors.claude_enterprise.sandbox.sums import (
 )
 
 GROUP_CAP = 100  # rows a bucket of the organization's reports holds at most
-LONGEST = timedelta(days=31)
 
 _BUCKET_LIMITS = {"1d": (7, 31), "1h": (24, 168), "1m": (60, 256)}
 FILTERS = {
@@ -48,10 +47,6 @@ FILTERS = {
 NEWER_FILTERS = {
     "claude_tag_categories": "claude_tag_category",
     "claude_tag_user_ids": "claude_tag_user_id",
-}
-ORDER_BY = {
-    "cost": ("amount", "list_amount"),
-    "usage": ("total_tokens", "output_tokens", "uncached_input_tokens", "requests"),
 }
 _TAG_SPELLINGS = {"claude-in-slack": CLAUDE_TAG, "claude_tag": CLAUDE_TAG}
 
@@ -67,7 +62,7 @@ def organization_report(request: Request, kind: Kind) -> dict[str, Any]:
     start, end = asked_range(query, request.now)
     first = floor(start, width)
     buckets = [first + width * number for number in range(-((first - end) // width))]
-    offset = offset_of(query, request)
+    offset = offset_of(query, request.path, request.export)
     cut = _cut(query, request, kind, buckets[0], buckets[-1] + width, width)
     page = buckets[offset : offset + limit]
     rows = _buckets(cut)
@@ -79,7 +74,7 @@ def organization_report(request: Request, kind: Kind) -> dict[str, Any]:
         }
         for bucket in page
     ]
-    return envelope(query, request, data, start, offset + limit, len(buckets))
+    return _envelope(query, request, data, start, offset + limit, len(buckets))
 
 
 def user_report(request: Request, kind: Kind) -> dict[str, Any]:
@@ -92,7 +87,7 @@ def user_report(request: Request, kind: Kind) -> dict[str, Any]:
     start, end = asked_range(query, request.now, longest)
     if width_name and query.text("ending_at") is None:
         raise bad_request("ending_at: required when bucket_width is set.")
-    offset = offset_of(query, request)
+    offset = offset_of(query, request.path, request.export)
     cut = _cut(
         query,
         request,
@@ -107,7 +102,7 @@ def user_report(request: Request, kind: Kind) -> dict[str, Any]:
     )
     found = ranked(cut)
     data = [row for cell in found[offset : offset + limit] for row in _rows(cut, cell)]
-    return envelope(query, request, data, start, offset + limit, len(found))
+    return _envelope(query, request, data, start, offset + limit, len(found))
 
 
 def _allowed(request: Request) -> set[str]:
@@ -116,17 +111,6 @@ def _allowed(request: Request) -> set[str]:
         lists |= {*NEWER_FILTERS}
     plain = {"starting_at", "ending_at", "bucket_width", "limit", "page"}
     return {f"{name}[]" for name in lists} | plain
-
-
-def asked_range(
-    query: Query, now: datetime, longest: timedelta = LONGEST
-) -> tuple[datetime, datetime]:
-    start = query.instant("starting_at")
-    if start is None:
-        raise bad_request("starting_at: required.")
-    end = query.instant("ending_at") or min(max(now, start + WIDTHS["1m"]), start + LONGEST)
-    check_range(start, end, now=now, longest=longest)
-    return start, end
 
 
 def _cut(
@@ -172,30 +156,11 @@ def filter_value(dimension: str, value: str) -> str | None:
     return _TAG_SPELLINGS.get(value, value) if dimension == "product" else value
 
 
-def offset_of(query: Query, request: Request) -> int:
-    found = open_cursor(query, request.path)
-    if found is None:
-        return 0
-    offset, export = found
-    if export != request.export.isoformat():
-        message = "The page cursor has expired. Restart from the first page."
-        raise ApiError(410, "invalid_request_error", message)
-    return offset
-
-
-def envelope(
+def _envelope(
     query: Query, request: Request, data: list[Any], start: datetime, following: int, total: int
 ) -> dict[str, Any]:
-    more = following < total
-    state = request.export.isoformat()
-    return {
-        "data": data,
-        # Null while no export covers any of the range: not known yet, which is not zero.
-        "data_refreshed_at": instant(request.export) if start < request.export else None,
-        "has_more": more,
-        "next_page": cursor(query, request.path, following, state) if more else None,
-        "organization_id": request.company.organization_id,
-    }
+    found = envelope(query, request.path, request.export, data, start, following, total)
+    return found | {"organization_id": request.company.organization_id}
 
 
 # --- Buckets -------------------------------------------------------------------------------

@@ -5,9 +5,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property, lru_cache
 from operator import attrgetter
-from typing import Any, Literal
+from typing import Any
 
 from integrations.connectors.anthropic_api.sandbox.dice import identifier
+from integrations.connectors.anthropic_api.sandbox.reporting import (
+    COMPONENTS,
+    WIDTHS,
+    Kind,
+    floor,
+    tokens,
+)
 from integrations.connectors.claude_enterprise.sandbox.company import Company, Member
 from integrations.connectors.claude_enterprise.sandbox.ledger import (
     TOKEN_TYPES,
@@ -16,7 +23,6 @@ from integrations.connectors.claude_enterprise.sandbox.ledger import (
     known_lines,
 )
 
-WIDTHS = {"1d": timedelta(days=1), "1h": timedelta(hours=1), "1m": timedelta(minutes=1)}
 GROUP = "rbac_group_id"
 DIMENSIONS = (
     "product",
@@ -28,8 +34,6 @@ DIMENSIONS = (
     GROUP,
 )
 NEWER_DIMENSIONS = ("claude_tag_category", "claude_tag_user_id")
-COMPONENTS = ("cost_type", "token_type")
-Kind = Literal["cost", "usage"]
 
 
 @dataclass(frozen=True)
@@ -259,18 +263,7 @@ def parts(cut: Cut, cell: Cell) -> dict[tuple[str, str], tuple[int, int]]:
 
 
 def usage(cell: Cell, *, with_total: bool) -> dict[str, Any]:
-    uncached, read, written_5m, written_1h, output = cell.tokens
-    usage = {
-        "uncached_input_tokens": uncached,
-        "cache_read_input_tokens": read,
-        "cache_creation": {
-            "ephemeral_1h_input_tokens": written_1h,
-            "ephemeral_5m_input_tokens": written_5m,
-        },
-        "output_tokens": output,
-        "requests": cell.requests,
-        "server_tool_use": {"web_search_requests": cell.web_searches},
-    }
+    usage = {**tokens(cell.tokens, cell.web_searches), "requests": cell.requests}
     if with_total:
         usage["total_tokens"] = sum(cell.tokens)
     return usage
@@ -296,14 +289,3 @@ def money(amount: int, list_amount: int) -> dict[str, str]:
 
 def _cents(millionths: int) -> str:
     return f"{millionths // 1_000_000}.{millionths % 1_000_000:06d}"
-
-
-def instant(at: datetime) -> str:
-    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def floor(at: datetime, width: timedelta) -> datetime:
-    return at - (at - _EPOCH) % width

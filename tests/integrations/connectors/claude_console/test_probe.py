@@ -1,41 +1,175 @@
 """What the connection test says, and which keys never leave the machine."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 
+import httpx
 import pytest
+import time_machine
 
 from integrations.connectors import connectors, get_connector
-from integrations.connectors.base import ActionNeeded
+from integrations.connectors.base import ActionNeeded, TransientError
 from tests.integrations.connectors.wire import Script, access, error, ok
 
 CONNECTOR = get_connector("claude-console")
 TODAY = date(2026, 11, 20)
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 ME = ok({"id": "8f3c", "type": "organization", "name": "Brightwater"})
-DAY = {"starting_at": "2026-11-19T00:00:00Z", "ending_at": "2026-11-20T00:00:00Z"}
+CLOSED = error(400, "invalid_request_error", "This organization is not enrolled in the beta.")
+WORKSPACES = ok({"data": [{"id": "wrkspc_1", "name": "Production"}], "has_more": False})
 
 
-def report(*results):
-    return ok({"data": [{**DAY, "results": list(results)}], "has_more": False, "next_page": None})
+@pytest.fixture(autouse=True)
+def _a_friday_noon():
+    with time_machine.travel(NOON, tick=False):
+        yield
 
 
-def probe(*steps):
-    return CONNECTOR.probe(access(Script(*steps), attempts=1), today=TODAY)
+def report(*results, day="2026-11-10"):
+    bucket = {"starting_at": f"{day}T00:00:00Z", "results": list(results)}
+    return ok({"data": [bucket], "has_more": False, "next_page": None})
+
+
+def newer(*rows, day="2026-11-10", refreshed="2026-11-20T08:00:00Z"):
+    """Rows of (amount, workspace)."""
+    data = [
+        {
+            "starting_at": f"{day}T00:00:00Z",
+            "group": {"workspace_id": workspace},
+            "cost": {"amount": amount, "list_amount": amount, "currency": "USD"},
+        }
+        for amount, workspace in rows
+    ]
+    return ok({"data": data, "has_more": False, "data_refreshed_at": refreshed})
+
+
+def by_path(cost, successor=CLOSED, me=ME):
+    """An API whose endpoints answer as told."""
+    answers = {
+        "/v1/organizations/me": me,
+        "/v1/organizations/cost_report": cost,
+        "/v1/organizations/analytics/cost": successor,
+        "/v1/organizations/workspaces": WORKSPACES,
+    }
+
+    def answer(request):
+        found = answers[request.url.path]
+        return httpx.Response(found.status_code, headers=found.headers, content=found.content)
+
+    return Script(answer)
+
+
+def probe(cost, successor=CLOSED, me=ME):
+    return CONNECTOR.probe(access(by_path(cost, successor, me), attempts=1), today=TODAY)
 
 
 def checks(found):
     return {check.label: (check.state, check.detail) for check in found.checks}
 
 
+SPENT = report(
+    {"amount": "123.5", "currency": "USD", "workspace_id": "wrkspc_1"},
+    {"amount": "7", "currency": "USD", "workspace_id": None},
+)
+ENDPOINTS = "Cost and usage endpoints"
+
+
 def test_a_good_key_names_its_organization():
-    found = probe(ME, report({"amount": "123.5", "currency": "USD"}))
+    found = probe(SPENT)
 
     assert found.organization_id == "8f3c"
-    assert checks(found)["Organization recognized"] == ("passed", "Brightwater, 8f3c")
-    assert checks(found)["Cost data"][0] == "passed"
+    assert found.options == {"dialect": "reports"}
+    assert checks(found) == {
+        "Key accepted": ("passed", ""),
+        "Organization recognized": ("passed", "Brightwater, 8f3c"),
+        "Cost data": ("passed", "Complete to 20 Nov 2026, 11:45 UTC."),
+        ENDPOINTS: ("passed", "The reports every organization has."),
+    }
 
 
 def test_an_organization_that_spends_nothing_can_be_connected():
-    assert checks(probe(ME, report()))["Cost data"] == ("info", "No cost in the last days.")
+    assert checks(probe(report()))["Cost data"] == ("info", "No cost in the last 14 days.")
+
+
+def test_the_newer_endpoints_are_used_where_they_tell_the_same_cost():
+    """By workspace: the one on no list is the default one, which the reports call null."""
+    found = probe(SPENT, newer(("123.5", "wrkspc_1"), ("7", "wrkspc_nowhere")))
+
+    assert found.options == {"dialect": "successors"}
+    assert found.cost_complete_to == datetime(2026, 11, 20, 8, tzinfo=UTC)
+    assert checks(found)["Cost data"] == ("passed", "Complete to 20 Nov 2026, 08:00 UTC.")
+    assert checks(found)[ENDPOINTS] == (
+        "passed",
+        "The newer ones, in beta. They tell the same cost as the reports, to the last digit.",
+    )
+
+
+def test_the_newer_endpoints_are_not_used_where_they_tell_another_cost_and_the_reason_is_told():
+    found = probe(SPENT, newer(("123.5", "wrkspc_1"), ("8.25", "wrkspc_nowhere")))
+
+    assert found.options == {"dialect": "reports"}
+    assert found.cost_complete_to == datetime(2026, 11, 20, 11, 45, tzinfo=UTC)
+    assert checks(found)[ENDPOINTS] == (
+        "info",
+        "The reports every organization has. The newer ones, in beta, are not used: for 10 Nov "
+        "2026 they tell $0.0825 instead of $0.07.",
+    )
+
+
+def test_the_same_sum_of_other_workspaces_is_another_cost():
+    found = probe(SPENT, newer(("7", "wrkspc_1"), ("123.5", "wrkspc_nowhere")))
+
+    assert found.options == {"dialect": "reports"}
+
+
+def test_days_that_can_still_be_late_are_not_compared():
+    recent = report({"amount": "5", "currency": "USD"}, day="2026-11-18")
+
+    found = probe(recent, newer(("4", "wrkspc_nowhere"), day="2026-11-18"))
+
+    assert found.options == {"dialect": "reports"}
+    assert "there was no cost yet to compare" in checks(found)[ENDPOINTS][1]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        CLOSED,
+        error(403),
+        error(404),
+        ok({"rows": []}),
+        newer(refreshed=None),
+        newer(("1", "wrkspc_new"), ("1", "wrkspc_nowhere")),
+    ],
+    ids=["400", "403", "404", "another shape", "no export yet", "two workspaces on no list"],
+)
+def test_a_beta_that_is_closed_or_cannot_be_read_leaves_the_reports(answer):
+    assert probe(SPENT, answer).options == {"dialect": "reports"}
+
+
+def test_an_outage_of_the_newer_endpoints_is_no_answer():
+    with pytest.raises(TransientError):
+        probe(SPENT, error(503))
+
+
+def test_it_asks_for_two_weeks_of_cost_by_workspace():
+    script = by_path(SPENT, newer(("123.5", "wrkspc_1"), ("7", "wrkspc_nowhere")))
+
+    CONNECTOR.probe(access(script), today=TODAY)
+
+    _, cost, successor, _ = (request.url.params.multi_items() for request in script.requests)
+    for asked in (cost, successor):
+        assert ("starting_at", "2026-11-07T00:00:00Z") in asked
+        assert [value for name, value in asked if name == "group_by[]"] == ["workspace_id"]
+
+
+def test_both_organizations_of_the_sandbox_find_their_dialect():
+    app = CONNECTOR.sandbox()
+    found = [
+        CONNECTOR.probe(access(httpx.WSGITransport(app=app), key=key), today=TODAY).options
+        for key in app.keys
+    ]
+
+    assert found == [{"dialect": "successors"}, {"dialect": "reports"}]
 
 
 @pytest.mark.parametrize(
@@ -43,7 +177,7 @@ def test_an_organization_that_spends_nothing_can_be_connected():
 )
 def test_a_refused_key_says_who_can_mend_it(status, code):
     with pytest.raises(ActionNeeded) as caught:
-        probe(error(status))
+        probe(SPENT, me=error(status))
 
     assert caught.value.code == code
     assert "admin of the Claude Console" in caught.value.repair

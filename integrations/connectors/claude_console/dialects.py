@@ -1,0 +1,208 @@
+"""Cost and tokens of an organization, in either of the API's two dialects, as the same lines.
+
+The reports are what every organization has. Their successors are open to those enrolled in a
+beta. Which one is spoken changes no fact: what one of them alone tells is left out.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cached_property, partial
+from typing import Any, Protocol
+
+from integrations.connectors.anthropic_api import successors
+from integrations.connectors.anthropic_api.actors import Actor
+from integrations.connectors.anthropic_api.lines import Line, Numbers, Part, counts, dollars
+from integrations.connectors.anthropic_api.rows import Read, day_in
+from integrations.connectors.base import SnapshotMoved
+from integrations.connectors.claude_console.client import (
+    SUCCESSORS,
+    AdminClient,
+    CostRow,
+    Report,
+    UsageRow,
+)
+from integrations.window import Window
+
+# Data appears within about five minutes of use; a later one would look like a restatement.
+_LAG = timedelta(minutes=15)
+
+
+class Dialect(Protocol):
+    """What feeds ask. `is_snapshot`: all that one of it answers comes from the same export."""
+
+    is_snapshot: bool
+
+    def cost(self, window: Window, *, group_by: Sequence[str] = ()) -> Iterator[Part]: ...
+
+    def usage(self, window: Window, *, group_by: Sequence[str] = ()) -> Iterator[Part]: ...
+
+    def usage_of_people(self, window: Window, *, group_by: Sequence[str]) -> Iterator[Part]:
+        """What accounts used that signed in themselves, and service accounts, with the actor."""
+
+
+def dialect_of(client: AdminClient) -> Dialect:
+    """The dialect that the client was opened with."""
+    return Successors(client) if client.dialect == SUCCESSORS else Reports(client)
+
+
+class Reports:
+    """`/cost_report` and `/usage_report/messages`, which name no export: they tell what is now."""
+
+    is_snapshot = False
+
+    def __init__(self, client: AdminClient) -> None:
+        self._client = client
+        # Up to when everything used has arrived, if it is read from now on.
+        self._complete_to = datetime.now(UTC).replace(microsecond=0) - _LAG
+
+    def cost(self, window: Window, *, group_by: Sequence[str] = ()) -> Iterator[Part]:
+        """Cost is cut by workspace and description; the API takes the description apart."""
+        by_workspace = [name for name in group_by if name == "workspace_id"]
+        described = ["description"] if len(group_by) > len(by_workspace) else []
+        reports = self._client.cost_report(window, group_by=[*by_workspace, *described])
+        return self._parts(reports, window, group_by, dollars)
+
+    def usage(self, window: Window, *, group_by: Sequence[str] = ()) -> Iterator[Part]:
+        reports = self._client.messages_report(window, group_by=group_by)
+        return self._parts(reports, window, group_by, counts)
+
+    def usage_of_people(self, window: Window, *, group_by: Sequence[str]) -> Iterator[Part]:
+        reports = self._client.messages_report(
+            window, group_by=(*group_by, "account_id", "service_account_id")
+        )
+        for part in self._parts(reports, window, group_by, counts):
+            yield part._replace(lines=tuple(line for line in part.lines if line.actor))
+
+    def _parts(
+        self,
+        reports: Iterable[Report[Any]],
+        window: Window,
+        names: Sequence[str],
+        numbers_of: Callable[[Any], Numbers],
+    ) -> Iterator[Part]:
+        """Every row once, however often a page repeats it."""
+        read = Read()
+        for report in reports:
+            lines = []
+            for bucket in report.data:
+                day = day_in(window, bucket.starting_at)
+                for row in bucket.results:
+                    numbers = numbers_of(row)
+                    if not names or read.is_new((day, *_name(row)), numbers):
+                        values = tuple(getattr(row, name) for name in names)
+                        lines.append(Line(day, _actor(row), values, numbers))
+            yield Part(tuple(lines), self._complete_to, self._client.organization_id)
+
+
+def _name(row: CostRow | UsageRow) -> tuple[object, ...]:
+    """What tells the rows of one day apart."""
+    own: tuple[object, ...] = (
+        (row.description, row.cost_type, row.token_type)
+        if isinstance(row, CostRow)
+        else (row.api_key_id, row.account_id, row.service_account_id)
+    )
+    return (
+        *own,
+        row.workspace_id,
+        row.model,
+        row.service_tier,
+        row.context_window,
+        row.inference_geo,
+    )
+
+
+def _actor(row: CostRow | UsageRow) -> Actor | None:
+    if isinstance(row, CostRow) or not (row.account_id or row.service_account_id):
+        return None
+    return Actor(user_id=row.account_id, service_account_id=row.service_account_id)
+
+
+class Successors:
+    """`/analytics/cost` and `/analytics/usage`, as far as the reports tell the same."""
+
+    is_snapshot = True
+
+    # The reports name accounts that signed in themselves: what an API key used stays with the key.
+    _USERS: successors.Filters = {"actor_types": ("user_actor",), "api_key_ids": ("",)}
+    _SERVICES: successors.Filters = {"actor_types": ("service_account_actor",)}
+
+    def __init__(self, client: AdminClient) -> None:
+        self._client = client
+        self._unlisted: set[str] = set()
+
+    def cost(self, window: Window, *, group_by: Sequence[str] = ()) -> Iterator[Part]:
+        parts = successors.read_cost(self._client, window, group_by=group_by)
+        return self._reported(parts, group_by, _amount)
+
+    def usage(self, window: Window, *, group_by: Sequence[str] = ()) -> Iterator[Part]:
+        """By more than five dimensions, region by region."""
+        if len(group_by) <= successors.MOST_DIMENSIONS:
+            parts = self._usage(window, group_by=group_by)
+        else:
+            parts = self._split(("inference_geo",), window, group_by, {})
+        return self._reported(parts, group_by, _tokens)
+
+    def usage_of_people(self, window: Window, *, group_by: Sequence[str]) -> Iterator[Part]:
+        for filters in (self._USERS, self._SERVICES):
+            parts = self._split(
+                ("api_key_id", "inference_geo"), window, ("actor", *group_by), filters
+            )
+            yield from self._reported(parts, group_by, _tokens)
+
+    @property
+    def _usage(self) -> Callable[..., Iterator[Part]]:
+        return partial(successors.read_usage, self._client)
+
+    def _split(
+        self,
+        over: Sequence[str],
+        window: Window,
+        group_by: Sequence[str],
+        filters: successors.Filters,
+    ) -> Iterator[Part]:
+        return successors.read_split(
+            self._usage, window, group_by=group_by, over=over, filters=filters
+        )
+
+    def _reported(
+        self, parts: Iterable[Part], names: Sequence[str], known: Callable[[Numbers], Numbers]
+    ) -> Iterator[Part]:
+        """The same lines as the reports have them: a combination without numbers has no line."""
+        place = names.index("workspace_id") if "workspace_id" in names else None
+        for part in parts:
+            lines = []
+            for line in part.lines:
+                numbers, values = known(line.numbers), line.values
+                if place is not None:
+                    workspace = self._workspace(values[place])
+                    values = (*values[:place], workspace, *values[place + 1 :])
+                if any(numbers):
+                    lines.append(line._replace(values=values, numbers=numbers))
+            yield part._replace(lines=tuple(lines))
+
+    def _workspace(self, id: str | None) -> str | None:
+        """The default workspace has an id here, is null in reports, and is on no list."""
+        if id is None or id in self._listed:
+            return id
+        self._unlisted.add(id)
+        if len(self._unlisted) > 1:
+            raise SnapshotMoved(
+                "A workspace was created while we were reading.",
+                code="snapshot_moved",
+                repair="Nothing to do. We read these days again from their start.",
+            )
+        return None
+
+    @cached_property
+    def _listed(self) -> frozenset[str]:
+        return frozenset(one.id for page in self._client.workspaces() for one in page.data)
+
+
+def _amount(numbers: Numbers) -> Numbers:
+    """Without the list price, which the reports do not tell."""
+    return numbers[0], None
+
+
+def _tokens(numbers: Numbers) -> Numbers:
+    """Without the requests, likewise."""
+    return None, *numbers[1:]
