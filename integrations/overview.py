@@ -207,12 +207,12 @@ class _Fresh:
 
 
 def _freshness(connections: Sequence[Connection]) -> dict[int, _Fresh]:
-    """How far each connection's feeds of the whole organization reach."""
+    """How far each connection's feeds reach, by those of the whole organization where it has any."""
     rows: dict[int, dict[str, Any]] = defaultdict(dict)
     days = FeedDay.objects.filter(connection__in=connections).values("connection_id", "feed")
     for row in days.annotate(
         watermark=Max("watermark"),
-        newest=Max("day"),
+        complete=Max("day", filter=~Q(state=FeedDay.State.INCOMPLETE)),
         oldest=Min("day"),
         final=Max("day", filter=Q(state=FeedDay.State.FINAL)),
         first_open=Min("day", filter=~Q(state=FeedDay.State.FINAL)),
@@ -222,10 +222,12 @@ def _freshness(connections: Sequence[Connection]) -> dict[int, _Fresh]:
     for connection in connections:
         feeds = rows[connection.pk]
         cost = [feeds[f.name] for f in _whole(connection, Table.COST) if f.name in feeds]
-        activity = [feeds[f.name] for f in _whole(connection, Table.ENGAGEMENT) if f.name in feeds]
+        activity = [feeds[f.name] for f in _activity(connection) if f.name in feeds]
         found[connection.pk] = _Fresh(
             cost_complete_to=min((r["watermark"] for r in cost if r["watermark"]), default=None),
-            engagement_complete_to=min((r["newest"] for r in activity), default=None),
+            engagement_complete_to=min(
+                (r["complete"] for r in activity if r["complete"]), default=None
+            ),
             first_day=min((r["oldest"] for r in cost), default=None),
             final_to=min((end for r in cost if (end := _final_end(r)) is not None), default=None),
         )
@@ -235,6 +237,12 @@ def _freshness(connections: Sequence[Connection]) -> dict[int, _Fresh]:
 def _whole(connection: Connection, table: Table) -> list[Feed]:
     feeds = connection.connector.feeds
     return [feed for feed in feeds if feed.table is table and feed.grain == "total"]
+
+
+def _activity(connection: Connection) -> list[Feed]:
+    """The feeds of engagement: some providers tell nothing but what each person did."""
+    feeds = [feed for feed in connection.connector.feeds if feed.table is Table.ENGAGEMENT]
+    return _whole(connection, Table.ENGAGEMENT) or feeds
 
 
 def _final_end(row: dict[str, Any]) -> date | None:

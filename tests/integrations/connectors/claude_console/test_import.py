@@ -28,6 +28,7 @@ from integrations.models import (
     SyncWindow,
     UsageFact,
 )
+from integrations.overview import overview
 from integrations.verification import verify
 from integrations.window import Window
 from tests.factories import make_connection, make_organization
@@ -125,6 +126,9 @@ def test_days_are_as_sure_as_the_time_of_reading_allows(connection):
     assert state("usage", date(2026, 11, 19)) == FeedDay.State.PROVISIONAL
     assert state("claude_code", date(2026, 11, 19)) == FeedDay.State.PROVISIONAL
     assert state("claude_code", date(2026, 11, 20)) == FeedDay.State.INCOMPLETE
+    shown = overview(connection)
+    assert shown.cost_complete_to == FeedDay.objects.filter(feed="cost").latest("day").watermark
+    assert shown.engagement_complete_to == date(2026, 11, 19)  # nobody but people is counted
 
 
 def test_reading_again_writes_nothing_and_late_use_is_a_restatement(connection, clock):
