@@ -207,7 +207,7 @@ class _Fresh:
 
 
 def _freshness(connections: Sequence[Connection]) -> dict[int, _Fresh]:
-    """How far each connection's feeds reach, by those of the whole organization where it has any."""
+    """How far each connection's feeds reach: those of the whole organization, if it has any."""
     rows: dict[int, dict[str, Any]] = defaultdict(dict)
     days = FeedDay.objects.filter(connection__in=connections).values("connection_id", "feed")
     for row in days.annotate(

@@ -6,8 +6,10 @@ the one that was connected first counts, and the other is shown beside it.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
+from uuid import UUID
 
 from django.db.models import Count
 from django.db.models.functions import Lower
@@ -65,6 +67,15 @@ class Estimate:
 
 
 @dataclass(frozen=True)
+class Unlike:
+    """Labels whose organizations the provider names by UUID, and by a tagged id: org_…"""
+
+    publisher: str
+    by_uuid: tuple[str, ...]
+    tagged: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Gap:
     """What a provider reports nowhere, in its connector's sentences."""
 
@@ -83,6 +94,7 @@ class Products:
     estimates: tuple[Estimate, ...]
     shared_people: int
     gaps: tuple[Gap, ...]
+    unlike: tuple[Unlike, ...]
     is_closed: bool
 
     @cached_property
@@ -133,6 +145,7 @@ def read(organization: Organization, spec: ReportSpec) -> Products:
         estimates=tuple(_estimates(organization, connections, spec)),
         shared_people=_shared_people(connections),
         gaps=tuple(_gaps(connections)),
+        unlike=tuple(_unlike(connections)),
         is_closed=metered.coverage.count(DayState.FINAL) == len(spec.window),
     )
 
@@ -154,13 +167,35 @@ def _who_counts(
         within[label].add(str(organization_id))
     for connection in sorted(connections, key=lambda one: one.created_at):
         for organization_id in sorted(within[connection.label] | {""}):
-            provider_id = organization_id or connection.provider_organization_id
+            provider_id = _spelled(organization_id or connection.provider_organization_id)
             counts[connection.label, organization_id] = (
                 owners.setdefault(provider_id, connection.label)
                 if provider_id
                 else connection.label
             )
     return counts
+
+
+def _spelled(provider_id: str) -> str:
+    """A UUID in one way, however it is written; other ids as they are."""
+    try:
+        return str(UUID(provider_id))
+    except ValueError:
+        return provider_id
+
+
+def _unlike(connections: Iterable[Connection]) -> Iterable[Unlike]:
+    """Where a provider spells its organizations in two ways, and tells not which are the same."""
+    found: dict[str, tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
+    for connection in connections:
+        id = connection.provider_organization_id
+        with suppress(KeyError):  # stored by a connector the settings no longer name
+            by_uuid, tagged = found[connection.connector.publisher]
+            if id:
+                (tagged if "_" in id else by_uuid).append(connection.label)
+    for publisher, (by_uuid, tagged) in found.items():
+        if by_uuid and tagged:
+            yield Unlike(publisher, tuple(by_uuid), tuple(tagged))
 
 
 def _columns(

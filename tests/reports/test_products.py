@@ -108,6 +108,32 @@ def test_what_two_connections_read_of_one_organization_counts_once(organization,
     assert found.total == Decimal("42.35")
 
 
+def test_a_uuid_is_the_same_however_it_is_written(organization):
+    uuid = "8F3C1D2E-0000-4000-8000-000000000001"
+    for label, spelled in (("one", uuid), ("two", uuid.lower().replace("-", ""))):
+        twin = make_connection(organization, label, provider_organization_id=spelled)
+        cost(twin, DAY, "5", product="chat")
+
+    found = read(organization)
+
+    assert [column.same_as for column in found.columns] == ["", "one"]
+    assert found.total == Decimal("5")
+    assert found.unlike == ()
+
+
+def test_two_spellings_of_organizations_that_nobody_can_compare_are_named(
+    organization, enterprise, client
+):
+    uuid = "8f3c1d2e-0000-4000-8000-000000000001"
+    make_connection(organization, "platform", "claude-console", provider_organization_id=uuid)
+
+    (apart,) = read(organization).unlike
+
+    assert (apart.by_uuid, apart.tagged) == (("platform",), ("my-org",))
+    page = show(client, organization, "?range=7d")
+    assert "platform and my-org may read the same organization." in page.content.decode()
+
+
 def test_a_key_that_spans_organizations_leaves_out_only_the_one_that_is_read_elsewhere(
     organization, enterprise, console
 ):

@@ -41,7 +41,7 @@ class Sandbox(Server):
         self, environ: "WSGIEnvironment", key: str, headers: dict[str, str]
     ) -> dict[str, Any]:
         company = companies()[key]
-        headers["anthropic-organization-id"] = company.organization_id
+        headers["anthropic-organization-id"] = company.tagged_id
         self.pace(company.slug)
         path = environ.get("PATH_INFO", "")
         query_string = environ.get("QUERY_STRING", "")

@@ -64,6 +64,11 @@ class Company:
     has_agents: bool
 
     @property
+    def tagged_id(self) -> str:
+        """As the header of every answer spells it, of both products; bodies have the UUID."""
+        return identifier("org_01", self.slug)
+
+    @property
     def organization_id(self) -> str:
         return str(uuid.UUID(int=seed("organization", self.slug) << 64 | seed(self.slug)))
 
