@@ -1,9 +1,11 @@
 """A year of a company, made by DuckDB from a fixed seed and copied into PostgreSQL.
 
 A person works on two days of three and uses two to five of 32 meters then; each is a line of usage
-and four priced lines. The rest of a day belongs to nobody. Some list prices are not reported.
+and four priced lines. The rest of a day belongs to nobody. Some list prices are not reported. What
+people did is a document of seventy numbers per person and day, in PostgreSQL alone.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -15,9 +17,10 @@ from django.db import connection as database
 
 from accounts.models import Organization
 from integrations.connectors.base import Table
-from integrations.loading.rollups import roll_up
+from integrations.loading.rollups import roll_up, roll_up_activity
 from integrations.models import Connection, CostFact, FeedDay, Meter, Person, UsageFact
 from integrations.window import Window
+from reports.metrics import METRICS, Source
 
 SEED = 20261125
 PRODUCTS = ("claude_code", "chat", "cowork", "office_agent")
@@ -71,6 +74,20 @@ FROM (
 """
 
 
+# Marks of the document, one for each product, become numbers: a product is unused now and then.
+_ACTIVITY = """
+INSERT INTO integrations_engagementfact
+    (connection_id, feed, day, subject, name, person_id, days, values)
+SELECT people.connection_id, 'users', day::date, people.external_id, '', people.id, 1, {document}
+FROM integrations_person people
+CROSS JOIN generate_series(%(first)s::date, %(last)s::date, '1 day') AS day
+CROSS JOIN LATERAL (
+    SELECT abs(hashtextextended(people.external_id || day::date, %(seed)s)) AS n
+) AS chance
+WHERE n %% 3 < 2
+"""
+
+
 @dataclass(frozen=True)
 class Ledger:
     """The same rows in both databases."""
@@ -107,13 +124,42 @@ def fill(folder: Path, *, people: int, days: int) -> Ledger:
         duck.execute(f"COPY ({rows}) TO '{file}' (HEADER false)")
         _copy(model._meta.db_table, columns, file)
         file.unlink()
+    _act(window)
+    (users,) = (feed for feed in connection.connector.feeds if feed.name == "users")
     for part in window.split(31):
         roll_up(connection, Table.USAGE, list(part))
         roll_up(connection, Table.COST, list(part))
+        roll_up_activity(connection, users, list(part))
     with database.cursor() as cursor:
         cursor.execute("ANALYZE")
     facts = UsageFact.objects.count() + CostFact.objects.count()
     return Ledger(organization, connection, window, duck, facts)
+
+
+def _act(window: Window) -> None:
+    """Documents of what people did: every number that a metric reads, and as many again."""
+    paths = [
+        name.removeprefix("values__")
+        for metric in METRICS.values()
+        for measure in metric.measures
+        if measure.source in {Source.ACTIVITY, Source.CODE}
+        for name in measure.nullable
+    ]
+    paths += [f"{path}_too" for path in paths] + [f"other_metrics.count_{n}" for n in range(10)]
+    products = sorted({path.partition(".")[0] for path in paths})
+    marks = {product: f"#{at}#" for at, product in enumerate(products)}
+    document = json.dumps({path: marks[path.partition(".")[0]] for path in paths})
+    filled = "%(document)s"
+    for at, mark in enumerate(marks.values()):
+        filled = f"replace({filled}, '\"{mark}\"', greatest(n / {7**at} %% 9 - 2, 0)::text)"
+    values: dict[str, Any] = {
+        "document": document,
+        "seed": SEED,
+        "first": window.start,
+        "last": window.last_day,
+    }
+    with database.cursor() as cursor:
+        cursor.execute(_ACTIVITY.format(document=f"({filled})::jsonb"), values)
 
 
 def _dimensions(connection: Connection, people: int) -> list[tuple[int, int | None]]:

@@ -9,41 +9,29 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from decimal import Decimal
 from typing import Any
 
+from django.contrib.postgres.aggregates import BoolOr
 from django.db.models import (
     Case,
     Count,
     DecimalField,
     Expression,
-    F,
     IntegerField,
     Max,
     Q,
-    QuerySet,
     Sum,
     Value,
     When,
 )
 from django.db.models.fields.json import KeyTextTransform
-from django.db.models.functions import Cast, Coalesce
+from django.db.models.functions import Cast
 
 from integrations.connectors.base import Feed
-from integrations.models import Connection, EngagementFact, FeedDay
+from integrations.models import ActivityByPerson, Connection, EngagementFact, FeedDay
 from integrations.window import Window
 
 SUMMARIES, USERS = "summaries", "users"
-# What a person must have done to count as active in a product: any of these above zero.
-ACTIVE = {
-    "chat": ("chat_metrics.message_count",),
-    "claude_code": ("claude_code_metrics.core_metrics.distinct_session_count",),
-    "cowork": ("cowork_metrics.message_count", "cowork_metrics.action_count"),
-    "office_agent": tuple(
-        f"office_metrics.{app}.message_count" for app in ("excel", "outlook", "powerpoint", "word")
-    ),
-    "claude_design": ("design_metrics.message_count",),
-}
 HABIT_WEEKS = 4
 
 
@@ -109,11 +97,10 @@ def activity(
 
     A connection without a document in these days is left out: nothing is known of it.
     """
-    found = _of_people(connections, window, people)
-    values: dict[str, Expression] = {
-        f"did_{product}": Max(Case(When(**{f"n_{product}__gt": 0}, then=1), default=0))
-        for product in ACTIVE
-    }
+    found = ActivityByPerson.objects.within(window).filter(connection__in=connections, feed=USERS)
+    if people:
+        found = found.filter(person__external_id__in=people)
+    surfaces = sorted({surface for c in connections for f in _feeds(c) for surface in f.surfaces})
     week = Case(
         *(
             When(day__gt=window.last_day - timedelta(days=7 * (number + 1)), then=Value(number))
@@ -121,49 +108,27 @@ def activity(
         ),
         output_field=IntegerField(null=True),
     )
-    counted = {f"n_{product}": _count(paths) for product, paths in ACTIVE.items()}
-    rows = (
-        found.annotate(**counted, week=week)
-        .annotate(everything=sum((F(name) for name in counted), start=Value(Decimal())))
-        .values("connection_id", "person_id")
-        .annotate(
-            **values,
-            weeks=Count(Case(When(everything__gt=0, then=F("week"))), distinct=True),
-        )
+    rows = found.values("connection_id", "person_id").annotate(
+        weeks=Count(Case(When(~Q(surfaces=[]), then=week)), distinct=True),
+        **{f"did_{name}": BoolOr(Q(surfaces__contains=[name])) for name in surfaces},
     )
-    people_of: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
+    people_of: dict[int, list[_Did]] = defaultdict(list)
     for row in rows:
-        people_of[row["connection_id"]].append(row)
-    return {pk: _activity(rows) for pk, rows in people_of.items()}
+        products = [name for name in surfaces if row[f"did_{name}"]]
+        people_of[row["connection_id"]].append((products, row["weeks"]))
+    return {pk: _activity(found) for pk, found in people_of.items()}
 
 
-def _activity(rows: Sequence[Mapping[str, Any]]) -> Activity:
-    did = [[product for product in ACTIVE if row[f"did_{product}"]] for row in rows]
+_Did = tuple[Sequence[str], int]  # a person's products, and in how many weeks
+
+
+def _activity(people: Sequence[_Did]) -> Activity:
     return Activity(
-        products=Counter(product for products in did for product in products),
-        active=sum(bool(products) for products in did),
-        habit=sum(row["weeks"] == HABIT_WEEKS for row in rows),
-        several=sum(len(products) > 1 for products in did),
+        products=Counter(product for products, _ in people for product in products),
+        active=sum(bool(products) for products, _ in people),
+        habit=sum(weeks == HABIT_WEEKS for _, weeks in people),
+        several=sum(len(products) > 1 for products, _ in people),
     )
-
-
-def _of_people(
-    connections: Sequence[Connection], window: Window, people: Sequence[str]
-) -> QuerySet[Any]:
-    found = EngagementFact.objects.within(window).filter(
-        connection__in=connections, feed=USERS, days=1, person__isnull=False
-    )
-    return found.filter(person__external_id__in=people) if people else found
-
-
-def _count(paths: Iterable[str]) -> Expression:
-    """The sum of some paths of a document; one that is not known adds nothing to what was done."""
-    zero = Value(Decimal(), DecimalField())
-    parts = [Coalesce(number(path), zero) for path in paths]
-    found: Expression = parts[0]
-    for part in parts[1:]:
-        found = found + part
-    return found
 
 
 def number(path: str) -> Expression:

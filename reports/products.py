@@ -271,7 +271,7 @@ def _surfaces(
 
 def _active(
     connections: Sequence[Connection], window: Window
-) -> Iterable[tuple[Connection, tuple[str, ...]]]:
+) -> Iterable[tuple[Connection, Iterable[str]]]:
     """What the engagement feeds count that have been read for one of the days."""
     by_id = {connection.pk: connection for connection in connections}
     read_feeds = (

@@ -31,6 +31,7 @@ from django.db.models.functions import Cast, Collate, Greatest
 
 from accounts.models import Organization
 from integrations.models import (
+    ActivityByDay,
     Connection,
     CostByMeter,
     CostByPerson,
@@ -70,9 +71,9 @@ TABLES: dict[Source, tuple[Any, ...]] = {
     Source.COST: (CostByMeter, CostByPerson, CostFact),
     Source.USAGE: (UsageByMeter, UsageByPerson, UsageFact),
     Source.ACTIVE_USERS: (EngagementFact,),
-    Source.ACTIVITY: (EngagementFact,),
-    Source.CODE: (EngagementFact,),
-    Source.CODE_ESTIMATE: (EngagementFact,),
+    Source.ACTIVITY: (ActivityByDay, EngagementFact),
+    Source.CODE: (ActivityByDay, EngagementFact),
+    Source.CODE_ESTIMATE: (ActivityByDay, EngagementFact),
 }
 # What no user and no workspace accounts for.
 NOBODY = Filter("project_id", ("",))
@@ -301,7 +302,8 @@ def facts(source: Source, connections: Sequence[Connection], spec: ReportSpec) -
     model = _smallest(source, spec)
     found: FactQuerySet = model.objects.within(spec.window).filter(connection__in=connections)
     if source.is_engagement:
-        found = found.filter(_told_by(source, connections), days=1)
+        found = found.filter(_told_by(source, connections))
+        found = found.filter(days=1) if model is EngagementFact else found
     for filter_ in spec.filters:
         if model in (CostFact, UsageFact) and filter_.operator is Operator.IS:
             found = found.filter(_who(connections, filter_))

@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts.models import Invitation, Membership, Organization, Role, User
 from api.models import Scope, Token
 from integrations.connectors.base import Table
-from integrations.loading.rollups import roll_up
+from integrations.loading.rollups import roll_up, roll_up_activity
 from integrations.models import (
     Connection,
     CostFact,
@@ -171,13 +171,13 @@ def activity(
     *,
     person: Person | None = None,
     feed: str = "",
-    **values: int | None,
+    **values: float | None,
 ) -> EngagementFact:
     """What one person did on a day or, without one, what is counted of the whole organization.
 
     Names of `values` have two underscores for the dots of a path.
     """
-    return EngagementFact.objects.create(
+    fact = EngagementFact.objects.create(
         connection=connection,
         feed=feed or ("users" if person else "summaries"),
         day=_day(day),
@@ -185,6 +185,9 @@ def activity(
         person=person,
         values={name.replace("__", "."): value for name, value in values.items()},
     )
+    if person and (told := connection.connector.feed(fact.feed)):
+        roll_up_activity(connection, told, [fact.day])
+    return fact
 
 
 def feed_day(

@@ -128,8 +128,8 @@ class Feed:
     `computed_daily` says that the provider computes them once a day: those that are known are
     read again once a day, and not on every refresh.
     `closes_on` gives the first day on which the numbers of a day can no longer change.
-    `surfaces` are the products whose activity an engagement feed counts; rows of cost and usage
-    name theirs.
+    `surfaces` are the products whose activity an engagement feed counts, each with the paths of
+    which one above zero makes a person active in it; rows of cost and usage name theirs.
     `exported` says that pages name the export that served them: a day is known once an export
     covers it, with or without lines. Cost and usage always are.
     `has_history` False: only what `refresh_days` gives is ever asked for, once a day.
@@ -143,7 +143,7 @@ class Feed:
     refresh_days: Callable[[date], Window]
     closes_on: Callable[[date], date]
     read: Callable[[Any, Window], Iterator[Page]]
-    surfaces: tuple[str, ...] = ()
+    surfaces: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     exported: bool = False
     has_history: bool = True
     computed_daily: bool = False

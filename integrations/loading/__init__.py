@@ -20,7 +20,7 @@ from django.utils import timezone
 from integrations.connectors.base import Feed, Table
 from integrations.connectors.records import Page
 from integrations.loading.balance import balance, check_days
-from integrations.loading.rollups import roll_up
+from integrations.loading.rollups import roll_up, roll_up_activity
 from integrations.loading.spool import Spool, decode
 from integrations.loading.writing import DayWriter, people_ids, store_resources
 from integrations.models import Connection, DayCheck, FeedDay
@@ -132,6 +132,8 @@ def _store(
             balance(connection, feed.table, changed)
             check_days(connection, feed.table, changed)
             roll_up(connection, feed.table, changed)
+        elif changed and feed.grain == "person":
+            roll_up_activity(connection, feed, changed)
         _mark_days(connection, feed, confirmed, watermark)
     return Loaded(spool.rows, written, watermark, tuple(changed))
 

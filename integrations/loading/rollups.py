@@ -6,13 +6,16 @@ from typing import Any
 
 from django.db import connection as database
 
-from integrations.connectors.base import Table
+from integrations.connectors.base import Feed, Table
 from integrations.loading.measures import COST_MEASURES, USAGE_MEASURES
 from integrations.models import (
+    ActivityByDay,
+    ActivityByPerson,
     Connection,
     CostByMeter,
     CostByPerson,
     CostFact,
+    EngagementFact,
     Meter,
     Person,
     UsageByMeter,
@@ -67,3 +70,65 @@ def _write(
             f" GROUP BY facts.connection_id, facts.day, {', '.join(keys.values())}",
             scope,
         )
+
+
+def roll_up_activity(connection: Connection, feed: Feed, days: Sequence[date]) -> None:
+    """Write what people did on `days` again from the documents that are stored now."""
+    scope: dict[str, Any] = {
+        "connection": connection.pk,
+        "feed": feed.name,
+        "days": list(days),
+    }
+    here = "connection_id = %(connection)s AND feed = %(feed)s AND day = ANY(%(days)s)"
+    with database.cursor() as cursor:
+        for rollup in (ActivityByDay, ActivityByPerson):
+            cursor.execute(f"DELETE FROM {rollup._meta.db_table} WHERE {here}", scope)  # noqa: S608
+        cursor.execute(_ACTIVITY_BY_DAY.format(here=here), scope)
+        if feed.surfaces:
+            surfaces, words = _active_surfaces(feed)
+            cursor.execute(_ACTIVITY_BY_PERSON.format(here=here, surfaces=surfaces), scope | words)
+
+
+_ACTIVITY_BY_DAY = f"""
+INSERT INTO {ActivityByDay._meta.db_table} (connection_id, feed, day, values)
+WITH documents AS (
+    SELECT connection_id, feed, day, values FROM {EngagementFact._meta.db_table}
+    WHERE {{here}} AND days = 1
+),
+paths AS (
+    SELECT day, path, sum(number::numeric) AS total, count(number) AS told
+    FROM documents CROSS JOIN LATERAL jsonb_each_text(values) AS said (path, number)
+    GROUP BY day, path
+),
+whole AS (
+    SELECT connection_id, feed, day, count(*) AS told FROM documents
+    GROUP BY connection_id, feed, day
+)
+SELECT connection_id, feed, whole.day,
+    coalesce(jsonb_object_agg(path, total) FILTER (WHERE path IS NOT NULL), '{{{{}}}}')
+FROM whole LEFT JOIN paths ON paths.day = whole.day AND paths.told = whole.told
+GROUP BY connection_id, feed, whole.day
+"""  # noqa: S608 - our own names
+_ACTIVITY_BY_PERSON = f"""
+INSERT INTO {ActivityByPerson._meta.db_table} (connection_id, feed, day, person_id, surfaces)
+SELECT connection_id, feed, day, person_id, array_remove(ARRAY[{{surfaces}}], NULL)
+FROM {EngagementFact._meta.db_table}
+WHERE {{here}} AND days = 1 AND person_id IS NOT NULL
+GROUP BY connection_id, feed, day, person_id
+"""  # noqa: S608
+
+
+def _active_surfaces(feed: Feed) -> tuple[str, dict[str, str]]:
+    """SQL that names the surfaces of a person's documents, and the words it holds places for.
+
+    A path that is not known adds nothing to what was done.
+    """
+    cases, words = [], {}
+    for number, (surface, paths) in enumerate(feed.surfaces.items()):
+        words[f"surface_{number}"] = surface
+        counts = []
+        for place, path in enumerate(paths):
+            words[f"path_{number}_{place}"] = path
+            counts.append(f"coalesce((values ->> %(path_{number}_{place})s)::numeric, 0)")
+        cases.append(f"CASE WHEN bool_or({' + '.join(counts)} > 0) THEN %(surface_{number})s END")
+    return ", ".join(cases), words

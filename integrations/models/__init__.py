@@ -10,10 +10,19 @@ from integrations.models.facts import (
     UsageTotal,
 )
 from integrations.models.notices import ExpertInquiry, Notice
-from integrations.models.rollups import CostByMeter, CostByPerson, UsageByMeter, UsageByPerson
+from integrations.models.rollups import (
+    ActivityByDay,
+    ActivityByPerson,
+    CostByMeter,
+    CostByPerson,
+    UsageByMeter,
+    UsageByPerson,
+)
 from integrations.models.sync import DayCheck, FeedDay, Restatement, SyncRun, SyncWindow
 
 __all__ = [
+    "ActivityByDay",
+    "ActivityByPerson",
     "Connection",
     "CostByMeter",
     "CostByPerson",

@@ -9,11 +9,12 @@ Sums of a day need more room than its facts: an amount of 16 digits may stand th
 
 from typing import Any
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 from integrations.models.connection import Connection
 from integrations.models.dimensions import Meter, Person
-from integrations.models.facts import BARE, Cost, Usage
+from integrations.models.facts import BARE, Cost, ExactDecoder, FactQuerySet, Usage
 
 
 def _usd(**options: Any) -> "models.DecimalField[Any, Any]":
@@ -96,3 +97,46 @@ class UsageByMeter(ByMeter, UsageSums):
 class UsageByPerson(ByPerson, UsageSums):
     class Meta:
         constraints = _grain("usage_by_person", "person", "project_id")
+
+
+class Activity(models.Model):
+    """What the people of a feed did, by day."""
+
+    connection = models.ForeignKey(Connection, models.CASCADE, related_name="+", db_index=False)
+    feed = models.CharField(max_length=50)
+    day = models.DateField()
+
+    objects = FactQuerySet.as_manager()
+
+    class Meta:
+        abstract = True
+
+
+class ActivityByDay(Activity):
+    """Grain: connection, feed, day: the documents of everybody, added up path by path.
+
+    A path that one of them lacks is missing here too: the sum is not known.
+    """
+
+    values = models.JSONField(decoder=ExactDecoder)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["connection", "feed", "day"], name="activity_by_day_grain"
+            )
+        ]
+
+
+class ActivityByPerson(Activity):
+    """Grain: connection, feed, day, person: the surfaces they were active in, which may be none."""
+
+    person = models.ForeignKey(Person, models.CASCADE, **BARE)
+    surfaces = ArrayField(models.CharField(max_length=50))
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["connection", "feed", "day", "person"], name="activity_by_person_grain"
+            )
+        ]

@@ -13,19 +13,29 @@ from hypothesis import strategies as st
 
 from integrations import deletion
 from integrations.connectors import get_connector
-from integrations.connectors.records import CostRecord, MeterKey, Page, PersonRef, UsageRecord
+from integrations.connectors.records import (
+    CostRecord,
+    EngagementRecord,
+    MeterKey,
+    Page,
+    PersonRef,
+    UsageRecord,
+)
 from integrations.loading import load
 from integrations.models import (
+    ActivityByDay,
+    ActivityByPerson,
     Connection,
     CostByMeter,
     CostByPerson,
     CostFact,
+    EngagementFact,
     UsageByMeter,
     UsageByPerson,
     UsageFact,
 )
 from integrations.window import Window
-from tests.factories import cost, make_connection, make_organization, make_person, usage
+from tests.factories import activity, cost, make_connection, make_organization, make_person, usage
 
 pytestmark = pytest.mark.django_db
 
@@ -33,6 +43,7 @@ CONNECTOR = get_connector("claude-enterprise")
 ORGANIZATION_COST = CONNECTOR.feed("organization_cost")
 USER_COST = CONNECTOR.feed("user_cost")
 USER_USAGE = CONNECTOR.feed("user_usage")
+USERS = CONNECTOR.feed("users")
 
 FIRST, SECOND = date(2026, 8, 1), date(2026, 8, 2)
 DAYS = Window(FIRST, date(2026, 8, 3))
@@ -204,7 +215,73 @@ def test_a_day_that_vanished_upstream_vanishes_from_the_rollups(connection):
     assert not CostByPerson.objects.exists()
 
 
+# --- What people did ---------------------------------------------------------------------------
+CHAT, ACTIONS = "chat_metrics.message_count", "cowork_metrics.action_count"
+
+
+def did(connection, day, *documents):
+    """Load what people did on a day: pairs of a person and a document."""
+    records = tuple(
+        EngagementRecord(day, who.external_id, who, {k: Decimal(v) for k, v in values.items()})
+        for who, values in documents
+    )
+    load(connection, USERS, Window(day, day.replace(day=day.day + 1)), [Page(records, None)])
+
+
+def days():
+    return {row.day: row.values for row in ActivityByDay.objects.all()}
+
+
+def people():
+    rows = ActivityByPerson.objects.select_related("person")
+    return {(row.day, row.person.external_id): row.surfaces for row in rows}
+
+
+def test_documents_of_a_day_add_up_path_by_path(connection):
+    jane, omar = PEOPLE
+    did(connection, FIRST, (jane, {CHAT: "2", ACTIONS: "0"}), (omar, {CHAT: "0.5", ACTIONS: "7"}))
+    did(connection, SECOND, (jane, {CHAT: "0", ACTIONS: "0"}))
+
+    assert days() == {
+        FIRST: {CHAT: Decimal("2.5"), ACTIONS: 7},
+        SECOND: {CHAT: 0, ACTIONS: 0},
+    }
+    assert people() == {
+        (FIRST, "user_jane"): ["chat"],
+        (FIRST, "user_omar"): ["chat", "cowork"],
+        (SECOND, "user_jane"): [],  # there, and idle
+    }
+
+
+def test_a_path_that_one_document_lacks_has_no_sum(connection):
+    jane, omar = PEOPLE
+    did(connection, FIRST, (jane, {CHAT: "2"}), (omar, {CHAT: "1", ACTIONS: "7"}))
+    did(connection, SECOND, (jane, {}))
+
+    assert days() == {FIRST: {CHAT: 3}, SECOND: {}}
+    assert people()[FIRST, "user_jane"] == ["chat"]
+
+
+def test_what_is_read_again_is_added_up_again(connection):
+    jane, omar = PEOPLE
+    did(connection, FIRST, (jane, {CHAT: "2"}), (omar, {CHAT: "1"}))
+    did(connection, FIRST, (omar, {CHAT: "5"}))
+
+    assert days() == {FIRST: {CHAT: 5}}
+    assert people() == {(FIRST, "user_omar"): ["chat"]}
+
+
+def test_the_whole_organization_has_no_rollup_of_activity(connection):
+    values = {"daily_active_user_count": Decimal(7)}
+    page = Page((EngagementRecord(FIRST, "", None, values),), None)
+    load(connection, CONNECTOR.feed("summaries"), Window(FIRST, SECOND), [page])
+
+    assert EngagementFact.objects.exists()
+    assert not ActivityByDay.objects.exists()
+
+
 def test_an_erased_connection_leaves_no_rollup(connection):
+    activity(connection, FIRST, person=make_person(connection), chat_metrics__message_count=1)
     cost(connection, FIRST, "1")
     usage(connection, FIRST, output_tokens=1)
     kept = make_connection(connection.organization, "kept")
@@ -217,6 +294,8 @@ def test_an_erased_connection_leaves_no_rollup(connection):
     assert [row.connection for row in CostByPerson.objects.all()] == [kept]
     assert not UsageByMeter.objects.exists()
     assert not UsageByPerson.objects.exists()
+    assert not ActivityByDay.objects.exists()
+    assert not ActivityByPerson.objects.exists()
 
 
 def test_the_migration_fills_the_rollups_of_facts_that_were_there(connection):
@@ -236,3 +315,26 @@ def test_the_migration_fills_the_rollups_of_facts_that_were_there(connection):
 
     assert [rollup.objects.count() for rollup in rollups] == [2, 2, 1, 1]
     assert_equal_to_the_facts(connection)
+
+
+def test_the_migration_fills_the_rollups_of_what_people_had_done(connection):
+    jane, omar = make_person(connection, "user_jane"), make_person(connection, "user_omar")
+    office = {"office_metrics__word__message_count": 3}
+    activity(connection, FIRST, person=jane, chat_metrics__message_count=2, **office)
+    activity(connection, FIRST, person=omar, chat_metrics__message_count=1)
+    activity(connection, FIRST, daily_active_user_count=2)
+    before = days(), people()
+    ActivityByDay.objects.all().delete()
+    ActivityByPerson.objects.all().delete()
+    migration = import_module("integrations.migrations.0009_activity_rollups").Migration
+
+    with database.cursor() as cursor:
+        for operation in migration.operations:
+            if isinstance(operation, RunSQL):
+                cursor.execute(operation.sql)
+
+    assert (days(), people()) == before
+    assert people() == {
+        (FIRST, "user_jane"): ["chat", "office_agent"],
+        (FIRST, "user_omar"): ["chat"],
+    }

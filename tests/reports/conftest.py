@@ -1,3 +1,4 @@
+from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
 
@@ -10,8 +11,12 @@ from integrations.models import Connection, FeedDay
 from integrations.window import Window
 from tests.factories import feed_day, make_connection, make_organization
 
+COUNTED = next(feed.surfaces for feed in ClaudeEnterprise.feeds if feed.name == "users")
 
-def _feed(name: str, table: Table, grain: Any, surfaces: tuple[str, ...] = ()) -> Feed:
+
+def _feed(
+    name: str, table: Table, grain: Any, surfaces: Mapping[str, tuple[str, ...]] | None = None
+) -> Feed:
     return Feed(
         name=name,
         label=name,
@@ -21,7 +26,7 @@ def _feed(name: str, table: Table, grain: Any, surfaces: tuple[str, ...] = ()) -
         refresh_days=lambda today: Window.last(1, today=today),
         closes_on=lambda day: day,
         read=lambda client, window: iter(()),
-        surfaces=surfaces,
+        surfaces=surfaces or {},
     )
 
 
@@ -36,7 +41,7 @@ def feeds(monkeypatch: pytest.MonkeyPatch) -> None:
             _feed("person_cost", Table.COST, "person"),
             _feed("person_usage", Table.USAGE, "person"),
             _feed("summaries", Table.ENGAGEMENT, "total"),
-            _feed("users", Table.ENGAGEMENT, "person", ("chat", "claude_code")),
+            _feed("users", Table.ENGAGEMENT, "person", COUNTED),
         ),
     )
 

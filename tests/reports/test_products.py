@@ -8,10 +8,10 @@ import time_machine
 from django.urls import reverse
 
 from accounts.models import Role
-from integrations.models import EngagementFact
 from reports import products
 from reports.spec import ReportSpec
 from tests.factories import (
+    activity,
     cost,
     feed_day,
     make_connection,
@@ -168,14 +168,9 @@ def test_the_matrix_says_which_source_reports_what(organization, enterprise, con
 
 def test_an_estimate_is_told_and_never_added(organization, console, client):
     feed_day(console, "claude_code", DAY)
-    EngagementFact.objects.create(
-        connection=console,
-        feed="claude_code",
-        day=DAY,
-        subject="dev@example.com",
-        person=make_person(console, email="dev@example.com"),
-        values={"claude_code_metrics.estimated_cost_usd": 1.86},
-    )
+    dev = make_person(console, email="dev@example.com")
+    estimate = {"claude_code_metrics__estimated_cost_usd": 1.86}
+    activity(console, DAY, person=dev, feed="claude_code", **estimate)
 
     found = read(organization)
 

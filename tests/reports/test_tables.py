@@ -5,9 +5,11 @@ from itertools import combinations
 import pytest
 
 from integrations.models import (
+    ActivityByDay,
     CostByMeter,
     CostByPerson,
     CostFact,
+    EngagementFact,
     UsageByMeter,
     UsageByPerson,
     UsageFact,
@@ -15,7 +17,7 @@ from integrations.models import (
 from reports import queries
 from reports.metrics import DIMENSIONS, METRICS, Source
 from reports.spec import FILTERABLE, Filter, ReportSpec
-from tests.factories import cost, make_connection, make_person, usage
+from tests.factories import activity, cost, make_connection, make_person, usage
 from tests.reports.test_queries import NOVEMBER
 
 
@@ -51,6 +53,27 @@ def test_both_together_only_the_facts_know():
     assert table("project_id", metrics="requests", speed="fast") is UsageFact
 
 
+def test_what_everybody_did_is_read_from_the_rollup_by_day():
+    assert table("month,billing_account", metrics="chat_messages,cowork_actions") is ActivityByDay
+    assert table(metrics="code_commits") is ActivityByDay
+    assert table("user_email", metrics="chat_messages") is EngagementFact
+    assert table(metrics="code_commits", project_id="user_ann") is EngagementFact
+
+
+DID = {
+    path.removeprefix("values__").replace(".", "__"): number
+    for number, path in enumerate(
+        {
+            path
+            for metric in METRICS.values()
+            for measure in metric.measures
+            if measure.source in {Source.ACTIVITY, Source.CODE}
+            for path in measure.nullable
+        }
+    )
+}
+
+
 @pytest.fixture
 def year(organization):
     """A few facts that differ in everything a rollup adds up."""
@@ -65,6 +88,9 @@ def year(organization):
                     listed = None if product == "api" and day == "2026-11-30" else f"{number}.5"
                     cost(connection, day, f"{number}", list_amount=listed, person=person, **meter)
                     usage(connection, day, requests=number, person=person, output_tokens=5, **meter)
+            for day in ("2026-11-01", "2026-11-02", "2026-11-30") if person else ():
+                told = {} if day == "2026-11-30" and person is zoe else DID
+                activity(connection, day, person=person, **told)
     return organization
 
 
@@ -76,7 +102,7 @@ def test_every_table_gives_the_answer_of_the_facts(year, monkeypatch):
             names,
             filters,
         )
-        for source in (Source.COST, Source.USAGE)
+        for source in (Source.COST, Source.USAGE, Source.ACTIVITY, Source.CODE)
         for names in [(), *combinations(DIMENSIONS, 1), ("day", "project_id")]
         for filters in [
             (),
@@ -85,7 +111,10 @@ def test_every_table_gives_the_answer_of_the_facts(year, monkeypatch):
             (Filter("project_id", ("", "wrkspc_1")),),
             (Filter("service", ("api",)),),
         ]
-        if all(source in DIMENSIONS[name].sources for name in names)
+        if all(
+            source in DIMENSIONS[name].sources
+            for name in (*names, *(filter_.dimension for filter_ in filters))
+        )
     ]
     found = [queries.run(year, spec) for spec in specs]
 

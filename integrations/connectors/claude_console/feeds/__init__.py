@@ -118,6 +118,6 @@ FEEDS = (
         refresh_days=_open_activity,
         closes_on=_activity_closes_on,
         read=read_claude_code,
-        surfaces=("claude_code",),
+        surfaces={"claude_code": ("claude_code_metrics.core_metrics.distinct_session_count",)},
     ),
 )

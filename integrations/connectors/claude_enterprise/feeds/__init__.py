@@ -4,7 +4,7 @@ Here nulls become "". Every feed is a generator that asks for nothing its reader
 who stops after the first page has sent one request.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -47,7 +47,15 @@ def _exported(
 
 
 # Whose acts `/users` counts, block by block.
-_COUNTED = ("chat", "claude_code", "cowork", "office_agent", "claude_design")
+_COUNTED = {
+    "chat": ("chat_metrics.message_count",),
+    "claude_code": ("claude_code_metrics.core_metrics.distinct_session_count",),
+    "cowork": ("cowork_metrics.message_count", "cowork_metrics.action_count"),
+    "office_agent": tuple(
+        f"office_metrics.{app}.message_count" for app in ("excel", "outlook", "powerpoint", "word")
+    ),
+    "claude_design": ("design_metrics.message_count",),
+}
 
 
 def _daily(
@@ -55,7 +63,7 @@ def _daily(
     label: str,
     read: Reader,
     grain: Literal["total", "person"] = "total",
-    surfaces: tuple[str, ...] = (),
+    surfaces: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Feed:
     """Computed once for each day, and asked for day by day."""
     return Feed(
@@ -67,7 +75,7 @@ def _daily(
         refresh_days=last_week,
         closes_on=closes_on,
         read=read,
-        surfaces=surfaces,
+        surfaces=surfaces or {},
         computed_daily=True,
     )
 
