@@ -46,6 +46,7 @@ _RENEW_SECONDS = 15
 _RESTARTS = 3  # of one window when new data is published while it is read
 _LONGEST_PAUSE = timedelta(minutes=15)
 _MOST_ATTEMPTS = 8  # of one window while others are read: about half an hour
+_MOST_WORKERS = 5  # that one window may take with it; people who kill them do so less often
 _FOR_EVERYONE = {"rate_limited", "no_turn", "database"}  # whatever is asked next would wait, too
 
 
@@ -61,12 +62,12 @@ def claim(run: SyncRun, *, now: datetime | None = None) -> SyncWindow | None:
 
     One window of a run at a time: the request budget is one per provider organization, so two
     would only wait for each other. Feeds that had trouble come last, so that they hold up no
-    other.
+    other. What a frozen worker holds locked is left alone: nobody waits for it here.
     """
     now = now or timezone.now()
     with transaction.atomic():
         locked = (
-            SyncRun.objects.select_for_update(of=("self",))
+            SyncRun.objects.select_for_update(of=("self",), skip_locked=True)
             .filter(_is_awake(now), pk=run.pk, connection__state=Connection.State.ACTIVE)
             .first()
         )
@@ -74,23 +75,50 @@ def claim(run: SyncRun, *, now: datetime | None = None) -> SyncWindow | None:
             return None
         if locked.windows.filter(state=SyncWindow.State.RUNNING, leased_until__gt=now).exists():
             return None
+        gave_up = _give_up_on_the_deadly(locked, now)
         troubled = locked.windows.filter(state=SyncWindow.State.PENDING).exclude(error_code="")
         window = (
-            locked.windows.filter(_is_ready(now))
+            locked.windows.select_for_update(of=("self",), skip_locked=True)
+            .filter(_is_ready(now))
             .alias(trouble=Case(When(feed__in=troubled.values("feed"), then=1), default=Value(0)))
             .order_by("trouble", "position")
             .first()
         )
-        if window is None:
-            return None
-        window.state = SyncWindow.State.RUNNING
-        window.attempts += 1
-        window.lease = uuid4()
-        window.leased_until = now + LEASE
-        window.started_at = now
-        window.not_before = None
-        window.save()
+        if window is not None:
+            _take(window, now)
+    if window is None and gave_up:
+        settle(run)
     return window
+
+
+def _take(window: SyncWindow, now: datetime) -> None:
+    window.workers_lost += window.state == SyncWindow.State.RUNNING
+    window.state = SyncWindow.State.RUNNING
+    window.attempts += 1
+    window.lease = uuid4()
+    window.leased_until = now + LEASE
+    window.started_at = now
+    window.not_before = None
+    window.save()
+
+
+def _give_up_on_the_deadly(run: SyncRun, now: datetime) -> int:
+    """Fail what has taken too many workers with it; return how many windows that were.
+
+    They would take every other worker as well.
+    """
+    return run.windows.filter(_is_abandoned(now), workers_lost__gte=_MOST_WORKERS - 1).update(
+        state=SyncWindow.State.FAILED,
+        lease=None,
+        leased_until=None,
+        finished_at=now,
+        workers_lost=_MOST_WORKERS,
+        error=f"{_MOST_WORKERS} workers vanished while they read these days. The days before and "
+        "after are not affected.",
+        error_code="workers_lost",
+        error_repair="Look at the end of the worker's log: it may have run out of memory. The "
+        "next refresh tries again.",
+    )
 
 
 def _is_awake(now: datetime) -> Q:
@@ -101,8 +129,11 @@ def _is_awake(now: datetime) -> Q:
 def _is_ready(now: datetime) -> Q:
     """Windows that can be claimed: waiting ones whose time has come, and abandoned ones."""
     waiting = Q(not_before=None) | Q(not_before__lte=now)
-    abandoned = Q(state=SyncWindow.State.RUNNING, leased_until__lte=now)
-    return Q(state=SyncWindow.State.PENDING) & waiting | abandoned
+    return Q(state=SyncWindow.State.PENDING) & waiting | _is_abandoned(now)
+
+
+def _is_abandoned(now: datetime) -> Q:
+    return Q(state=SyncWindow.State.RUNNING, leased_until__lte=now)
 
 
 def perform(window: SyncWindow, *, patient: bool = True) -> None:

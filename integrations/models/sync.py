@@ -88,6 +88,9 @@ class SyncWindow(models.Model):
     )
     state = models.CharField(max_length=20, choices=State.choices, default=State.PENDING)
     attempts = models.PositiveIntegerField(default=0)
+    workers_lost = models.PositiveSmallIntegerField(
+        default=0, db_default=0, help_text="How often its worker vanished while it was read."
+    )
     lease = models.UUIDField(null=True, blank=True)
     leased_until = models.DateTimeField(null=True, blank=True)
     not_before = models.DateTimeField(null=True, blank=True)

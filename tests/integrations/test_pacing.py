@@ -65,6 +65,7 @@ def test_turns_of_several_processes_stand_in_one_line(server):
     # Sixty turns, none of them shared, none left out.
     first = free_from(server) - 60 * SECOND
     assert before <= first <= now(server)
+    assert 60 * SECOND > 60_000  # so the sixty-first is of the next minute
 
 
 def test_a_turn_is_free_at_once_after_a_quiet_time(server):
@@ -131,11 +132,15 @@ def test_a_provider_without_a_limit_is_not_counted(server):
     assert not server.exists(f"pacing:free:{ACME}")
 
 
-def test_import_and_test_button_together_never_meet_a_429(settings):
-    """Sixty a minute, forty times as fast, and a sandbox that refuses the sixty-first."""
-    settings.ANTHROPIC_REQUESTS_PER_MINUTE = 2400
+def test_import_and_test_button_together_never_meet_a_429(settings, monkeypatch):
+    """Nobody sleeps: the sandbox, which refuses the sixty-first, is told when it would be over."""
+    settings.ANTHROPIC_REQUESTS_PER_MINUTE = 60
     connector = get_connector("claude-enterprise")
-    sandbox = Sandbox(requests_per_minute=60, clock=lambda: time.monotonic() * 40)
+    sent_at = [time.monotonic()]
+    monkeypatch.setattr(
+        pacing.time, "sleep", lambda seconds: sent_at.append(time.monotonic() + seconds)
+    )
+    sandbox = Sandbox(requests_per_minute=60, clock=lambda: sent_at[-1])
     statuses = []
 
     def client(organization_id, stand_in):
@@ -161,6 +166,7 @@ def test_import_and_test_button_together_never_meet_a_429(settings):
             (tested if number % 10 == 5 else imported).summaries(week)
 
     assert statuses == [200] * 70
+    assert sent_at[-1] - sent_at[1] > 69  # and it was the pace that kept them apart
 
 
 @pytest.mark.django_db

@@ -1,0 +1,231 @@
+"""Workers as processes: frozen, killed or several at once, they write each window once."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from threading import Barrier
+
+import pytest
+from django.conf import settings as django_settings
+from django.db import connection as database
+from django.utils import timezone
+
+from integrations import connections, sync
+from integrations.connectors import get_connector
+from integrations.encryption import Secret
+from integrations.models import Connection, CostFact, DayCheck, FeedDay, SyncRun, SyncWindow
+from integrations.window import Window
+from tests.factories import make_connection, make_organization
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+CONNECTOR = get_connector("claude-enterprise")
+LABS = "sk-ant-api01-sandbox-labs"
+FEEDS = CONNECTOR.feeds
+COST = [feed.name for feed in FEEDS if feed.table == "cost"]
+
+# Works a run off and prints the window it has finished. `FREEZE` stops the process itself, the
+# first time it comes to that place, until somebody wakes it.
+WORKER = """
+import os, signal, sys, time
+from datetime import timedelta
+import django
+django.setup()
+from django.db import connection as database
+from integrations import loading, sync
+from integrations.models import SyncRun
+
+place, run_id = sys.argv[1:]
+load, hold = loading.load, sync._hold
+
+def freeze():
+    print("frozen", flush=True)
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+def freezing(pages):
+    yield next(pages)
+    freeze()
+    yield from pages
+
+def load_and_freeze(connection, feed, window, pages, **options):
+    loading.load = load
+    return load(connection, feed, window, freezing(pages), **options)
+
+def hold_and_freeze(window):
+    sync._hold = hold
+    hold(window)
+    freeze()
+
+if place == "reading":
+    loading.load = load_and_freeze
+if place == "storing":
+    sync._hold = hold_and_freeze
+if place != "nowhere":
+    sync.LEASE, sync._RENEW_SECONDS = timedelta(seconds=1), 0.2
+    database.cursor().execute("SET idle_in_transaction_session_timeout = '2s'")
+for window in sync.work(SyncRun.objects.get(pk=run_id), wait=lambda seconds: time.sleep(0.1)):
+    print(window.pk, flush=True)
+"""
+
+
+@pytest.fixture
+def connection(sandbox):
+    return make_connection(make_organization(), credential=Secret(LABS))
+
+
+@pytest.fixture
+def start(sandbox):
+    """Start a worker on a run by `start(run, "reading")`; whatever is left of it is ended."""
+    base = os.environ["DATABASE_URL"].rpartition("/")[0]
+    environment = os.environ | {
+        "DATABASE_URL": f"{base}/{database.settings_dict['NAME']}",
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+        "REDIS_URL": django_settings.REDIS_URL,
+        "ANTHROPIC_BASE_URL": sandbox,
+    }
+    workers = []
+
+    def start_one(run, place):
+        workers.append(
+            subprocess.Popen(
+                [sys.executable, "-c", WORKER, place, str(run.pk)],
+                env=environment,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        )
+        return workers[-1]
+
+    yield start_one
+    for worker in workers:
+        worker.kill()
+        worker.communicate()
+
+
+def costs_of_two_days(connection, *more):
+    """A run over days that nothing restates any more; of other feeds as well, if named."""
+    start = timezone.now().date() - timedelta(days=60)
+    days = Window(start, start + timedelta(days=2))
+    wanted = {feed.name: list(days) if feed.name in (*COST, *more) else [] for feed in FEEDS}
+    return sync.plan(connection, SyncRun.Kind.MANUAL, days, days=wanted)
+
+
+def stored():
+    return [list(m.objects.order_by("pk").values()) for m in (CostFact, FeedDay, DayCheck)]
+
+
+@pytest.mark.parametrize("place", ["reading", "storing"])
+def test_a_worker_that_was_frozen_past_its_lease_writes_nothing(connection, start, place):
+    run = costs_of_two_days(connection)
+    frozen = start(run, place)
+    assert frozen.stdout.readline() == "frozen\n"
+
+    list(sync.work(run, wait=lambda seconds: time.sleep(0.1)))
+
+    run.refresh_from_db()
+    assert run.state == SyncRun.State.DONE
+    before = stored()
+    taken_over = run.windows.filter(workers_lost=1).values_list("feed", "attempts")
+    assert list(taken_over) == [("organization_cost", 2)]
+    assert all(check.agrees for check in DayCheck.objects.all())
+
+    frozen.send_signal(signal.SIGCONT)
+    finished, _ = frozen.communicate(timeout=60)
+
+    # It yields the window it had, but finds that another has finished it.
+    assert frozen.returncode == 0
+    assert len(finished.split()) == 1
+    assert stored() == before
+    assert set(run.windows.values_list("state", flat=True)) == {SyncWindow.State.DONE}
+
+
+def test_two_workers_share_a_run_and_read_each_window_once(connection, start):
+    run = costs_of_two_days(connection, "users", "skills", "connectors", "plugins", "projects")
+
+    workers = [start(run, "nowhere") for _ in range(2)]
+    finished = "".join(worker.communicate(timeout=120)[0] for worker in workers)
+
+    assert [worker.returncode for worker in workers] == [0, 0]
+    windows = run.windows.values_list("pk", flat=True)
+    assert sorted(map(int, finished.split())) == sorted(windows)
+    assert set(run.windows.values_list("attempts", flat=True)) == {1}
+    assert DayCheck.objects.exists()
+    assert all(check.agrees for check in DayCheck.objects.all())
+
+
+def test_two_who_connect_the_same_organization_at_once_get_one_connection(sandbox, monkeypatch):
+    organization = make_organization()
+    proofs = {
+        label: connections.test(organization, CONNECTOR, label=label, key=LABS).proof
+        for label in ("labs", "labs-again")
+    }
+    both, refuse_twin, looked = Barrier(2), connections._refuse_twin, set()
+
+    def look_at_the_same_time(*args):
+        refuse_twin(*args)
+        if len(looked) < 2:
+            looked.add(len(looked))
+            both.wait(30)
+
+    monkeypatch.setattr(connections, "_refuse_twin", look_at_the_same_time)
+
+    def connect(label):
+        try:
+            connections.connect(
+                organization,
+                CONNECTOR,
+                actor=None,
+                label=label,
+                key=LABS,
+                proof=proofs[label],
+                import_history=False,
+            )
+        except connections.Refused as refused:
+            return refused.twin
+        finally:
+            database.close()
+        return ""
+
+    with ThreadPoolExecutor(2) as pool:
+        twins = set(pool.map(connect, proofs))
+
+    (only,) = Connection.objects.all()
+    assert twins == {"", only.label}
+
+
+def test_a_window_that_kills_every_worker_is_given_up_with_a_sentence(connection):
+    run = costs_of_two_days(connection)
+    deadly, now = None, timezone.now()
+    for _ in range(5):
+        deadly = sync.claim(run, now=now)
+        now += sync.LEASE + timedelta(seconds=1)
+
+    other = sync.claim(run, now=now)
+
+    window = run.windows.get(pk=deadly.pk)
+    assert (window.state, window.error_code) == (SyncWindow.State.FAILED, "workers_lost")
+    assert window.error.startswith("5 workers vanished while they read these days.")
+    assert other.feed != deadly.feed
+
+    sync.perform(other)
+    run.refresh_from_db()
+    assert run.state == SyncRun.State.FAILED
+
+
+def test_a_run_whose_last_window_is_given_up_ends(connection):
+    run = costs_of_two_days(connection)
+    last = run.windows.last()
+    run.windows.exclude(pk=last.pk).update(state=SyncWindow.State.DONE)
+    now = timezone.now()
+    for _ in range(5):
+        assert sync.claim(run, now=now).pk == last.pk
+        now += sync.LEASE + timedelta(seconds=1)
+
+    assert sync.claim(run, now=now) is None
+
+    run.refresh_from_db()
+    assert run.state == SyncRun.State.FAILED
