@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("integrations", "0008_facts_by_person"),
+        ("integrations", "0009_activity_rollups"),
     ]
 
     operations = [
