@@ -61,6 +61,7 @@ NOTHING = {
     "project_id": "Not attributed to a user",
     "service": "No product",
     "sku": "No model",
+    "user_id": "Not attributed to a user",
     "user_email": "No e-mail",
     "user_name": "No name",
     "user_state": "Not attributed to a user",
@@ -70,7 +71,9 @@ NOTHING = {
     "token_type": "Not tokens",
 }
 # Identifiers: set in the monospaced face and never translated.
-IDENTIFIERS = frozenset({"project_id", "sku", "organization_id", "workspace_id", "api_key_id"})
+IDENTIFIERS = frozenset(
+    {"project_id", "user_id", "sku", "organization_id", "workspace_id", "api_key_id"}
+)
 
 # A product keeps its color for life; the seventh is grey, for what is left over.
 COLORS = {

@@ -683,6 +683,7 @@ DIMENSIONS: dict[str, Dimension] = {
         ),
         _meter("service", "Service", "product", Section.STANDARD),
         _meter("sku", "SKU", "model", Section.STANDARD),
+        _person("user_id", "User ID", "external_id"),
         _person("user_email", "User e-mail", "email"),
         _person("user_name", "User name", "name"),
         _person("user_state", "User state", "state"),

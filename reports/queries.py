@@ -75,10 +75,15 @@ TABLES: dict[Source, tuple[Any, ...]] = {
     Source.CODE: (ActivityByDay, EngagementFact),
     Source.CODE_ESTIMATE: (ActivityByDay, EngagementFact),
 }
-# What no user and no workspace accounts for.
-NOBODY = Filter("project_id", ("",))
+# What no user accounts for.
+NOBODY = Filter("user_id", ("",))
 # Dimensions that say who it was, by the field of a person. Few people share a value.
-_IDENTIFYING = {"project_id": "external_id", "user_email": "email", "user_name": "name"}
+_IDENTIFYING = {
+    "project_id": "external_id",
+    "user_id": "external_id",
+    "user_email": "email",
+    "user_name": "name",
+}
 
 
 @dataclass(frozen=True)
@@ -329,9 +334,9 @@ def _who(connections: Sequence[Connection], filter_: Filter) -> Q:
     Empty if nothing does. It takes a query more, and saves reading the facts of everybody else.
     """
     field, values = _IDENTIFYING.get(filter_.dimension), filter_.values
-    if field is None or ("" in values and filter_.dimension != "project_id"):
+    if field is None or ("" in values and field != "external_id"):
         return Q()
-    if filter_ == NOBODY:
+    if values == ("",):
         return Q(person__isnull=True)
     people = Person.objects.filter(connection__in=connections, **{f"{field}__in": values})
     found = people.values_list(Value("person"), "pk")

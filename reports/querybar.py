@@ -360,7 +360,12 @@ def dates(window: Window) -> str:
     return f"{figures.day(start)} – {figures.day_year(last)}"
 
 
-PEOPLE = {"project_id": "external_id", "user_email": "email", "user_name": "name"}
+PEOPLE = {
+    "project_id": "external_id",
+    "user_id": "external_id",
+    "user_email": "email",
+    "user_name": "name",
+}
 METERS = {"service": "product", "sku": "model"}
 
 

@@ -30,6 +30,7 @@ from reports.spec import Filter
 
 TOP = 10
 RISING = 5
+_NOBODYS = "None of the spend of these days is attributed to a user."
 _COST = Column("cost", "Spend", Kind.USD)
 _CHANGE = Column("change", "Change", Kind.CHANGE)
 _TOKENS = Column("tokens", "Tokens", Kind.TOKENS)
@@ -96,7 +97,7 @@ class Ranking:
 
 def top_users(scope: Scope) -> Answer:
     """The ten who cost most, everybody else together, and what nobody accounts for."""
-    report = scope.ask("cost", "total_tokens", group_by=("project_id",))
+    report = scope.ask("cost", "total_tokens", group_by=("user_id",))
     compared = scope.compared(report, "cost")
     everybody = sorted(
         (row for row in report.rows if row.keys[0] and row.values[0] is not None),
@@ -122,7 +123,7 @@ def top_users(scope: Scope) -> Answer:
     return Answer(
         shown=Ranking(spenders, rest, change(compared).label, rule_of(report)),
         empty=when_empty(report, "spend"),
-        spec=scope.spec("cost", "total_tokens", group_by=("project_id",), limit=TOP),
+        spec=scope.spec("cost", "total_tokens", group_by=("user_id",), limit=TOP),
         figure=report.totals[0],
         table=_ranking_table(spenders, rest),
     )
@@ -130,15 +131,15 @@ def top_users(scope: Scope) -> Answer:
 
 def _details(scope: Scope, ids: Sequence[str]) -> dict[str, tuple[str, date | None]]:
     """The model each of them spent most on, and the last day they used anything."""
-    who = (Filter("project_id", tuple(ids)),)
+    who = (Filter("user_id", tuple(ids)),)
     found: dict[str, tuple[str, Decimal]] = {}
-    for row in scope.ask("cost", group_by=("project_id", "sku"), also=who).rows:
+    for row in scope.ask("cost", group_by=("user_id", "sku"), also=who).rows:
         id, model = map(str, row.keys)
         cost = Decimal(row.values[0] or 0)
         if model and cost > found.get(id, ("", Decimal()))[1]:
             found[id] = (model, cost)
     last: dict[str, date] = {}
-    for row in scope.ask("cost", group_by=("project_id", "day"), also=who).rows:
+    for row in scope.ask("cost", group_by=("user_id", "day"), also=who).rows:
         id, day = str(row.keys[0]), row.keys[1]
         if isinstance(day, date) and row.values[0]:
             last[id] = max(day, last.get(id, day))
@@ -177,7 +178,7 @@ def _rest(
     if any(row.keys == ("",) for row in report.rows):
         cost, tokens = report.values(("",))
         yield Rest(
-            labels.label("project_id", ""),
+            labels.label("user_id", ""),
             "API keys, automation and the like",
             cost,
             _moved(compared, ("",)),
@@ -240,7 +241,7 @@ class Spread:
 
 def per_user(scope: Scope) -> Answer:
     """All cost by people with usage, and how far single people are from that."""
-    report = scope.ask("cost_per_active_user", "cost", "people", group_by=("project_id",))
+    report = scope.ask("cost_per_active_user", "cost", "people", group_by=("user_id",))
     mean = report.totals[0]
     costs = sorted(
         Decimal(row.values[1])
@@ -248,7 +249,7 @@ def per_user(scope: Scope) -> Answer:
         if row.keys[0] and row.values[1] is not None and row.values[1] > 0
     )
     answer = Answer(
-        empty=when_empty(report, "spend"),
+        empty=when_empty(report, "spend") or ("" if costs else _NOBODYS),
         spec=scope.spec("cost_per_active_user", "cost", "people"),
         figure=mean,
         table=Table((), ()),
@@ -343,7 +344,7 @@ class Risers:
 
 def rising(scope: Scope) -> Answer:
     """The people and the models whose cost grew most, in dollars."""
-    report = scope.ask("cost", group_by=("project_id",))
+    report = scope.ask("cost", group_by=("user_id",))
     by_user = scope.compared(report)
     empty = when_empty(report, "spend")
     columns = (

@@ -70,9 +70,12 @@ class Scope:
     ) -> ReportSpec:
         """A report of these days with these filters; those that cannot cut it are left out.
 
-        `also` takes the place of the dashboard's own filters of the same dimensions.
+        `also` takes the place of the dashboard's own filters of the same dimensions. A user is
+        filtered by `project_id` here.
         """
         said = {f.dimension for f in also}
+        if "user_id" in said:
+            said.add("project_id")  # the dashboard's way to name a user
         kept = (f for f in self.filters.filters if f.dimension not in said)
         spec = replace(
             self.filters,

@@ -377,7 +377,7 @@ class Unattributed:
 def unattributed(scope: Scope) -> Answer:
     """What API keys, automation and the like cost, by product."""
     report = scope.ask("cost", group_by=("service",), also=(NOBODY,))
-    everything = scope.ask("cost", also=(Filter("project_id", ("",), Operator.IS_NOT),))
+    everything = scope.ask("cost", also=(Filter("user_id", ("",), Operator.IS_NOT),))
     compared = scope.compared(report)
     slices, total = ranked(report, compared), report.totals[0]
     share = part_of(total, add([total, everything.totals[0]]))

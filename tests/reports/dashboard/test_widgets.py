@@ -342,6 +342,22 @@ def test_claude_code_output_of_the_console_alone_has_an_estimate_and_no_cost(con
     assert "Cost per commit" not in rows
 
 
+def test_spend_of_a_workspace_is_nobodys(console, ask):
+    """The Console tells the workspace of a dollar, not the person: a workspace is no user."""
+    query = "from=2026-11-01&to=2026-11-25&billing_account=platform"
+
+    assert [row[:3] for row in shown(ask("top-users", query))] == [
+        ("Not attributed to a user", "", "$500.00"),
+        ("Total", "", "$500.00"),
+    ]
+    assert ask("cost-per-user", query).empty == (
+        "None of the spend of these days is attributed to a user."
+    )
+    assert ask("unattributed", query).shown.total == 500
+    # 105 and 500 are spent; Ann accounts for 65, Bo for 30.
+    assert ask("unattributed", "from=2026-11-01&to=2026-11-25").shown.total == 510
+
+
 def test_a_connection_that_counts_claude_code_alone_is_named_beside_the_other_products(
     console, ask
 ):
