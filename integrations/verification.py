@@ -4,16 +4,18 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
-from itertools import takewhile
+from itertools import count
 
 from django.db.models import Sum
 
 from integrations import sync
-from integrations.connectors.base import Feed, NotAvailable, Table
-from integrations.connectors.records import Page, TotalRecord
+from integrations.connectors.base import Feed, NotAvailable, SnapshotMoved, Table
+from integrations.connectors.records import TotalRecord
 from integrations.loading.measures import COST_MEASURES, TOKEN_MEASURES, USAGE_MEASURES
 from integrations.models import Connection, CostFact, FeedDay, UsageFact
 from integrations.window import Window
+
+_RESTARTS = 3
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ def verify(connection: Connection) -> Verified:
             if not feed.is_metered or feed.grain != "total":
                 continue
             for window in _stored_days(connection, feed):
-                totals = list(_totals(feed, client, window))
+                totals = _totals(feed, client, window)
                 compared += len(totals)
                 differences += _compare(connection, feed, window, totals)
     return Verified(compared, tuple(differences))
@@ -57,17 +59,22 @@ def _stored_days(connection: Connection, feed: Feed) -> list[Window]:
     return Window(first.day, last.day + timedelta(days=1)).split(feed.window_days)
 
 
-def _totals(feed: Feed, client: object, window: Window) -> Iterator[TotalRecord]:
-    """The totals of a read, which come before its lines: those are never asked for."""
-    try:
-        for page in takewhile(_has_totals, feed.read(client, window)):
-            yield from (record for record in page.records if isinstance(record, TotalRecord))
-    except NotAvailable:
-        return
+def _totals(feed: Feed, client: object, window: Window) -> list[TotalRecord]:
+    """The totals of a read, which are its first page: its lines are never asked for.
 
-
-def _has_totals(page: Page) -> bool:
-    return any(isinstance(record, TotalRecord) for record in page.records)
+    Read again if new data is published meanwhile.
+    """
+    for restart in count(1):
+        try:
+            page = next(feed.read(client, window))
+        except NotAvailable:
+            return []
+        except SnapshotMoved:
+            if restart == _RESTARTS:
+                raise
+        else:
+            return [record for record in page.records if isinstance(record, TotalRecord)]
+    raise AssertionError("unreachable")
 
 
 def _compare(

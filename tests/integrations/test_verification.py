@@ -1,6 +1,7 @@
 """`manage.py verify` finds every stored day that is not the provider's."""
 
 import io
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -9,24 +10,49 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from integrations import sync
+from integrations.connectors import get_connector
+from integrations.connectors.base import SnapshotMoved
 from integrations.encryption import Secret
-from integrations.models import CostFact, SyncRun
+from integrations.models import CostFact, DayCheck, SyncRun, UsageFact
 from integrations.window import Window
 from tests.factories import make_connection, make_organization
 
 pytestmark = pytest.mark.django_db
 
+CONNECTOR = get_connector("claude-enterprise")
+
+
+MY_ORG, CAMPUS = "sk-ant-api01-sandbox-my-org", "sk-ant-api01-sandbox-campus"
+
+
+def read_three_days(key, **options):
+    connection = make_connection(
+        make_organization(), "labs", credential=Secret(key), options=options
+    )
+    end = timezone.now().date() - timedelta(days=60)  # nothing restates them any more
+    window = Window(end - timedelta(days=3), end)
+    days = {feed.name: list(window) if feed.is_metered else [] for feed in CONNECTOR.feeds}
+    run = sync.plan(connection, SyncRun.Kind.MANUAL, window, days=days)
+    list(sync.work(run, wait=lambda seconds: None))
+    return connection
+
 
 @pytest.fixture
 def connection(sandbox):
-    connection = make_connection(
-        make_organization(), "labs", credential=Secret("sk-ant-api01-sandbox-my-org")
-    )
-    yesterday = timezone.now().date() - timedelta(days=1)
-    window = Window(yesterday - timedelta(days=3), yesterday)
-    run = sync.plan(connection, SyncRun.Kind.MANUAL, window)
-    list(sync.work(run, wait=lambda seconds: None))
-    return connection
+    return read_three_days(MY_ORG)
+
+
+@pytest.fixture
+def requests(monkeypatch):
+    """What verifying asks for."""
+    asked = []
+    access = sync.access
+
+    def observed(connection, *, observe=asked.append):
+        return access(connection, observe=observe)
+
+    monkeypatch.setattr(sync, "access", observed)
+    return asked
 
 
 def verify(*arguments):
@@ -51,6 +77,68 @@ def test_a_changed_fact_is_found_and_named(connection):
     assert failed.value.returncode == 1
     assert f"labs: {fact.day} amount_usd: reported" in output.getvalue()
     assert "12 totals compared, 1 difference." in output.getvalue()
+
+
+def test_usage_is_verified_by_requests_and_by_tokens(connection):
+    fact = UsageFact.objects.filter(person__isnull=False, output_tokens__gt=0).first()
+    UsageFact.objects.filter(pk=fact.pk).update(
+        requests=fact.requests - 1, output_tokens=fact.output_tokens + 2
+    )
+    totals = {
+        check.measure: int(check.reported)
+        for check in DayCheck.objects.filter(day=fact.day, feed="organization_usage")
+    }
+
+    output = io.StringIO()
+    with pytest.raises(CommandError):
+        call_command("verify", "--organization=demo", stdout=output)
+
+    requests, tokens = totals["requests"], totals["total_tokens"]
+    assert output.getvalue().splitlines() == [
+        f"labs: {fact.day} requests: reported {requests}, stored {requests - 1}",
+        f"labs: {fact.day} total_tokens: reported {tokens}, stored {tokens + 2}",
+        "labs: 12 totals compared, 2 differences.",
+    ]
+
+
+def test_only_totals_are_asked_for(connection, requests):
+    verify("labs")
+
+    assert [request.path.rsplit("/", 1)[1] for request in requests] == [
+        "cost_report",
+        "usage_report",
+    ]
+    assert not any("group_by" in request.query for request in requests)
+
+
+def test_the_newer_endpoints_are_verified_alike(sandbox, requests):
+    read_three_days(CAMPUS, dialect="successors")
+
+    assert verify("labs") == "labs: 12 totals compared, no differences.\n"
+    assert [request.path.rsplit("/", 1)[1] for request in requests] == ["cost", "usage"]
+
+    CostFact.objects.filter(person=None).delete()
+    with pytest.raises(CommandError):
+        verify("labs")
+
+
+def test_new_data_in_the_middle_is_no_difference(connection, monkeypatch):
+    whole = CONNECTOR.feed("organization_cost")
+    moves = [SnapshotMoved("Moved."), SnapshotMoved("Moved.")]
+
+    def read(client, window):
+        if moves:
+            raise moves.pop()
+        yield from whole.read(client, window)
+
+    feeds = (replace(whole, read=read),)
+    monkeypatch.setattr(type(CONNECTOR), "feeds", feeds)
+
+    assert verify("labs") == "labs: 6 totals compared, no differences.\n"
+
+    moves += [SnapshotMoved("Moved.")] * 3
+    with pytest.raises(CommandError):
+        verify("labs")
 
 
 def test_a_day_lost_on_our_side_is_found(connection):
