@@ -142,7 +142,10 @@ def connect(
 
 
 def test_stored(connection: Connection) -> Tested:
-    """Probe with the stored key. Keeps how the provider wants to be asked, no status."""
+    """Probe with the stored key. Keeps how the provider wants to be asked, no status.
+
+    If that is another way than before, the next refresh reads the open period in it.
+    """
     if connection.credential is None:
         raise Refused(f"{connection.label} is disconnected: it has no key to test.")
     tested = _probe(
@@ -151,8 +154,7 @@ def test_stored(connection: Connection) -> Tested:
         provider_organization=connection.provider_organization_id,
     )
     if tested.probe is not None and tested.probe.options != connection.options:
-        connection.options = dict(tested.probe.options)
-        connection.save(update_fields=["options"])
+        sync.ask_otherwise(connection, tested.probe.options)
     return tested
 
 
@@ -213,7 +215,7 @@ def _store_key(
         locked.key_expires_on = key_expires_on
         locked.state = Connection.State.ACTIVE
         locked.provider_organization_id = locked.provider_organization_id or probe.organization_id
-        locked.options = dict(probe.options)
+        sync.ask_otherwise(locked, probe.options)
         locked.problem = locked.problem_code = locked.problem_repair = ""
         locked.problem_since = None
         locked.save()

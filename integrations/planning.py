@@ -145,6 +145,16 @@ def plan_rechecks(run: SyncRun) -> bool:
     return bool(cuts)
 
 
+def forget_exports(connection: Connection, *, today: date) -> None:
+    """Have the next refresh read what can still change anew, whatever export it is from."""
+    for feed in connection.connector.feeds:
+        if feed.is_metered or feed.exported:
+            days = feed.refresh_days(today)
+            FeedDay.objects.filter(
+                connection=connection, feed=feed.name, day__gte=days.start, day__lt=days.end
+            ).update(watermark=None)
+
+
 def prune(now: datetime) -> None:
     """Forget the windows of runs that ended long ago, and refreshes altogether.
 

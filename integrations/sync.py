@@ -8,7 +8,7 @@ broker.
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from uuid import uuid4
@@ -34,9 +34,9 @@ from integrations.connectors.base import (
 from integrations.encryption import UnreadableSecret
 from integrations.models import Connection, SyncRun, SyncWindow
 from integrations.planning import active_run as active_run
+from integrations.planning import forget_exports, plan_rechecks
 from integrations.planning import plan as plan
 from integrations.planning import plan_import as plan_import
-from integrations.planning import plan_rechecks
 from integrations.planning import plan_refresh as plan_refresh
 
 logger = logging.getLogger(__name__)
@@ -173,8 +173,7 @@ def perform(window: SyncWindow, *, patient: bool = True) -> None:
         )
         _retry_later(window, problem)
     except ConnectorError as exc:
-        logger.error("Window %s failed: %s", window.pk, exc)
-        _finish(window, SyncWindow.State.FAILED, exc)
+        _refused(connection, window, exc)
     except Exception:
         logger.exception("Window %s failed", window.pk)
         ours = ConnectorError(
@@ -306,21 +305,58 @@ def _act(
 ) -> None:
     """A refused key stops the connection; an endpoint that is closed to it stops one feed.
 
-    Both answer 403 or 404, so the key is tried elsewhere.
+    Both answer 403 or 404, so the key is tried elsewhere. That may find another way to ask.
     """
     if problem.status in {403, 404}:
         try:
-            reach = access(connection, observe=_counter(window))
-            connection.connector.probe(reach, today=timezone.now().date())
+            found = _find_other_way(connection, window)
         except ActionNeeded:
             pass
         except ConnectorError as unclear:
             _wait_or_fail(window, unclear, patient=patient)
             return
         else:
-            _close_feed(window, problem)
+            if not found:
+                _close_feed(window, problem)
             return
     _pause_for_action(connection, window, problem)
+
+
+def _refused(connection: Connection, window: SyncWindow, problem: ConnectorError) -> None:
+    """Fail the window, unless the question was refused and there is another way to ask."""
+    if problem.status == 400:
+        try:
+            if _find_other_way(connection, window):
+                return
+        except ConnectorError:
+            logger.info("No other way to ask was found for window %s", window.pk)
+    logger.error("Window %s failed: %s", window.pk, problem)
+    _finish(window, SyncWindow.State.FAILED, problem)
+
+
+def _find_other_way(connection: Connection, window: SyncWindow) -> bool:
+    """Test the connection; True if it wants to be asked in another way, and the window waits.
+
+    Raises what the test raises.
+    """
+    reach = access(connection, observe=_counter(window))
+    probe = connection.connector.probe(reach, today=timezone.now().date())
+    if dict(probe.options) == connection.options:
+        return False
+    ask_otherwise(connection, probe.options)
+    _save_outcome(window, SyncWindow.State.PENDING, None)
+    return True
+
+
+def ask_otherwise(connection: Connection, options: Mapping[str, str]) -> None:
+    """Keep how the provider wants to be asked; if that is new, read the open period anew."""
+    if dict(options) == connection.options:
+        return
+    logger.warning("%s: asked by %s, no longer by %s", connection, options, connection.options)
+    with transaction.atomic():
+        connection.options = dict(options)
+        connection.save(update_fields=["options"])
+        forget_exports(connection, today=timezone.now().date())
 
 
 def _close_feed(window: SyncWindow, problem: ConnectorError) -> None:

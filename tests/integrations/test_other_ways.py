@@ -1,0 +1,136 @@
+"""An organization may lose one way to be asked and find another: its facts stay."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from integrations import connections, sync
+from integrations.connectors import get_connector
+from integrations.connectors.anthropic_api.sandbox.query import ApiError
+from integrations.connectors.claude_enterprise.sandbox import reports, successors
+from integrations.encryption import Secret
+from integrations.models import (
+    Connection,
+    CostFact,
+    FeedDay,
+    Restatement,
+    SyncRun,
+    SyncWindow,
+    UsageFact,
+)
+from integrations.window import Window
+from tests.factories import make_connection, make_organization
+
+pytestmark = pytest.mark.django_db
+
+CONNECTOR = get_connector("claude-enterprise")
+CAMPUS = "sk-ant-api01-sandbox-campus"  # in the beta: may be asked in both ways
+
+
+@pytest.fixture
+def connection(sandbox):
+    return make_connection(
+        make_organization(), credential=Secret(CAMPUS), options={"dialect": "successors"}
+    )
+
+
+@pytest.fixture
+def close_the_beta(monkeypatch):
+    """Refuse the newer endpoints, by any answer that may mean it."""
+
+    def close(status):
+        def refuse(request, kind):
+            raise ApiError(status, "some_error", "Not for this organization.")
+
+        monkeypatch.setattr(successors, "report", refuse)
+
+    return close
+
+
+def read_a_day(connection):
+    """Cost and usage of a day that can still change; the windows as they ended."""
+    day = timezone.now().date() - timedelta(days=20)
+    days = {feed.name: [day] if feed.is_metered else [] for feed in CONNECTOR.feeds}
+    run = sync.plan(connection, SyncRun.Kind.MANUAL, Window.last(1, today=day), days=days)
+    for _ in sync.work(run, wait=lambda seconds: None):
+        pass
+    return run.windows.order_by("position")
+
+
+def facts():
+    return [list(model.objects.order_by("pk").values()) for model in (CostFact, UsageFact)]
+
+
+@pytest.mark.parametrize("status", [400, 403, 404])
+def test_when_the_beta_closes_the_reports_are_asked_instead(
+    connection, close_the_beta, status, caplog
+):
+    read_a_day(connection)
+    before = facts()
+    close_the_beta(status)
+    FeedDay.objects.update(watermark=None)  # as if a new export had landed
+
+    windows = read_a_day(connection)
+
+    connection.refresh_from_db()
+    assert connection.options == {"dialect": "reports"}
+    assert connection.state == Connection.State.ACTIVE
+    assert "no longer by {'dialect': 'successors'}" in caplog.text
+    assert all(before)
+    assert facts() == before
+    assert {window.state for window in windows} == {SyncWindow.State.UNCHANGED}
+    assert [window.attempts for window in windows] == [2, 1, 1, 1]
+    assert not Restatement.objects.exists()
+
+
+def test_what_can_still_change_is_read_the_new_way_whatever_export_it_is_from(
+    connection, close_the_beta
+):
+    read_a_day(connection)
+    close_the_beta(403)
+
+    assert connections.test_stored(connection).ok
+
+    windows = read_a_day(connection)
+    assert {window.state for window in windows} == {SyncWindow.State.UNCHANGED}
+    assert all(window.requests > 1 for window in windows if window.feed.startswith("organization"))
+    assert not FeedDay.objects.filter(watermark=None).exists()
+
+
+def test_the_next_test_of_the_connection_finds_the_newer_endpoints(connection):
+    Connection.objects.update(options={"dialect": "reports"})
+    connection.refresh_from_db()
+    read_a_day(connection)
+    before = facts()
+
+    assert connections.test_stored(connection).ok
+
+    assert Connection.objects.get().options == {"dialect": "successors"}
+    read_a_day(connection)
+    assert facts() == before
+
+
+def test_where_neither_way_is_open_the_feed_ends_and_no_other(
+    connection, close_the_beta, monkeypatch
+):
+    close_the_beta(403)
+    organization_report = reports.organization_report
+
+    def refuse_cost(request, kind):
+        if kind == "cost":
+            raise ApiError(403, "permission_error", "No cost for this organization.")
+        return organization_report(request, kind)
+
+    monkeypatch.setattr(reports, "organization_report", refuse_cost)
+
+    states = {window.feed: window.state for window in read_a_day(connection)}
+
+    connection.refresh_from_db()
+    assert connection.state == Connection.State.ACTIVE
+    assert states == {
+        "organization_cost": SyncWindow.State.FAILED,
+        "user_cost": SyncWindow.State.DONE,
+        "organization_usage": SyncWindow.State.DONE,
+        "user_usage": SyncWindow.State.DONE,
+    }
