@@ -39,7 +39,9 @@ LABS = "sk-ant-api01-sandbox-labs"
 
 @pytest.fixture
 def connection(sandbox):
-    return make_connection(make_organization(), credential=Secret(LABS))
+    return make_connection(
+        make_organization(), credential=Secret(LABS), options={"dialect": "reports"}
+    )
 
 
 def yesterday():
