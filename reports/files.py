@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 from accounts.tenancy import OrganizationRequest, organization_required
 from reports import charts, pivot, queries, querybar, workbook
 from reports.export import as_csv
+from reports.outlook import Outlook, outlook
 from reports.picture import png
 from reports.querybar import QueryBar
 from reports.spec import ReportSpec, SpecError
@@ -64,7 +65,9 @@ def explore_xlsx(request: OrganizationRequest, spec: ReportSpec) -> HttpResponse
 def explore_png(request: OrganizationRequest, spec: ReportSpec) -> HttpResponseBase:
     """The chart of the page."""
     report = queries.run(request.organization, querybar.check(spec).by_interval())
-    laid_out = pivot.build(report)
+    today = datetime.now(UTC).date()
+    ahead = outlook(request.organization, report, today=today) if spec.forecast else Outlook()
+    laid_out = pivot.build(report, ahead.columns)
     chart = charts.draw(laid_out)
     if chart is None:
         raise SpecError("A table alone has no picture. Choose a chart first.", field="chart")

@@ -1,28 +1,30 @@
-"""What the days ahead will cost, by what the same weekdays cost before.
+"""What the days ahead will cost, by the days that are known.
 
-Each weekday is smoothed on its own, and a week further back counts half as much: a Tuesday is
-expected to cost what the last Tuesdays did. The range is honest about the method, not about a
-model: it holds how far the same method was off, over as many days at the same distance, from
-every day of the past it can be tried on. Days that are not known are left out, never taken for
-zero. `docs/decisions/0007-…` has the numbers that led here.
+A structural time series (statsmodels): a level that drifts and a pattern of the week that changes
+slowly. It takes a day that is not known for what it is, never for zero. Sums over several days come
+from drawn futures, because days that lie side by side are off together. An estimate is no money:
+it is rounded to cents. `docs/decisions/0007-…` has the numbers that led here.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
-from math import ceil
+from functools import lru_cache
+from typing import Any
 
-WEEKS = 13  # weekdays that are looked back at; older ones have no weight left
-FIRST_WEEKS = 3  # of history before a day on which the method is tried
-FEWEST_TRIALS = 8  # for a range that says something
-TENTH = Decimal("0.1")
-_HALF = Decimal("0.5")
+LONGEST = 366  # days that are looked back at: older ones say little, and take time
+FEWEST = 42  # known days, of these
+FARTHEST = 190  # days ahead
+FUTURES = 1000
+TENTHS = (0.1, 0.9)
+_CENT = Decimal("0.01")
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What is expected, and the range that held eight of ten earlier trials."""
+    """What is expected, and the range that holds eight of ten futures."""
 
     expected: Decimal
     low: Decimal
@@ -39,64 +41,64 @@ class Forecast:
     def last_day(self) -> date | None:
         return max(self.known, default=None)
 
-    def expected(self, day: date, *, since: date | None = None) -> Decimal | None:
-        """By the same weekdays up to `since` (the last known day); None without any."""
-        until = since or self.last_day
-        if until is None:
-            return None
-        behind = (until - day).days % 7
-        weighted, weights, weight = Decimal(), Decimal(), Decimal(1)
-        for week in range(WEEKS):
-            value = self.known.get(until - timedelta(days=behind + 7 * week))
-            if value is not None:
-                weighted += weight * value
-                weights += weight
-            weight *= _HALF
-        return weighted / weights if weights else None
+    def expected(self, day: date) -> Decimal | None:
+        """The number of a day that is not known; None without enough history."""
+        found = self.estimate([day])
+        return found.expected if found else None
 
     def estimate(self, days: Iterable[date]) -> Estimate | None:
-        """All of these days together; None if there is too little history to try it on."""
-        wanted = sorted(days)
-        last = self.last_day
-        if last is None or not wanted:
+        """All of these days together; None if there is too little history, or they are too far."""
+        wanted, last = sorted(days), self.last_day
+        if last is None or not wanted or (wanted[-1] - last).days > FARTHEST:
             return None
-        expected = self._sum(wanted, last)
-        ratios = self._trials([(day - last).days for day in wanted if day > last])
-        if expected is None or len(ratios) < FEWEST_TRIALS:
+        first = max(min(self.known), last - timedelta(days=LONGEST - 1))
+        if wanted[0] < first or sum(day >= first for day in self.known) < FEWEST:
             return None
-        low, high = _quantile(ratios, TENTH), _quantile(ratios, 1 - TENTH)
-        return Estimate(
-            expected,
-            low=expected * min(low, Decimal(1)),
-            high=expected * max(high, Decimal(1)),
+        history = (first + timedelta(days=at) for at in range((last - first).days + 1))
+        return _estimate(
+            tuple(None if (n := self.known.get(day)) is None else float(n) for day in history),
+            tuple((day - first).days for day in wanted),
         )
 
-    def _sum(self, days: Sequence[date], since: date) -> Decimal | None:
-        total = Decimal()
-        for day in days:
-            value = self.expected(day, since=since)
-            if value is None:
-                return None
-            total += value
-        return total
 
-    def _trials(self, distances: Sequence[int]) -> list[Decimal]:
-        """What came of what was expected so many days ahead, from each day of the past."""
-        if not distances:
-            return []
-        first, last = min(self.known), max(self.known)
-        found = []
-        origin = first + timedelta(days=7 * FIRST_WEEKS - 1)
-        while origin + timedelta(days=max(distances)) <= last:
-            days = [origin + timedelta(days=distance) for distance in distances]
-            come = [day for day in days if day in self.known]
-            expected = self._sum(come, origin) if come else None
-            if expected:
-                found.append(sum((self.known[day] for day in come), Decimal()) / expected)
-            origin += timedelta(days=1)
-        return found
+@lru_cache(maxsize=256)
+def _estimate(history: tuple[float | None, ...], places: tuple[int, ...]) -> Estimate:
+    """The days at these places together; those within the history are the holes in it."""
+    import numpy as np
+
+    within, futures = _futures(history)
+    sums = np.zeros(FUTURES)
+    for place in places:
+        ahead = place - len(history)
+        sums += within[place] if ahead < 0 else futures[ahead]
+    low, high = np.quantile(sums, TENTHS)
+    expected = min(max(float(np.mean(sums)), low), high)
+    return Estimate(_rounded(expected), _rounded(low), _rounded(high))
 
 
-def _quantile(values: Sequence[Decimal], part: Decimal) -> Decimal:
-    """The smallest value that at least this part of all does not exceed."""
-    return sorted(values)[max(ceil(part * len(values)), 1) - 1]
+@lru_cache(maxsize=32)
+def _futures(history: tuple[float | None, ...]) -> tuple[Any, Any]:
+    """What was expected of each day of the history, and what each day ahead is in each future.
+
+    Arrays of (days of the history) and (days ahead, futures). Nothing costs less than nothing.
+    """
+    # Not above: these take a second and 140 MB, in a process that may never be asked.
+    import numpy as np
+    from statsmodels.tools.sm_exceptions import ConvergenceWarning
+    from statsmodels.tsa.statespace.structural import UnobservedComponents
+
+    values = np.array([np.nan if number is None else number for number in history])
+    scale = float(np.nanmean(np.abs(values))) or 1.0
+    # The best that was found is what is wanted. A series without any noise never converges.
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    warnings.filterwarnings("ignore", "covariance is not symmetric", RuntimeWarning)
+    fitted = UnobservedComponents(values / scale, level="local level", seasonal=7).fit(disp=0)
+    drawn = fitted.simulate(
+        FARTHEST, anchor="end", repetitions=FUTURES, rng=np.random.default_rng(0)
+    )
+    futures = np.asarray(drawn).reshape(FARTHEST, FUTURES)
+    return np.maximum(fitted.predict(), 0) * scale, np.maximum(futures, 0) * scale
+
+
+def _rounded(number: float) -> Decimal:
+    return Decimal(number).quantize(_CENT)

@@ -11,6 +11,7 @@ from math import ceil
 from integrations.window import Window
 from reports import labels, naming
 from reports.coverage import Coverage, DayState
+from reports.forecast import Estimate
 from reports.metrics import OTHER, Key, Metric, Number, add
 from reports.naming import Names
 from reports.periods import cut, first_day
@@ -146,6 +147,15 @@ class Late:
 
 
 @dataclass(frozen=True)
+class Ahead:
+    """What a column is expected to reach. `at` is its place: that of an open column, or behind."""
+
+    column: Column
+    at: int
+    estimate: Estimate
+
+
+@dataclass(frozen=True)
 class Pivot:
     """Cells hold the first metric; every metric has a total per line.
 
@@ -164,10 +174,16 @@ class Pivot:
     before: tuple[Number, ...] = ()
     before_window: Window | None = None
     before_unknown: int = 0  # of its days
+    ahead: tuple[Ahead, ...] = ()
 
     @property
     def metric(self) -> Metric:
         return self.spec.metric_objects[0]
+
+    @property
+    def places(self) -> int:
+        """How many columns a chart has room for, with those ahead."""
+        return max([len(self.columns), *(ahead.at + 1 for ahead in self.ahead)])
 
     @property
     def look(self) -> str:
@@ -213,7 +229,7 @@ def _columns(interval: str, window: Window, coverage: Coverage) -> tuple[Column,
     return tuple(found)
 
 
-def build(report: Report) -> Pivot:
+def build(report: Report, ahead: Sequence[Ahead] = ()) -> Pivot:
     """Lay out a report whose first grouping is the interval of its columns."""
     interval, *groups = report.spec.group_by
     across = _columns(interval, report.spec.window, report.coverage)
@@ -249,6 +265,7 @@ def build(report: Report) -> Pivot:
         before=_values(before, across, ()) if before else (),
         before_window=before.spec.window if before else None,
         before_unknown=before.coverage.count(DayState.UNKNOWN) if before else 0,
+        ahead=tuple(ahead),
     )
 
 

@@ -11,6 +11,7 @@ from integrations.window import Window
 from reports import labels, naming
 from reports.metrics import METRICS, Kind, Section
 from reports.naming import Names
+from reports.outlook import AHEAD
 from reports.periods import COMPARISONS, CUSTOM, INTERVALS, RANGES, cut
 from reports.queries import provider_name
 from reports.spec import CHARTS, ENDS, FILTERABLE, Filter, Operator, ReportSpec, SpecError
@@ -23,6 +24,9 @@ INTERVAL_LABELS = {
     "week": "Week (ISO)",
     "month": "Month",
     "quarter": "Quarter",
+}
+AHEAD_LABELS = {
+    interval: f"{count} {interval}s" if count > 1 else interval for interval, count in AHEAD.items()
 }
 EVERY = {"day": "daily", "week": "weekly", "month": "monthly", "quarter": "quarterly"}
 SHOWN = ((False, 5), (False, 6), (False, 10), (False, 20), (True, 5), (True, 10))
@@ -198,6 +202,18 @@ class QueryBar:
     def compare_label(self) -> str:
         shift = self.spec.shift
         return dates(shift.before(self.spec.window)) if shift else "Nothing"
+
+    @property
+    def forecasts(self) -> list[Option]:
+        ahead = f"The next {AHEAD_LABELS[self.spec.columns_by]}"
+        return [
+            Option("", "None", not self.spec.forecast),
+            Option("yes", ahead, self.spec.forecast, "The first metric, all groups together."),
+        ]
+
+    @property
+    def forecast_label(self) -> str:
+        return next(option.label for option in self.forecasts if option.is_chosen)
 
     @property
     def charts(self) -> list[Link]:

@@ -96,7 +96,7 @@ class ReportSpec:
     `limit` keeps so many values of the first grouping, the largest (or smallest) by the first
     metric, and puts the rest into one row; 0 keeps all. `cumulative` adds up from the first day,
     `compare` names days to compare with, `final` ends before the first day that can still change.
-    The last four say how it looks.
+    `forecast` shows how the first metric is expected to go on. The last three say how it looks.
     """
 
     metrics: tuple[str, ...]
@@ -110,6 +110,7 @@ class ReportSpec:
     cumulative: bool = False
     compare: str = ""
     final: bool = False
+    forecast: bool = False
     chart: str = ""
     numbers: str = ""
     heat: bool = False
@@ -295,7 +296,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "chart": CHARTS,
     "numbers": NUMBERS,
 }
-FLAGS = ("cumulative", "final", "heat")
+FLAGS = ("cumulative", "final", "forecast", "heat")
 LOOKS = ("compare", "chart", "numbers")
 # The parameters of an address that are not filters.
 PARAMETERS = (

@@ -14,6 +14,7 @@ from reports.charts import AnyChart
 from reports.coverage import DayState
 from reports.metrics import Source, Unit
 from reports.models import SavedReport
+from reports.outlook import Outlook, outlook
 from reports.pivot import Pivot
 from reports.queries import Report
 from reports.querybar import QueryBar
@@ -95,8 +96,10 @@ def explore(request: OrganizationRequest) -> HttpResponseBase:
     bar = QueryBar(spec, naming.of(report.connections, filtered), number)
     if is_edited and not HtmxDetails(request):
         return redirect(f"{request.path}?{bar.query}")
-    laid_out = pivot.build(report)
+    ahead = outlook(request.organization, report, today=today) if spec.forecast else Outlook()
+    laid_out = pivot.build(report, ahead.columns)
     context |= {
+        "outlook": ahead,
         "bar": bar,
         "opened": saved and Opened(saved, spec, saved.may_be_changed_by(request.membership)),
         "result": Result(report, laid_out, charts.draw(laid_out), reconcile(report)),

@@ -5,7 +5,8 @@ let at = -1;
 const parts = () => {
   const figure = document.getElementById("chart"), table = document.getElementById("pivot");
   const heads = table ? [...table.tHead.rows[1].cells] : [];
-  return figure && heads.length ? { figure, table, heads, box: figure.querySelector(".read") } : null;
+  const places = Number(figure?.dataset.places) || heads.length;
+  return figure && heads.length ? { figure, table, heads, places, box: figure.querySelector(".read") } : null;
 };
 
 const line = (label, value, swatch) => {
@@ -19,17 +20,21 @@ const line = (label, value, swatch) => {
 function read(index) {
   const page = parts();
   if (!page) return;
-  const { figure, table, heads, box } = page;
-  at = Math.max(0, Math.min(heads.length - 1, index));
+  const { figure, table, heads, places, box } = page;
+  at = Math.max(0, Math.min(places - 1, index));
   const title = document.createElement("b"), rows = document.createElement("table");
-  const open = heads[at].classList.contains("prov");
-  title.textContent = heads[at].textContent + (open ? " · can still change" : "");
-  for (const row of table.tBodies[0].querySelectorAll("tr[data-drawn]"))
-    rows.append(line(row.cells[0].textContent.trim(), row.cells[at + 1].textContent, row.querySelector(".sw")));
-  rows.append(line("Total", table.tFoot.rows[0].cells[at + 1].textContent));
+  const ahead = document.querySelector(`#ahead tr[data-at="${at}"]`);
+  if (heads[at]) {
+    const open = heads[at].classList.contains("prov");
+    title.textContent = heads[at].textContent + (open ? " · can still change" : "");
+    for (const row of table.tBodies[0].querySelectorAll("tr[data-drawn]"))
+      rows.append(line(row.cells[0].textContent.trim(), row.cells[at + 1].textContent, row.querySelector(".sw")));
+    rows.append(line("Total", table.tFoot.rows[0].cells[at + 1].textContent));
+  } else title.textContent = ahead.cells[0].textContent + " · forecast";
+  if (ahead) rows.append(line("Expected", ahead.cells[1].textContent), line("Eight of ten", ahead.cells[2].textContent));
   box.replaceChildren(title, rows);
   box.hidden = false;
-  const middle = (at + 0.5) / heads.length * figure.clientWidth, right = middle + 16;
+  const middle = (at + 0.5) / places * figure.clientWidth, right = middle + 16;
   box.style.left = `${right + box.offsetWidth > figure.clientWidth ? Math.max(0, middle - 16 - box.offsetWidth) : right}px`;
 }
 
@@ -41,7 +46,7 @@ function stop() {
 
 document.addEventListener("keydown", event => {
   if (event.target.id !== "chart") return;
-  const last = parts()?.heads.length - 1;
+  const last = parts()?.places - 1;
   const next = { ArrowRight: at + 1, ArrowLeft: at < 0 ? last : at - 1, Home: 0, End: last }[event.key];
   if (next !== undefined) { read(next); event.preventDefault(); }
   if (event.key === "Escape") stop();
@@ -50,8 +55,8 @@ document.addEventListener("focusout", event => { if (event.target.id === "chart"
 document.addEventListener("pointermove", event => {
   const figure = event.target.closest?.("#chart"), page = figure && parts();
   if (!page) return void (document.activeElement?.id === "chart" || at < 0 || stop());
-  const place = Math.floor((event.clientX - figure.getBoundingClientRect().left) / figure.clientWidth * page.heads.length);
-  if (place !== at && place >= 0 && place < page.heads.length) read(place);
+  const place = Math.floor((event.clientX - figure.getBoundingClientRect().left) / figure.clientWidth * page.places);
+  if (place !== at && place >= 0 && place < page.places) read(place);
 });
 
 // Typing a date means custom dates.

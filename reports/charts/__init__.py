@@ -5,6 +5,7 @@ vertical ones are pixels from the top.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from reports.charts.columns import grouped, stacked
 from reports.charts.groups import bars, treemap
@@ -37,6 +38,11 @@ def kind_of(pivot: Pivot) -> str:
 
 
 def draw(pivot: Pivot) -> AnyChart | None:
-    """The chart of a report; None where it is shown as a table alone."""
+    """The chart of a report; None where it is shown as a table alone.
+
+    A forecast is of everything together, so it is drawn where everything has one height.
+    """
     kind = kind_of(pivot)
+    if kind not in {"stacked", "area"} and len(pivot.series) > 1:
+        pivot = replace(pivot, ahead=())
     return DRAW[kind](pivot) if kind in DRAW else None

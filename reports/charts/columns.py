@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from reports.charts.plot import BAR, Chart, Scale, Segment, floats, plot
+from reports.charts.plot import BAR, Chart, Scale, Segment, floats, highest, plot
 from reports.metrics import Number
 from reports.pivot import Pivot
 
@@ -12,9 +12,9 @@ def stacked(pivot: Pivot) -> Chart:
     columns = [tuple(s.values[at] for s in pivot.series) for at in range(len(pivot.columns))]
     ups = [sum(v for v in floats(column) if v > 0) for column in columns]
     downs = [sum(v for v in floats(column) if v < 0) for column in columns]
-    scale = Scale.of([*ups, *downs, *floats(pivot.before)])
+    scale = Scale.of([*ups, *downs, *floats(pivot.before), *highest(pivot)])
     colors = [series.color for series in pivot.series]
-    slot = 100 / len(columns)
+    slot = 100 / pivot.places
 
     def segments(at: int) -> tuple[Sequence[Segment], float, float]:
         x, width = round(slot * (at + (1 - BAR) / 2), 3), round(slot * BAR, 3)
@@ -25,10 +25,10 @@ def stacked(pivot: Pivot) -> Chart:
 
 def grouped(pivot: Pivot) -> Chart:
     """The series of each column side by side."""
-    count, slot = len(pivot.series), 100 / len(pivot.columns)
+    count, slot = len(pivot.series), 100 / pivot.places
     is_alone = count == 1
     values = [v for series in pivot.series for v in floats(series.values)]
-    scale = Scale.of([*values, *(floats(pivot.before) if is_alone else [])])
+    scale = Scale.of([*values, *(floats(pivot.before) if is_alone else []), *highest(pivot)])
     width = slot * BAR / count
 
     def segments(at: int) -> tuple[Sequence[Segment], float, float]:

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from reports.charts.plot import Chart, Scale, Trace, floats, plot
+from reports.charts.plot import Chart, Scale, Trace, floats, highest, plot
 from reports.metrics import Number
-from reports.pivot import Column, Pivot
+from reports.pivot import Pivot
 
 WIDTH = 1000  # of the plane that traces are drawn on
 Place = tuple[float, float]
@@ -15,13 +15,14 @@ def line(pivot: Pivot) -> Chart:
     """One line a series; dashed where it can still change."""
     before = pivot.before if len(pivot.series) == 1 else ()
     values = [v for series in pivot.series for v in floats(series.values)]
-    scale = Scale.of([*values, *floats(before)])
+    scale = Scale.of([*values, *floats(before), *highest(pivot)])
     traces = [
         trace
         for series in reversed(pivot.series)  # the largest lies on top
-        for trace in _lines(series.values, pivot.columns, scale, series.color)
+        for trace in _lines(series.values, pivot, scale, series.color)
     ]
-    return plot("line", pivot, scale, traces=traces, compared=_compared(before, scale))
+    compared = _compared(before, pivot.places, scale)
+    return plot("line", pivot, scale, traces=traces, compared=compared)
 
 
 def area(pivot: Pivot) -> Chart:
@@ -31,23 +32,24 @@ def area(pivot: Pivot) -> Chart:
     for series in pivot.series:
         layer = (float(value or 0) for value in series.values)
         sums.append([below + own for below, own in zip(sums[-1], layer, strict=True)])
-    scale = Scale.of([value for layer in sums for value in layer] + floats(pivot.before))
+    scale = Scale.of(
+        [value for layer in sums for value in layer] + floats(pivot.before) + highest(pivot)
+    )
     known = [any(s.values[at] is not None for s in pivot.series) for at in range(count)]
     traces = [
-        Trace(series.color, _outline(run, lower, upper, scale))
+        Trace(series.color, _outline(run, lower, upper, pivot.places, scale))
         for series, (lower, upper) in zip(pivot.series, pairwise(sums), strict=True)
         for run in _runs(known)
     ]
-    return plot("area", pivot, scale, traces=traces, compared=_compared(pivot.before, scale))
+    compared = _compared(pivot.before, pivot.places, scale)
+    return plot("area", pivot, scale, traces=traces, compared=compared)
 
 
-def _lines(
-    values: Sequence[Number], columns: Sequence[Column], scale: Scale, color: int
-) -> Iterator[Trace]:
+def _lines(values: Sequence[Number], pivot: Pivot, scale: Scale, color: int) -> Iterator[Trace]:
     """Runs of known values, cut where they begin to be open so that the rest can be dashed."""
     for run in _runs([value is not None for value in values]):
-        places = [_place(at, values[at], len(values), scale) for at in run]
-        is_open = [columns[at].is_open for at in run]
+        places = [_place(at, values[at], pivot.places, scale) for at in run]
+        is_open = [pivot.columns[at].is_open for at in run]
         split = is_open.index(True) if True in is_open else len(run)
         if split:
             yield Trace(color, _points(places[:split]))
@@ -55,9 +57,9 @@ def _lines(
             yield Trace(color, _points(places[max(split - 1, 0) :]), is_open=True)
 
 
-def _compared(before: Sequence[Number], scale: Scale) -> list[Trace]:
+def _compared(before: Sequence[Number], count: int, scale: Scale) -> list[Trace]:
     return [
-        Trace(0, _points([_place(at, before[at], len(before), scale) for at in run]))
+        Trace(0, _points([_place(at, before[at], count, scale) for at in run]))
         for run in _runs([value is not None for value in before])
     ]
 
@@ -85,9 +87,10 @@ def _points(places: Sequence[Place]) -> str:
     return " ".join(f"{x},{y}" for x, y in twice)
 
 
-def _outline(run: list[int], lower: list[float], upper: list[float], scale: Scale) -> str:
+def _outline(
+    run: list[int], lower: list[float], upper: list[float], count: int, scale: Scale
+) -> str:
     """Along the top and back along the bottom; a lonely column is as wide as a bar."""
-    count = len(upper)
     spots = [(float(at), at) for at in run] if len(run) > 1 else [
         (run[0] - 0.39, run[0]), (run[0] + 0.39, run[0])
     ]  # fmt: skip

@@ -53,6 +53,25 @@ class Bar:
 
 
 @dataclass(frozen=True)
+class Guess:
+    """What a column is expected to reach, and the band that holds eight of ten futures."""
+
+    x: float
+    width: float
+    y: float
+    height: float
+    band_y: float
+    band_height: float
+    middle: float = 0
+    label: str = ""
+    label_on: str = ""
+
+    @property
+    def end(self) -> float:
+        return round(self.x + self.width, 3)
+
+
+@dataclass(frozen=True)
 class Trace:
     """A line, or the outline of an area, in thousandths of the width and pixels from the top."""
 
@@ -105,6 +124,7 @@ class Chart:
     zero: float
     traces: tuple[Trace, ...] = ()
     compared: tuple[Trace, ...] = ()
+    guesses: tuple[Guess, ...] = ()
     height: int = HEIGHT
     top: int = TOP
     bottom: int = BOTTOM
@@ -170,8 +190,8 @@ def plot(
 
     `segments` gives the parts of a column with the highest and the lowest value among them.
     """
-    slot = 100 / len(pivot.columns)
-    wide, narrow = _strides(len(pivot.columns))
+    slot = 100 / pivot.places
+    strides = _strides(pivot.places)
     bars = []
     for at, column in enumerate(pivot.columns):
         parts, high, low = segments(at)
@@ -182,7 +202,7 @@ def plot(
                 width=round(slot * BAR, 3),
                 middle=round(slot * (at + 0.5), 3),
                 label=column.label,
-                label_on="" if at % wide else "wide-only" if at % narrow else "everywhere",
+                label_on=label_on(at, strides),
                 state=column.state.name.lower(),
                 segments=tuple(parts),
                 y=scale.y(high),
@@ -199,7 +219,37 @@ def plot(
         zero=scale.y(0),
         traces=tuple(traces),
         compared=tuple(compared),
+        guesses=tuple(_guesses(pivot, scale, slot, strides)),
     )
+
+
+def _guesses(pivot: Pivot, scale: Scale, slot: float, strides: tuple[int, int]) -> Iterator[Guess]:
+    """Columns that have a label of their own keep it."""
+    for ahead in pivot.ahead:
+        high, low = scale.y(float(ahead.estimate.high)), scale.y(float(ahead.estimate.low))
+        y = scale.y(float(ahead.estimate.expected))
+        is_new = ahead.at >= len(pivot.columns)
+        yield Guess(
+            x=round(slot * (ahead.at + (1 - BAR) / 2), 3),
+            width=round(slot * BAR, 3),
+            y=y,
+            height=round(scale.y(0) - y, 1),
+            band_y=high,
+            band_height=round(max(low - high, 1), 1),
+            middle=round(slot * (ahead.at + 0.5), 3),
+            label=ahead.column.label,
+            label_on=label_on(ahead.at, strides) if is_new else "",
+        )
+
+
+def highest(pivot: Pivot) -> list[float]:
+    """How far up the columns ahead may reach, for the scale."""
+    return [float(ahead.estimate.high) for ahead in pivot.ahead]
+
+
+def label_on(at: int, strides: tuple[int, int]) -> str:
+    wide, narrow = strides
+    return "" if at % wide else "wide-only" if at % narrow else "everywhere"
 
 
 def floats(values: Iterable[Number]) -> list[float]:
@@ -237,7 +287,10 @@ def _strides(count: int) -> tuple[int, int]:
 
 def _gaps(pivot: Pivot, slot: float) -> Iterator[Gap]:
     at = 0
-    for is_gap, run in groupby(pivot.columns, key=lambda c: c.state is DayState.UNKNOWN):
+    expected = {ahead.column.start for ahead in pivot.ahead}
+    for is_gap, run in groupby(
+        pivot.columns, key=lambda c: c.state is DayState.UNKNOWN and c.start not in expected
+    ):
         width = len(list(run))
         if is_gap:
             room = width * slot / 100

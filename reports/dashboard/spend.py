@@ -25,7 +25,7 @@ from reports.dashboard.answers import (
     when_empty,
 )
 from reports.dashboard.scope import Scope
-from reports.forecast import WEEKS, Estimate, Forecast
+from reports.forecast import LONGEST, Estimate, Forecast
 from reports.metrics import DIMENSIONS, Number, add
 from reports.periods import RANGES, first_day, last_day
 from reports.pivot import Pivot
@@ -110,7 +110,7 @@ def forecast(scope: Scope) -> Answer:
         first_day("month", scope.today),
         last_day("month", first_day("month", scope.today)) + timedelta(days=1),
     )
-    back = Window(month.start - timedelta(days=7 * WEEKS), scope.today + timedelta(days=1))
+    back = Window(month.start - timedelta(days=LONGEST), scope.today + timedelta(days=1))
     report = scope.ask("cost", group_by=("day",), window=back)
     known: dict[date, Decimal] = {}
     for day, state in report.coverage.states.items():

@@ -1,10 +1,12 @@
 """What the report page does in a real browser: swaps, addresses, focus, keys."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from playwright.sync_api import ConsoleMessage, Page, expect
 
+from integrations.models import Connection, FeedDay
 from tests.factories import cost, make_connection, make_member, make_organization
 from tests.reports.conftest import know
 
@@ -89,6 +91,27 @@ def test_a_filter_is_added_and_removed_and_focus_follows(page):
     page.get_by_role("link", name="Remove the filter Service").click()
     expect(page.locator("#result")).to_contain_text("$120.00")
     expect(page.locator(".chip")).to_have_count(0)
+
+
+def test_the_arrow_keys_go_on_into_the_forecast(page):
+    connection = Connection.objects.get()
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    days = [yesterday - timedelta(days=at) for at in range(45)]
+    FeedDay.objects.all().delete()
+    know(connection, days[-1].isoformat(), yesterday.isoformat(), "provisional")
+    for day in days:
+        cost(connection, day, "7", product="cowork")
+    page.goto("/o/demo/reports/explore/?range=7d&interval=day&group_by=service")
+
+    page.get_by_role("button", name="Forecast None").click()
+    page.get_by_label("The next 14 days").check()
+    expect(page.locator("#ahead tbody tr")).to_have_count(15)
+    page.locator("#chart").focus()
+    page.keyboard.press("End")
+
+    last = page.locator("#ahead tbody tr").last
+    expect(page.locator("#chart .read")).to_contain_text("forecast")
+    expect(page.locator("#chart .read")).to_contain_text(last.locator("td").first.inner_text())
 
 
 def test_a_report_that_cannot_be_asked_keeps_what_was_typed(page):
