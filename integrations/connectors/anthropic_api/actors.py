@@ -11,7 +11,7 @@ class Actor(msgspec.Struct):
     `subject` is what the provider of a federated identity calls it.
     """
 
-    type: str = "user_actor"
+    type: str | None = "user_actor"
     user_id: str | None = None
     service_account_id: str | None = None
     api_key_id: str | None = None

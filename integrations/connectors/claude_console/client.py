@@ -102,7 +102,7 @@ class ModelUse(msgspec.Struct):
     """One model's share of a developer's day. `tokens` is an open map of counts."""
 
     model: str = ""
-    tokens: dict[str, int | None] = {}
+    tokens: dict[str, Any] = {}
     estimated_cost: Estimate | None = None
 
 

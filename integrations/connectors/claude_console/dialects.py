@@ -88,7 +88,7 @@ class Reports:
                 day = day_in(window, bucket.starting_at)
                 for row in bucket.results:
                     numbers = numbers_of(row)
-                    if not names or read.is_new((day, *_name(row)), numbers):
+                    if read.is_new((day, *_name(row)), numbers):
                         values = tuple(getattr(row, name) for name in names)
                         lines.append(Line(day, _actor(row), values, numbers))
             yield Part(tuple(lines), self._complete_to, self._client.organization_id)
@@ -169,6 +169,7 @@ class Successors:
     ) -> Iterator[Part]:
         """The same lines as the reports have them: a combination without numbers has no line."""
         place = names.index("workspace_id") if "workspace_id" in names else None
+        read = Read()
         for part in parts:
             lines = []
             for line in part.lines:
@@ -176,7 +177,7 @@ class Successors:
                 if place is not None:
                     workspace = self._workspace(values[place])
                     values = (*values[:place], workspace, *values[place + 1 :])
-                if any(numbers):
+                if any(numbers) and read.is_new((line.day, _whose(line), *values), numbers):
                     lines.append(line._replace(values=values, numbers=numbers))
             yield part._replace(lines=tuple(lines))
 
@@ -196,6 +197,10 @@ class Successors:
     @cached_property
     def _listed(self) -> frozenset[str]:
         return frozenset(one.id for page in self._client.workspaces() for one in page.data)
+
+
+def _whose(line: Line) -> str | None:
+    return (line.actor.user_id or line.actor.service_account_id) if line.actor else None
 
 
 def _amount(numbers: Numbers) -> Numbers:

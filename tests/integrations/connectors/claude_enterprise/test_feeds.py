@@ -717,3 +717,169 @@ def test_days_that_stay_refused_are_not_available():
         read("summaries", script, Window(FIRST, SECOND))
 
     assert len(script.requests) <= 6
+
+
+# --- Things, groups and channels -----------------------------------------------------------
+
+
+def thing(name, *rows):
+    """The one record that a row of such a feed becomes."""
+    (record,) = records(name, Script(ok({"data": list(rows), "next_page": None})))
+    return record
+
+
+def test_a_skill_keeps_its_id_its_name_and_its_estimates_in_dollars():
+    found = thing(
+        "skills",
+        {
+            "skill_name": "skill_01abc",
+            "skill_display_name": "Contract review",
+            "distinct_user_count": 18,
+            "chat_metrics": {"distinct_conversation_skill_used_count": 22},
+            "office_metrics": {"excel": {"distinct_session_skill_used_count": 9}},
+            "invocation_count": 57,
+            "enable_count": None,
+            "share_status": "organization",
+            "estimated_overage_spend": "1250",
+            "attributed_list_price": "3120.75",
+            "currency": "USD",
+        },
+    )
+
+    assert (found.subject, found.name, found.person, found.days) == (
+        *("skill_01abc", "Contract review", None, 1),
+    )
+    assert found.values == {
+        "distinct_user_count": 18,
+        "chat_metrics.distinct_conversation_skill_used_count": 22,
+        "office_metrics.excel.distinct_session_skill_used_count": 9,
+        "invocation_count": 57,
+        "estimated_overage_spend_usd": Decimal("12.50"),
+        "attributed_list_price_usd": Decimal("31.2075"),
+    }
+
+
+def test_estimates_of_a_skill_that_are_null_are_unknown_and_in_euros_are_refused():
+    row = {"skill_name": "xlsx", "estimated_overage_spend": None, "currency": None}
+    assert thing("skills", row).values == {}
+
+    with pytest.raises(PayloadError, match="EUR"):
+        thing("skills", {**row, "estimated_overage_spend": "1", "currency": "EUR"})
+    with pytest.raises(PayloadError, match="not a number"):
+        thing("skills", {**row, "estimated_overage_spend": "many", "currency": "USD"})
+
+
+def test_a_connector_is_known_by_its_normalized_name():
+    found = thing(
+        "connectors",
+        {
+            "connector_name": "mcpsrv_01",
+            "connector_display_name": "Internal wiki",
+            "distinct_user_count": 64,
+            "read_call_count": 910,
+            "write_call_count": 0,
+            "managed_auth_distinct_user_count": None,
+        },
+    )
+
+    assert (found.subject, found.name) == ("mcpsrv_01", "Internal wiki")
+    assert found.values == {
+        "distinct_user_count": 64,
+        "read_call_count": 910,
+        "write_call_count": 0,
+    }
+
+
+def test_a_plugin_is_known_by_its_id_and_unnamed_ones_by_their_common_name():
+    named = {"plugin_name": "serena", "plugin_id": "serena@claude-plugins-official"}
+    found = thing("plugins", {**named, "install_count": 2, "invocation_count": 88})
+    assert (found.subject, found.name) == ("serena@claude-plugins-official", "serena")
+    assert found.values == {"install_count": 2, "invocation_count": 88}
+
+    unnamed = thing("plugins", {"plugin_name": "third-party", "plugin_id": None})
+    assert (unnamed.subject, unnamed.name) == ("third-party", "third-party")
+
+
+def test_artifacts_are_told_apart_by_type_and_by_being_shared():
+    made = {"artifact_type": "text/markdown", "artifacts_created_count": 37}
+
+    private = thing("artifacts", {**made, "is_shared": False})
+    shared = thing("artifacts", {**made, "is_shared": True})
+
+    assert (private.subject, shared.subject) == ("text/markdown|private", "text/markdown|shared")
+    assert private.name == "text/markdown"
+    assert private.values == {"artifacts_created_count": 37}
+
+
+def test_a_project_keeps_its_name_and_not_who_made_it():
+    found = thing(
+        "projects",
+        {
+            "project_id": "claude_proj_01",
+            "project_name": "Q3 pricing",
+            "message_count": 64,
+            "distinct_user_count": 5,
+            "distinct_conversation_count": None,
+            "created_at": "2026-06-02T14:11:09Z",
+            "created_by": {"id": "user_jane", "email_address": "jane@example.com"},
+        },
+    )
+
+    assert (found.subject, found.name, found.person) == ("claude_proj_01", "Q3 pricing", None)
+    assert found.values == {"message_count": 64, "distinct_user_count": 5}
+
+
+@time_machine.travel(datetime(2026, 8, 20, 12, tzinfo=UTC))
+def test_spans_of_things_end_with_the_newest_day_and_carry_their_length():
+    def answer(request):
+        params = request.url.params
+        start, end = (date.fromisoformat(params[f"{name}_date"]) for name in ("starting", "ending"))
+        return ok({"data": [{"skill_name": "xlsx", "distinct_user_count": (end - start).days}]})
+
+    found = records("skills_spans", Script(answer), Window(date(2026, 8, 19), date(2026, 8, 20)))
+
+    assert [(r.day, r.days, r.values["distinct_user_count"]) for r in found] == [
+        (date(2026, 8, 19), days, days) for days in (7, 30, 90)
+    ]
+
+
+def test_slack_channels_stand_for_themselves_and_what_is_outside_is_left_out():
+    rows = [cost("700", slack_channel_id="C0HELP"), cost("9000", slack_channel_id=None)]
+
+    (record,) = records("slack_channel_cost", Script(report(bucket(FIRST, *rows))))
+
+    assert (record.subject, record.person) == ("C0HELP", None)
+    assert record.values == {"amount_usd": Decimal("7"), "list_amount_usd": Decimal("7")}
+
+
+def test_slack_channels_beyond_the_cap_stand_as_one_line(monkeypatch):
+    """Two groups come back of the day's 30 dollars; the second day is whole."""
+    monkeypatch.setattr(FourReports, "group_cap", 2)
+
+    def answer(request):
+        if not request.url.params.get_list("group_by[]"):
+            return report(bucket(FIRST, cost("3000")), bucket(SECOND, cost("500")))
+        first = [cost("1200", slack_channel_id="C0HELP"), cost("1000", slack_channel_id=None)]
+        return report(bucket(FIRST, *first), bucket(SECOND, cost("500", slack_channel_id="C0DATA")))
+
+    found = records("slack_channel_cost", Script(answer), TWO_DAYS)
+
+    assert [(r.day, r.subject, r.values["amount_usd"]) for r in found] == [
+        (FIRST, "C0HELP", Decimal("12")),
+        (SECOND, "C0DATA", Decimal("5")),
+        (FIRST, "not_itemized", Decimal("8")),
+    ]
+
+
+def test_who_is_in_no_group_is_a_subject_of_its_own():
+    rows = [
+        cost("100", rbac_group_id="rbac_group_1"),
+        cost("250", rbac_group_id=None),
+    ]
+
+    found = records("group_cost", Script(report(bucket(FIRST, *rows))))
+
+    assert {r.subject: r.values["amount_usd"] for r in found} == {
+        "rbac_group_1": Decimal("1"),
+        "no_group": Decimal("2.5"),
+    }

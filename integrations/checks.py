@@ -1,0 +1,38 @@
+"""System checks of the installed connectors: what loading takes for granted of their feeds."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from django.core.checks import CheckMessage, Error, register
+
+from integrations.connectors import connectors
+
+
+@register()
+def a_table_has_one_feed_of_each_grain(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """A feed replaces its days of cost or usage whole: a second would erase the first one's."""
+    found: list[CheckMessage] = []
+    for connector in connectors().values():
+        names = Counter(feed.name for feed in connector.feeds)
+        writers = Counter((feed.table, feed.grain) for feed in connector.feeds if feed.is_metered)
+        found += [
+            Error(
+                f"{connector.slug} has {count} feeds named {name}.",
+                hint="Give each feed a name of its own: days and checks are stored by it.",
+                id="spendglass.E014",
+            )
+            for name, count in names.items()
+            if count > 1
+        ]
+        found += [
+            Error(
+                f"{connector.slug} has {count} feeds of grain {grain} for {table}.",
+                hint="One feed replaces what another stored of the same day. Make them one feed, "
+                "or store what one of them brings as activity.",
+                id="spendglass.E015",
+            )
+            for (table, grain), count in writers.items()
+            if count > 1
+        ]
+    return found
