@@ -121,15 +121,16 @@ def forecast(scope: Scope) -> Answer:
     ahead = [day for day in month if day not in known]
     outlook = Forecast(known)
     estimate = outlook.estimate(ahead)
-    name, days = f"{scope.today:%B}", set(month)
+    name, so_far = f"{scope.today:%B}", RANGES["mtd"].window(scope.today)
+    facts = [row.values[0] for row in report.rows if row.keys[0] in set(so_far)]
     rows = [
         (day, "expected" if day in ahead else "known", known.get(day, outlook.expected(day)))
         for day in month
     ]
     answer = Answer(
         title=f"Forecast for {name}",
-        spec=replace(scope.spec("cost", window=RANGES["mtd"].window(scope.today)), range="mtd"),
-        figure=add(row.values[0] for row in report.rows if row.keys[0] in days),
+        spec=replace(scope.spec("cost", window=so_far), range="mtd"),
+        figure=add(facts or (report.values((day,))[0] for day in so_far)),
         table=Table(
             (
                 Column("day", "Day", Kind.DAY),

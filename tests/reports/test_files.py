@@ -1,24 +1,39 @@
-"""One question, one answer: page, CSV, workbook, picture and command say the same numbers."""
+"""One question, one answer: page, dashboard, files, picture, API and command say the same."""
 
 import csv
 import io
+import json
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 from django.core.management import call_command
 from django.urls import reverse
+from django.utils.html import escape
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from openpyxl import load_workbook
 
+from accounts.models import User
 from integrations.window import Window
-from reports import charts, pivot, queries, workbook
-from reports.metrics import DIMENSIONS, METRICS, OTHER
+from reports import charts, metrics, pivot, queries, workbook
+from reports.dashboard.scope import Scope
+from reports.dashboard.widgets import ALL
+from reports.export import as_json
+from reports.metrics import DIMENSIONS, METRICS, OTHER, Source
 from reports.picture import png
 from reports.querybar import QueryBar
 from reports.spec import CHARTS, FILTERABLE, Filter, Operator, ReportSpec
-from tests.factories import activity, cost, make_connection, make_member, make_person, usage
+from reports.templatetags import figures
+from tests.factories import (
+    activity,
+    cost,
+    make_connection,
+    make_member,
+    make_person,
+    make_token,
+    usage,
+)
 from tests.reports.conftest import know
 
 FIRST, LAST = date(2026, 10, 26), date(2026, 11, 8)
@@ -104,7 +119,17 @@ def test_every_output_says_the_same(company, client, spec):
     call_command("report", f"--organization={company.slug}", *_options(spec), stdout=command)
     assert list(csv.reader(io.StringIO(command.getvalue()))) == truth
 
+    # The API.
+    document = _document(client, spec)
+    assert document["columns"] == [*report.columns]
+    assert document["rows"] == json.loads("".join(as_json(report)))
+    assert document["totals"] == json.loads("".join(as_json(report.by())))[0]
+
     # The page.
+    page = client.get(f"{reverse('reports:explore', args=[company.slug])}?{spec.to_query()}")
+    html = page.content.decode()
+    for metric, total in zip(spec.metric_objects, report.by().totals, strict=True):
+        assert escape(figures.figure(total, metric.unit)) in html
     laid_out = pivot.build(report)
     assert (
         tuple(total.value for total in laid_out.totals)
@@ -125,6 +150,42 @@ def test_every_output_says_the_same(company, client, spec):
     charts.draw(laid_out)
 
 
+SPENDS = ("spend", "spend-over-time", "models", "price-drivers", "top-users")
+
+
+@settings(
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(spec=specs())
+def test_every_widget_says_what_the_report_says(company, client, spec):
+    cost_dimensions = {name for name, d in DIMENSIONS.items() if d.sources >= {Source.COST}}
+    filters = tuple(f for f in spec.filters if f.dimension in cost_dimensions)
+    days = ReportSpec(("cost",), spec.window, filters=filters)
+    truth = queries.run(company, days).totals[0]
+    scope = Scope(company, days, today=LAST + timedelta(days=1))
+
+    answers = {widget.name: widget.ask(scope) for widget in ALL}
+
+    assert {name: answers[name].figure for name in SPENDS} == dict.fromkeys(SPENDS, truth)
+    for answer in answers.values():
+        if answer.spec is not None and answer.figure is not None:
+            assert queries.run(company, answer.spec).totals[0] == answer.figure
+    over_time = answers["spend-over-time"].table
+    total = [column.name for column in over_time.columns].index("total")
+    if truth is not None:  # it is not known as soon as one of several empty days is not
+        assert metrics.add(r[total] for r in over_time.rows if r[total] is not None) == truth
+
+
+def _document(client, spec: ReportSpec):
+    client.logout()  # a token is enough
+    headers = {"Authorization": "Bearer sgt_everything"}
+    response = client.get(f"/api/v1/report?{spec.to_query()}", headers=headers)
+    assert response.status_code == 200
+    document = json.loads(_text(response))
+    client.force_login(User.objects.get())
+    return document
+
+
 def _is(key, label: str) -> bool:
     """Does this key stand under this label, which may be another word for it?"""
     words = {
@@ -140,8 +201,12 @@ def _ungrouped(spec: ReportSpec) -> ReportSpec:
 
 
 def _member(organization):
+    """The one member, with a token of the API."""
     found = organization.members.first()
-    return found or make_member(organization)
+    if found is None:
+        found = make_member(organization)
+        make_token(found, "sgt_everything")
+    return found
 
 
 def _text(response) -> str:
