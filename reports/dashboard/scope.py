@@ -18,7 +18,7 @@ from reports.spec import Filter, ReportSpec, SpecError
 
 FILTERS = ("billing_account", "service", "project_id")
 PARAMETERS = ("range", "from", "to", "interval", *FILTERS)
-MOST_DAYS = 100  # that a chart draws as columns of one day
+MOST_COLUMNS = 100  # that a chart can draw
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Scope:
     @property
     def columns_by(self) -> Interval:
         """Days as long as they can be drawn, unless the address says otherwise."""
-        if self.filters.interval or len(self.window) > MOST_DAYS:
+        if self.filters.interval or len(self.window) > MOST_COLUMNS:
             return self.filters.columns_by
         return "day"
 

@@ -24,15 +24,16 @@ from reports.dashboard.answers import (
     span,
     when_empty,
 )
-from reports.dashboard.scope import Scope
+from reports.dashboard.scope import MOST_COLUMNS, Scope
 from reports.forecast import LONGEST, Estimate, Forecast
 from reports.metrics import DIMENSIONS, Number, add
-from reports.periods import RANGES, first_day, last_day
+from reports.periods import RANGES, Interval, first_day, last_day
 from reports.pivot import Pivot
 from reports.queries import NOBODY, Keys, Report
 from reports.spec import Filter, Operator
 from reports.templatetags import figures
 
+STEPS: dict[Interval, int] = {"day": 1, "week": 7, "month": 28}  # with their fewest days
 MODELS = 8  # that have a bar of their own
 _COST = Column("cost", "Spend", Kind.USD)
 _SHARE = Column("share", "Share", Kind.SHARE)
@@ -177,7 +178,18 @@ class Slice:
 
 
 @dataclass(frozen=True)
+class Step:
+    """One way to cut time; `query` is the dashboard's address with it."""
+
+    interval: Interval
+    label: str
+    query: str
+    is_chosen: bool
+
+
+@dataclass(frozen=True)
 class OverTime:
+    steps: tuple[Step, ...]
     chart: Chart
     pivot: Pivot
     slices: tuple[Slice, ...]
@@ -203,7 +215,12 @@ def over_time(scope: Scope) -> Answer:
     )
     return Answer(
         shown=OverTime(
-            drawing.columns(laid_out, part=0.75), laid_out, slices, total, rule_of(report)
+            tuple(_steps(scope)),
+            drawing.columns(laid_out, part=0.75),
+            laid_out,
+            slices,
+            total,
+            rule_of(report),
         ),
         empty=when_empty(report, "spend"),
         spec=replace(scope.spec("cost", group_by=("service",)), interval=interval),
@@ -213,12 +230,21 @@ def over_time(scope: Scope) -> Answer:
     )
 
 
+def _steps(scope: Scope) -> Iterator[Step]:
+    """Days, weeks and months, as far as they can be drawn."""
+    for interval, days in STEPS.items():
+        if len(scope.window) <= MOST_COLUMNS * days:
+            other = replace(scope, filters=replace(scope.filters, interval=interval))
+            chosen = interval == scope.columns_by
+            yield Step(interval, interval.capitalize(), other.query, chosen)
+
+
 def by_column(laid_out: Pivot, kind: Kind) -> Table:
     """A row a day, week or month with how sure it is, a column a series, their total last."""
-    series = laid_out.series
+    series, interval = laid_out.series, laid_out.columns[0].interval
     return Table(
         (
-            Column(laid_out.spec.columns_by, laid_out.spec.columns_by.capitalize(), Kind.DAY),
+            Column(interval, interval.capitalize(), Kind.DAY),
             Column("certainty", "Certainty", Kind.TEXT),
             *(Column(s.label, s.label, kind) for s in series),
             Column("total", "Total", kind),

@@ -42,6 +42,22 @@ def test_widgets_load_by_themselves_and_a_filter_swaps_them(visit):
     expect(page.locator("#spend")).to_contain_text("$30.00", timeout=60_000)
 
 
+def test_the_interval_of_spend_is_a_key_away_and_keeps_the_focus(visit):
+    page = visit()
+    widget = page.locator("#spend-over-time")
+    expect(widget.get_by_role("link", name="Day", exact=True)).to_have_attribute(
+        "aria-current", "true"
+    )
+
+    widget.get_by_role("link", name="Week").focus()
+    page.keyboard.press("Enter")
+
+    week = widget.get_by_role("link", name="Week")
+    expect(week).to_have_attribute("aria-current", "true")
+    expect(week).to_be_focused()
+    expect(widget.locator("thead").last).to_contain_text("Week")
+
+
 def test_the_arrow_keys_read_a_chart_and_the_menu_opens_its_table(visit):
     page = visit()
     chart = page.locator("#spend-over-time figure")

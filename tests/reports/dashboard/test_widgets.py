@@ -456,3 +456,19 @@ def test_usage_alone_does_not_break_a_widget(connection, ask, ann):
 
     for name in ("spend", "models", "top-users", "cost-per-user", "rising", "unattributed"):
         ask(name)
+
+
+def test_time_is_cut_as_finely_as_it_can_be_drawn(company, ask):
+    def steps(query):
+        found = ask("spend-over-time", query).shown.steps
+        return [(step.label, step.is_chosen) for step in found]
+
+    assert steps("from=2026-11-01&to=2026-11-25") == [
+        ("Day", True), ("Week", False), ("Month", False),
+    ]  # fmt: skip
+    assert steps("from=2026-11-01&to=2026-11-25&interval=month") == [
+        ("Day", False), ("Week", False), ("Month", True),
+    ]  # fmt: skip
+    assert steps("from=2026-01-01&to=2026-11-25") == [("Week", False), ("Month", True)]
+    chat = ask("spend-over-time", "from=2026-11-01&to=2026-11-25&service=chat").shown.steps
+    assert chat[1].query == "from=2026-11-01&to=2026-11-25&interval=week&service=chat"
