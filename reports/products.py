@@ -115,6 +115,10 @@ class Products:
         return [column for column in self.columns if column.same_as]
 
     @property
+    def has_overlaps(self) -> bool:
+        return bool(self.estimates or self.doubly_active or self.shared_people or self.unlike)
+
+    @property
     def doubly_active(self) -> list[str]:
         """The products whose activity more than one connection counts."""
         return [

@@ -32,7 +32,8 @@ from reports.queries import Report
 from reports.spec import Filter
 from reports.templatetags import figures
 
-_NOWHERE = "None of these connections reports engagement."
+_NOWHERE = "None of these connections counts active users."
+_UNTOLD = "None of these connections reports this activity."
 _NO_CATALOG = "None of these connections reports skills, connectors or projects."
 _NOT_YET = "No day of activity has been read for these days yet, so this is not a zero."
 PERIODS = {"daily": "Day", "weekly": "7 days", "monthly": "30 days"}
@@ -45,8 +46,9 @@ def _told(scope: Scope) -> tuple[list[Connection], tuple[str, ...]]:
     silent = [connection.label for connection in every if connection not in telling]
     if not silent or not telling:
         return telling, ()
-    verb = "reports" if len(silent) == 1 else "report"
-    return telling, (f"{' and '.join(silent)} {verb} no engagement and is not in these numbers.",)
+    verb = "does" if len(silent) == 1 else "do"
+    note = f"{' and '.join(silent)} {verb} not count active users, and no part of these is theirs."
+    return telling, (note,)
 
 
 def _left_out(scope: Scope, *metrics: str) -> tuple[str, ...]:
@@ -492,7 +494,7 @@ def _no_activity(scope: Scope, *surfaces: str) -> tuple[str, tuple[str, ...]]:
     telling = engagement.counting(every, *surfaces)
     silent = [connection.label for connection in every if connection not in telling]
     if not telling:
-        return _NOWHERE, ()
+        return _UNTOLD, ()
     if not silent:
         return "", ()
     verb = "does" if len(silent) == 1 else "do"

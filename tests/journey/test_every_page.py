@@ -22,10 +22,14 @@ from integrations.models import Connection, ExpertInquiry, Notice, SyncRun, Sync
 from integrations.window import Window
 from tests.factories import (
     PASSWORD,
+    activity,
+    cost,
+    feed_day,
     make_connection,
     make_invitation,
     make_member,
     make_organization,
+    make_person,
 )
 from tests.test_permissions import PAGES
 from tests.test_tenancy import ADDRESSES, ARGUMENTS, address, make_one_of_each
@@ -37,6 +41,7 @@ PICTURES = os.environ.get("SCREENSHOTS", "")
 DAYS = 90 if PICTURES else 5
 INNER = [name for name, page in sorted(PAGES.items()) if page.get == 200]
 OUTER = ["profile", "change_password"]
+CONSOLE = ["integrations:connect", "integrations:manage"]  # the pages a connector words itself
 
 
 @pytest.fixture
@@ -56,6 +61,7 @@ def organization(transactional_db, sandbox, monkeypatch):
     make_invitation(organization, "tomas@example.com", pk=ARGUMENTS["invitation_pk"])
     healthy = make_one_of_each(organization)
     fill(healthy)
+    platform(organization)
     others(organization)
     question = "The new key is accepted, but no cost of November arrives. Is it the plan?"
     ExpertInquiry.objects.update(
@@ -78,6 +84,30 @@ def fill(connection: Connection) -> None:
     run = sync.plan(connection, SyncRun.Kind.IMPORT, window)
     for _ in sync.work(run, wait=lambda seconds: None):
         pass
+
+
+def platform(organization) -> None:
+    """A Console organization: workspaces have cost, a person works in both products."""
+    today = timezone.now().date()
+    console = make_connection(
+        organization,
+        "platform",
+        "claude-console",
+        credential=Secret("sk-ant-admin01-sandbox-my-org"),
+        key_hint="Wq7c",
+        provider_organization_id="8f3c1d2e-0000-4000-8000-000000000001",
+    )
+    for feed in console.connector.feeds:
+        feed_day(console, feed.name, today, state="incomplete")
+    cost(console, today, "7.65", product="messages_api", workspace_id="default")
+    person = make_person(console, "user_there", email="ada.abebe@brightwater.example")
+    activity(
+        console,
+        today,
+        person=person,
+        feed="claude_code",
+        claude_code_metrics__estimated_cost_usd=2,
+    )
 
 
 def others(organization) -> None:
@@ -164,6 +194,9 @@ def test_every_page_can_be_used_by_everybody(open_page, organization, theme, wid
         wrong += look(page, address(name), name, view)
     for name in OUTER:
         wrong += look(page, reverse(name), name, view)
+    for name in CONSOLE:
+        path = reverse(name, args=[organization.slug, "claude-console"])
+        wrong += look(page, path, f"{name}-console", view)
     wrong += look(page, "/o/nowhere/integrations/", "not-found", view)
 
     assert wrong == []

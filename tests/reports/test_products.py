@@ -227,7 +227,10 @@ def test_what_is_not_known_is_not_a_zero(organization, enterprise, client):
     found = read(organization)
 
     assert figures(found)["Chat"] == (Decimal("30.10"), None, Decimal("30.10"))
-    assert '<td class="num">–</td>' in show(client, organization, "?range=7d").content.decode()
+    assert (
+        '<td class="num"><span class="muted">–</span></td>'
+        in show(client, organization, "?range=7d").content.decode()
+    )
 
 
 def test_a_page_without_connections_leads_to_them(organization, client):

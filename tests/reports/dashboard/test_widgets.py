@@ -400,8 +400,10 @@ def test_a_connection_without_engagement_says_so(ask, connection, monkeypatch):
 
     monkeypatch.setattr(ClaudeEnterprise, "feeds", ClaudeEnterprise.feeds[:3])
 
-    for name in ("active-users", "seats", "active-users-over-time", "adoption", "claude-code"):
-        assert ask(name).empty == "None of these connections reports engagement."
+    for name in ("active-users", "seats", "active-users-over-time", "adoption"):
+        assert ask(name).empty == "None of these connections counts active users."
+    for name in ("claude-code", "activity"):
+        assert ask(name).empty == "None of these connections reports this activity."
 
 
 def test_engagement_that_was_not_read_is_not_zero(ask, connection):
