@@ -99,15 +99,15 @@ class Products:
 
     @cached_property
     def foot(self) -> tuple[Number, ...]:
-        """What each connection sums to."""
+        """What each connection sums to; None where nothing of it is known."""
         return tuple(
-            add(line.cells[at].value for line in self.lines if line.cells[at].value is not None)
+            _known_sum(line.cells[at].value for line in self.lines)
             for at in range(len(self.columns))
         )
 
     @cached_property
     def total(self) -> Number:
-        return add(line.total for line in self.lines if line.total is not None)
+        return _known_sum(line.total for line in self.lines)
 
     @property
     def twice(self) -> list[Column]:
@@ -126,6 +126,11 @@ class Products:
             for surface in self.surfaces
             if sum("Activity" in words for words in surface.sources) > 1
         ]
+
+
+def _known_sum(numbers: Iterable[Number]) -> Number:
+    known = [number for number in numbers if number is not None]
+    return add(known) if known else None
 
 
 def read(organization: Organization, spec: ReportSpec) -> Products:

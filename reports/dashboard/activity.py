@@ -46,9 +46,9 @@ def _told(scope: Scope) -> tuple[list[Connection], tuple[str, ...]]:
     silent = [connection.label for connection in every if connection not in telling]
     if not silent or not telling:
         return telling, ()
-    verb = "does" if len(silent) == 1 else "do"
-    note = f"{' and '.join(silent)} {verb} not count active users, and no part of these is theirs."
-    return telling, (note,)
+    does, is_ = ("does", "is") if len(silent) == 1 else ("do", "are")
+    names = " and ".join(silent)
+    return telling, (f"{names} {does} not count active users and {is_} not in these numbers.",)
 
 
 def _left_out(scope: Scope, *metrics: str) -> tuple[str, ...]:
