@@ -1,7 +1,7 @@
 """How far the numbers can be trusted: what is in, final, missing, restated, and adds up."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -11,6 +11,7 @@ from django.db.models import Count, F, Q, Sum
 from django.utils import timezone
 
 from integrations.connectors.base import Feed
+from integrations.connectors.base import Table as Kept
 from integrations.models import Connection, DayCheck, FeedDay, Restatement
 from integrations.window import Window
 from reports import queries
@@ -31,7 +32,7 @@ class Stretch:
 
 @dataclass(frozen=True)
 class Strip:
-    """One feed of one connection over the days that are looked at."""
+    """One feed of a connection, or all of a kind, over the days that are looked at."""
 
     account: str
     label: str
@@ -68,9 +69,13 @@ class Health:
 
 
 def health(scope: Scope) -> Answer:
-    """Every feed of every connection, day by day, and the checks of these days."""
+    """How sure cost, tokens and activity of every connection are, and the checks of these days.
+
+    The table has every feed by itself.
+    """
     every = queries.connections_of(scope.organization, scope.filters)
-    strips = tuple(_strips(every, scope.window))
+    known = _known(every, scope.window)
+    strips = tuple(_feed_strips(every, scope.window, known))
     days = Q(day__gte=scope.window.start, day__lt=scope.window.end)
     checks = DayCheck.objects.filter(days, connection__in=every).aggregate(
         all=Count("pk"),
@@ -81,7 +86,14 @@ def health(scope: Scope) -> Answer:
     )
     amount, count = restated(every)
     return Answer(
-        shown=Health(strips, len(every) > 1, checks["all"], checks["off"], amount, count),
+        shown=Health(
+            tuple(_kind_strips(every, scope.window, known)),
+            is_several=len(every) > 1,
+            checked=checks["all"],
+            differing=checks["off"],
+            restated=amount,
+            restated_days=count,
+        ),
         empty="" if every else "Nothing is connected yet.",
         table=Table(
             (
@@ -116,7 +128,11 @@ def _feeds(connection: Connection) -> list[Feed]:
         return []
 
 
-def _strips(connections: Sequence[Connection], window: Window) -> Iterator[Strip]:
+_Known = Mapping[tuple[int, str], Mapping[date, DayState]]  # by connection and feed
+KINDS = {Kept.COST: "Cost", Kept.USAGE: "Tokens", Kept.ENGAGEMENT: "Activity"}
+
+
+def _known(connections: Sequence[Connection], window: Window) -> _Known:
     known: dict[tuple[int, str], dict[date, DayState]] = defaultdict(dict)
     days = FeedDay.objects.filter(
         connection__in=connections, day__gte=window.start, day__lt=window.end
@@ -125,12 +141,37 @@ def _strips(connections: Sequence[Connection], window: Window) -> Iterator[Strip
         "connection_id", "feed", "day", "state"
     ):
         known[connection_id, name][day] = STATES[state]
+    return known
+
+
+def _feed_strips(
+    connections: Sequence[Connection], window: Window, known: _Known
+) -> Iterator[Strip]:
     for connection in connections:
         for feed in _feeds(connection):
-            yield _strip(connection.label, feed.label, window, known[connection.pk, feed.name])
+            days = known.get((connection.pk, feed.name), {})
+            yield _strip(connection.label, feed.label, window, days)
 
 
-def _strip(account: str, label: str, window: Window, known: dict[date, DayState]) -> Strip:
+def _kind_strips(
+    connections: Sequence[Connection], window: Window, known: _Known
+) -> Iterator[Strip]:
+    """A day is as sure as the least sure of the feeds that have read any of these days.
+
+    A feed that has read none may lie beyond what its key may read; the table shows it.
+    """
+    for connection in connections:
+        for table, label in KINDS.items():
+            feeds = [f for f in _feeds(connection) if f.table is table]
+            read = [k for f in feeds if (k := known.get((connection.pk, f.name)))]
+            worst = {
+                day: min(days.get(day, DayState.UNKNOWN) for days in read) for day in window if read
+            }
+            if feeds:
+                yield _strip(connection.label, label, window, worst)
+
+
+def _strip(account: str, label: str, window: Window, known: Mapping[date, DayState]) -> Strip:
     states = [known.get(day, DayState.UNKNOWN) for day in window]
     stretches, at = [], 0
     for state, run in groupby(states):

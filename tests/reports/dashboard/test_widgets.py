@@ -424,8 +424,10 @@ def test_health_tells_every_feed_day_by_day(company, ask, connection):
     )  # fmt: skip
 
     answer = ask("health", "from=2026-10-30&to=2026-11-26")
-    cost_strip = answer.shown.strips[0]
+    cost_strip, tokens, activities = answer.shown.strips
 
+    assert [cost_strip.label, tokens.label, activities.label] == ["Cost", "Tokens", "Activity"]
+    assert len(answer.table.rows) > 3  # every feed by itself
     assert cost_strip.text == "2 final, 24 can still change, 1 incomplete, 1 without data"
     assert [s.state for s in cost_strip.stretches] == [
         "final", "provisional", "incomplete", "unknown",
