@@ -21,7 +21,7 @@ from django.utils.text import slugify
 from accounts import audit
 from accounts.models import Organization, User, slug_validator
 from integrations import notices, pacing, sync, tasks
-from integrations.connectors.base import Access, Connector, ConnectorError, Probe
+from integrations.connectors.base import Access, Check, Connector, ConnectorError, Probe
 from integrations.encryption import Secret
 from integrations.models import Connection, SyncRun
 
@@ -32,17 +32,26 @@ _SALT = "integrations.connections.proof"
 class Refused(Exception):
     """The act cannot be done as asked. `str(exc)` says why, `field` which input to correct.
 
-    `twin` is the label of the connection that is in the way.
+    `twin` is the label of the connection that is in the way. `checks` are those of a test that
+    went well but for the organization it found.
     """
 
     def __init__(
-        self, message: str, *, field: str = "", repair: str = "", code: str = "", twin: str = ""
+        self,
+        message: str,
+        *,
+        field: str = "",
+        repair: str = "",
+        code: str = "",
+        twin: str = "",
+        checks: tuple[Check, ...] = (),
     ) -> None:
         super().__init__(message)
         self.field = field
         self.repair = repair
         self.code = code
         self.twin = twin
+        self.checks = checks
 
 
 @dataclass(frozen=True)
@@ -69,7 +78,7 @@ def test(organization: Organization, connector: Connector, *, label: str, key: s
     tested = _probe(connector, key)
     if tested.probe is None:
         return tested
-    _refuse_twin(organization, connector, tested.probe.organization_id)
+    _refuse_twin(organization, connector, tested.probe)
     claims = {
         "values": _fingerprint(organization, connector, label, key),
         "provider_organization": tested.probe.organization_id,
@@ -106,7 +115,8 @@ def connect(
         )
     _check_label(organization, label)
     provider_organization = claims["provider_organization"]
-    _refuse_twin(organization, connector, provider_organization)
+    found = Probe(provider_organization, checks=())
+    _refuse_twin(organization, connector, found)
     now = timezone.now()
     secret = Secret(key)
     try:
@@ -136,7 +146,7 @@ def connect(
                 transaction.on_commit(lambda: tasks.wake(run))
     except IntegrityError:  # somebody was quicker
         _check_label(organization, label)
-        _refuse_twin(organization, connector, provider_organization)
+        _refuse_twin(organization, connector, found)
         raise
     return connection
 
@@ -178,9 +188,10 @@ def replace_key(
             f"This key belongs to another organization ({found}). {connection.label} is {known}.",
             field="key",
             repair="Paste a key of the same organization, or connect the other one by itself.",
+            checks=tested.probe.refused(f"{found} is not {connection.label}."),
         )
     if not known:
-        _refuse_twin(connection.organization, connection.connector, found)
+        _refuse_twin(connection.organization, connection.connector, tested.probe)
     try:
         _store_key(
             connection,
@@ -190,7 +201,7 @@ def replace_key(
             key_expires_on=key_expires_on,
         )
     except IntegrityError:  # somebody was quicker
-        _refuse_twin(connection.organization, connection.connector, found)
+        _refuse_twin(connection.organization, connection.connector, tested.probe)
         raise
     connection.refresh_from_db()
     return tested
@@ -380,8 +391,9 @@ def _check_label(organization: Organization, label: str) -> None:
         raise Refused(problem, field="label", repair=f"{free} is free.")
 
 
-def _refuse_twin(organization: Organization, connector: Connector, provider_id: str) -> None:
+def _refuse_twin(organization: Organization, connector: Connector, probe: Probe) -> None:
     """One provider organization twice would count every dollar twice."""
+    provider_id = probe.organization_id
     if not provider_id:
         return
     twin = organization.connections.filter(
@@ -389,6 +401,7 @@ def _refuse_twin(organization: Organization, connector: Connector, provider_id: 
     ).first()
     if twin is None:
         return
+    checks = probe.refused(f"{provider_id} is {twin.label} already.")
     if twin.is_disconnected:
         raise Refused(
             f"The history of this organization ({provider_id}) is here already, as {twin.label}. "
@@ -397,6 +410,7 @@ def _refuse_twin(organization: Organization, connector: Connector, provider_id: 
             repair=f"Reconnect {twin.label} with this key.",
             code="connected_before",
             twin=twin.label,
+            checks=checks,
         )
     raise Refused(
         f"This organization ({provider_id}) is connected already, as {twin.label}.",
@@ -404,6 +418,7 @@ def _refuse_twin(organization: Organization, connector: Connector, provider_id: 
         repair=f"Use the key of another organization, or replace the key of {twin.label}.",
         code="connected_already",
         twin=twin.label,
+        checks=checks,
     )
 
 

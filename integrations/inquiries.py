@@ -40,6 +40,7 @@ def keep(
         "provider_message": getattr(problem, "provider_message", ""),
         "status": getattr(problem, "status", None),
         "request_id": getattr(problem, "request_id", ""),
+        "checks": {one.label: f"{one.state} {one.detail}".strip() for one in problem.checks},
         "at": timezone.now().isoformat(timespec="seconds"),
     }
 

@@ -26,8 +26,11 @@ class ConnectorError(Exception):
     """Something went wrong at the provider. `str(error)` is fit for the page.
 
     `repair` says what to do; `provider_message` is the provider's own text, `request_id` is what
-    its support asks for. None of them ever holds the key.
+    its support asks for. None of them ever holds the key. `checks` is how far a connection test
+    came before it.
     """
+
+    checks: "tuple[Check, ...]" = ()
 
     def __init__(
         self,
@@ -172,11 +175,18 @@ class Feed:
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the connection test. `state`: passed, failed, info or skipped."""
+    """One line of the connection test.
+
+    `state`: passed, failed, waiting (no answer yet), info (no proof either way), or skipped.
+    """
 
     label: str
-    state: Literal["passed", "failed", "info", "skipped"]
+    state: Literal["passed", "failed", "waiting", "info", "skipped"]
     detail: str = ""
+
+
+# The line at which a test stops whose key opens an organization it must not open.
+ORGANIZATION = "Organization recognized"
 
 
 @dataclass(frozen=True)
@@ -192,6 +202,13 @@ class Probe:
     cost_complete_to: datetime | None = None
     engagement_complete_to: date | None = None
     options: Mapping[str, str] = field(default_factory=dict)
+
+    def refused(self, reason: str) -> tuple[Check, ...]:
+        """The checks of a test that passed but for the organization, which may not be read."""
+        return tuple(
+            Check(ORGANIZATION, "failed", reason) if check.label == ORGANIZATION else check
+            for check in self.checks
+        )
 
 
 class Connector(ABC):

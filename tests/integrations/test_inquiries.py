@@ -61,6 +61,7 @@ def test_a_failed_test_leads_to_an_inquiry_that_knows_it(ines):
     found = inquiry.diagnosis["test"]
     assert (found["code"], found["status"]) == ("key_rejected", 401)
     assert found["request_id"].startswith("req_")
+    assert found["checks"]["Key accepted"] == "failed No (401)."
     assert key not in json.dumps(inquiry.diagnosis)
     assert AuditEvent.objects.get().verb == "inquiry.filed"
 

@@ -487,6 +487,17 @@ def test_every_failure_has_its_own_sentence_and_stores_nothing(admin, key, sente
     assert key not in caplog.text
 
 
+def test_a_failed_test_shows_how_far_it_came(admin):
+    values = {"label": "my-org", "key": "sk-ant-api01-sandbox-noscope"}
+
+    text = admin.post(of_connector("test"), values, headers=HTMX).content.decode()
+
+    lines = re.sub(r"<[^>]+>", " ", text[text.index('class="checks panel') :])
+    words = " ".join(lines.split())
+    assert "Key accepted Scope read:analytics : failed Missing. Organization recognized" in words
+    assert text.index("checks panel") < text.index("Open an expert inquiry")
+
+
 def test_what_the_provider_said_is_under_technical_details(admin):
     values = {"label": "my-org", "key": "sk-ant-api01-sandbox-revoked"}
 

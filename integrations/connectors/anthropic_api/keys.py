@@ -17,6 +17,7 @@ _KINDS = (
     ("sk-ant-api", "This key runs models; it cannot read analytics."),
     ("sk-ant-oat", "This is the sign-in token of one person, not a key of the organization."),
 )
+_NOT_SENT = "It was not sent to Anthropic."
 _SHORTEST_SECRET = 4  # characters after the prefix; less is a key that was cut off
 
 
@@ -32,22 +33,23 @@ class KeyKind:
         """Raise `ActionNeeded` if the key is visibly of another kind, or not whole."""
         if any(not char.isprintable() or char.isspace() for char in key):
             raise ActionNeeded(
-                "This does not look like a complete key: it has a space or a line break inside.",
+                "This does not look like a complete key: it has a space or a line break inside. "
+                f"{_NOT_SENT}",
                 code="key_malformed",
                 repair=f"Copy the key again, all of it. If its window is closed: {self.new_key}",
             )
         if not key.startswith(self.prefix) or not key.isascii():
             kind = next((told for beginning, told in _KINDS if key.startswith(beginning)), "")
             raise ActionNeeded(
-                f"{kind} This card needs {self.name}, which starts with {self.prefix}."
+                f"{kind} This card needs {self.name}, which starts with {self.prefix}. {_NOT_SENT}"
                 if kind
-                else f"This is not {self.name}: those start with {self.prefix}.",
+                else f"This is not {self.name}: those start with {self.prefix}. {_NOT_SENT}",
                 code="wrong_key_kind",
                 repair=self.new_key,
             )
         if len(key) < len(self.prefix) + _SHORTEST_SECRET:
             raise ActionNeeded(
-                "This does not look like a complete key: its end is missing.",
+                f"This does not look like a complete key: its end is missing. {_NOT_SENT}",
                 code="key_malformed",
                 repair="Copy the key again, all of it.",
             )

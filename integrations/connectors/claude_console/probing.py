@@ -6,12 +6,21 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from integrations.connectors.anthropic_api import successors
+from integrations.connectors.anthropic_api.checklist import KEY, Checklist
 from integrations.connectors.anthropic_api.lines import Part
-from integrations.connectors.base import Check, ConnectorError, PayloadError, Probe, SnapshotMoved
+from integrations.connectors.base import (
+    ORGANIZATION,
+    Check,
+    ConnectorError,
+    PayloadError,
+    Probe,
+    SnapshotMoved,
+)
 from integrations.connectors.claude_console.client import REPORTS, SUCCESSORS, AdminClient
 from integrations.connectors.claude_console.dialects import Dialect, Reports, Successors
 from integrations.window import Window, midnight
 
+_COST = "Cost data"
 _ENDPOINTS = "Cost and usage endpoints"
 _ANYBODY = "The reports every organization has."
 _DAYS = 14
@@ -23,25 +32,26 @@ Told = dict[tuple[date, str], Decimal]  # dollars by day and workspace
 def probe(client: AdminClient, today: date) -> Probe:
     """Ask who the organization is, and for two weeks of cost in both dialects."""
     window = Window.last(_DAYS, today=today)
-    organization = client.organization()
-    reported = _cost(Reports(client), window)
+    found = Checklist(ORGANIZATION, _COST)
+    with found.asking(ORGANIZATION):
+        organization = client.organization()
     # As the header spells it, like the other card: so that one organization is one.
     organization_id = client.organization_id or organization.id
-    newer, endpoints = _newer(client, window, reported)
-    complete_to = _refreshed(newer or reported)
-    if any(line.numbers[0] for part in reported for line in part.lines):
-        cost = Check("Cost data", "passed", f"Complete to {_instant(complete_to)}.")
-    else:
-        cost = Check("Cost data", "info", f"No cost in the last {_DAYS} days.")
     named = ", ".join(filter(None, [organization.name, organization_id]))
+    found.add(Check(KEY, "passed"), Check(ORGANIZATION, "passed", named))
+    with found.asking(_COST):
+        reported = _cost(Reports(client), window)
+        newer, endpoints = _newer(client, window, reported)
+    complete_to = _refreshed(newer or reported)
+    found.add(
+        Check(_COST, "passed", f"Complete to {_instant(complete_to)}.")
+        if any(line.numbers[0] for part in reported for line in part.lines)
+        else Check(_COST, "info", f"No cost in the last {_DAYS} days."),
+        endpoints,
+    )
     return Probe(
         organization_id=organization_id,
-        checks=(
-            Check("Key accepted", "passed"),
-            Check("Organization recognized", "passed", named),
-            cost,
-            endpoints,
-        ),
+        checks=found.checks,
         cost_complete_to=complete_to,
         options={"dialect": SUCCESSORS if newer else REPORTS},
     )

@@ -181,6 +181,18 @@ def test_a_refused_key_says_who_can_mend_it(status, code):
 
     assert caught.value.code == code
     assert "admin of the Claude Console" in caught.value.repair
+    assert checks(caught.value)["Cost data"] == ("skipped", "")
+
+
+def test_trouble_with_cost_leaves_what_was_proven():
+    with pytest.raises(ActionNeeded) as caught:
+        probe(error(403))
+
+    assert checks(caught.value) == {
+        "Key accepted": ("passed", ""),
+        "Organization recognized": ("passed", "Brightwater, 8f3c"),
+        "Cost data": ("failed", "Stopped (403)."),
+    }
 
 
 @pytest.mark.parametrize(

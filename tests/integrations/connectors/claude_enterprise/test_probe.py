@@ -4,7 +4,13 @@ import httpx
 import pytest
 
 from integrations.connectors import get_connector
-from integrations.connectors.base import ActionNeeded, NotAvailable, PayloadError, TransientError
+from integrations.connectors.base import (
+    ActionNeeded,
+    ConnectorError,
+    NotAvailable,
+    PayloadError,
+    TransientError,
+)
 from tests.integrations.connectors.wire import Script, access, error, ok
 
 TODAY = date(2026, 8, 22)
@@ -51,6 +57,8 @@ def by_path(cost, *, summaries=WEEK, successor=CLOSED, groups=GROUPS):
 
 
 def fresh(answer):
+    if isinstance(answer, Exception):
+        raise answer
     return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
 
 
@@ -74,6 +82,11 @@ def test_a_good_key_passes_every_check():
         "Key accepted": ("passed", ""),
         "Scope read:analytics": ("passed", ""),
         "Organization recognized": ("passed", "org_header"),
+        "Plan": (
+            "info",
+            "Not shown by the API. There is cost in the last days: all of it on a usage-based "
+            "plan, additional usage charges only on a seat-based one.",
+        ),
         "Cost data": ("passed", "Complete to 22 Aug 2026, 08:00 UTC."),
         "Cost and usage endpoints": ("passed", "The four reports every organization has."),
         "Engagement data": ("passed", "Complete to 21 Aug 2026."),
@@ -129,11 +142,23 @@ def test_the_organization_is_taken_from_the_body_where_no_header_names_it():
 
 
 @pytest.mark.parametrize("answer", [cost_answer(), cost_answer({"amount": "0"})])
-def test_seats_without_extra_usage_are_no_failure(answer):
-    state, detail = checks(probe(WEEK, answer))["Cost data"]
+def test_people_at_work_who_cost_nothing_are_probably_on_seats(answer):
+    found = checks(probe(WEEK, answer))
 
-    assert state == "info"
-    assert "seat-based plans show additional usage charges only" in detail
+    assert found["Cost data"] == ("passed", "Complete to 22 Aug 2026, 08:00 UTC.")
+    assert found["Plan"][1].startswith("Probably seat-based: people were active")
+
+
+def test_the_plan_of_an_idle_organization_cannot_be_told():
+    assert checks(probe(ok({"summaries": []}), cost_answer()))["Plan"] == (
+        "info",
+        "Not shown by the API. Nothing was used in the last days.",
+    )
+
+
+@pytest.mark.parametrize("answer", [cost_answer(refreshed=None), error(403)])
+def test_the_plan_cannot_be_told_where_no_cost_is_to_be_seen(answer):
+    assert checks(probe(WEEK, answer))["Plan"] == ("info", "Not shown by the API.")
 
 
 def test_cost_that_is_not_published_yet_is_no_failure():
@@ -168,6 +193,54 @@ def test_neither_activity_nor_cost_is_a_failure():
         probe(error(400), error(400))
 
 
+SCOPES = "Missing required scopes. Got: ['read:members'] Needed: ['read:analytics']"
+
+
+@pytest.mark.parametrize(
+    ("answer", "key", "scope"),
+    [
+        (error(401), ("failed", "No (401)."), ("skipped", "")),
+        (error(404), ("failed", "Not clear (404)."), ("skipped", "")),
+        (error(503), ("waiting", "Not known yet (503)."), ("skipped", "")),
+        (
+            httpx.ConnectTimeout("nobody there"),
+            ("waiting", "Not known: nothing answered."),
+            ("skipped", ""),
+        ),
+        (error(402), ("passed", ""), ("failed", "Stopped (402).")),
+        (error(403), ("passed", ""), ("failed", "Stopped (403).")),
+        (error(403, "permission_error", SCOPES), ("passed", ""), ("failed", "Missing.")),
+        (error(429), ("passed", ""), ("waiting", "Waiting (429).")),
+    ],
+)
+def test_a_refused_key_shows_what_was_proven_before(answer, key, scope):
+    with pytest.raises(ConnectorError) as caught:
+        probe(answer, PRICED)
+
+    assert checks(caught.value) == {
+        "Key accepted": key,
+        "Scope read:analytics": scope,
+        "Organization recognized": ("skipped", ""),
+        "Plan": ("skipped", ""),
+        "Cost data": ("skipped", ""),
+        "Engagement data": ("skipped", ""),
+    }
+
+
+def test_trouble_with_cost_leaves_what_was_proven():
+    with pytest.raises(TransientError) as caught:
+        probe(WEEK, error(503))
+
+    assert checks(caught.value) == {
+        "Key accepted": ("passed", ""),
+        "Scope read:analytics": ("passed", ""),
+        "Organization recognized": ("passed", "org_header"),
+        "Plan": ("skipped", ""),
+        "Cost data": ("waiting", "Waiting (503)."),
+        "Engagement data": ("passed", "Complete to 21 Aug 2026."),
+    }
+
+
 @pytest.mark.parametrize(
     ("key", "code", "sentence"),
     [
@@ -198,7 +271,7 @@ def test_an_admin_key_is_told_where_it_belongs():
     assert str(caught.value) == (
         "This is an Admin key of the Claude Console. Its card is Anthropic (Claude Console). "
         "This card needs an Analytics API key, "
-        "which starts with sk-ant-api01-."
+        "which starts with sk-ant-api01-. It was not sent to Anthropic."
     )
 
 
