@@ -127,7 +127,7 @@ DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 # A process that is frozen in the middle of a transaction would keep its locks for ever.
 _options = DATABASES["default"].setdefault("OPTIONS", {})
 _options["options"] = (
-    f"-c idle_in_transaction_session_timeout=60s {_options.get('options', '')}".strip()
+    f"-c idle_in_transaction_session_timeout=5min {_options.get('options', '')}".strip()
 )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env.str("REDIS_URL", default="redis://localhost:6379/0")

@@ -719,6 +719,34 @@ def test_days_that_stay_refused_are_not_available():
     assert len(script.requests) <= 6
 
 
+@time_machine.travel(datetime(2026, 8, 20, 12, tzinfo=UTC))
+def test_whether_the_idle_are_listed_with_zeros_or_left_out_changes_no_count_of_people():
+    working = user_row(
+        chat_metrics={"message_count": 3},
+        office_metrics={"excel": {"message_count": 0}, "word": {"message_count": 2}},
+        web_search_count=0,
+    )
+    idle = {
+        "user": {"id": "user_omar"},
+        "chat_metrics": {"message_count": 0},
+        "office_metrics": {"excel": {"message_count": None}},
+        "web_search_count": 0,
+    }
+    day = Window(date(2026, 8, 19), date(2026, 8, 20))
+
+    def spans(*rows):
+        return records("users_spans", Script(ok({"data": list(rows), "next_page": None})), day)
+
+    assert [record.values for record in spans(working, idle)] == [
+        {
+            "distinct_user_count": 1,
+            "chat_metrics.distinct_user_count": 1,
+            "office_metrics.distinct_user_count": 1,
+        }
+    ] * 3
+    assert spans(working, idle) == spans(working) == spans(idle, working, working)
+
+
 # --- Things, groups and channels -----------------------------------------------------------
 
 
