@@ -8,6 +8,7 @@ from tempfile import TemporaryFile
 from django.http import FileResponse, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.views.decorators.http import require_safe
 
+from accounts import audit
 from accounts.tenancy import OrganizationRequest, organization_required
 from reports import charts, pivot, queries, querybar, workbook
 from reports.export import as_csv
@@ -22,7 +23,10 @@ View = Callable[[OrganizationRequest, ReportSpec], HttpResponseBase]
 
 
 def of_report(view: View) -> Callable[..., HttpResponseBase]:
-    """Read the address for a view; a report that cannot be asked is answered with a sentence."""
+    """Read the address for a view; a report that cannot be asked is answered with a sentence.
+
+    Who took which numbers away is in the audit log.
+    """
 
     @require_safe
     @organization_required
@@ -32,9 +36,19 @@ def of_report(view: View) -> Callable[..., HttpResponseBase]:
         query.pop("report", None)  # which saved report it was opened from
         try:
             spec = ReportSpec.from_query(query or BARE, today=datetime.now(UTC).date())
-            return view(request, spec)
+            response = view(request, spec)
         except SpecError as error:
             return HttpResponse(f"{error}\n", content_type="text/plain; charset=utf-8", status=422)
+        kind = view.__name__.rpartition("_")[2]
+        audit.record(
+            request.organization,
+            request.user,
+            "report.exported",
+            QueryBar(spec).title,
+            file=kind,
+            query=spec.to_query(),
+        )
+        return response
 
     return file
 

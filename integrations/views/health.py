@@ -9,6 +9,7 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from accounts import audit
 from accounts.tenancy import OrganizationRequest, organization_required
 from integrations import evidence
 from integrations.evidence import Chosen
@@ -124,6 +125,7 @@ def restatements_csv(request: OrganizationRequest) -> HttpResponseBase:
     form, context = _asked(request, "restatements")
     if form.chosen is None:
         return render(request, "integrations/health_restatements.html", context, status=422)
+    audit.record(request.organization, request.user, "restatements.exported", "Restatements")
     return StreamingHttpResponse(
         evidence.restatements_csv(request.organization, form.chosen),
         content_type="text/csv; charset=utf-8",

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_safe
 from django_htmx.middleware import HtmxDetails
 from markdown_it import MarkdownIt
 
+from accounts import audit
 from accounts.tenancy import OrganizationRequest, organization_required
 from integrations.models import FeedDay
 from reports.dashboard.page import Bar
@@ -86,6 +87,9 @@ def widget_csv(request: OrganizationRequest, widget: str) -> HttpResponseBase:
     except SpecError as error:
         return HttpResponse(f"{error}\n", content_type="text/plain; charset=utf-8", status=422)
     window = scope.window
+    audit.record(
+        request.organization, request.user, "dashboard.exported", found.title, query=scope.query
+    )
     file = f"{request.organization.slug}-{widget}-{window.start}-to-{window.last_day}.csv"
     return HttpResponse(
         found.ask(scope).table.csv(),

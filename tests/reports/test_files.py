@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from openpyxl import load_workbook
 
-from accounts.models import User
+from accounts.models import AuditEvent, User
 from integrations.window import Window
 from reports import charts, metrics, pivot, queries, workbook
 from reports.dashboard.scope import Scope
@@ -334,3 +334,26 @@ def test_a_stream_reads_its_rows_through_a_server_side_cursor(company, monkeypat
 
     assert next(rows).keys == (FIRST, "")
     assert chunks == [queries.CHUNK] * 2
+
+
+def test_who_takes_a_file_away_is_in_the_audit_log(company, client):
+    member = _member(company)
+    client.force_login(member)
+    query = "from=2026-10-26&to=2026-11-08&group_by=service"
+    for name in ("explore_csv", "explore_xlsx", "explore_png"):
+        response = client.get(f"{reverse(f'reports:{name}', args=[company.slug])}?{query}")
+        b"".join(response) if response.streaming else response.content
+    client.get(f"{reverse('reports:explore_csv', args=[company.slug])}?metrics=nonsense")
+    widget = reverse("dashboards:widget_csv", args=[company.slug, "models"])
+    client.get(f"{widget}?from=2026-10-26&to=2026-11-08")
+
+    found = AuditEvent.objects.order_by("pk").values_list("actor", "verb", "target", "details")
+    address = f"metrics=cost&{query}"
+    title = "Cost by service, daily"
+    assert list(found) == [
+        *(
+            (member.pk, "report.exported", title, {"file": kind, "query": address})
+            for kind in ("csv", "xlsx", "png")
+        ),
+        (member.pk, "dashboard.exported", "Spend by model", {"query": query.partition("&g")[0]}),
+    ]

@@ -292,6 +292,7 @@ def test_htmx_gets_the_result_and_what_says_it_and_a_clean_address(page, connect
         "q-g-label",
         "q-s-label",
         "q-c-label",
+        "q-a-label",
         "q-filters",
         "said",
     } | {"editor"}
