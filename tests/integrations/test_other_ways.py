@@ -6,8 +6,8 @@ import pytest
 from django.utils import timezone
 
 from integrations import connections, sync
-from integrations.connectors import get_connector
 from integrations.connectors.anthropic_api.sandbox.query import ApiError
+from integrations.connectors.claude_console.sandbox import successors as console_successors
 from integrations.connectors.claude_enterprise.sandbox import reports, successors
 from integrations.encryption import Secret
 from integrations.models import (
@@ -24,15 +24,28 @@ from tests.factories import make_connection, make_organization
 
 pytestmark = pytest.mark.django_db
 
-CONNECTOR = get_connector("claude-enterprise")
-CAMPUS = "sk-ant-api01-sandbox-campus"  # in the beta: may be asked in both ways
+# In the beta: may be asked in both ways.
+CAMPUS = "sk-ant-api01-sandbox-campus"
+PLATFORM = "sk-ant-admin01-sandbox-my-org"
+
+
+def connected(slug, key):
+    return make_connection(
+        make_organization(),
+        connector_slug=slug,
+        credential=Secret(key),
+        options={"dialect": "successors"},
+    )
 
 
 @pytest.fixture
 def connection(sandbox):
-    return make_connection(
-        make_organization(), credential=Secret(CAMPUS), options={"dialect": "successors"}
-    )
+    return connected("claude-enterprise", CAMPUS)
+
+
+@pytest.fixture(params=[("claude-enterprise", CAMPUS), ("claude-console", PLATFORM)])
+def either(request, sandbox):
+    return connected(*request.param)
 
 
 @pytest.fixture
@@ -40,10 +53,11 @@ def close_the_beta(monkeypatch):
     """Refuse the newer endpoints, by any answer that may mean it."""
 
     def close(status):
-        def refuse(request, kind):
+        def refuse(request, kind, **more):
             raise ApiError(status, "some_error", "Not for this organization.")
 
         monkeypatch.setattr(successors, "report", refuse)
+        monkeypatch.setattr(console_successors, "report", refuse)
 
     return close
 
@@ -51,7 +65,8 @@ def close_the_beta(monkeypatch):
 def read_a_day(connection):
     """Cost and usage of a day that can still change; the windows as they ended."""
     day = timezone.now().date() - timedelta(days=20)
-    days = {feed.name: [day] if feed.is_metered else [] for feed in CONNECTOR.feeds}
+    feeds = connection.connector.feeds
+    days = {feed.name: [day] if feed.is_metered else [] for feed in feeds}
     run = sync.plan(connection, SyncRun.Kind.MANUAL, Window.last(1, today=day), days=days)
     for _ in sync.work(run, wait=lambda seconds: None):
         pass
@@ -63,9 +78,8 @@ def facts():
 
 
 @pytest.mark.parametrize("status", [400, 403, 404])
-def test_when_the_beta_closes_the_reports_are_asked_instead(
-    connection, close_the_beta, status, caplog
-):
+def test_when_the_beta_closes_the_reports_are_asked_instead(either, close_the_beta, status, caplog):
+    connection = either
     read_a_day(connection)
     before = facts()
     close_the_beta(status)
@@ -80,7 +94,7 @@ def test_when_the_beta_closes_the_reports_are_asked_instead(
     assert all(before)
     assert facts() == before
     assert {window.state for window in windows} == {SyncWindow.State.UNCHANGED}
-    assert [window.attempts for window in windows] == [2, 1, 1, 1]
+    assert [window.attempts for window in windows] == [2, *[1] * (len(windows) - 1)]
     assert not Restatement.objects.exists()
 
 
@@ -98,7 +112,8 @@ def test_what_can_still_change_is_read_the_new_way_whatever_export_it_is_from(
     assert not FeedDay.objects.filter(watermark=None).exists()
 
 
-def test_the_next_test_of_the_connection_finds_the_newer_endpoints(connection):
+def test_the_next_test_of_the_connection_finds_the_newer_endpoints(either):
+    connection = either
     Connection.objects.update(options={"dialect": "reports"})
     connection.refresh_from_db()
     read_a_day(connection)
