@@ -10,8 +10,12 @@ from django.db.models import Sum
 
 from integrations import sync
 from integrations.connectors.base import Feed, NotAvailable, SnapshotMoved, Table
-from integrations.connectors.records import TotalRecord
-from integrations.loading.measures import COST_MEASURES, TOKEN_MEASURES, USAGE_MEASURES
+from integrations.connectors.records import (
+    COST_MEASURES,
+    TOKEN_MEASURES,
+    USAGE_MEASURES,
+    TotalRecord,
+)
 from integrations.models import Connection, CostFact, FeedDay, UsageFact
 from integrations.window import Window
 

@@ -61,6 +61,20 @@ class ResourceRef:
     state: str = ""
 
 
+# The numbers of the two metered records, by field name.
+COST_MEASURES = ("amount_usd", "list_amount_usd")
+USAGE_MEASURES = (
+    "requests",
+    "uncached_input_tokens",
+    "cache_read_tokens",
+    "cache_write_5m_tokens",
+    "cache_write_1h_tokens",
+    "output_tokens",
+    "web_searches",
+)
+TOKEN_MEASURES = USAGE_MEASURES[1:6]
+
+
 @dataclass(frozen=True, slots=True)
 class CostRecord:
     """One priced line of one UTC day. `person` None: a line of the whole organization.

@@ -9,7 +9,7 @@ from django.db import connection as database
 from django.db.models import Count, Sum
 
 from integrations.connectors.base import Table
-from integrations.loading.measures import COST_MEASURES, TOKEN_MEASURES, USAGE_MEASURES
+from integrations.connectors.records import COST_MEASURES, TOKEN_MEASURES, USAGE_MEASURES
 from integrations.models import (
     Connection,
     CostFact,

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db.models import Count, Sum
 
-from integrations.loading.measures import COST_MEASURES, TOKEN_MEASURES, USAGE_MEASURES
+from integrations.connectors.records import COST_MEASURES, TOKEN_MEASURES, USAGE_MEASURES
 from integrations.loading.spool import plain_or_none
 
 # The measures restatements are told in, and the numbers of a fact each is the sum of.

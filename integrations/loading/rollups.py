@@ -7,7 +7,7 @@ from typing import Any
 from django.db import connection as database
 
 from integrations.connectors.base import Feed, Table
-from integrations.loading.measures import COST_MEASURES, USAGE_MEASURES
+from integrations.connectors.records import COST_MEASURES, USAGE_MEASURES
 from integrations.models import (
     ActivityByDay,
     ActivityByPerson,

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from integrations.connectors.base import PayloadError, SnapshotMoved
 from integrations.connectors.records import (
+    USAGE_MEASURES,
     CostRecord,
     EngagementRecord,
     Page,
@@ -24,7 +25,6 @@ from integrations.connectors.records import (
     ResourceRef,
     TotalRecord,
 )
-from integrations.loading.measures import USAGE_MEASURES
 from integrations.models.dimensions import METER_FIELDS
 from integrations.window import Window
 

@@ -13,8 +13,7 @@ from django.db.models import F
 from django.db.models.functions import Lower
 
 from integrations.connectors.base import Feed, Table
-from integrations.connectors.records import PersonRef, ResourceRef
-from integrations.loading.measures import COST_MEASURES, USAGE_MEASURES
+from integrations.connectors.records import COST_MEASURES, USAGE_MEASURES, PersonRef, ResourceRef
 from integrations.loading.restating import Change, Said, activity, changed_activity, changes
 from integrations.loading.spool import Line, Spool, newest, two_numbers
 from integrations.models import (

@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from accounts import audit
 from integrations import notices, sync
+from integrations.connectors.records import USAGE_MEASURES
 from integrations.encryption import Secret
-from integrations.loading.measures import USAGE_MEASURES
 from integrations.models import (
     Connection,
     ExpertInquiry,

@@ -6,7 +6,7 @@ import pytest
 import time_machine
 
 from integrations import sync
-from integrations.connectors.anthropic_api.lines import TOKEN_MEASURES
+from integrations.connectors.records import TOKEN_MEASURES
 from integrations.encryption import Secret
 from integrations.models import (
     CostFact,

@@ -17,18 +17,7 @@ from integrations.connectors.anthropic_api.actors import Actor
 from integrations.connectors.anthropic_api.rows import in_dollars, usd
 from integrations.connectors.records import MeterKey
 
-Numbers = tuple[Decimal | int | None, ...]  # in the order of one of these two:
-COST_MEASURES = ("amount_usd", "list_amount_usd")
-USAGE_MEASURES = (
-    "requests",
-    "uncached_input_tokens",
-    "cache_read_tokens",
-    "cache_write_5m_tokens",
-    "cache_write_1h_tokens",
-    "output_tokens",
-    "web_searches",
-)
-TOKEN_MEASURES = USAGE_MEASURES[1:6]
+Numbers = tuple[Decimal | int | None, ...]  # in the order of COST_MEASURES or USAGE_MEASURES
 
 # One product, three spellings over time. `claude_in_slack` is not among them: that is another,
 # retiring bot.

@@ -1,11 +1,13 @@
 """The streams of the Claude Console: which report fills which table, and how a row translates.
 
-Anthropic states neither an export nor a final date for these reports. What is read is taken as
+Anthropic states neither an export nor a final date for the reports. What is read is taken as
 complete up to some minutes before, and a day as final after 35 days, the longest period its
-other reports are known to move for.
+other reports are known to move for. Their successors name the export.
 """
 
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
+from typing import Any, Literal
 
 from integrations.connectors.base import Feed, Table
 from integrations.connectors.claude_console.client import LONGEST_RANGE
@@ -20,7 +22,11 @@ from integrations.connectors.claude_console.feeds.reports import (
     read_usage,
     read_usage_of_people,
 )
+from integrations.connectors.records import Page
 from integrations.window import Window
+
+Reader = Callable[[Any, Window], Iterator[Page]]
+Grain = Literal["total", "person"]
 
 _OPEN = 35  # days for which cost and usage are read again
 _OPEN_ACTIVITY = 3
@@ -47,68 +53,42 @@ def _today(today: date) -> Window:
     return Window.last(1, today=today)
 
 
+def _names(name: str, label: str, read: Reader, grain: Grain = "total") -> Feed:
+    """A list of what exists now, read once a day."""
+    return Feed(
+        name=name,
+        label=label,
+        table=Table.NAMES,
+        grain=grain,
+        window_days=LONGEST_RANGE,
+        refresh_days=_today,
+        closes_on=_activity_closes_on,
+        read=read,
+    )
+
+
+def _metered(name: str, label: str, table: Table, read: Reader, grain: Grain = "total") -> Feed:
+    """Cost or tokens: days that move for weeks."""
+    return Feed(
+        name=name,
+        label=label,
+        table=table,
+        grain=grain,
+        window_days=LONGEST_RANGE,
+        refresh_days=_open_days,
+        closes_on=_closes_on,
+        read=read,
+    )
+
+
 # In the order in which an import reads them: names come first, so that no id is left without.
 FEEDS = (
-    Feed(
-        name="workspaces",
-        label="Workspaces",
-        table=Table.NAMES,
-        grain="total",
-        window_days=LONGEST_RANGE,
-        refresh_days=_today,
-        closes_on=_activity_closes_on,
-        read=read_workspaces,
-    ),
-    Feed(
-        name="api_keys",
-        label="API keys",
-        table=Table.NAMES,
-        grain="total",
-        window_days=LONGEST_RANGE,
-        refresh_days=_today,
-        closes_on=_activity_closes_on,
-        read=read_api_keys,
-    ),
-    Feed(
-        name="members",
-        label="Members",
-        table=Table.NAMES,
-        grain="person",
-        window_days=LONGEST_RANGE,
-        refresh_days=_today,
-        closes_on=_activity_closes_on,
-        read=read_members,
-    ),
-    Feed(
-        name="cost",
-        label="Organization cost",
-        table=Table.COST,
-        grain="total",
-        window_days=LONGEST_RANGE,
-        refresh_days=_open_days,
-        closes_on=_closes_on,
-        read=read_cost,
-    ),
-    Feed(
-        name="usage",
-        label="Organization tokens",
-        table=Table.USAGE,
-        grain="total",
-        window_days=LONGEST_RANGE,
-        refresh_days=_open_days,
-        closes_on=_closes_on,
-        read=read_usage,
-    ),
-    Feed(
-        name="people_usage",
-        label="Tokens per person",
-        table=Table.USAGE,
-        grain="person",
-        window_days=LONGEST_RANGE,
-        refresh_days=_open_days,
-        closes_on=_closes_on,
-        read=read_usage_of_people,
-    ),
+    _names("workspaces", "Workspaces", read_workspaces),
+    _names("api_keys", "API keys", read_api_keys),
+    _names("members", "Members", read_members, "person"),
+    _metered("cost", "Organization cost", Table.COST, read_cost),
+    _metered("usage", "Organization tokens", Table.USAGE, read_usage),
+    _metered("people_usage", "Tokens per person", Table.USAGE, read_usage_of_people, "person"),
     Feed(
         name="claude_code",
         label="Claude Code activity",

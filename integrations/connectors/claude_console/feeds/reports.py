@@ -14,9 +14,6 @@ from typing import Protocol
 
 from integrations.connectors.anthropic_api.actors import Actor
 from integrations.connectors.anthropic_api.lines import (
-    COST_MEASURES,
-    TOKEN_MEASURES,
-    USAGE_MEASURES,
     Numbers,
     Part,
     minus,
@@ -35,6 +32,9 @@ from integrations.connectors.claude_console.feeds.meters import (
     meter_of,
 )
 from integrations.connectors.records import (
+    COST_MEASURES,
+    TOKEN_MEASURES,
+    USAGE_MEASURES,
     CostRecord,
     MeterKey,
     Page,

@@ -7,15 +7,19 @@ from decimal import Decimal
 from typing import Protocol
 
 from integrations.connectors.anthropic_api.lines import (
-    COST_MEASURES,
-    TOKEN_MEASURES,
-    USAGE_MEASURES,
     Numbers,
     Part,
 )
 from integrations.connectors.claude_enterprise.client import Filters
 from integrations.connectors.claude_enterprise.dialects import Reports
-from integrations.connectors.records import CostRecord, TotalRecord, UsageRecord
+from integrations.connectors.records import (
+    COST_MEASURES,
+    TOKEN_MEASURES,
+    USAGE_MEASURES,
+    CostRecord,
+    TotalRecord,
+    UsageRecord,
+)
 from integrations.window import Window
 
 USAGE_CUT = ("product", "model", "context_window", "inference_geo", "speed")

@@ -1,0 +1,56 @@
+"""What docs/adding-a-connector.md names is there: a guide that is wrong is worse than none."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from integrations.connectors import anthropic_api, base, records
+from integrations.connectors.anthropic_api import refusals, successors
+from integrations.models import Resource
+from reports.metrics import DIMENSIONS
+
+ROOT = Path(__file__).parents[3]
+GUIDE = (ROOT / "docs/adding-a-connector.md").read_text()
+NAMED = sorted(set(re.findall(r"`([^`]+)`", GUIDE)))
+BESIDE = [ROOT, Path(anthropic_api.__file__).parents[1], ROOT / "templates/integrations/connectors"]
+WORDS = {
+    **{name: thing for module in (base, records, refusals) for name, thing in vars(module).items()},
+    "Resource": Resource,
+    "read_split": successors.read_split,
+    "check_key": base.Connector.check_key,
+    "spelling": records.CostRecord.__dataclass_fields__["spelling"],
+    "user_id": DIMENSIONS["user_id"],
+}
+
+
+def paths():
+    return [name for name in NAMED if "/" in name or re.search(r"\.(py|toml|html)$", name)]
+
+
+@pytest.mark.parametrize("name", paths())
+def test_every_path_is_there(name):
+    if name == "manage.html":
+        name = "<slug>/manage.html"
+    path = name.replace("<slug>", "claude_console")
+
+    assert any((beside / path).exists() for beside in BESIDE)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in NAMED if re.fullmatch(r"[A-Z][a-z]\w+(\.\w+)?|[a-z]+_\w+", name)]
+)
+def test_every_name_is_there(name):
+    thing, _, attribute = name.partition(".")
+
+    assert thing in WORDS
+    known = {*dir(WORDS[thing]), *getattr(WORDS[thing], "__annotations__", {})}
+    assert not attribute or attribute in known
+
+
+def test_the_folder_is_as_the_guide_draws_it():
+    folder = Path(anthropic_api.__file__).parents[1] / "claude_console"
+    drawn = re.findall(r"^      (\w+(?:\.py|/))", GUIDE, re.MULTILINE)
+
+    assert drawn == ["__init__.py", "client.py", "feeds/", "sandbox/"]
+    assert all((folder / name).exists() for name in drawn)
