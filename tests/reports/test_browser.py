@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from playwright.sync_api import ConsoleMessage, Page, expect
 
+from accounts.models import Membership, Role
 from integrations.models import Connection, FeedDay
 from tests.factories import cost, make_connection, make_member, make_organization
 from tests.reports.conftest import know
@@ -123,6 +124,30 @@ def test_a_report_that_cannot_be_asked_keeps_what_was_typed(page):
     expect(alert).to_contain_text("is after the last day")
     expect(alert).to_be_focused()
     expect(page.get_by_label("To, included")).to_have_value("2026-11-01")
+
+
+def test_a_report_is_saved_shared_scheduled_and_deleted(page):
+    Membership.objects.update(role=Role.ANALYST)
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.reload()
+
+    page.get_by_role("link", name="Save", exact=True).click()
+    page.get_by_label("Name").fill("Monday figures")
+    page.get_by_label("Everybody").check()
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_role("heading", name="Monday figures")).to_be_visible()
+    expect(page.locator("#result")).to_contain_text("$120.00")
+
+    page.get_by_role("link", name="Schedule").click()
+    page.get_by_label("How often").select_option("weekly")
+    page.locator("fieldset input[type=checkbox]").first.check()
+    page.get_by_role("button", name="Save", exact=True).click()
+    row = page.get_by_role("row").filter(has_text="Monday figures")
+    expect(row.last).to_contain_text("1 member")
+
+    page.get_by_role("link", name="Delete Monday figures").click()
+    page.get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("main")).to_contain_text("No report is saved yet")
 
 
 @pytest.mark.parametrize("width", [320, 390, 768, 1280])
