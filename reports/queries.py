@@ -586,6 +586,12 @@ class _Numbers:
         return tuple(metric.number(numbers) for metric in self._metrics)
 
 
+def _names_nobody(connection: Connection, source: Source) -> bool:
+    """True for a source that is told of the whole organization alone."""
+    totals, people = coverages.feed_names(connection, source)
+    return bool(totals) and not people
+
+
 class _Absence:
     """What it means that a group has no fact: nothing was used, or nothing is known."""
 
@@ -604,12 +610,17 @@ class _Absence:
         }
         self._known: dict[tuple[Source, Window | None, frozenset[int]], bool] = {}
         self._windows: dict[Keys, Window | None] = {}
+        self._nameless = {
+            source: frozenset(c.pk for c in connections if _names_nobody(c, source))
+            for source in spec.sources
+        }
 
     def value(self, measure: Measure, keys: Keys) -> Number:
         """0 where every day of the group is known and would have shown a use, else None."""
-        if not self._is_counted(measure.source, keys) or not self.is_known(measure.source, keys):
+        source = measure.source
+        if not (self._is_counted(source, keys) and self._is_named(source, keys)):
             return None
-        return measure.nothing
+        return measure.nothing if self.is_known(source, keys) else None
 
     def is_known(self, source: Source, keys: Keys) -> bool:
         """Is every day of this group known?"""
@@ -639,6 +650,17 @@ class _Absence:
             if DIMENSIONS[filter_.dimension].is_person:
                 people.append(not filter_.matches(""))
         return all(people) if people else not labels
+
+    def _is_named(self, source: Source, keys: Keys) -> bool:
+        """If it is asked of a person: does any of these connections say who it was?
+
+        A project may be a workspace, of which all of them would have told.
+        """
+        asked = any(
+            key and name != "project_id" and DIMENSIONS[name].is_person
+            for name, key in zip(self._spec.group_by, keys, strict=True)
+        )
+        return not asked or not self._connection_ids(keys) <= self._nameless[source]
 
     def _window(self, keys: Keys) -> Window | None:
         """The days of the report that the group's own day, week or month leaves; None: no day."""

@@ -495,3 +495,22 @@ def test_commits_meet_under_one_address_and_keys_have_names(organization, consol
 
 def test_an_estimate_is_known_though_another_connector_estimates_nothing(organization, console):
     assert ask(organization, "code_estimated_cost") == [(Decimal("0.5"),)]
+
+
+def test_what_a_provider_tells_of_no_person_is_not_zero_for_one(organization):
+    """The Console names who used tokens, and the workspace of a dollar."""
+    console = make_connection(organization, "platform", "claude-console")
+    know(console, "2026-11-02", "2026-11-02", feeds=("cost", "usage", "people_usage"))
+    ann = make_person(console, "user_ann", email="ann@example.com")
+    cost(console, "2026-11-02", "5", product="messages_api", workspace_id="default")
+    usage(console, "2026-11-02", person=ann, output_tokens=7, workspace_id="lab")
+    day = Window(date(2026, 11, 2), date(2026, 11, 3))
+
+    assert ask(organization, "cost,total_tokens", "user_id", day) == [
+        ("", 5, 0),
+        ("user_ann", None, 7),
+    ]
+    assert ask(organization, "cost,total_tokens", "workspace_id", day) == [
+        ("default", 5, 0),
+        ("lab", 0, 7),
+    ]
