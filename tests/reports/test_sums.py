@@ -50,6 +50,7 @@ def _key(name: str, day: date, product: str, model: str, person: str) -> object:
         "project_id": person,
         "service": product,
         "sku": model,
+        "user_id": person,
         "user_email": f"{person}@example.com" if person else "",
         "user_name": f"The {person}" if person else "",
         "user_state": "active" if person else "",
