@@ -134,7 +134,7 @@ def test_a_worker_that_was_frozen_past_its_lease_writes_nothing(connection, star
     assert all(check.agrees for check in DayCheck.objects.all())
 
     frozen.send_signal(signal.SIGCONT)
-    finished, _ = frozen.communicate(timeout=60)
+    finished, _ = frozen.communicate(timeout=120)
 
     # It yields the window it had, but finds that another has finished it.
     assert frozen.returncode == 0
@@ -147,7 +147,7 @@ def test_two_workers_share_a_run_and_read_each_window_once(connection, start):
     run = costs_of_two_days(connection, "users", "skills", "connectors", "plugins", "projects")
 
     workers = [start(run, "nowhere") for _ in range(2)]
-    finished = "".join(worker.communicate(timeout=120)[0] for worker in workers)
+    finished = "".join(worker.communicate(timeout=300)[0] for worker in workers)
 
     assert [worker.returncode for worker in workers] == [0, 0]
     windows = run.windows.values_list("pk", flat=True)
@@ -169,7 +169,7 @@ def test_two_who_connect_the_same_organization_at_once_get_one_connection(sandbo
         refuse_twin(*args)
         if len(looked) < 2:
             looked.add(len(looked))
-            both.wait(30)
+            both.wait(60)
 
     monkeypatch.setattr(connections, "_refuse_twin", look_at_the_same_time)
 

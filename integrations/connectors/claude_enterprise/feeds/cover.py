@@ -3,7 +3,11 @@
 Plain arithmetic over what is already known: nothing here asks anybody.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import reduce
+from itertools import chain
+from operator import or_
 
 Values = tuple[str | None, ...]  # of the dimensions that have a filter, in their order
 Filter = dict[int, frozenset[str | None]]  # place of a dimension to the values to keep
@@ -17,9 +21,22 @@ class Cover:
     """
 
     def __init__(self, days: Sequence[Mapping[Values, int]], cap: int, null_filter: int) -> None:
-        self._days = days
         self._cap = cap
         self._null_filter = null_filter
+        # Sets of groups are integers with a bit for each: the search counts them very often.
+        bits = {group: 1 << n for n, group in enumerate(sorted({*chain(*days)}, key=str))}
+        self._everything = (1 << len(bits)) - 1
+        self._having: dict[tuple[int, str | None], int] = defaultdict(int)
+        for group, bit in bits.items():
+            for place, value in enumerate(group):
+                self._having[place, value] |= bit
+        self._days: list[dict[int, int]] = []  # rows of a group to the groups with so many
+        for day in days:
+            alike: dict[int, int] = defaultdict(int)
+            for group, rows in day.items():
+                alike[rows] |= bits[group]
+            self._days.append(alike)
+        self._counted: dict[int, int] = {}
 
     def of(self, wanted: set[Values]) -> list[Filter] | None:
         """As few questions as a simple search finds that bring every wanted group whole.
@@ -51,10 +68,13 @@ class Cover:
         rest = {group for group in wanted if group[place] not in values}
         plan = self._plan(asked, rest, others)
         bins: list[Filter] = []
-        for value in sorted(values, key=lambda v: (-self._rows({**asked, place: {v}}), v or "")):
+        single: dict[str | None, Filter] = {
+            value: {**asked, place: frozenset({value})} for value in values
+        }
+        for value in sorted(values, key=lambda one: (-self._rows(single[one]), one or "")):
             if plan is None:
                 return None
-            alone: Filter = {**asked, place: frozenset({value})}
+            alone = single[value]
             if not self._fits(alone):
                 inner = self._plan(alone, {g for g in wanted if g[place] == value}, others)
                 plan = None if inner is None else plan + inner
@@ -74,13 +94,14 @@ class Cover:
     def _fits(self, asked: Filter) -> bool:
         return self._rows(asked) < self._cap
 
-    def _rows(self, asked: Mapping[int, frozenset[str | None] | set[str | None]]) -> int:
+    def _rows(self, asked: Filter) -> int:
         """The rows of the fullest day."""
-        return max(
-            sum(
-                rows
-                for group, rows in day.items()
-                if all(group[place] in values for place, values in asked.items())
+        inside = self._everything
+        for place, values in asked.items():
+            inside &= reduce(or_, (self._having[place, value] for value in values))
+        if inside not in self._counted:
+            self._counted[inside] = max(
+                sum(rows * (groups & inside).bit_count() for rows, groups in day.items())
+                for day in self._days
             )
-            for day in self._days
-        )
+        return self._counted[inside]
