@@ -29,13 +29,21 @@ class Selection:
 
 
 def record(
-    organization: Organization, actor: User | None, verb: str, target: str, **details: str | int
+    organization: Organization,
+    actor: User | str | None,
+    verb: str,
+    target: str,
+    **details: str | int,
 ) -> AuditEvent:
-    """Add one event. `actor` None is the system or the command line. Never pass a secret."""
+    """Add one event. Never pass a secret.
+
+    `actor` None is the system or the command line; a text names what acts by itself otherwise.
+    """
+    person = actor if isinstance(actor, User) else None
     return AuditEvent.objects.create(
         organization=organization,
-        actor=actor,
-        actor_name=str(actor.email) if actor else "command line",
+        actor=person,
+        actor_name=person.email if person else str(actor or "command line"),
         verb=verb,
         target=target,
         details=details,

@@ -56,7 +56,10 @@ StepState = Literal["waiting", "running", "done", "failed", "paused"]
 
 @dataclass(frozen=True)
 class Step:
-    """One feed of a run. `done` of `total` are days; `rows` is what the provider sent."""
+    """One feed of a run. `done` of `total` are days; `rows` is what the provider sent.
+
+    `started_at` is the first request of any of its parts, `finished_at` None until all are read.
+    """
 
     feed: str
     label: str
@@ -67,6 +70,15 @@ class Step:
     rows: int
     error: str
     repair: str
+    started_at: datetime | None
+    finished_at: datetime | None
+
+    @property
+    def seconds(self) -> int | None:
+        """From the first request to the last answer; None until then."""
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return round((self.finished_at - self.started_at).total_seconds())
 
 
 @dataclass(frozen=True)
@@ -388,6 +400,7 @@ def _step(connection: Connection, name: str, windows: Sequence[SyncWindow]) -> S
     else:
         state = "running" if states & set(SyncWindow.FINISHED) else "waiting"
     shown = problem if problem is not None and state in {"failed", "paused"} else None
+    finished = [w.finished_at for w in windows if w.finished_at] if state == "done" else []
     return Step(
         feed=name,
         label=feed.label if feed else name,
@@ -398,6 +411,8 @@ def _step(connection: Connection, name: str, windows: Sequence[SyncWindow]) -> S
         rows=sum(window.rows for window in windows),
         error=shown.error if shown else "",
         repair=shown.error_repair if shown else "",
+        started_at=min((w.started_at for w in windows if w.started_at), default=None),
+        finished_at=max(finished, default=None),
     )
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from django.db import transaction
 from django.urls import reverse
 
-from accounts import mail
+from accounts import audit, mail
 from accounts.models import Membership
 from reports import pivot, queries
 from reports.export import as_csv
@@ -88,6 +88,7 @@ def _send(plan: ReportSchedule, now: datetime) -> str:
         },
         attachments=files,
     )
+    audit.record(organization, "schedule", "report.sent", report.name, to=", ".join(to))
     return f"Sent to {len(to)} member{'' if len(to) == 1 else 's'}."
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from django.conf import settings
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.utils.text import slugify
@@ -93,6 +94,7 @@ def index(request: OrganizationRequest) -> HttpResponse:
         "connected": [each for each in shown if each.stats.connected],
         "available": [each for each in shown if not each.stats.connected],
         "helpers": who_can_help(request.organization),
+        "import_days": settings.IMPORT_DAYS,
     }
     template = "integrations/_cards.html" if HtmxDetails(request) else "integrations/index.html"
     return render(request, template, context)

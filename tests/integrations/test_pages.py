@@ -540,6 +540,11 @@ def test_an_import_shows_its_steps_and_stops_asking_when_it_is_done(admin, organ
     run = sync.plan_import(connected(organization), today=TODAY, days=90)
 
     assert "Import of my-org" in page(admin, of_connector("manage"))
+    noon = datetime(2026, 11, 20, 12, tzinfo=UTC)
+    first = run.windows.order_by("position")[0]
+    read = {"state": SyncWindow.State.DONE, "started_at": noon}
+    run.windows.filter(feed=first.feed).update(**read, finished_at=noon + timedelta(seconds=31))
+    assert "12:00 UTC, 31" in page(admin, of_connector("manage"))
     assert 'hx-trigger="every 5s"' in page(admin, of_connection("progress"), headers=HTMX)
 
     run.windows.update(state=SyncWindow.State.DONE, finished_at=timezone.now())

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.core import mail
 
-from accounts.models import Membership
+from accounts.models import AuditEvent, Membership
 from reports import dispatch
 from reports.tasks import tick
 from tests.factories import cost, make_member, make_report, make_schedule
@@ -65,6 +65,12 @@ def test_the_mail_has_the_table_and_the_csv(send, plan):
             "text/csv",
         )
     ]
+    event = AuditEvent.objects.get(verb="report.sent")
+    assert (event.actor_name, event.target, event.details) == (
+        "schedule",
+        "Spend",
+        {"to": "ann@example.com"},
+    )
     plan.refresh_from_db()
     assert plan.last_result == "Sent to 1 member."
     assert plan.last_at == MONDAY
