@@ -1,6 +1,7 @@
 """Operator's view of connections, syncs and facts. Looks on; the same verbs as the pages."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
@@ -10,6 +11,8 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path
+from django.utils.decorators import method_decorator
+from django.views.decorators.debug import sensitive_post_parameters
 
 from accounts.admin import ReadOnlyAdmin
 from accounts.models import User
@@ -97,6 +100,7 @@ class ConnectionAdmin(ReadOnlyAdmin):
         own = [path("<int:pk>/operate/<slug:verb>/", view, name="integrations_connection_operate")]
         return [*own, *super().get_urls()]
 
+    @method_decorator(sensitive_post_parameters("typed"))
     def operate(self, request: HttpRequest, pk: int, verb: str) -> HttpResponse:
         """Do one verb to one connection, then show its page again."""
         if verb not in _VERBS:
@@ -106,7 +110,7 @@ class ConnectionAdmin(ReadOnlyAdmin):
         if not self.has_operate_permission(request):
             raise PermissionDenied
         connection = get_object_or_404(Connection.objects.select_related("organization"), pk=pk)
-        self._do(request, verb, [connection])
+        self._do(request, verb, [connection], request.POST.get("typed", ""))
         return redirect("admin:integrations_connection_change", pk)
 
     def change_view(
@@ -117,8 +121,7 @@ class ConnectionAdmin(ReadOnlyAdmin):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         verbs = _VERBS if self.has_operate_permission(request) else {}
-        buttons = [(verb, label) for verb, (label, _) in verbs.items()]
-        context = {**(extra_context or {}), "buttons": buttons}
+        context = {**(extra_context or {}), "verbs": verbs.items()}
         return super().change_view(request, object_id, form_url, context)
 
     @admin.action(description="Test connection", permissions=["operate"])
@@ -133,38 +136,93 @@ class ConnectionAdmin(ReadOnlyAdmin):
     def disconnect(self, request: HttpRequest, queryset: QuerySet[Connection]) -> None:
         self._do(request, "disconnect", queryset.select_related("organization"))
 
-    def _do(self, request: HttpRequest, verb: str, chosen: Iterable[Connection]) -> None:
+    def _do(
+        self, request: HttpRequest, verb: str, chosen: Iterable[Connection], typed: str = ""
+    ) -> None:
         """Do it to each by itself, so that one refusal stops no other."""
-        _, act = _VERBS[verb]
         for connection in chosen:
             try:
-                level, text = messages.SUCCESS, act(connection, _actor(request))
+                text = _VERBS[verb].act(connection, _actor(request), typed)
+                level = messages.SUCCESS
             except (connections.Refused, ConnectorError, UnreadableSecret) as exc:
                 level, text = messages.ERROR, str(exc)
             self.message_user(request, f"Connection {connection.label}: {text}", level)
 
 
-def _test(connection: Connection, actor: User) -> str:
+@dataclass(frozen=True)
+class Verb:
+    """What an operator does to a connection; `act` says what came of it, or raises.
+
+    `asks` is what has to be typed for it, "" for nothing; a secret is not shown while one types.
+    """
+
+    label: str
+    act: Callable[[Connection, User, str], str]
+    asks: str = ""
+    is_secret: bool = False
+
+
+def _test(connection: Connection, actor: User, typed: str) -> str:
     problem = connections.test_stored(connection).problem
     if problem is not None:
         raise problem
     return "The key works."
 
 
-def _sync(connection: Connection, actor: User) -> str:
+def _sync(connection: Connection, actor: User, typed: str) -> str:
     connections.sync_now(connection, actor=actor)
     return "Sync queued."
 
 
-def _disconnect(connection: Connection, actor: User) -> str:
+def _import(connection: Connection, actor: User, typed: str) -> str:
+    run = connections.import_everything(connection, actor=actor)
+    return f"Import of everything since {run.start} queued."
+
+
+def _rename(connection: Connection, actor: User, typed: str) -> str:
+    old = connection.label
+    connections.rename(connection, actor=actor, label=typed)
+    return f"It was called {old}. Links and saved reports that name the old label find nothing."
+
+
+def _replace_key(connection: Connection, actor: User, typed: str) -> str:
+    problem = connections.replace_key(connection, actor=actor, key=typed).problem
+    if problem is not None:
+        raise problem
+    return "The new key is stored, and work goes on where it stopped."
+
+
+def _disconnect(connection: Connection, actor: User, typed: str) -> str:
     connections.disconnect(connection, actor=actor)
     return "Disconnected; all imported days stay."
 
 
-_VERBS: dict[str, tuple[str, Callable[[Connection, User], str]]] = {
-    "test": ("Test connection", _test),
-    "sync": ("Sync now", _sync),
-    "disconnect": ("Disconnect", _disconnect),
+def _archive(connection: Connection, actor: User, typed: str) -> str:
+    _confirm(connection, typed)
+    connections.delete(connection, actor=actor, keep_history=True)
+    return "Deleted; its days stay in reports."
+
+
+def _erase(connection: Connection, actor: User, typed: str) -> str:
+    _confirm(connection, typed)
+    connections.delete(connection, actor=actor)
+    return "Its days are being erased."
+
+
+def _confirm(connection: Connection, typed: str) -> None:
+    if typed.strip() != connection.label:
+        raise connections.Refused(f"Nothing is deleted. Type {connection.label} to confirm it.")
+
+
+_VERBS = {
+    "test": Verb("Test connection", _test),
+    "sync": Verb("Sync now", _sync),
+    "import": Verb("Import everything", _import),
+    "rename": Verb("Rename", _rename, asks="New label"),
+    "replace-key": Verb("Replace key", _replace_key, asks="New key", is_secret=True),
+    "disconnect": Verb("Disconnect", _disconnect),
+    "archive": Verb("Delete, keep the history", _archive, asks="Its label, to confirm"),
+    "erase": Verb("Delete and erase the history", _erase, asks="Its label, to confirm"),
 }
 
 

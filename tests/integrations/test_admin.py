@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts import audit
+from accounts.models import AuditEvent
 from integrations import notices, sync
 from integrations.connectors.records import USAGE_MEASURES
 from integrations.encryption import Secret
@@ -68,6 +69,12 @@ def connection(sandbox):
     return connection
 
 
+@pytest.fixture
+def unread(sandbox):
+    """A connection that has read nothing yet."""
+    return make_connection(make_organization(), credential=Secret(KEY), key_hint="labs")
+
+
 def page(client, model, name="changelist", *args):
     return client.get(
         reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{name}", args=args)
@@ -100,9 +107,9 @@ def test_what_syncing_wrote_nobody_writes(admin_client, connection):
         assert page(admin_client, model, "delete", row.pk).status_code == 403, model
 
 
-def operate(client, connection, verb, method="post"):
+def operate(client, connection, verb, method="post", **typed):
     url = reverse("admin:integrations_connection_operate", args=[connection.pk, verb])
-    return getattr(client, method)(url, follow=True)
+    return getattr(client, method)(url, typed, follow=True)
 
 
 def test_the_buttons_of_a_connection_do_what_they_say(admin_client, connection):
@@ -117,6 +124,46 @@ def test_the_buttons_of_a_connection_do_what_they_say(admin_client, connection):
     assert connection.state == Connection.State.DISCONNECTED
     refused = operate(admin_client, connection, "test").content.decode()
     assert "it has no key to test" in refused
+
+
+def test_an_operator_renames_replaces_the_key_and_imports_everything(admin_client, unread):
+    def said(verb, typed=""):
+        text = operate(admin_client, unread, verb, typed=typed).content.decode()
+        unread.refresh_from_db()
+        return text
+
+    assert "It was called my-org." in said("rename", "labs")
+    assert unread.label == "labs"
+    assert "Connection labs: " in said("rename", "No Label!")
+    assert unread.label == "labs"
+    assert "Import of everything since 2026-01-01 queued." in said("import")
+    wrong = said("replace-key", "sk-ant-api01-nobody-knows-it")
+    assert "work goes on" not in wrong
+    assert "nobody-knows-it" not in wrong
+    assert unread.credential.reveal() == KEY
+    assert "The new key is stored" in said("replace-key", KEY)
+    assert [event.verb for event in AuditEvent.objects.order_by("pk")] == [
+        "connection.renamed",
+        "connection.import_requested",
+        "connection.key_replaced",
+    ]
+
+
+@pytest.mark.parametrize(("verb", "state"), [("archive", "archived"), ("erase", "deleting")])
+def test_an_operator_deletes_what_is_disconnected_and_named(admin_client, unread, verb, state):
+    assert (
+        "before you delete it"
+        in operate(admin_client, unread, verb, typed="my-org").content.decode()
+    )
+    operate(admin_client, unread, "disconnect")
+    assert (
+        "Type my-org to confirm" in operate(admin_client, unread, verb, typed="my").content.decode()
+    )
+
+    operate(admin_client, unread, verb, typed="my-org")
+
+    unread.refresh_from_db()
+    assert unread.state == state
 
 
 def test_the_list_says_the_status_words_of_the_pages_without_a_query_a_row(
