@@ -13,6 +13,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
 from accounts.models import AuditEvent, Invitation, Membership, Organization, Role
+from integrations.connectors import connectors
 from integrations.models import Connection, ExpertInquiry, Notice, SyncRun
 from reports.models import ReportSchedule, SavedReport
 from tests.factories import (
@@ -214,6 +215,26 @@ def test_a_thing_of_another_organization_is_not_reached_through_ones_own(strange
         ("post", 405),
     }
     assert "org_theirs" not in response.content.decode()
+    assert everything() == before
+
+
+@pytest.mark.parametrize("slug", [slug for slug in connectors() if slug != "claude-enterprise"])
+def test_connections_of_every_connector_are_as_closed(stranger, theirs, slug):
+    theirs.connections.update(connector_slug=slug)
+    before = everything()
+    its = (":connector_slug>", ":label>")
+    names = [n for n in BEHIND_THE_DOOR if any(piece in ADDRESSES[n][0] for piece in its)]
+    paths = [address(name).replace("/claude-enterprise/", f"/{slug}/") for name in names]
+    named = [path.replace("/o/theirs/", "/o/ours/") for path in paths if "their-label" in path]
+    assert len(paths) >= 10
+    assert len(named) >= 8
+
+    for path in (*paths, *named):
+        for method in ("get", "post"):
+            values = {"label": "x", "key": "x", "confirm": "their-label"}
+            response = getattr(stranger, method)(path, values)
+            assert response.status_code in {404, 405}, path
+            assert "org_theirs" not in response.content.decode()
     assert everything() == before
 
 

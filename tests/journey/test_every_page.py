@@ -166,7 +166,8 @@ def look(page: Page, path: str, name: str, view: str) -> list[str]:
     if "text/html" not in answer.headers["content-type"] or "<html" not in answer.text():
         return []  # a file, or a part of a page: never shown by itself
     page.goto(path)
-    expect(page.locator("[aria-busy]")).to_have_count(0)  # dashboards load piece by piece
+    # Dashboards load piece by piece.
+    expect(page.locator("[aria-busy]")).to_have_count(0, timeout=60_000)
     page.evaluate("document.fonts.ready")
     wrong = [
         f"{name} ({view}): {found['impact']} {found['id']} {found['nodes'][0]['html'][:200]}"
