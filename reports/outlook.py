@@ -70,7 +70,11 @@ def _known(organization: Organization, spec: ReportSpec) -> Mapping[date, Decima
         smallest=False,
         compare="",
     )
-    report = queries.run(organization, history)
+    return complete_days(queries.run(organization, history))
+
+
+def complete_days(report: Report) -> dict[date, Decimal]:
+    """What the complete days of a report grouped by day came to; others are left out."""
     found = {}
     for day, state in report.coverage.states.items():
         value = report.values((day,))[0]

@@ -8,7 +8,6 @@ from decimal import Decimal
 from integrations.window import Window
 from reports import labels, pivot
 from reports.charts import Chart
-from reports.coverage import DayState
 from reports.dashboard import drawing
 from reports.dashboard.answers import (
     Answer,
@@ -27,6 +26,7 @@ from reports.dashboard.answers import (
 from reports.dashboard.scope import MOST_COLUMNS, Scope
 from reports.forecast import LONGEST, Estimate, Forecast
 from reports.metrics import DIMENSIONS, Number, add
+from reports.outlook import complete_days
 from reports.periods import RANGES, Interval, first_day, last_day
 from reports.pivot import Pivot
 from reports.queries import NOBODY, Keys, Report
@@ -113,11 +113,7 @@ def forecast(scope: Scope) -> Answer:
     )
     back = Window(month.start - timedelta(days=LONGEST), scope.today + timedelta(days=1))
     report = scope.ask("cost", group_by=("day",), window=back)
-    known: dict[date, Decimal] = {}
-    for day, state in report.coverage.states.items():
-        value = report.values((day,))[0]
-        if state >= DayState.PROVISIONAL and value is not None:
-            known[day] = Decimal(value)
+    known = complete_days(report)
     spent = sum((value for day, value in known.items() if day in month), Decimal())
     ahead = [day for day in month if day not in known]
     outlook = Forecast(known)
