@@ -5,9 +5,11 @@ Source: https://platform.claude.com/docs/en/api/overview
 """
 
 import random
+import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
+from functools import cache
 from typing import Any, Protocol, Self, TypeVar
 
 import httpx
@@ -63,6 +65,12 @@ def has_cursor(page: Paged) -> bool:
     return page.next_page is not None
 
 
+@cache
+def _trusted() -> ssl.SSLContext:
+    """The certificates to trust, read once a process: each window opens a client of its own."""
+    return httpx.create_ssl_context()
+
+
 class ApiClient:
     """Read-only client for one key; one connection pool, to be closed after use.
 
@@ -92,6 +100,7 @@ class ApiClient:
             timeout=httpx.Timeout(30 if access.attempts == 1 else 120, connect=5),
             follow_redirects=False,
             transport=access.transport,
+            verify=_trusted(),
         )
 
     def __enter__(self) -> Self:
