@@ -1,15 +1,18 @@
 """The audit trail: one line per act on a connection, a member or an organization."""
 
-import csv
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import chain
 
 from django.db.models import QuerySet
+from django.utils.text import Truncator
 
-from accounts.models import AuditEvent, Organization, User
+from accounts import spreadsheets
+from accounts.models import AuditEvent, Membership, Organization, User
 
+_LONGEST = 254  # letters of a target, as an e-mail may have
 COLUMNS = ("at_utc", "who", "act", "on_what", "details")
 
 
@@ -45,9 +48,17 @@ def record(
         actor=person,
         actor_name=person.email if person else str(actor or "command line"),
         verb=verb,
-        target=target,
+        target=Truncator(target).chars(_LONGEST),
         details=details,
     )
+
+
+def record_of_account(
+    user: User, actor: User, verb: str, target: str, **details: str | int
+) -> None:
+    """The same for what belongs to no organization: into the log of each the user is let into."""
+    for membership in Membership.objects.active().filter(user=user).select_related("organization"):
+        record(membership.organization, actor, verb, target, **details)
 
 
 def events(organization: Organization, selection: Selection) -> QuerySet[AuditEvent]:
@@ -78,27 +89,15 @@ def people(organization: Organization) -> list[str]:
 
 
 def as_csv(found: QuerySet[AuditEvent]) -> Iterator[str]:
-    """RFC 4180, line by line, a header first. Details are JSON."""
-    line = csv.writer(_Echo())
-    yield line.writerow(COLUMNS)
-    for event in found.iterator(chunk_size=2000):
-        at = event.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        details = json.dumps(event.details, ensure_ascii=False) if event.details else ""
-        cells = (event.actor_name, event.verb, event.target, details)
-        yield line.writerow([at, *map(_inert, cells)])
+    """Line by line, a header first. Details are JSON."""
+    return spreadsheets.lines(chain([COLUMNS], map(_row, found.iterator(chunk_size=2000))))
+
+
+def _row(event: AuditEvent) -> tuple[str, ...]:
+    at = event.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    details = json.dumps(event.details, ensure_ascii=False) if event.details else ""
+    return (at, event.actor_name, event.verb, event.target, details)
 
 
 def _midnight(day: date) -> datetime:
     return datetime.combine(day, time(), UTC)
-
-
-def _inert(text: str) -> str:
-    """Keep a spreadsheet from taking the text for a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
-
-
-class _Echo:
-    """Lets a csv writer return its line instead of keeping it."""
-
-    def write(self, text: str) -> str:
-        return text

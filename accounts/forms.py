@@ -10,10 +10,10 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import HttpRequest
 
-from accounts import audit, passwords, throttling
-from accounts.models import AuditEvent, Invitation, User
+from accounts import audit, throttling
+from accounts.models import AuditEvent, EmailChange, Invitation, User
 from accounts.permissions import Role
-from accounts.throttling import SIGN_IN_ACCOUNT, SIGN_IN_ADDRESS
+from accounts.throttling import SIGN_IN_ACCOUNT, SIGN_IN_ADDRESS, minutes
 
 _DAY: dict[str, Any] = {
     "widget": forms.DateInput(format="%Y-%m-%d", attrs={"type": "date", "class": "in"}),
@@ -24,12 +24,24 @@ _DAY: dict[str, Any] = {
 def _email_field(missing: str, **attributes: Any) -> forms.EmailField:
     return forms.EmailField(
         label="E-mail",
+        max_length=254,
         error_messages={
             "required": missing,
             "invalid": "Enter a whole e-mail address, such as ines@example.com.",
         },
         widget=forms.EmailInput(attrs={"class": "in", **attributes}),
     )
+
+
+class _NameField(forms.CharField):
+    """A person's name, on one line: it stands in mails, whose text a line break would take over."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        widget = forms.TextInput(attrs={"class": "in", "autocomplete": "name"})
+        super().__init__(max_length=150, widget=widget, **kwargs)
+
+    def to_python(self, value: Any) -> str:
+        return " ".join(str(super().to_python(value)).split())
 
 
 def _password_input(autocomplete: str) -> forms.PasswordInput:
@@ -80,17 +92,19 @@ class SignInForm(AuthenticationForm):
         return cleaned
 
 
-def minutes(seconds: int) -> str:
-    """1 → "1 minute", 61 → "2 minutes"."""
-    whole = -(-seconds // 60)
-    return f"{whole} minute{'s' if whole != 1 else ''}"
-
-
 class ForgotPasswordForm(forms.Form):
     email = _email_field("Enter your e-mail.", autocomplete="email", autofocus=True)
 
 
-class NewPasswordForm(forms.Form):
+class _AccountForm(forms.Form):
+    """What a person changes of the account they have."""
+
+    def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.user = user
+
+
+class NewPasswordForm(_AccountForm):
     """One field and a button that shows what was typed, instead of typing it twice."""
 
     password = forms.CharField(
@@ -101,32 +115,32 @@ class NewPasswordForm(forms.Form):
         widget=_password_input("new-password"),
     )
 
-    def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.user = user
-
     def clean_password(self) -> str:
         password: str = self.cleaned_data["password"]
         password_validation.validate_password(password, self.user)
         return password
 
     def save(self) -> User:
-        """Set the password, which ends every other session of the user."""
+        """Set the password, which ends every other session, and a change of e-mail under way."""
         self.user.set_password(self.cleaned_data["password"])
         with transaction.atomic():
             self.user.save(update_fields=["password"])
-            passwords.note_change(self.user)
+            EmailChange.objects.filter(user=self.user).delete()  # who asked for it may be another
+            audit.record_of_account(
+                self.user, self.user, "member.password_changed", self.user.email
+            )
         return self.user
 
 
-class ChangePasswordForm(NewPasswordForm):
+class CurrentPasswordForm(_AccountForm):
+    """Asks for the password again: an open session may have been found by somebody else."""
+
     current = forms.CharField(
         label="Current password",
         strip=False,
         error_messages={"required": "Enter the password you have now."},
         widget=_password_input("current-password"),
     )
-    field_order = ("current", "password")
 
     def clean_current(self) -> str:
         current: str = self.cleaned_data["current"]
@@ -140,24 +154,48 @@ class ChangePasswordForm(NewPasswordForm):
         return current
 
 
-class NameForm(forms.ModelForm):  # type: ignore[type-arg]
-    class Meta:
-        model = User
-        fields = ("name",)
-        labels = {"name": "Name"}
-        help_texts = {"name": "As other members see it. Without one they see your e-mail."}
-        widgets = {"name": forms.TextInput(attrs={"class": "in", "autocomplete": "name"})}
+class ChangePasswordForm(CurrentPasswordForm, NewPasswordForm):
+    field_order = ("current", "password")
+
+
+class ChangeEmailForm(CurrentPasswordForm):
+    email = _email_field("Enter the new e-mail.", autocomplete="email")
+    field_order = ("email", "current")
+
+    def clean_email(self) -> str:
+        email: str = self.cleaned_data["email"].lower()
+        if email == self.user.email.lower():
+            raise ValidationError("You sign in with this e-mail already.")
+        return email
+
+
+class NameForm(_AccountForm):
+    name = _NameField(
+        label="Name",
+        required=False,
+        help_text="As other members see it. Without one they see your e-mail.",
+    )
+
+    def save(self) -> None:
+        old, new = self.user.name, self.cleaned_data["name"]
+        if old == new:
+            return
+        self.user.name = new
+        with transaction.atomic():
+            self.user.save(update_fields=["name"])
+            change = f"{old or '–'} → {new or '–'}"
+            audit.record_of_account(
+                self.user, self.user, "member.name_changed", self.user.email, name=change
+            )
 
 
 class JoinForm(NewPasswordForm):
     """What somebody invited has to say to get an account."""
 
-    name = forms.CharField(
+    name = _NameField(
         label="Your name",
-        max_length=150,
         help_text="As other members see it.",
         error_messages={"required": "Enter your name."},
-        widget=forms.TextInput(attrs={"class": "in", "autocomplete": "name"}),
     )
     field_order = ("name", "password")
 

@@ -10,7 +10,15 @@ from django.utils import timezone
 
 from accounts.permissions import Permission, Role
 
-__all__ = ["AuditEvent", "Invitation", "Membership", "Organization", "Role", "User"]
+__all__ = [
+    "AuditEvent",
+    "EmailChange",
+    "Invitation",
+    "Membership",
+    "Organization",
+    "Role",
+    "User",
+]
 
 slug_validator = RegexValidator(
     r"\A[a-z0-9](?:[a-z0-9-]{0,48}[a-z0-9])?\Z",
@@ -166,6 +174,20 @@ class Invitation(models.Model):
         return self.expires_at <= timezone.now()
 
 
+class EmailChange(models.Model):
+    """The e-mail somebody wants to sign in with, until the link that went there is opened.
+
+    Asking again makes a new row: `accounts.emails` signs its id, so the older link is dead.
+    """
+
+    user = models.OneToOneField(User, models.CASCADE, related_name="email_change")
+    email = models.EmailField()
+    expires_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.user} to {self.email}"
+
+
 class AuditEvent(models.Model):
     """Who did what to which thing, and when. Only ever added to; holds no secret."""
 
@@ -173,7 +195,7 @@ class AuditEvent(models.Model):
     actor = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="+")
     actor_name = models.CharField(max_length=254, help_text="As it was when it happened.")
     verb = models.CharField(max_length=50)
-    target = models.CharField(max_length=200)
+    target = models.CharField(max_length=254)
     details = models.JSONField(default=dict, blank=True)
     at = models.DateTimeField(default=timezone.now, editable=False)
 

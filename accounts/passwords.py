@@ -6,8 +6,8 @@ from django.urls import reverse
 from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
 
-from accounts import audit, mail
-from accounts.models import Membership, User
+from accounts import mail
+from accounts.models import User
 
 
 def ask_for_reset(email: str) -> None:
@@ -28,9 +28,3 @@ def send_reset_link(*, user_id: int) -> None:
     link = mail.absolute(reverse("password_reset_confirm", args=[uid, token]))
     subject = "Set a new password for Spendglass"
     mail.deliver(mail.render(user.email, subject, "password_reset", {"user": user, "link": link}))
-
-
-def note_change(user: User) -> None:
-    """Put a new password into the audit trail of each organization the user is let into."""
-    for membership in Membership.objects.active().filter(user=user).select_related("organization"):
-        audit.record(membership.organization, user, "member.password_changed", str(user.email))

@@ -69,6 +69,16 @@ SIGN_IN_ACCOUNT = Throttle("sign-in-account", limit=10)
 SIGN_IN_ADDRESS = Throttle("sign-in-address", limit=100)
 RESET_ACCOUNT = Throttle("reset-account", limit=3)
 RESET_ADDRESS = Throttle("reset-address", limit=20)
+# Mails that somebody signed in has sent to addresses that may be anybody's.
+EMAIL_CHANGE = Throttle("email-change", limit=3)
+INVITED_ADDRESS = Throttle("invited-address", limit=3)
+INVITING_ORGANIZATION = Throttle("inviting-organization", limit=100)
+
+
+def minutes(seconds: int) -> str:
+    """1 → "1 minute", 61 → "2 minutes"."""
+    whole = -(-seconds // 60)
+    return f"{whole} minute{'s' if whole != 1 else ''}"
 
 
 def address(request: HttpRequest) -> str:

@@ -11,6 +11,8 @@ urlpatterns = [
     path("logout/", LogoutView.as_view(), name="logout"),
     path("invitations/<str:token>/", door.invitation, name="invitation"),
     path("account/", account.profile, name="profile"),
+    path("account/email/", account.change_email, name="change_email"),
+    path("account/email/<str:token>/", account.confirm_email, name="confirm_email"),
     path("account/password/", account.change_password, name="change_password"),
     path("password/", account.forgot_password, name="forgot_password"),
     path(

@@ -36,7 +36,9 @@ OUTSIDE = {
     "healthz",
     "invitation",  # opened by whoever has the link, before they belong anywhere
     "profile",
+    "change_email",
     "change_password",
+    "confirm_email",  # opens for the account that asked for it alone
     "forgot_password",
     "password_reset_confirm",
 }

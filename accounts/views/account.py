@@ -1,4 +1,4 @@
-"""One's own account: name and password, and the way back in without the password."""
+"""One's own account: name, e-mail and password, and the way back in without the password."""
 
 from typing import Any, cast
 
@@ -9,34 +9,83 @@ from django.contrib.auth.views import PasswordResetConfirmView
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
-from accounts import mail, passwords, throttling
+from accounts import emails, mail, passwords, throttling
 from accounts.forms import (
+    ChangeEmailForm,
     ChangePasswordForm,
     ForgotPasswordForm,
     NameForm,
     NewPasswordForm,
-    minutes,
 )
-from accounts.models import User
-from accounts.throttling import RESET_ACCOUNT, RESET_ADDRESS
+from accounts.models import EmailChange, User
+from accounts.throttling import EMAIL_CHANGE, RESET_ACCOUNT, RESET_ADDRESS, minutes
 
 
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def profile(request: HttpRequest) -> HttpResponse:
-    """The name others see."""
+    """The name others see, and the ways to a new e-mail and password."""
     user = cast(User, request.user)
-    form = NameForm(request.POST if request.method == "POST" else None, instance=user)
+    posted = request.POST if request.method == "POST" else None
+    form = NameForm(user, posted, initial={"name": user.name})
     if form.is_valid():
         form.save()
         messages.success(request, "Your name is changed.")
         return redirect("profile")
-    return render(
-        request, "accounts/profile.html", {"form": form}, status=422 if form.is_bound else 200
-    )
+    pending = EmailChange.objects.filter(user=user, expires_at__gt=timezone.now()).first()
+    context = {"form": form, "pending": pending}
+    return render(request, "accounts/profile.html", context, status=422 if form.is_bound else 200)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+@sensitive_post_parameters("current")
+def change_email(request: HttpRequest) -> HttpResponse:
+    """Another e-mail to sign in with: through a link that goes there, or at once without e-mail."""
+    user = cast(User, request.user)
+    form = ChangeEmailForm(user, request.POST if request.method == "POST" else None)
+    if form.is_valid() and _email_is_taken_up(request, user, form):
+        return redirect("profile")
+    context = {"form": form, "sends_mail": mail.is_configured()}
+    return render(request, "accounts/email.html", context, status=422 if form.is_bound else 200)
+
+
+def _email_is_taken_up(request: HttpRequest, user: User, form: ChangeEmailForm) -> bool:
+    """Ask for the link, or change at once; False if the form has to say why not."""
+    email = form.cleaned_data["email"]
+    if mail.is_configured():
+        if wait := EMAIL_CHANGE.wait_seconds(f"{user.pk}"):
+            form.add_error("email", f"Too many links. The next one is possible in {minutes(wait)}.")
+            return False
+        emails.ask(user, email)
+        messages.success(request, f"A link is on its way to {email}.")
+        return True
+    try:
+        emails.change_to(user, email)
+    except emails.Taken:
+        form.add_error("email", "Another account signs in with this e-mail. Choose another one.")
+        return False
+    messages.success(request, f"You sign in with {email} from now on.")
+    return True
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def confirm_email(request: HttpRequest, token: str) -> HttpResponse:
+    """Where the link in the new mailbox leads. Looking changes nothing: programs follow links."""
+    look_or_do = emails.confirm if request.method == "POST" else emails.find
+    try:
+        change = look_or_do(cast(User, request.user), token)
+    except (emails.Gone, emails.Taken):
+        return render(request, "accounts/email_gone.html", status=410)
+    if request.method == "POST":
+        messages.success(request, f"You sign in with {change.email} from now on.")
+        return redirect("profile")
+    return render(request, "accounts/confirm_email.html", {"change": change})
 
 
 @login_required

@@ -1,13 +1,13 @@
 """What a widget gives back: something to draw, the same as rows, and the report behind it."""
 
-import csv
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
-from io import StringIO
+from itertools import chain
 
+from accounts import spreadsheets
 from integrations.window import Window
 from reports.coverage import DayState
 from reports.metrics import Number, exact, exact_usd
@@ -100,15 +100,13 @@ class Table:
             ]
 
     def csv(self) -> str:
-        """RFC 4180 with a header. Exact, and empty for what is not known."""
-        text = StringIO()
-        lines = csv.writer(text)
-        lines.writerow(column.name for column in self.columns)
-        for row in self.rows:
-            lines.writerow(
-                column.exact(value) for column, value in zip(self.columns, row, strict=True)
-            )
-        return text.getvalue()
+        """With a header. Exact, and empty for what is not known."""
+        head = [column.name for column in self.columns]
+        rows = (
+            [column.exact(value) for column, value in zip(self.columns, row, strict=True)]
+            for row in self.rows
+        )
+        return "".join(spreadsheets.lines(chain([head], rows)))
 
 
 @dataclass(frozen=True)

@@ -169,6 +169,15 @@ def test_a_spreadsheet_does_not_take_a_cell_for_a_formula(client, ada, organizat
     assert lines[1][3] == "'=1+1"
 
 
+@pytest.mark.parametrize("letters", [200, 5000])
+def test_a_long_filter_is_noted_as_far_as_it_fits(client, ada, letters):
+    download(client, f"?act={'x' * letters}")
+
+    noted = AuditEvent.objects.get(verb="audit_log.downloaded")
+    assert noted.target[:200] == "x" * 200
+    assert noted.target.endswith("x" if letters == 200 else "…")
+
+
 def test_an_act_of_another_organization_is_not_there(client, ada):
     other = make_organization("other", "Other Inc.")
     audit.record(other, None, "connection.connected", "their-org")
