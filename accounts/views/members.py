@@ -1,15 +1,13 @@
 """Who belongs to an organization: the list, and the verbs for each member and invitation."""
 
-from typing import Any
+from collections.abc import Callable
 
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import Q
 from django.http import HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render, resolve_url
+from django.shortcuts import get_object_or_404, render, resolve_url
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
-from django_htmx.http import HttpResponseClientRedirect
-from django_htmx.middleware import HtmxDetails
 
 from accounts import invitations, mail, members
 from accounts.forms import InviteForm, RoleForm
@@ -17,6 +15,7 @@ from accounts.members import Refused
 from accounts.models import Invitation, Membership
 from accounts.permissions import Permission, Role
 from accounts.tenancy import OrganizationRequest, permission_required
+from accounts.views.questions import ask, go
 
 PAGE_SIZE = 50
 
@@ -32,21 +31,32 @@ def _invitation(request: OrganizationRequest, pk: int) -> Invitation:
     return get_object_or_404(Invitation, organization=request.organization, pk=pk)
 
 
-def _to_members(request: OrganizationRequest) -> HttpResponse:
+def _done(request: OrganizationRequest, said: str) -> HttpResponse:
     """To the list; whoever just locked themselves out of it, to where they are still let in."""
+    messages.success(request, said)
     still = Membership.objects.active().filter(pk=request.membership.pk).first()
-    address = (
-        resolve_url("members", request.organization.slug)
-        if still and still.may_manage_members
-        else resolve_url("home")
-    )
-    return HttpResponseClientRedirect(address) if HtmxDetails(request) else redirect(address)
+    let_in = still is not None and still.may_manage_members
+    address = resolve_url("members", request.organization.slug) if let_in else resolve_url("home")
+    return go(request, address)
 
 
-def _page(
-    request: OrganizationRequest, *, problem: Refused | None = None, status: int = 200
-) -> HttpResponse:
-    q = request.GET.get("q", "").strip()[:100]
+def _refusal(act: Callable[[], object]) -> Refused | None:
+    """Act; return what stood in the way."""
+    try:
+        act()
+    except Refused as refused:
+        return refused
+    return None
+
+
+def _at_once(request: OrganizationRequest, act: Callable[[], object], said: str) -> HttpResponse:
+    """An act that needs no question; the list says what stood in the way."""
+    problem = _refusal(act)
+    return _page(request, problem) if problem else _done(request, said)
+
+
+def _page(request: OrganizationRequest, problem: Refused | None = None) -> HttpResponse:
+    q = request.GET.get("q", "").replace("\0", "").strip()[:100]  # PostgreSQL refuses NUL
     found = request.organization.memberships.select_related("user").order_by(
         "user__name", "user__email"
     )
@@ -61,16 +71,7 @@ def _page(
         "problem": problem,
         "sends_mail": mail.is_configured(),
     }
-    return render(request, "accounts/members.html", context, status=status)
-
-
-def _dialog(
-    request: OrganizationRequest, name: str, *, status: int = 200, **context: Any
-) -> HttpResponse:
-    """A question: a dialog for htmx, otherwise a page of its own."""
-    context["dialog"] = f"accounts/_{name}.html"
-    template = context["dialog"] if HtmxDetails(request) else "accounts/dialog.html"
-    return render(request, template, context, status=status)
+    return render(request, "accounts/members.html", context, status=422 if problem else 200)
 
 
 @admin_required
@@ -97,14 +98,8 @@ def invite(request: OrganizationRequest) -> HttpResponse:
             form.add_error("email", str(refused))
         else:
             return _issued(request, invitation)
-    return _dialog(
-        request,
-        "invite",
-        form=form,
-        roles=Role,
-        sends_mail=mail.is_configured(),
-        status=422 if form.is_bound else 200,
-    )
+    sends_mail = mail.is_configured()
+    return ask(request, "accounts/_invite.html", form=form, roles=Role, sends_mail=sends_mail)
 
 
 @admin_required
@@ -114,54 +109,42 @@ def send_again(request: OrganizationRequest, invitation_pk: int) -> HttpResponse
     try:
         invitation = invitations.send_again(_invitation(request, invitation_pk), actor=request.user)
     except Refused as refused:
-        return _page(request, problem=refused, status=422)
+        return _page(request, refused)
     return _issued(request, invitation)
 
 
 def _issued(request: OrganizationRequest, invitation: Invitation) -> HttpResponse:
     if mail.is_configured():
-        messages.success(request, f"The invitation goes to {invitation.email} by e-mail.")
-        return _to_members(request)
+        return _done(request, f"The invitation goes to {invitation.email} by e-mail.")
     link = request.build_absolute_uri(invitations.path(invitation))
-    return _dialog(request, "invited", invitation=invitation, link=link)
+    return ask(request, "accounts/_invited.html", answered=True, invitation=invitation, link=link)
 
 
 @admin_required
 @require_POST
 def withdraw(request: OrganizationRequest, invitation_pk: int) -> HttpResponse:
     invitation = _invitation(request, invitation_pk)
-    try:
-        invitations.withdraw(invitation, actor=request.user)
-    except Refused as refused:
-        return _page(request, problem=refused, status=422)
-    messages.success(request, f"The invitation of {invitation.email} is withdrawn.")
-    return _to_members(request)
+    return _at_once(
+        request,
+        lambda: invitations.withdraw(invitation, actor=request.user),
+        f"The invitation of {invitation.email} is withdrawn.",
+    )
 
 
 @admin_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def change_role(request: OrganizationRequest, member_pk: int) -> HttpResponse:
     member = _membership(request, member_pk)
-    form = RoleForm(
-        request.POST if request.method == "POST" else None, initial={"role": member.role}
-    )
+    posted = request.POST if request.method == "POST" else None
+    form = RoleForm(posted, initial={"role": member.role})
     problem = None
     if form.is_valid():
-        try:
-            members.change_role(member, form.chosen, actor=request.user)
-        except Refused as refused:
-            problem = refused
-        else:
-            messages.success(request, f"{member.user} is {form.chosen.label} now.")
-            return _to_members(request)
-    return _dialog(
-        request,
-        "role",
-        form=form,
-        roles=Role,
-        member=member,
-        problem=problem,
-        status=422 if form.is_bound else 200,
+        role = form.chosen
+        problem = _refusal(lambda: members.change_role(member, role, actor=request.user))
+        if problem is None:
+            return _done(request, f"{member.user} is {role.label} now.")
+    return ask(
+        request, "accounts/_role.html", form=form, roles=Role, member=member, problem=problem
     )
 
 
@@ -172,28 +155,21 @@ def deactivate(request: OrganizationRequest, member_pk: int) -> HttpResponse:
     member = _membership(request, member_pk)
     problem = None
     if request.method == "POST":
-        try:
-            members.deactivate(member, actor=request.user)
-        except Refused as refused:
-            problem = refused
-        else:
-            messages.success(request, f"{member.user} is deactivated.")
-            return _to_members(request)
-    return _dialog(
-        request, "deactivate", member=member, problem=problem, status=422 if problem else 200
-    )
+        problem = _refusal(lambda: members.deactivate(member, actor=request.user))
+        if problem is None:
+            return _done(request, f"{member.user} is deactivated.")
+    return ask(request, "accounts/_deactivate.html", member=member, problem=problem)
 
 
 @admin_required
 @require_POST
 def reactivate(request: OrganizationRequest, member_pk: int) -> HttpResponse:
     member = _membership(request, member_pk)
-    try:
-        members.reactivate(member, actor=request.user)
-    except Refused as refused:
-        return _page(request, problem=refused, status=422)
-    messages.success(request, f"{member.user} is let in again, as {member.get_role_display()}.")
-    return _to_members(request)
+    return _at_once(
+        request,
+        lambda: members.reactivate(member, actor=request.user),
+        f"{member.user} is let in again, as {member.get_role_display()}.",
+    )
 
 
 @admin_required
@@ -203,13 +179,7 @@ def remove(request: OrganizationRequest, member_pk: int) -> HttpResponse:
     member = _membership(request, member_pk)
     problem = None
     if request.method == "POST":
-        try:
-            members.remove(member, actor=request.user)
-        except Refused as refused:
-            problem = refused
-        else:
-            messages.success(request, f"{member.user} is no member any more.")
-            return _to_members(request)
-    return _dialog(
-        request, "remove", member=member, problem=problem, status=422 if problem else 200
-    )
+        problem = _refusal(lambda: members.remove(member, actor=request.user))
+        if problem is None:
+            return _done(request, f"{member.user} is no member any more.")
+    return ask(request, "accounts/_remove.html", member=member, problem=problem)

@@ -2,11 +2,10 @@
 
 from django.forms import Form
 from django.http import Http404, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, resolve_url
-from django_htmx.http import HttpResponseClientRedirect
-from django_htmx.middleware import HtmxDetails
+from django.shortcuts import get_object_or_404, resolve_url
 
 from accounts.tenancy import OrganizationRequest
+from accounts.views.questions import go
 from integrations import connections
 from integrations.connectors import get_connector
 from integrations.connectors.base import Connector
@@ -32,13 +31,12 @@ def own_template(connector: Connector, name: str) -> list[str]:
 
 def go_to(request: OrganizationRequest, name: str, *arguments: object) -> HttpResponse:
     """On to a page of the organization, also from a dialog or a part of a page."""
-    address = resolve_url(f"integrations:{name}", request.organization.slug, *arguments)
-    return HttpResponseClientRedirect(address) if HtmxDetails(request) else redirect(address)
+    return go(request, resolve_url(f"integrations:{name}", request.organization.slug, *arguments))
 
 
 def refuse(form: Form, refused: connections.Refused) -> connections.Refused | None:
-    """Put a refusal beside its field; hand it back if it belongs to none, or names a twin."""
-    if refused.field in form.fields and not refused.twin:
+    """Put a refusal beside its field; hand it back if it belongs to none, or has more to show."""
+    if refused.field in form.fields and not (refused.twin or refused.checks):
         form.add_error(refused.field, " ".join(filter(None, [str(refused), refused.repair])))
         return None
     return refused

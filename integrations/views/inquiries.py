@@ -23,7 +23,7 @@ from integrations.views.found import connector_or_404, go_to
 def inquire(request: OrganizationRequest, connector_slug: str) -> HttpResponse:
     """A question about this connector, or about the connection that `connection` names."""
     connector = connector_or_404(connector_slug)
-    label = request.GET.get("connection", "")
+    label = request.GET.get("connection", "").replace("\0", "")  # which PostgreSQL refuses
     connection = None
     if label:
         connection = get_object_or_404(

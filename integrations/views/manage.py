@@ -9,9 +9,9 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
-from django_htmx.middleware import HtmxDetails
 
 from accounts.tenancy import OrganizationRequest, connection_manager_required
+from accounts.views.questions import ask
 from integrations import connections, feed_health, history, inquiries, overview
 from integrations.connectors.base import Connector, ConnectorError
 from integrations.forms import DeleteForm, RenameForm, ReplaceKeyForm
@@ -100,20 +100,11 @@ def sync_now(request: OrganizationRequest, label: str) -> HttpResponse:
 
 
 def _dialog(
-    request: OrganizationRequest,
-    name: str,
-    connection: Connection,
-    status: int = 200,
-    **context: Any,
+    request: OrganizationRequest, name: str, connection: Connection, **context: Any
 ) -> HttpResponse:
-    """A question about one connection: a dialog for htmx, otherwise a page of its own."""
-    context |= {
-        "overview": overview.overview(connection),
-        "connector": connection.connector,
-        "dialog": f"integrations/_{name}.html",
-    }
-    template = context["dialog"] if HtmxDetails(request) else "integrations/dialog.html"
-    return render(request, template, context, status=status)
+    """A question about one connection."""
+    context |= {"overview": overview.overview(connection), "connector": connection.connector}
+    return ask(request, f"integrations/_{name}.html", **context)
 
 
 @connection_manager_required
@@ -140,14 +131,7 @@ def replace_key(request: OrganizationRequest, label: str) -> HttpResponse:
         if not problem and form.is_valid():
             messages.success(request, f"The key of {label} is replaced. Syncing goes on.")
             return go_to(request, "manage", connector.slug)
-    return _dialog(
-        request,
-        "replace_key",
-        connection,
-        form=form,
-        problem=problem,
-        status=422 if request.method == "POST" else 200,
-    )
+    return _dialog(request, "replace_key", connection, form=form, problem=problem)
 
 
 @connection_manager_required
@@ -165,7 +149,7 @@ def rename(request: OrganizationRequest, label: str) -> HttpResponse:
         else:
             messages.success(request, f"Label changed to {connection.label}.")
             return go_to(request, "manage", connection.connector_slug)
-    return _dialog(request, "rename", connection, form=form, status=200 if posted is None else 422)
+    return _dialog(request, "rename", connection, form=form)
 
 
 @connection_manager_required
@@ -183,14 +167,7 @@ def import_everything(request: OrganizationRequest, label: str) -> HttpResponse:
             messages.success(request, f"The import of {label} has started.")
             return go_to(request, "manage", connection.connector_slug)
     everything = history.everything(connection.connector, timezone.now().date())
-    return _dialog(
-        request,
-        "import_everything",
-        connection,
-        everything=everything,
-        problem=problem,
-        status=422 if problem else 200,
-    )
+    return _dialog(request, "import_everything", connection, everything=everything, problem=problem)
 
 
 @connection_manager_required
@@ -207,9 +184,7 @@ def disconnect(request: OrganizationRequest, label: str) -> HttpResponse:
         else:
             messages.success(request, f"{label} is disconnected. Its history is kept.")
             return go_to(request, "manage", connection.connector_slug)
-    return _dialog(
-        request, "disconnect", connection, problem=problem, status=422 if problem else 200
-    )
+    return _dialog(request, "disconnect", connection, problem=problem)
 
 
 @connection_manager_required
@@ -237,7 +212,6 @@ def delete(request: OrganizationRequest, label: str) -> HttpResponse:
         problem=problem,
         days=connection.feed_days.values("day").distinct().count(),
         amount_usd=connection.cost_totals.aggregate(sum=Sum("amount_usd"))["sum"],
-        status=422 if request.method == "POST" else 200,
     )
 
 

@@ -1,0 +1,112 @@
+"""A new key is of the same provider organization, or it is refused and nothing changes."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from accounts.models import AuditEvent, Role
+from integrations import connections
+from integrations.connectors import get_connector
+from integrations.encryption import Secret
+from integrations.models import Connection
+from tests.factories import make_connection, make_member, make_organization
+
+pytestmark = pytest.mark.django_db
+ADDRESS = "/o/demo/integrations/connections/my-org/key/"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A connector of the sandbox with the keys of two of its organizations."""
+
+    slug: str
+    key: str
+    foreign_key: str
+
+
+KINDS = [
+    Kind("claude-enterprise", "sk-ant-api01-sandbox-my-org", "sk-ant-api01-sandbox-labs"),
+    Kind("claude-console", "sk-ant-admin01-sandbox-my-org", "sk-ant-admin01-sandbox-labs"),
+]
+
+
+@pytest.fixture(params=KINDS, ids=lambda kind: kind.slug)
+def kind(request):
+    return request.param
+
+
+@pytest.fixture
+def organization(sandbox):
+    return make_organization()
+
+
+@pytest.fixture
+def connection(organization, kind):
+    tested = connections.test(organization, get_connector(kind.slug), label="my-org", key=kind.key)
+    return make_connection(
+        organization,
+        connector_slug=kind.slug,
+        provider_organization_id=tested.probe.organization_id,
+        credential=Secret(kind.key),
+        key_hint="-org",
+    )
+
+
+@pytest.fixture
+def ines(client, organization):
+    client.force_login(make_member(organization, Role.BILLING_ADMIN))
+    return client
+
+
+def stored():
+    return list(Connection.objects.values())
+
+
+@pytest.mark.parametrize("headers", [{}, {"HX-Request": "true"}], ids=["form", "htmx"])
+def test_a_key_of_another_organization_is_refused_with_the_checklist(
+    ines, connection, kind, headers
+):
+    before = stored()
+
+    response = ines.post(ADDRESS, {"key": kind.foreign_key}, headers=headers)
+
+    assert response.status_code == 422
+    text = response.content.decode()
+    assert "This key belongs to another organization (" in text
+    assert f"my-org is {connection.provider_organization_id}." in text
+    assert "Paste a key of the same organization, or connect the other one by itself." in text
+    assert "Key accepted" in text
+    assert 'Organization recognized<span class="vh">: failed</span>' in text
+    assert "is not my-org." in text
+    assert kind.foreign_key not in text
+    assert stored() == before
+    assert not AuditEvent.objects.exists()
+    assert not connection.runs.exists()
+
+
+def test_reconnecting_takes_a_key_of_the_same_organization_too(ines, connection, kind):
+    connections.disconnect(connection, actor=None)
+    before = stored()
+
+    response = ines.post(ADDRESS, {"key": kind.foreign_key})
+
+    assert "This key belongs to another organization (" in response.content.decode()
+    assert stored() == before
+
+
+def test_what_happened_goes_along_with_an_inquiry(ines, connection, kind):
+    ines.post(ADDRESS, {"key": kind.foreign_key})
+
+    text = ines.get(f"/o/demo/integrations/{kind.slug}/inquiry/").content.decode()
+
+    assert "This key belongs to another organization (" in text
+    assert kind.foreign_key not in text
+
+
+def test_the_right_key_is_taken(ines, connection, kind):
+    response = ines.post(ADDRESS, {"key": f" {kind.key} "})
+
+    assert response.status_code == 302
+    connection.refresh_from_db()
+    assert connection.credential == Secret(kind.key)
+    assert connection.key_hint == "-org"
