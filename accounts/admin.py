@@ -4,15 +4,24 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import BaseUserCreationForm
+from django.db import transaction
 from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
 from accounts import audit, members
-from accounts.models import AuditEvent, Invitation, Membership, Organization, User
+from accounts.models import (
+    AuditEvent,
+    EmailChange,
+    Invitation,
+    Membership,
+    Organization,
+    User,
+)
 from accounts.permissions import Role
 
 
@@ -76,6 +85,8 @@ class UserCreationForm(BaseUserCreationForm):  # type: ignore[type-arg]
 
 @admin.register(User)
 class UserAdmin(KeepsAnAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
+    """Accounts of operators, and who is one, are for superusers: nobody gives themselves more."""
+
     add_form = UserCreationForm
     add_fieldsets = ((None, {"fields": ("email", "name", "password1", "password2")}),)
     fieldsets = (
@@ -91,9 +102,36 @@ class UserAdmin(KeepsAnAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
 
     def save_model(self, request: HttpRequest, obj: User, form: ModelForm, change: bool) -> None:  # type: ignore[type-arg]
         super().save_model(request, obj, form, change)
-        if change and "is_active" in form.changed_data:
+        if not change:
+            return
+        everywhere, known_as = obj.memberships.all(), form.initial["email"]
+        for name in ("email", "name"):
+            if name in form.changed_data:
+                said = f"{form.initial[name] or '–'} → {getattr(obj, name) or '–'}"
+                _record(request, everywhere, f"member.{name}_changed", known_as, **{name: said})
+        if "is_active" in form.changed_data:
             act = "on" if obj.is_active else "off"
-            _record(request, obj.memberships.all(), f"member.account_switched_{act}")
+            _record(request, everywhere, f"member.account_switched_{act}")
+
+    @transaction.atomic
+    def user_change_password(
+        self, request: HttpRequest, id: str, form_url: str = ""
+    ) -> HttpResponse:
+        user = self.get_object(request, unquote(id))
+        response: HttpResponse = super().user_change_password(request, id, form_url)
+        if user and user.password != User.objects.values_list("password").get(pk=user.pk)[0]:
+            _record(request, user.memberships.all(), "member.password_changed")
+        return response
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        powers = () if _is_superuser(request) else ("is_staff", "is_superuser", "groups")
+        return (*self.readonly_fields, *powers)
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return super().has_change_permission(request, obj) and _may_touch(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and _may_touch(request, obj)
 
     def delete_model(self, request: HttpRequest, obj: User) -> None:
         _record(request, obj.memberships.all(), "member.removed")
@@ -110,6 +148,22 @@ class OrganizationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     search_fields = ("name", "slug")
     readonly_fields = ("created_at",)
     inlines = (MembershipInline,)
+
+    def save_model(
+        self,
+        request: HttpRequest,
+        obj: Organization,
+        form: ModelForm,  # type: ignore[type-arg]
+        change: bool,
+    ) -> None:
+        super().save_model(request, obj, form, change)
+        verb = "organization.changed" if change else "organization.created"
+        changes = {
+            name: f"{form.initial[name]} → {getattr(obj, name)}"
+            for name in form.changed_data
+            if change
+        }
+        audit.record(obj, cast(User, request.user), verb, obj.slug, **changes)
 
 
 @admin.register(Membership)
@@ -147,11 +201,30 @@ class MembershipAdmin(KeepsAnAdmin, admin.ModelAdmin):  # type: ignore[type-arg]
             members.remove(membership, actor=cast(User, request.user))
 
 
-def _record(request: HttpRequest, memberships: QuerySet[Membership], verb: str) -> None:
+def _record(
+    request: HttpRequest,
+    memberships: QuerySet[Membership],
+    verb: str,
+    known_as: str = "",
+    **details: str,
+) -> None:
+    """An act on a person, in the trail of each organization; with their role if nothing else."""
     for membership in memberships.select_related("organization", "user"):
-        role = membership.get_role_display()
-        actor, email = cast(User, request.user), str(membership.user.email)
-        audit.record(membership.organization, actor, verb, email, role=role)
+        audit.record(
+            membership.organization,
+            cast(User, request.user),
+            verb,
+            known_as or str(membership.user.email),
+            **(details or {"role": membership.get_role_display()}),
+        )
+
+
+def _is_superuser(request: HttpRequest) -> bool:
+    return bool(cast(User, request.user).is_superuser)
+
+
+def _may_touch(request: HttpRequest, user: User | None) -> bool:
+    return user is None or _is_superuser(request) or not (user.is_staff or user.is_superuser)
 
 
 @admin.register(Invitation)
@@ -161,6 +234,16 @@ class InvitationAdmin(ReadOnlyAdmin):
     list_display = ("email", "organization", "role", "invited_by", "created_at", "expires_at")
     search_fields = ("email", "organization__slug")
     list_select_related = ("organization", "invited_by")
+
+
+@admin.register(EmailChange)
+class EmailChangeAdmin(ReadOnlyAdmin):
+    """Who was mailed a link to another e-mail. The link is on no page of the admin."""
+
+    list_display = ("user", "email", "expires_at")
+    search_fields = ("user__email", "user__name", "email")
+    list_select_related = ("user",)
+    ordering = ("-expires_at",)
 
 
 @admin.register(AuditEvent)

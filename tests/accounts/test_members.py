@@ -3,12 +3,19 @@
 import threading
 
 import pytest
+from django.contrib.auth.models import Permission as UserPermission
 from django.db import connections
 from django.test.utils import CaptureQueriesContext
 
 from accounts import members
-from accounts.models import AuditEvent, Membership, Role
-from tests.factories import make_invitation, make_member, make_organization, make_user
+from accounts.models import AuditEvent, Membership, Organization, Role
+from tests.factories import (
+    PASSWORD,
+    make_invitation,
+    make_member,
+    make_organization,
+    make_user,
+)
 
 pytestmark = pytest.mark.django_db
 HTMX = {"HX-Request": "true"}
@@ -345,3 +352,87 @@ def test_the_admin_of_an_organization_shows_its_members(operator, organization):
     text = operator.get(f"/admin/accounts/organization/{organization.pk}/change/").content.decode()
 
     assert "Ada Byron" in text
+
+
+def change_user(client, user, **values):
+    form = {"email": user.email, "name": user.name, "is_active": "on"} | values
+    return client.post(f"/admin/accounts/user/{user.pk}/change/", form)
+
+
+def test_what_an_operator_changes_of_an_account_is_in_the_trail_too(operator, omar):
+    change_user(operator, omar, email="omar.haddad@example.com", name="Omar H. Haddad")
+    passwords = {"password1": "a brand new sentence 7", "password2": "a brand new sentence 7"}
+    operator.post(f"/admin/accounts/user/{omar.pk}/password/", passwords)
+
+    omar.refresh_from_db()
+    assert omar.check_password("a brand new sentence 7")
+    assert [(verb, target, details) for _, verb, target, details in trail()] == [
+        (
+            "member.email_changed",
+            "omar@example.com",
+            {"email": "omar@example.com → omar.haddad@example.com"},
+        ),
+        (
+            "member.name_changed",
+            "omar@example.com",
+            {"name": "Omar Haddad → Omar H. Haddad"},
+        ),
+        ("member.password_changed", "omar.haddad@example.com", {"role": "Viewer"}),
+    ]
+
+
+def test_a_password_that_an_operator_did_not_set_is_no_act(operator, omar):
+    operator.post(f"/admin/accounts/user/{omar.pk}/password/", {"password1": "a", "password2": "b"})
+
+    assert trail() == []
+    assert operator.get("/admin/accounts/user/nobody/password/").status_code == 404
+
+
+def test_an_organization_that_an_operator_makes_or_renames_is_in_its_trail(operator):
+    none = {f"memberships-{name}": 0 for name in ("TOTAL_FORMS", "INITIAL_FORMS")}
+    operator.post("/admin/accounts/organization/add/", {"slug": "new", "name": "New Inc."} | none)
+    made = Organization.objects.get(slug="new")
+    where = f"/admin/accounts/organization/{made.pk}/change/"
+    operator.post(where, {"slug": "newer", "name": "New Inc."} | none)
+
+    assert trail() == [
+        ("operator@example.com", "organization.created", "new", {}),
+        ("operator@example.com", "organization.changed", "newer", {"slug": "new → newer"}),
+    ]
+
+
+@pytest.fixture
+def helper(client, organization):
+    """An operator who may change accounts, and nothing else."""
+    user = make_user("helper@example.com", is_staff=True)
+    codenames = ("view_user", "change_user", "delete_user", "add_user")
+    user.user_permissions.set(UserPermission.objects.filter(codename__in=codenames))
+    client.force_login(user)
+    return user
+
+
+def test_an_operator_gives_nobody_more_than_they_have(client, helper, omar):
+    for user in (omar, helper):
+        change_user(client, user, is_staff="on", is_superuser="on", name="Changed")
+        user.refresh_from_db()
+
+    assert omar.name == "Changed"
+    assert not omar.is_staff
+    assert not omar.is_superuser
+    assert not helper.is_superuser
+    assert helper.name == ""
+
+
+def test_the_account_of_another_operator_is_for_superusers(client, helper):
+    other = make_user("root@example.com", is_staff=True, is_superuser=True)
+    where = f"/admin/accounts/user/{other.pk}/"
+    passwords = {"password1": "a brand new sentence 7", "password2": "a brand new sentence 7"}
+
+    assert change_user(client, other, email="helper2@example.com").status_code == 403
+    assert client.post(f"{where}password/", passwords).status_code == 403
+    assert client.post(f"{where}delete/", {"post": "yes"}).status_code == 403
+    chosen = {"action": "delete_selected", "_selected_action": [other.pk], "post": "yes"}
+    client.post("/admin/accounts/user/", chosen)
+
+    other.refresh_from_db()
+    assert (other.email, other.check_password(PASSWORD)) == ("root@example.com", True)

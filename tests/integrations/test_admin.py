@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts import audit
-from accounts.models import AuditEvent
+from accounts.models import AuditEvent, EmailChange
 from integrations import notices, sync
 from integrations.connectors.records import USAGE_MEASURES
 from integrations.encryption import Secret
@@ -41,8 +41,10 @@ MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
 def connection(sandbox):
     """A connection with a row of every model behind it."""
     organization = make_organization()
-    make_token(make_member(organization))
+    member = make_member(organization)
+    make_token(member)
     make_invitation(organization)
+    EmailChange.objects.create(user=member, email="new@example.com", expires_at=timezone.now())
     Group.objects.create(name="operators")
     connection = make_connection(organization, credential=Secret(KEY), key_hint="labs")
     audit.record(organization, None, "connection.connected", connection.label)
