@@ -17,6 +17,7 @@ from accounts import audit, mail
 from accounts.members import Refused
 from accounts.models import Invitation, Membership, Organization, User
 from accounts.permissions import Role
+from accounts.throttling import INVITED_ADDRESS, INVITING_ORGANIZATION, minutes
 
 LIFETIME = timedelta(days=7)
 _SALT = "accounts.invitations"
@@ -36,6 +37,7 @@ def invite(organization: Organization, *, email: str, role: Role, actor: User | 
             if member.is_active
             else f"{email} is a member, deactivated. Reactivate them in the list of members."
         )
+    _hold_back(organization, email)
     try:
         with transaction.atomic():
             invitation = Invitation.objects.create(
@@ -55,6 +57,7 @@ def invite(organization: Organization, *, email: str, role: Role, actor: User | 
 
 def send_again(invitation: Invitation, *, actor: User | None) -> Invitation:
     """Make a new link, good for a week; the older one opens no longer. Raises `Refused`."""
+    _hold_back(invitation.organization, invitation.email)
     with transaction.atomic():
         locked = _lock(invitation)
         locked.issue += 1
@@ -150,6 +153,16 @@ def send_invitation(*, invitation_id: int, issue: int) -> None:
     subject = f"{invitation.organization} invites you to Spendglass"
     context = {"invitation": invitation, "link": mail.absolute(path(invitation))}
     mail.deliver(mail.render(invitation.email, subject, "invitation", context))
+
+
+def _hold_back(organization: Organization, email: str) -> None:
+    """Keep an organization from flooding a mailbox, or many. Raises `Refused`."""
+    if not mail.is_configured():
+        return
+    if wait := INVITED_ADDRESS.wait_seconds(f"{organization.pk} {email}"):
+        raise Refused(f"{email} got several links just now. Try again in {minutes(wait)}.")
+    if wait := INVITING_ORGANIZATION.wait_seconds(f"{organization.pk}"):
+        raise Refused(f"Too many invitations at once. Try again in {minutes(wait)}.")
 
 
 def _lock(invitation: Invitation) -> Invitation:

@@ -2,7 +2,7 @@
 
 import re
 import threading
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
 import pytest
@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from accounts import invitations
 from accounts.models import AuditEvent, Invitation, Membership, Role, User
+from accounts.throttling import Throttle
 from tests.factories import PASSWORD, make_invitation, make_member, make_organization, make_user
 
 pytestmark = pytest.mark.django_db
@@ -219,6 +220,36 @@ def test_who_is_invited_or_a_member_already_is_not_invited_again(client, ada, or
         assert response.status_code == 422
         assert sentence in response.content.decode()
     assert Invitation.objects.count() == 1
+
+
+def test_no_mailbox_is_flooded_with_links(client, ada, organization, mails):
+    with time_machine.travel(datetime(2026, 11, 25, 15, 5, tzinfo=UTC), tick=False):
+        invite(client)
+        again = f"/o/demo/invitations/{Invitation.objects.get().pk}/send/"
+        answers = [client.post(again).status_code for _ in range(3)]
+        text = client.post(again).content.decode()
+
+    assert answers == [302, 302, 422]
+    assert "eve@example.com got several links just now. Try again in 10 minutes." in text
+    assert Invitation.objects.get().issue == 3
+
+
+def test_an_organization_does_not_flood_others(client, ada, mails, monkeypatch):
+    monkeypatch.setattr(invitations, "INVITING_ORGANIZATION", Throttle("test", limit=2))
+    with time_machine.travel(datetime(2026, 11, 25, 15, 5, tzinfo=UTC), tick=False):
+        answers = [invite(client, f"guess{number}@example.com") for number in range(3)]
+
+    assert [answer.status_code for answer in answers] == [302, 302, 422]
+    assert "Too many invitations at once. Try again in 10 minutes." in answers[2].content.decode()
+    assert Invitation.objects.count() == 2
+
+
+def test_links_that_an_admin_passes_on_are_not_counted(client, ada):
+    assert [invite(client, f"e{number}@example.com").status_code for number in range(4)] == [
+        200
+    ] * 4
+    again = f"/o/demo/invitations/{Invitation.objects.latest('pk').pk}/send/"
+    assert [client.post(again).status_code for _ in range(4)] == [200] * 4
 
 
 def test_a_form_with_mistakes_names_them(client, ada):
