@@ -123,7 +123,9 @@ def health(
     label: str,
     days: Query[documents.HealthDays],
 ) -> documents.Health:
-    found = Connection.objects.filter(organization=request.organization, label=label).first()
+    # Compared here: PostgreSQL refuses what an address may hold, such as NUL.
+    every = Connection.objects.filter(organization=request.organization)
+    found = next((each for each in every if each.label == label), None)
     if found is None:
         raise _no_connection(label)
     return _health(found, _window(days.since, days.until))

@@ -4,14 +4,17 @@ A new address fails here until it has its line in `PAGES`. Requests carry no val
 that is let in answers 422, and a question that is let in does its deed.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from django.urls import resolve, reverse
 
 from accounts.permissions import Permission, Role
 from tests.factories import make_invitation, make_member, make_organization, make_token
-from tests.test_tenancy import ARGUMENTS, BEHIND_THE_DOOR, address, make_one_of_each
+from tests.test_tenancy import ARGUMENTS, BEHIND_THE_DOOR, BY_TOKEN, address, make_one_of_each
 
 pytestmark = pytest.mark.django_db
 
@@ -31,10 +34,13 @@ class Page:
     post: int = 405
     to_post: Permission | None = None
 
-    def expected(self, role: Role, method: str) -> set[int]:
+    def is_open_to(self, role: Role, method: str) -> bool:
         needed = (self.to_post or self.permission) if method == "post" else self.permission
+        return needed is None or needed in role.permissions
+
+    def expected(self, role: Role, method: str) -> set[int]:
         answer: int = getattr(self, method)
-        if needed is None or needed in role.permissions:
+        if self.is_open_to(role, method):
             return {answer}
         # A method that nobody may use can be refused before one looks who asks.
         return {403, 405} if answer == 405 else {403}
@@ -134,6 +140,69 @@ def test_each_role_may_exactly_what_the_table_says(client, organization, name, m
     response = getattr(client, method)(address(name))
 
     assert response.status_code in PAGES[name].expected(role, method)
+
+
+class Offers(HTMLParser):
+    """What a page offers to do: (method, path) of every link, form and htmx request."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: set[tuple[str, str]] = set()
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        has = {name: value or "" for name, value in attrs}
+        self._add("get", has.get("href") if tag == "a" else None)
+        self._add(has.get("method", "get"), has.get("action"))
+        self._add("get", has.get("hx-get"))
+        self._add("post", has.get("hx-post"))
+
+    def _add(self, method: str, address: str | None) -> None:
+        path = (address or "").partition("?")[0].partition("#")[0]
+        if path.startswith("/o/"):
+            self.found.add((method.lower(), path))
+
+
+def offers(client, path: str) -> Iterator[tuple[str, str]]:
+    """(method, name of the address) of everything that the page offers."""
+    response = client.get(path)
+    if response["Content-Type"].startswith("text/html"):
+        for method, offered in Offers(response.content.decode()).found:
+            yield method, resolve(offered).view_name
+
+
+@pytest.mark.parametrize("role", Role)
+def test_no_page_offers_what_the_role_may_not(client, organization, role):
+    client.force_login(make_member(organization, role))
+    pages = [name for name, page in PAGES.items() if page.get in {200, 302}]
+
+    wrong = {
+        (name, method, offered)
+        for name in pages
+        for method, offered in offers(client, address(name))
+        if not PAGES[offered].is_open_to(role, method)
+    }
+
+    assert wrong == set()
+
+
+@pytest.mark.parametrize("role", Role)
+def test_everybody_reads_by_machine_and_nobody_writes(client, organization, role):
+    make_token(make_member(organization, role), "sgt_of-the-role")
+    sent = {"headers": {"Authorization": "Bearer sgt_of-the-role"}}
+    arguments = {"label": ARGUMENTS["label"], "name": "service"}
+    queries = {"api:report": "?metrics=cost&range=30d"}
+
+    for name in BY_TOKEN:
+        takes = {key: value for key, value in arguments.items() if name in _TAKES[key]}
+        path = reverse(name, kwargs=takes) + queries.get(name, "")
+
+        assert client.get(path, **sent).status_code == 200, path
+        for method in ("post", "put", "patch", "delete"):
+            assert getattr(client, method)(path, **sent).status_code == 405, path
+
+
+_TAKES = {"label": {"api:connection", "api:health"}, "name": {"api:members"}}
 
 
 @pytest.mark.parametrize("method", ["get", "post"])

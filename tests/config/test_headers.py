@@ -1,0 +1,105 @@
+"""Every answer carries the headers that keep a browser safe, whoever gives it."""
+
+import logging
+
+import pytest
+from django.test import Client
+
+from accounts.models import Role
+from tests.factories import make_invitation, make_member, make_organization, make_user
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def organization():
+    return make_organization()
+
+
+@pytest.fixture
+def answers(organization, settings, monkeypatch):
+    """One answer of each kind, by what gives it."""
+    member, operator, stranger = Client(), Client(), Client(raise_request_exception=False)
+    member.force_login(make_member(organization, Role.ADMIN))
+    operator.force_login(make_user(is_staff=True, is_superuser=True))
+    found = {
+        "a page": member.get("/o/demo/integrations/"),
+        "a file": member.get("/o/demo/audit.csv"),
+        "a redirect": stranger.get("/o/demo/integrations/"),
+        "the admin": operator.get("/admin/"),
+        "a page that is not there": stranger.get("/nowhere/"),
+        "a forbidden page": member.get("/admin/login/"),
+        "a method that is refused": stranger.get("/logout/"),
+        "a form without its token": Client(enforce_csrf_checks=True).post("/login/"),
+        "an unknown host": stranger.get("/login/", headers={"host": "evil.example"}),
+        "the API": stranger.get("/api/v1/connections"),
+        "the API's description": stranger.get("/api/v1/openapi.json"),
+        "the health check": stranger.get("/healthz"),
+    }
+    monkeypatch.setattr("accounts.views.door.SignIn.get", _crash)
+    found["a crash"] = stranger.get("/login/")
+    settings.SECURE_SSL_REDIRECT = True
+    found["a redirect to HTTPS"] = Client().get("/login/")
+    return found
+
+
+def _crash(*args, **kwargs):
+    raise RuntimeError("crash")
+
+
+def test_every_answer_has_the_content_security_policy(answers):
+    assert answers["a crash"].status_code == 500
+    assert answers["an unknown host"].status_code == 400
+    assert answers["a redirect to HTTPS"].status_code == 301
+
+    policies = {what: answer.get("Content-Security-Policy", "") for what, answer in answers.items()}
+
+    assert {
+        what for what, policy in policies.items() if "default-src 'none'" not in policy
+    } == set()
+    assert "unsafe" not in "".join(policies.values())
+
+
+def test_every_answer_forbids_frames_and_guessing_of_types(answers):
+    for what, answer in answers.items():
+        assert answer["X-Frame-Options"] == "DENY", what
+        assert answer["X-Content-Type-Options"] == "nosniff", what
+        assert answer["Referrer-Policy"] == "same-origin", what
+
+
+def test_what_is_signed_in_is_in_no_cache(answers):
+    for what in ("a page", "a file", "the admin", "the API"):
+        assert "no-store" in answers[what]["Cache-Control"], what
+
+
+# --- The log -----------------------------------------------------------------------------
+@pytest.fixture
+def logged(capsys):
+    """What the installation's own handler writes, as in production."""
+    (handler,) = [
+        handler
+        for handler in logging.getLogger().handlers
+        if any(type(one).__name__ == "WithoutLinks" for one in handler.filters)
+    ]
+    lines: list[str] = []
+
+    class Copy(logging.Handler):
+        def emit(self, record):
+            lines.append(handler.format(record))
+
+    copy = Copy()
+    copy.filters = list(handler.filters)
+    logging.getLogger().addHandler(copy)
+    yield lines
+    logging.getLogger().removeHandler(copy)
+
+
+def test_a_link_that_opens_an_account_is_not_in_the_log(organization, logged):
+    from accounts import invitations
+
+    link = invitations.path(make_invitation(organization))
+
+    assert Client().post(link, {"password": "1"}).status_code == 422
+    assert Client(enforce_csrf_checks=True).post(link).status_code == 403
+
+    assert [line.partition(": /")[2] for line in logged] == ["invitations/…", "invitations/…"]
