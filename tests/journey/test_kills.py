@@ -37,7 +37,7 @@ class Installation:
             "PORT": free_port(),
             "SANDBOX_PORT": free_port(),
             "ANTHROPIC_REQUESTS_PER_MINUTE": "240",  # slow enough to be hit in the middle
-            "IMPORT_DAYS": "20",
+            "IMPORT_DAYS": "10",
         }
         self.log = folder / "log"
         self.process = self.start()
@@ -163,5 +163,5 @@ def test_an_import_survives_the_death_of_every_process(installation):
     assert installation.query(
         "SELECT count(*) FROM integrations_feedday WHERE feed = 'organization_cost'"
         ' AND day < (SELECT "end" - 1 FROM integrations_syncrun)'
-    ) == [(19,)]
+    ) == [(9,)]
     assert installation.stop() == 0
