@@ -182,7 +182,7 @@ def _import(connection: Connection, actor: User, typed: str) -> str:
 def _rename(connection: Connection, actor: User, typed: str) -> str:
     old = connection.label
     connections.rename(connection, actor=actor, label=typed)
-    return f"It was called {old}. Links and saved reports that name the old label find nothing."
+    return f"It was called {old}. Saved reports follow; links that name the old label find nothing."
 
 
 def _replace_key(connection: Connection, actor: User, typed: str) -> str:

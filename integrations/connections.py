@@ -24,6 +24,7 @@ from integrations import notices, pacing, sync, tasks
 from integrations.connectors.base import Access, Check, Connector, ConnectorError, Probe
 from integrations.encryption import Secret
 from integrations.models import Connection, SyncRun
+from integrations.signals import connection_renamed
 
 PROOF_LIFETIME = timedelta(minutes=30)
 _SALT = "integrations.connections.proof"
@@ -279,15 +280,27 @@ def import_everything(connection: Connection, *, actor: User | None) -> SyncRun:
 
 
 def rename(connection: Connection, *, actor: User | None, label: str) -> None:
-    """Change the label, which is the Billing Account of every day, past and coming."""
-    label, old = label.strip(), connection.label
-    if label == old:
+    """Change the label, which is the Billing Account of every day, past and coming.
+
+    What is kept under the old one, such as the filter of a saved report, goes along.
+    """
+    label = label.strip()
+    if label == connection.label:
         return
     _check_label(connection.organization, label)
     try:
         with transaction.atomic():
-            Connection.objects.filter(pk=connection.pk).update(label=label)
+            locked = Connection.objects.select_for_update().get(pk=connection.pk)
+            old, locked.label = locked.label, label
+            locked.save(update_fields=["label"])
             audit.record(connection.organization, actor, "connection.renamed", label, before=old)
+            connection_renamed.send(
+                Connection,
+                organization=connection.organization,
+                before=old,
+                after=label,
+                actor=actor,
+            )
     except IntegrityError:
         _check_label(connection.organization, label)
         raise

@@ -725,7 +725,8 @@ def test_renaming_says_what_becomes_of_saved_links(admin, organization):
 
     text = page(admin, of_connection("rename"))
 
-    assert "Saved reports and shared links that filter by my-org" in text
+    assert "Links somebody keeps that filter by my-org" in text
+    assert "Saved reports that name it, and what goes out by e-mail, get the new one." in text
     assert 'value="my-org"' in text
 
 
