@@ -93,7 +93,11 @@ def _send(plan: ReportSchedule, now: datetime) -> str:
 
 
 def _address(report: SavedReport) -> str:
-    return reverse("reports:open", args=[report.organization.slug, report.pk])
+    """The report where every recipient may open it; otherwise its settings of today."""
+    slug = report.organization.slug
+    if report.is_shared:
+        return reverse("reports:open", args=[slug, report.pk])
+    return f"{reverse('reports:explore', args=[slug])}?{report.query}"
 
 
 def _left_out(laid_out: Pivot) -> int:

@@ -6,7 +6,7 @@ from typing import Self
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.urls import reverse
 from django.utils import timezone
 
@@ -18,6 +18,19 @@ class SavedReportQuerySet(models.QuerySet["SavedReport"]):
         """The member's own, and those that are shared inside the organization."""
         mine = Q(owner=membership.user) | Q(sharing=SavedReport.Sharing.ORGANIZATION)
         return self.filter(mine, organization=membership.organization)
+
+    def left_behind(self, membership: Membership) -> Self:
+        """Private ones whose owner is no member any more. They are there for Admins alone."""
+        if not membership.may_manage_members:
+            return self.none()
+        owners = Membership.objects.filter(
+            organization=OuterRef("organization"), user=OuterRef("owner")
+        )
+        return self.filter(
+            ~Exists(owners),
+            organization=membership.organization,
+            sharing=SavedReport.Sharing.PRIVATE,
+        )
 
 
 class SavedReport(models.Model):

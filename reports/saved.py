@@ -1,11 +1,12 @@
 """The verbs of saved reports and their schedules. Every one leaves a line in the audit trail."""
 
 from datetime import datetime
+from itertools import chain, count
 
 from django.db import transaction
 
 from accounts import audit
-from accounts.models import User
+from accounts.models import Organization, User
 from reports.models import ReportSchedule, SavedReport
 
 COPY = "Copy of {}"
@@ -23,20 +24,34 @@ def save(report: SavedReport, *, actor: User) -> SavedReport:
 @transaction.atomic
 def duplicate(report: SavedReport, *, actor: User) -> SavedReport:
     """A private report of the same settings that belongs to `actor`."""
+    name = _free_name(report.organization, actor, COPY.format(report.name))
+    copy = SavedReport(organization=report.organization, owner=actor, name=name, query=report.query)
+    return save(copy, actor=actor)
+
+
+@transaction.atomic
+def take_over(report: SavedReport, *, actor: User) -> SavedReport:
+    """Give a report that somebody left behind to `actor`; who sees it and who gets it stays."""
+    audit.record(
+        report.organization, actor, "report.taken_over", report.name, owner=str(report.owner or "")
+    )
+    report.name = _free_name(report.organization, actor, report.name)
+    report.owner = actor
+    report.save()
+    return report
+
+
+def _free_name(organization: Organization, owner: User, wanted: str) -> str:
+    """The name, cut to fit, with a number behind it if the owner has such a report already."""
     taken = set(
-        SavedReport.objects.filter(organization=report.organization, owner=actor).values_list(
+        SavedReport.objects.filter(organization=organization, owner=owner).values_list(
             "name", flat=True
         )
     )
     longest = SavedReport._meta.get_field("name").max_length or 0
-    name = COPY.format(report.name)[:longest]
-    number = 2
-    while name in taken:
-        ending = f" ({number})"
-        name = COPY.format(report.name)[: longest - len(ending)] + ending
-        number += 1
-    copy = SavedReport(organization=report.organization, owner=actor, name=name, query=report.query)
-    return save(copy, actor=actor)
+    endings = chain([""], (f" ({number})" for number in count(2)))
+    names = (wanted[: longest - len(ending)] + ending for ending in endings)
+    return next(name for name in names if name not in taken)
 
 
 @transaction.atomic

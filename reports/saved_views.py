@@ -13,7 +13,7 @@ from accounts.permissions import Permission
 from accounts.tenancy import OrganizationRequest, organization_required, permission_required
 from reports import saved
 from reports.forms import SavedReportForm, ScheduleForm
-from reports.models import ReportSchedule, SavedReport
+from reports.models import ReportSchedule, SavedReport, SavedReportQuerySet
 from reports.presets import PRESETS
 from reports.querybar import QueryBar, check
 from reports.spec import ReportSpec, SpecError
@@ -24,7 +24,10 @@ may_save = permission_required(Permission.SAVE_REPORTS)
 @require_safe
 @organization_required
 def index(request: OrganizationRequest) -> HttpResponseBase:
-    """Every report the member sees, the schedules of those, and the presets."""
+    """Every report the member sees, the schedules of those, and the presets.
+
+    For Admins also what members who left had for themselves.
+    """
     seen = SavedReport.objects.seen_by(request.membership)
     reports = list(seen.select_related("organization", "owner").order_by("name", "pk"))
     plans = ReportSchedule.objects.filter(report__in=reports).order_by("next_at")
@@ -35,6 +38,7 @@ def index(request: OrganizationRequest) -> HttpResponseBase:
             (plan, changeable[plan.report_id])
             for plan in plans.select_related("report").prefetch_related("recipients")
         ],
+        "left": _left_behind(request),
         "presets": PRESETS,
         "has_mail": mail.is_configured(),
     }
@@ -103,10 +107,21 @@ def duplicate(request: OrganizationRequest, report_pk: int) -> HttpResponseBase:
     return redirect(copy.address)
 
 
+@permission_required(Permission.MANAGE_MEMBERS)
+@require_POST
+def take_over(request: OrganizationRequest, report_pk: int) -> HttpResponseBase:
+    """Make a report that somebody left behind one's own."""
+    left = get_object_or_404(_left_behind(request), pk=report_pk)
+    report = saved.take_over(left, actor=request.user)
+    messages.success(request, f"{report.name} is yours now, and still private.")
+    return _to_index(request)
+
+
 @require_http_methods(["GET", "HEAD", "POST"])
 @may_save
 def delete(request: OrganizationRequest, report_pk: int) -> HttpResponseBase:
-    report = _changeable(request, report_pk)
+    left = _left_behind(request).filter(pk=report_pk).first()
+    report = left or _changeable(request, report_pk)
     if request.method == "POST":
         name = report.name
         saved.delete(report, actor=request.user)
@@ -173,6 +188,11 @@ def _posted(request: OrganizationRequest) -> QueryDict | None:
 def _visible(request: OrganizationRequest, pk: int) -> SavedReport:
     seen = SavedReport.objects.seen_by(request.membership).select_related("organization", "owner")
     return get_object_or_404(seen, pk=pk)
+
+
+def _left_behind(request: OrganizationRequest) -> SavedReportQuerySet:
+    found = SavedReport.objects.left_behind(request.membership).order_by("name", "pk")
+    return found.select_related("organization", "owner").prefetch_related("schedules__recipients")
 
 
 def _changeable(request: OrganizationRequest, pk: int) -> SavedReport:

@@ -15,6 +15,7 @@ urlpatterns = [
     path("saved/<int:report_pk>/edit/", saved_views.edit, name="edit"),
     path("saved/<int:report_pk>/update/", saved_views.update, name="update"),
     path("saved/<int:report_pk>/duplicate/", saved_views.duplicate, name="duplicate"),
+    path("saved/<int:report_pk>/take-over/", saved_views.take_over, name="take_over"),
     path("saved/<int:report_pk>/delete/", saved_views.delete, name="delete"),
     path("saved/<int:report_pk>/schedule/", saved_views.schedule, name="schedule"),
     path("schedules/<int:schedule_pk>/", saved_views.change_schedule, name="change_schedule"),

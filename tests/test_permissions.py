@@ -109,6 +109,7 @@ PAGES = {
     "reports:edit": Page(MEMBERS, get=200, post=422),
     "reports:update": Page(MEMBERS, post=302),
     "reports:delete": Page(MEMBERS, get=200, post=302),
+    "reports:take_over": Page(MEMBERS, post=404),  # it is shared, so nobody left it behind
     "reports:schedule": Page(MEMBERS, get=200, post=422),
     "reports:change_schedule": Page(MEMBERS, get=200, post=422),
     "reports:pause": Page(MEMBERS, post=302),

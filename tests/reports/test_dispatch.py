@@ -7,6 +7,7 @@ from django.core import mail
 
 from accounts.models import AuditEvent, Membership
 from reports import dispatch
+from reports.models import SavedReport
 from reports.tasks import tick
 from tests.factories import cost, make_member, make_report, make_schedule
 from tests.reports.conftest import know
@@ -75,6 +76,23 @@ def test_the_mail_has_the_table_and_the_csv(send, plan):
     assert plan.last_result == "Sent to 1 member."
     assert plan.last_at == MONDAY
     assert plan.next_at == MONDAY + timedelta(days=7)
+
+
+def test_a_private_report_is_mailed_with_a_link_that_its_recipients_can_open(
+    send, plan, organization, client
+):
+    bo = make_member(organization, email="bo@example.com")
+    plan.recipients.add(bo)
+    plan.report.sharing = SavedReport.Sharing.PRIVATE
+    plan.report.save()
+
+    send()
+
+    body = mail.outbox[0].body
+    assert f"/o/demo/reports/explore/?{plan.report.query}" in body
+    assert "They can stop it under Reports; once they have left, an Admin can." in body
+    client.force_login(bo)
+    assert client.get(f"/o/demo/reports/explore/?{plan.report.query}").status_code == 200
 
 
 def test_what_is_due_goes_out_once_however_often_one_looks(send):

@@ -221,6 +221,85 @@ def test_a_deleted_report_takes_its_schedules_along(at, ann, organization):
     assert acts() == [("report.deleted", "Spend")]
 
 
+# --- Left behind ----------------------------------------------------------------------------
+@pytest.fixture
+def left(ann, organization):
+    """What Ann had for herself, and what she shared; she is a member no longer."""
+    mine = make_report(organization, "Secret plan", query=QUERY, owner=ann, sharing=PRIVATE)
+    make_schedule(mine, make_member(organization))
+    make_report(organization, "Board", owner=ann)
+    organization.memberships.filter(user=ann).delete()
+    return mine
+
+
+def test_private_reports_of_who_left_are_there_for_admins_alone(at, zoe, left, organization):
+    admin = make_member(organization, Role.ADMIN)
+    shown = text(at(admin, "index"))
+
+    assert "Left behind" in shown
+    assert "Secret plan Ann Ito" in shown
+    assert "Every Monday at 08:00 UTC to 1 person" in shown
+    for other in (zoe, make_member(organization), make_member(organization, Role.BILLING_ADMIN)):
+        html = at(other, "index").content.decode()
+        assert "Board" in html
+        assert "Secret plan" not in html
+        assert "Left behind" not in html
+        assert at(other, "take_over", left.pk, data={}).status_code == 403
+        assert at(other, "delete", left.pk, data={}).status_code in {403, 404}
+    assert SavedReport.objects.get(pk=left.pk).owner.name == "Ann Ito"
+
+
+def test_an_admin_takes_over_what_somebody_left_and_what_it_mails_goes_on(at, left, organization):
+    admin = make_member(organization, Role.ADMIN)
+    make_report(organization, "Secret plan", owner=admin, sharing=PRIVATE)
+
+    at(admin, "take_over", left.pk, data={})
+
+    left.refresh_from_db()
+    assert (left.owner, left.name, left.query) == (admin, "Secret plan (2)", QUERY)
+    assert not left.is_shared
+    assert left.schedules.count() == 1
+    assert "Left behind" not in text(at(admin, "index"))
+    event = AuditEvent.objects.get()
+    assert (event.verb, event.target, event.details) == (
+        "report.taken_over",
+        "Secret plan",
+        {"owner": "Ann Ito"},
+    )
+
+
+def test_an_admin_deletes_what_somebody_left(at, left, organization):
+    admin = make_member(organization, Role.ADMIN)
+
+    assert "Delete Secret plan?" in text(at(admin, "delete", left.pk))
+    at(admin, "delete", left.pk, data={})
+
+    assert not SavedReport.objects.filter(pk=left.pk).exists()
+    assert acts() == [("report.deleted", "Secret plan")]
+
+
+def test_what_a_deleted_account_had_is_left_behind_too(at, ann, left, organization):
+    ann.delete()
+
+    assert "Secret plan An account that is gone" in text(
+        at(make_member(organization, Role.ADMIN), "index")
+    )
+
+
+def test_nothing_is_left_behind_by_members_deactivated_or_back_again(at, ann, left, organization):
+    admin = make_member(organization, Role.ADMIN)
+    membership = organization.memberships.create(user=ann, role=Role.ANALYST)
+    assert "Secret plan" in text(at(ann, "index"))
+
+    membership.is_active = False
+    membership.save()
+
+    for report in (left.pk, make_report(organization, "Mine", owner=admin, sharing=PRIVATE).pk):
+        assert at(admin, "take_over", report, data={}).status_code == 404
+    assert at(admin, "delete", left.pk).status_code == 404
+    assert "Secret plan" not in text(at(admin, "index"))
+
+
 # --- The list -------------------------------------------------------------------------------
 def test_viewers_see_what_is_shared_and_no_button_to_change_it(at, organization):
     viewer = make_member(organization)
@@ -236,17 +315,24 @@ def test_viewers_see_what_is_shared_and_no_button_to_change_it(at, organization)
 def test_the_number_of_queries_of_the_list_is_fixed(
     at, ann, organization, django_assert_max_num_queries
 ):
+    admin = make_member(organization, Role.ADMIN)
+
     def count() -> int:
         with django_assert_max_num_queries(30) as queries:
-            at(ann, "index")
+            at(admin, "index")
         return len(queries)
 
-    make_schedule(make_report(organization, "0", owner=make_member(organization)), ann)
+    def make(name: str) -> None:
+        owner = make_member(organization)
+        make_schedule(make_report(organization, name, owner=owner), ann, owner)
+        left = make_report(organization, name, sharing=PRIVATE)
+        make_schedule(left, ann, owner)
+
+    make("0")
     count()  # signs in
     before = count()
     for number in range(1, 6):
-        owner = make_member(organization)
-        make_schedule(make_report(organization, str(number), owner=owner), ann, owner)
+        make(str(number))
     assert count() == before
 
 
