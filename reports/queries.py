@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from functools import cached_property, reduce
+from functools import cached_property, partial, reduce
 from heapq import merge
 from itertools import groupby
 from operator import itemgetter
@@ -75,6 +75,8 @@ TABLES: dict[Source, tuple[Any, ...]] = {
     Source.CODE: (ActivityByDay, EngagementFact),
     Source.CODE_ESTIMATE: (ActivityByDay, EngagementFact),
 }
+# Those that say who it was.
+_BY_PERSON = (CostByPerson, UsageByPerson, CostFact, UsageFact)
 # What no user accounts for.
 NOBODY = Filter("user_id", ("",))
 # Dimensions that say who it was, by the field of a person. Few people share a value.
@@ -171,12 +173,9 @@ class Report:
     @cached_property
     def _shown(self) -> dict[Source, Mapping[Keys, Amounts]]:
         """The groups of each source, added up from the first day on if that is asked."""
-        adds_up = self.spec.cumulative and self.spec.group_by[:1] != ()
-        if not adds_up or not DIMENSIONS[self.spec.group_by[0]].is_time:
+        if not self.spec.is_running:
             return {side.source: side.groups for side in self.sides}
-        interval = self.spec.group_by[0]
-        window = self.laid.window if self.laid else self.spec.window
-        starts = [first_day(interval, part.start) for part in cut(window, interval)]
+        starts = _starts(self.spec, self.laid)
         return {
             side.source: side.added_up(starts, self._numbers.absence.is_known).groups
             for side in self.sides
@@ -200,31 +199,55 @@ class Side:
         parts: dict[Keys, list[Amounts]] = defaultdict(list)
         for keys, amounts in self.groups.items():
             parts[tuple(keys[place] for place in at)].append(amounts)
-        return replace(self, groups={keys: self._merge(found) for keys, found in parts.items()})
+        merged = {keys: _merge(self.measures, found) for keys, found in parts.items()}
+        return replace(self, groups=merged)
 
     def added_up(self, starts: Sequence[date], is_known: Callable[[Source, Keys], bool]) -> "Side":
-        """Every group from its first column on, with all that came before it.
+        """Every column with all that came before it."""
+        in_order = sorted(self.groups.items())
+        found = _running(in_order, self.measures, starts, partial(is_known, self.source))
+        return replace(self, groups=dict(found))
 
-        A column that is not known stays without an amount.
-        """
-        by_group: dict[Keys, dict[Key, Amounts]] = defaultdict(dict)
-        for keys, amounts in self.groups.items():
-            by_group[keys[1:]][keys[0]] = amounts
-        groups: dict[Keys, Amounts] = {}
-        for rest, found in by_group.items():
-            so_far: list[Amounts] = []
-            for start in starts:
-                keys = (start, *rest)
-                if start in found:
-                    so_far = [self._merge([*so_far, found[start]])]
-                if so_far and (start in found or is_known(self.source, keys)):
-                    groups[keys] = so_far[0]
-        return replace(self, groups=groups)
 
-    def _merge(self, parts: Sequence[Amounts]) -> Amounts:
-        if len(parts) == 1:
-            return parts[0]
-        return {m.name: m.merged(part[m.name] for part in parts) for m in self.measures}
+def _merge(measures: Iterable[Measure], parts: Sequence[Amounts]) -> Amounts:
+    if len(parts) == 1:
+        return parts[0]
+    return {m.name: m.merged(part[m.name] for part in parts) for m in measures}
+
+
+def _starts(spec: ReportSpec, laid: Laid | None) -> list[date]:
+    """What the columns of a report begin with, oldest first."""
+    interval = spec.group_by[0]
+    window = laid.window if laid else spec.window
+    return [first_day(interval, part.start) for part in cut(window, interval)]
+
+
+def _running(
+    groups: Iterable[tuple[Keys, Amounts]],
+    measures: Sequence[Measure],
+    starts: Sequence[date],
+    is_known: Callable[[Keys], bool],
+) -> Iterator[tuple[Keys, Amounts]]:
+    """Every group from its first column on, with all that came before it; takes and gives order.
+
+    Holds what each group has come to, and no column. One that is not known stays without an amount.
+    """
+    so_far: dict[Keys, Amounts] = {}
+    columns = groupby(groups, key=lambda group: group[0][0])
+    coming, found = next(columns, (None, iter(())))
+    for start in starts:
+        new = set()
+        if coming == start:
+            for (_, *rest), amounts in found:
+                group = tuple(rest)
+                parts = [so_far[group], amounts] if group in so_far else [amounts]
+                so_far[group] = _merge(measures, parts)
+                new.add(group)
+            coming, found = next(columns, (None, iter(())))
+        for group in sorted(so_far):
+            keys = (start, *group)
+            if group in new or is_known(keys):
+                yield keys, so_far[group]
 
 
 def run(organization: Organization, spec: ReportSpec) -> Report:
@@ -233,7 +256,17 @@ def run(organization: Organization, spec: ReportSpec) -> Report:
     However many rows, the queries are the connections, the days, and one a source; the days and
     sources once more for a comparison, and the sources of the first metric once more for a limit.
     """
-    now, *before = (question.answer() for question in _questions(organization, spec))
+    return _answer(_questions(organization, spec))
+
+
+def run_if_comparable(organization: Organization, spec: ReportSpec) -> Report | None:
+    """The answer to a comparison; None, and no fact is read, if a day before is not complete."""
+    questions = _questions(organization, spec)
+    return _answer(questions) if questions[-1].known.is_complete else None
+
+
+def _answer(questions: Iterable["_Question"]) -> Report:
+    now, *before = (question.answer() for question in questions)
     return replace(now, before=before[0] if before else None)
 
 
@@ -250,11 +283,8 @@ class Stream:
 
 
 def stream(organization: Organization, spec: ReportSpec) -> Report | Stream:
-    """The same rows in the same order as `run`, without holding them; raises `SpecError`.
-
-    Running sums need all that came before, so a cumulative report is held.
-    """
-    if spec.cumulative or not spec.group_by:
+    """The same rows in the same order as `run`, without holding them; raises `SpecError`."""
+    if not spec.group_by:
         return run(organization, spec)
     questions = _questions(organization, spec)
     before = [f"{name}_before" for name in spec.metrics] if len(questions) > 1 else []
@@ -310,8 +340,8 @@ def facts(source: Source, connections: Sequence[Connection], spec: ReportSpec) -
         found = found.filter(_told_by(source, connections))
         found = found.filter(days=1) if model is EngagementFact else found
     for filter_ in spec.filters:
-        if model in (CostFact, UsageFact) and filter_.operator is Operator.IS:
-            found = found.filter(_who(connections, filter_))
+        if model in _BY_PERSON and filter_.operator is Operator.IS:
+            found = found.filter(_who(model, connections, filter_))
         if (value := on_table(model, source, filter_.dimension)) is not None:
             name = f"by_{filter_.dimension}"
             found = found.alias(**{name: value}).filter(_condition(filter_, name))
@@ -328,8 +358,8 @@ def _told_by(source: Source, connections: Iterable[Connection]) -> Q:
     return reduce(Q.__or__, told, Q()) or Q(pk__in=())
 
 
-def _who(connections: Sequence[Connection], filter_: Filter) -> Q:
-    """What follows from a filter by person, in the words of the index that facts have by person.
+def _who(model: Any, connections: Sequence[Connection], filter_: Filter) -> Q:
+    """What follows from a filter by person, in the words of the indexes that name a person.
 
     Empty if nothing does. It takes a query more, and saves reading the facts of everybody else.
     """
@@ -338,16 +368,18 @@ def _who(connections: Sequence[Connection], filter_: Filter) -> Q:
         return Q()
     if values == ("",):
         return Q(person__isnull=True)
+    if filter_.dimension == "project_id" and model not in (CostFact, UsageFact):
+        return Q()  # a rollup has a column of its own for it
     people = Person.objects.filter(connection__in=connections, **{f"{field}__in": values})
     found = people.values_list(Value("person"), "pk")
     if filter_.dimension == "project_id":
         workspaces = [value for value in values if value]
         meters = Meter.objects.filter(connection__in=connections, workspace_id__in=workspaces)
         found = found.union(meters.values_list(Value("meter"), "pk"))
-    ids: dict[str, list[int]] = {"person": [], "meter": []}
+    ids: dict[str, list[int]] = {"person": []}
     for kind, pk in found:
-        ids[kind].append(pk)
-    followed = Q(person__in=ids["person"]) | Q(meter__in=ids["meter"])
+        ids.setdefault(kind, []).append(pk)
+    followed = reduce(Q.__or__, (Q(**{f"{kind}__in": pks}) for kind, pks in ids.items()))
     return followed | Q(person__isnull=True) if "" in values else followed
 
 
@@ -512,12 +544,18 @@ def _in_order(rows: QuerySet[Any], keys: Mapping[str, Any]) -> QuerySet[Any]:
 def _merged(questions: Sequence["_Question"]) -> Iterator[Row]:
     """Walk through all sources side by side, a key at a time."""
 
+    numbers = [_Numbers(q.spec, q.connections, q.known, q.laid) for q in questions]
+
     def tagged(at: int, source: Source) -> Iterator[tuple[Keys, tuple[int, Source], Amounts]]:
-        for keys, amounts in questions[at].groups(source):
+        question, groups = questions[at], questions[at].groups(source)
+        if question.spec.is_running:
+            is_known = partial(numbers[at].absence.is_known, source)
+            starts = _starts(question.spec, question.laid)
+            groups = _running(groups, question.measures(source), starts, is_known)
+        for keys, amounts in groups:
             yield keys, (at, source), amounts
 
     sources = [tagged(at, s) for at, q in enumerate(questions) for s in q.spec.sources]
-    numbers = [_Numbers(q.spec, q.connections, q.known, q.laid) for q in questions]
     in_order = merge(*sources, key=itemgetter(0))
     for keys, found in groupby(in_order, key=itemgetter(0)):
         amounts: dict[int, dict[Source, Amounts | None]] = defaultdict(dict)

@@ -217,6 +217,11 @@ class ReportSpec:
         return next(groups, "") if self.limit else ""
 
     @property
+    def is_running(self) -> bool:
+        """Does every column hold those before it? Only what begins with time has columns."""
+        return self.cumulative and self.group_by[:1] != () and self.dimension_objects[0].is_time
+
+    @property
     def shift(self) -> Shift | None:
         """How far back the days lie that it is compared with."""
         return COMPARISONS[self.compare].shift(self.window) if self.compare else None

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from math import ceil
 from typing import IO, Any
 
 from xlsxwriter import Workbook
@@ -34,12 +35,13 @@ def write(report: Report | Stream, file: IO[bytes], *, address: str, now: dateti
         "strings_to_formulas": False,
         "strings_to_urls": False,
         "default_date_format": "yyyy-mm-dd",
+        "use_zip64": True,  # for sheets of more than 4 GB; smaller ones are written as ever
     }
     with Workbook(file, options) as book:
-        _Sheets(book, report).fill()
+        rows = _Sheets(book, report).fill()
         about = book.add_worksheet("About")
         about.set_column(0, 0, WIDTH)
-        for at, (name, text) in enumerate(_about(report, address, now)):
+        for at, (name, text) in enumerate(_about(report, rows, address, now)):
             about.write_string(at, 0, name)
             about.write_string(at, 1, text)
 
@@ -51,17 +53,19 @@ class _Sheets:
         self._head = book.add_format({"bold": True, "bottom": 1})
         self._formats = {u: book.add_format({"num_format": f}) for u, f in FORMATS.items()}
 
-    def fill(self) -> None:
+    def fill(self) -> int:
+        """Write all rows; return how many there are."""
         dimensions, metrics = self._report.spec.dimension_objects, self._report.spec.metric_objects
-        sheet, at = self._sheet(1), 1
-        for number, row in enumerate(self._report.rows):
-            if number and number % ROWS == 0:
-                sheet, at = self._sheet(number // ROWS + 1), 1
+        sheet, at, rows = self._sheet(1), 1, 0
+        for row in self._report.rows:
+            if at > ROWS:
+                sheet, at = self._sheet(rows // ROWS + 1), 1
             for place, (dimension, key) in enumerate(zip(dimensions, row.keys, strict=True)):
                 self._key(sheet, at, place, key, dimension.text(key))
             self._numbers(sheet, at, len(dimensions), metrics, row.values)
             self._numbers(sheet, at, len(dimensions) + len(metrics), metrics, row.before)
-            at += 1
+            at, rows = at + 1, rows + 1
+        return rows
 
     def _sheet(self, number: int) -> Worksheet:
         sheet = self._book.add_worksheet("Report" if number == 1 else f"Report {number}")
@@ -92,9 +96,19 @@ class _Sheets:
                 sheet.write_number(at, place, cell, self._formats[metric.unit])
 
 
-def _about(report: Report | Stream, address: str, now: datetime) -> list[tuple[str, str]]:
+def _about(
+    report: Report | Stream, rows: int, address: str, now: datetime
+) -> list[tuple[str, str]]:
     bar = QueryBar(report.spec)
     found = [("Report", bar.title), ("Days, UTC", bar.range_label)]
     found += [("Filter", f"{chip.label} {chip.verb} {chip.text}") for chip in bar.chips]
     found += [(m.name, f"{m.label}: {m.definition}") for m in report.spec.metric_objects]
-    return [*found, ("As of", f"{now:%Y-%m-%d %H:%M} UTC"), ("Address", address)]
+    found += [("Rows", _counted(rows)), ("As of", f"{now:%Y-%m-%d %H:%M} UTC")]
+    return [*found, ("Address", address)]
+
+
+def _counted(rows: int) -> str:
+    if rows <= ROWS:
+        return f"{rows:,}"
+    sheets = ceil(rows / ROWS)
+    return f"{rows:,}, on {sheets} sheets: Excel has room for {ROWS + 1:,} lines on one."

@@ -2,9 +2,10 @@
 
 import pytest
 
-from benchmarks import ledger, loading, measure
+from benchmarks import export_memory, ledger, loading, measure
 from benchmarks.questions import DASHBOARDS, REPORTS
 from integrations.models import CostFact, UsageFact
+from reports import queries
 from reports.dashboard.widgets import ALL
 from reports.spec import ReportSpec
 
@@ -50,3 +51,16 @@ def test_storing_is_measured_and_leaves_the_ledger_as_it_was(books):
     assert load > 0
     assert upsert > 0
     assert books.facts == UsageFact.objects.count() + CostFact.objects.count()
+
+
+def test_a_file_that_is_measured_is_the_whole_report(books):
+    export_memory.reader(books)
+    short, long = export_memory.addresses(books, "csv", (2, 40))
+    (book,) = export_memory.addresses(books, "xlsx", (2,))
+
+    taken = export_memory.take(long)
+
+    query = ReportSpec.from_query(long.partition("?")[2], today=books.today)
+    assert taken.rows == len(queries.run(books.organization, query.by_interval()).rows)
+    assert 0 < export_memory.take(short).rows < taken.rows
+    assert export_memory.take(book).size > 0

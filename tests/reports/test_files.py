@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import pytest
 from django.core.management import call_command
+from django.db import connection as database
 from django.urls import reverse
 from django.utils.html import escape
 from hypothesis import HealthCheck, given, settings
@@ -19,7 +20,7 @@ from integrations.window import Window
 from reports import charts, metrics, pivot, queries, workbook
 from reports.dashboard.scope import Scope
 from reports.dashboard.widgets import ALL
-from reports.export import as_json
+from reports.export import as_csv, as_json
 from reports.metrics import DIMENSIONS, METRICS, OTHER, Source
 from reports.picture import png
 from reports.querybar import QueryBar
@@ -317,6 +318,7 @@ def test_a_workbook_says_what_was_asked_and_goes_on_in_another_sheet(organizatio
     assert [row[0].value for row in book["Report 3"].iter_rows()] == ["service", "p4"]
     about = dict(book["About"].iter_rows(values_only=True))
     assert about["Filter"] == "Service starts with p"
+    assert about["Rows"] == "5, on 3 sheets: Excel has room for 3 lines on one."
     assert about["As of"] == "2026-11-25 04:05 UTC"
 
 
@@ -334,6 +336,29 @@ def test_a_stream_reads_its_rows_through_a_server_side_cursor(company, monkeypat
 
     assert next(rows).keys == (FIRST, "")
     assert chunks == [queries.CHUNK] * 2
+
+
+@pytest.mark.parametrize(
+    ("more", "cursors"), [("", 2), ("&cumulative=yes", 2), ("&compare=previous", 4)]
+)
+def test_a_reader_who_goes_away_leaves_no_cursor_open(company, monkeypatch, more, cursors):
+    monkeypatch.setattr(queries, "CHUNK", 2)
+    query = "metrics=cost,requests&group_by=user_id&from=2026-11-02&to=2026-11-08"
+    spec = ReportSpec.from_query(query + more, today=date(2026, 11, 25))
+    lines = as_csv(queries.stream(company, spec.by_interval()))
+    assert next(lines).startswith("day,user_id,cost,requests")
+    next(lines)
+    assert _open_cursors() == cursors
+
+    lines.close()  # as Django does with what it streams, once the browser has gone
+
+    assert _open_cursors() == 0
+
+
+def _open_cursors() -> int:
+    with database.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_cursors WHERE name LIKE '_django_curs_%'")
+        return cursor.fetchone()[0]
 
 
 def test_who_takes_a_file_away_is_in_the_audit_log(company, client):
