@@ -110,6 +110,11 @@ class Coverage:
         known = [d for d, state in self.states.items() if state >= DayState.PROVISIONAL]
         return known[-1] if known else None
 
+    @property
+    def is_complete(self) -> bool:
+        """Is every day over and known, of every connection?"""
+        return not self.late and not self.count(DayState.UNKNOWN, DayState.INCOMPLETE)
+
     def count(self, *states: DayState) -> int:
         return sum(state in states for state in self.states.values())
 
@@ -142,24 +147,30 @@ def read(
     A total is known when the feeds of the whole organization are; who it belongs to needs the
     feeds of people, too. A source without a feed of the whole organization rests on those alone.
     """
+    asked = []
+    for connection in connections:
+        for source in sources:
+            totals, people = feed_names(connection, source)
+            needed = totals + people if by_person or not totals else totals
+            if needed:
+                asked.append((connection, source, needed, bool(totals)))
     days: dict[tuple[int, str], dict[date, DayState]] = defaultdict(dict)
     found = FeedDay.objects.filter(
-        connection__in=connections, day__gte=window.start, day__lt=window.end
+        connection__in=connections,
+        feed__in={feed for _, _, needed, _ in asked for feed in needed},
+        day__gte=window.start,
+        day__lt=window.end,
     )
     for connection_id, feed, day, state in found.values_list(
         "connection_id", "feed", "day", "state"
     ):
         days[connection_id, feed][day] = STATES[state]
     parts = []
-    for connection in connections:
-        for source in sources:
-            totals, people = feed_names(connection, source)
-            needed = totals + people if by_person or not totals else totals
-            if needed:
-                states = _worst([days[connection.pk, feed] for feed in needed])
-                # A disconnected connection owes no day after the last it has brought.
-                last_day = max(states, default=date.min) if connection.is_disconnected else None
-                parts.append(Part(connection.pk, source, states, bool(totals), last_day))
+    for connection, source, needed, is_whole in asked:
+        states = _worst([days[connection.pk, feed] for feed in needed])
+        # A disconnected connection owes no day after the last it has brought.
+        last_day = max(states, default=date.min) if connection.is_disconnected else None
+        parts.append(Part(connection.pk, source, states, is_whole, last_day))
     return Coverage(window, tuple(parts))
 
 

@@ -24,8 +24,8 @@ from reports.dashboard.answers import (
 )
 from reports.dashboard.scope import Scope
 from reports.dashboard.spend import length
-from reports.metrics import Number, add
-from reports.queries import Report
+from reports.metrics import Number, add, less
+from reports.queries import Keys, Report
 from reports.spec import Filter
 
 TOP = 10
@@ -98,7 +98,6 @@ class Ranking:
 def top_users(scope: Scope) -> Answer:
     """The ten who cost most, everybody else together, and what nobody accounts for."""
     report = scope.ask("cost", "total_tokens", group_by=("user_id",))
-    compared = scope.compared(report, "cost")
     everybody = sorted(
         (row for row in report.rows if row.keys[0] and row.values[0] is not None),
         key=lambda row: (-(row.values[0] or 0), row.keys),
@@ -106,22 +105,23 @@ def top_users(scope: Scope) -> Answer:
     ids = [str(row.keys[0]) for row in everybody[:TOP]]
     who = names(scope, ids)
     details = _details(scope, ids) if ids else {}
+    movement = _movement(scope, report, ids)
     largest = everybody[0].values[0] if everybody else None
     spenders = tuple(
         Spender(
             who=who[str(row.keys[0])],
             cost=row.values[0],
             length=length(row.values[0], largest),
-            moved=_moved(compared, row.keys),
+            moved=movement.of(row.keys),
             tokens=row.values[1],
             model=details.get(str(row.keys[0]), ("", None))[0],
             last_day=details.get(str(row.keys[0]), ("", None))[1],
         )
         for row in everybody[:TOP]
     )
-    rest = tuple(_rest(report, compared, {(id,) for id in ids}, len(everybody) - len(ids)))
+    rest = tuple(_rest(report, movement, {(id,) for id in ids}, len(everybody) - len(ids)))
     return Answer(
-        shown=Ranking(spenders, rest, change(compared).label, rule_of(report)),
+        shown=Ranking(spenders, rest, change(movement.few).label, rule_of(report)),
         empty=when_empty(report, "spend"),
         spec=scope.spec("cost", "total_tokens", group_by=("user_id",), limit=TOP),
         figure=report.totals[0],
@@ -146,34 +146,52 @@ def _details(scope: Scope, ids: Sequence[str]) -> dict[str, tuple[str, date | No
     return {id: (found.get(id, ("", Decimal()))[0], last.get(id)) for id in ids}
 
 
-def _moved(compared: Report | None, keys: tuple[object, ...]) -> Change:
-    if compared is None:
-        return Change(None, "")
-    row = compared.row(keys)  # type: ignore[arg-type]  # the keys of a row
-    return Change(ratio_of(row.values[0], row.before[0]), "")
+@dataclass(frozen=True)
+class _Movement:
+    """How the cost of a few and of all together moved; what is left of them is everybody else's.
+
+    So nobody else's days have to be read again. None: there is nothing to compare with.
+    """
+
+    few: Report | None
+    whole: Report | None
+
+    def of(self, keys: Keys) -> Change:
+        row = self.few and self.few.row(keys)
+        return Change(ratio_of(row.values[0], row.before[0]) if row else None, "")
+
+    def of_all(self) -> Change:
+        if self.whole is None or self.whole.before is None:
+            return Change(None, "")
+        return Change(ratio_of(self.whole.totals[0], self.whole.before.totals[0]), "")
+
+    def of_others(self) -> Change:
+        few, whole = self.few, self.whole
+        if few is None or few.before is None or whole is None or whole.before is None:
+            return Change(None, "")
+        now = less(whole.totals[0], few.totals[0])
+        return Change(ratio_of(now, less(whole.before.totals[0], few.before.totals[0])), "")
 
 
-def _rest(
-    report: Report, compared: Report | None, top: set[tuple[str]], count: int
-) -> Iterator[Rest]:
+def _movement(scope: Scope, report: Report, ids: Sequence[str]) -> _Movement:
+    """Of these people, of what nobody accounts for, and of all."""
+    whole = replace(report.spec, metrics=("cost",))
+    few = replace(whole, filters=(*whole.filters, Filter("user_id", (*ids, ""))))
+    found = scope.beside(few, report.coverage)
+    return _Movement(found, found and scope.beside(replace(whole, group_by=()), report.coverage))
+
+
+def _rest(report: Report, movement: _Movement, top: set[tuple[str]], count: int) -> Iterator[Rest]:
     """Other people, nobody, and all together."""
-
-    def others(found: Report, at: int, *, before: bool = False) -> Number:
-        rows = [row for row in found.rows if row.keys[0] and row.keys not in top]
-        return add((row.before if before else row.values)[at] for row in rows)
-
-    def moved(now: Number, before: Number) -> Change:
-        return Change(ratio_of(now, before), "")
-
-    nothing = Change(None, "")
     if count:
         people = "1 person" if count == 1 else f"{count:,} people"
+        others = [row.values for row in report.rows if row.keys[0] and row.keys not in top]
         yield Rest(
             "Other users",
             people,
-            others(report, 0),
-            moved(others(compared, 0), others(compared, 0, before=True)) if compared else nothing,
-            others(report, 1),
+            add(cost for cost, _ in others),
+            movement.of_others(),
+            add(tokens for _, tokens in others),
         )
     if any(row.keys == ("",) for row in report.rows):
         cost, tokens = report.values(("",))
@@ -181,12 +199,10 @@ def _rest(
             labels.label("user_id", ""),
             "API keys, automation and the like",
             cost,
-            _moved(compared, ("",)),
+            movement.of(("",)),
             tokens,
         )
-    now = compared.totals[0] if compared else None
-    before = compared.before.totals[0] if compared and compared.before else None
-    yield Rest("Total", "", report.totals[0], moved(now, before), report.totals[1])
+    yield Rest("Total", "", report.totals[0], movement.of_all(), report.totals[1])
 
 
 def _ranking_table(spenders: Sequence[Spender], rest: Sequence[Rest]) -> Table:
@@ -344,9 +360,8 @@ class Risers:
 
 def rising(scope: Scope) -> Answer:
     """The people and the models whose cost grew most, in dollars."""
-    report = scope.ask("cost", group_by=("user_id",))
-    by_user = scope.compared(report)
-    empty = when_empty(report, "spend")
+    asked = scope.spec("cost", group_by=("user_id",))
+    by_user = scope.beside(asked, queries.coverage(scope.organization, asked))
     columns = (
         Column("kind", "Kind", Kind.TEXT),
         Column("name", "Name", Kind.TEXT),
@@ -355,11 +370,12 @@ def rising(scope: Scope) -> Answer:
         Column("more", "More", Kind.USD),
     )
     if by_user is None or by_user.before is None:
+        report = scope.ask("cost")
         reason = "The days before are not all known, so there is nothing to rise from."
         return Answer(
             table=Table(columns, ()),
-            empty=empty or reason,
-            spec=scope.spec("cost"),
+            empty=when_empty(report, "spend") or reason,
+            spec=report.spec,
             figure=report.totals[0],
         )
     # Asked one by one: both at once are too many groups for any rollup.
@@ -375,7 +391,7 @@ def rising(scope: Scope) -> Answer:
     )
     return Answer(
         shown=Risers(users, models, span(by_user.spec.window), span(by_user.before.spec.window)),
-        empty=empty,
+        empty=when_empty(by_user, "spend"),
         spec=by_user.spec,
         figure=by_user.totals[0],
         table=Table(columns, rows),

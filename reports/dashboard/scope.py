@@ -10,7 +10,7 @@ from django.http import QueryDict
 from accounts.models import Organization
 from integrations.window import Window
 from reports import queries
-from reports.coverage import DayState
+from reports.coverage import Coverage
 from reports.metrics import DIMENSIONS, METRICS
 from reports.periods import CUSTOM, Interval
 from reports.queries import Report
@@ -96,26 +96,21 @@ class Scope:
         Today would be compared with whole days, so it is left out. None if no day is complete,
         or if one of the days before is not known: then there is nothing to compare with.
         """
-        last = report.coverage.known_to
+        asked = replace(report.spec, metrics=metrics or report.spec.metrics)
+        return self.beside(asked, report.coverage)
+
+    def beside(self, asked: ReportSpec, known: Coverage) -> Report | None:
+        """The same for a report whose days are known and whose facts nobody has read."""
+        last = known.known_to
         if last is None:
             return None
-        asked = report.spec
         earlier = replace(
             asked,
-            metrics=metrics or asked.metrics,
             window=Window(asked.window.start, last + timedelta(days=1)),
             range=CUSTOM,
             compare="month" if asked.range == "mtd" else "previous",
         )
-        found = queries.run(self.organization, earlier)
-        return found if found.before and is_whole(found.before) else None
-
-
-def is_whole(report: Report) -> bool:
-    """Is every day of it known, of every connection?"""
-    return not report.coverage.late and not report.coverage.count(
-        DayState.UNKNOWN, DayState.INCOMPLETE
-    )
+        return queries.run_if_comparable(self.organization, earlier)
 
 
 def cuts(dimension: str, metrics: Iterable[str]) -> bool:

@@ -30,7 +30,6 @@ from reports.outlook import complete_days
 from reports.periods import RANGES, Interval, first_day, last_day
 from reports.pivot import Pivot
 from reports.queries import NOBODY, Keys, Report
-from reports.spec import Filter, Operator
 from reports.templatetags import figures
 
 STEPS: dict[Interval, int] = {"day": 1, "week": 7, "month": 28}  # with their fewest days
@@ -400,10 +399,11 @@ class Unattributed:
 def unattributed(scope: Scope) -> Answer:
     """What API keys, automation and the like cost, by product."""
     report = scope.ask("cost", group_by=("service",), also=(NOBODY,))
-    everything = scope.ask("cost", also=(Filter("user_id", ("",), Operator.IS_NOT),))
+    # The filter by user has no part in either: not in what nobody accounts for, nor in the whole.
+    everything = replace(scope, filters=scope.filters.without("project_id")).ask("cost")
     compared = scope.compared(report)
     slices, total = ranked(report, compared), report.totals[0]
-    share = part_of(total, add([total, everything.totals[0]]))
+    share = part_of(total, everything.totals[0])
     return Answer(
         shown=Unattributed(total, share, slices, rule_of(report)),
         empty=when_empty(report, "spend without a user"),
