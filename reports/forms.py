@@ -52,6 +52,7 @@ class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
             "day_of_month": "On this day, if every month",
             "hour": "At this hour, UTC",
         }
+        help_texts = {"hour": ""}  # the label says it
         widgets = {
             "frequency": forms.Select(attrs={"class": "in"}),
             "weekday": forms.Select(attrs={"class": "in"}),

@@ -1,5 +1,6 @@
 """How numbers and days are written on pages. Unknown is “–”, minus is “−”; files are exact."""
 
+import re
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 
@@ -8,6 +9,7 @@ from django import template
 register = template.Library()
 
 UNKNOWN = "–"
+_WITHIN_A_DAY = re.compile(r"(?<=\d) (?=[A-Z])|(?<=[a-z]) (?=\d)")
 Figure = Decimal | int | None
 
 
@@ -139,6 +141,12 @@ def day(value: date | None) -> str:
 def day_year(value: date | None) -> str:
     """22 Nov 2026"""
     return UNKNOWN if value is None else f"{value.day} {value:%b} {value.year}"
+
+
+@register.filter
+def unbroken(text: str) -> str:
+    """No line ends within a day of this text: 22 Nov 2026 stays together."""
+    return _WITHIN_A_DAY.sub("\u00a0", text)
 
 
 def _minus(value: Figure) -> str:
