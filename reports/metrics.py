@@ -271,11 +271,6 @@ def add(numbers: Iterable[Number]) -> Number:
     return total
 
 
-def less(whole: Number, part: Number) -> Number:
-    """What is left; not known as soon as either is not."""
-    return None if whole is None or part is None else whole - part
-
-
 def exact(value: Decimal | int) -> str:
     """Unrounded, without trailing zeros: 0.25, 3."""
     text = f"{Decimal(value):f}"

@@ -155,6 +155,11 @@ def ratio_of(now: Number, before: Number) -> Decimal | None:
     return (Decimal(now) - Decimal(before)) / abs(Decimal(before))
 
 
+def less(whole: Number, part: Number) -> Number:
+    """What is left; not known as soon as either is not."""
+    return None if whole is None or part is None else whole - part
+
+
 def part_of(part: Number, whole: Number) -> Decimal | None:
     """A part of a whole, to twelve places; None where either is not known or there is no whole."""
     if part is None or not whole:

@@ -16,6 +16,7 @@ from reports.dashboard.answers import (
     Kind,
     Table,
     change,
+    less,
     part_of,
     ratio_of,
     rule_of,
@@ -24,7 +25,7 @@ from reports.dashboard.answers import (
 )
 from reports.dashboard.scope import Scope
 from reports.dashboard.spend import length
-from reports.metrics import Number, add, less
+from reports.metrics import Number, add
 from reports.queries import Keys, Report
 from reports.spec import Filter
 
