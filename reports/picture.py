@@ -77,7 +77,7 @@ def style_sheet() -> str:
     """What components.css and report.css say of charts, with the colors filled in."""
     c = _colors()
     rules = [
-        "svg { overflow: visible }",
+        "svg { overflow: visible } .narrow-only { display: none }",
         f"text {{ fill: {c['ink-3']}; font: 400 12px 'IBM Plex Sans' }}",
         f"text.title {{ fill: {c['ink']}; font-size: 22px; font-weight: 600 }}",
         f"text.total {{ fill: {c['ink']}; font-size: 15px }}",

@@ -357,10 +357,13 @@ def _bars(
         ]
         certain = _known_sum(final) if is_additive else value
         found.append(Group(names[keys[0]], colors[keys[0]], value, before, certain))
-    shown, rest = found[:BARS], found[BARS:]
+    # The first twenty may come with what has no value, and with Other.
+    count = BARS if len(found) > BARS + 2 else len(found)
+    shown, rest = found[:count], found[count:]
     if rest and is_additive:
+        has_other = any(keys[-1] == OTHER for keys in ranked)
         sums = (_known_sum(part) for part in zip(*(_numbers(group) for group in rest), strict=True))
-        shown.append(Group(f"{len(rest)} more", labels.GREY, *sums))
+        shown.append(Group("Other" if has_other else f"{len(rest)} more", labels.GREY, *sums))
     return shown
 
 

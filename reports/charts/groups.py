@@ -21,7 +21,7 @@ def bars(pivot: Pivot) -> GroupChart:
     low, span = min(values), (max(values) - min(values)) or 1
 
     def x(value: float) -> float:
-        return round((value - low) / span * 80, 3)  # the rest is for the numbers beside them
+        return round((value - low) / span * 70, 3)  # the rest is for the numbers beside them
 
     tiles = []
     for at, group in enumerate(groups):

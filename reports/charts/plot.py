@@ -103,11 +103,6 @@ class Closing:
     has_room_before: bool
     has_room_after: bool
 
-    @property
-    def rest(self) -> float:
-        """How wide what comes after it is."""
-        return round(100 - self.x, 3)
-
 
 @dataclass(frozen=True)
 class Chart:
@@ -132,6 +127,18 @@ class Chart:
     @property
     def is_over_time(self) -> bool:
         return True
+
+    @property
+    def open_x(self) -> float | None:
+        """Where days begin that can still change; None if none can."""
+        if self.closing:
+            return self.closing.x
+        first = next((bar for bar in self.bars if bar.state in {"provisional", "incomplete"}), None)
+        return None if first is None else max(round(first.middle - first.width / BAR / 2, 3), 0)
+
+    @property
+    def open_width(self) -> float:
+        return round(100 - (self.open_x or 0), 3)
 
     @property
     def depth(self) -> int:

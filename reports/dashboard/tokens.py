@@ -43,7 +43,7 @@ def cache_share(scope: Scope) -> Answer:
         now, before = compared.totals[0], compared.before.totals[0]
         if now is not None and before is not None:
             points = (Decimal(now) - Decimal(before)) * 100
-            sign = "−" if points < 0 else "+"
+            sign = "−" if points <= Decimal("-0.05") else "+" if points >= Decimal("0.05") else ""
             days = span(compared.before.spec.window)
             under = ("of input tokens", f"{sign}{abs(points):.1f} points vs {days}")
     return Answer(

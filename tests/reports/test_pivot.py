@@ -3,6 +3,7 @@
 from datetime import date
 from decimal import Decimal
 
+from integrations.models import FeedDay
 from integrations.window import Window
 from reports import charts, pivot, queries
 from reports.coverage import DayState
@@ -317,3 +318,37 @@ def test_the_heat_of_a_cell_is_its_fifth_of_the_highest(organization, connection
         cost(connection, date(2026, 11, 2 + number), amount, product="chat")
 
     assert [cell.heat for cell in lay_out(organization).lines[0].cells] == [5, 4, 3, 1, 0, 0, 0]
+
+
+def test_twenty_bars_may_come_with_other_and_more_are_put_together(organization, connection):
+    know(connection, "2026-11-02", "2026-11-08")
+    for number in range(30):
+        cost(connection, "2026-11-02", f"{number + 1}", product=f"p{number:02}")
+    cost(connection, "2026-11-02", "3")
+
+    of_all = lay_out(organization)
+    of_twenty = lay_out(organization, limit=20)
+    of_many = lay_out(organization, limit=25)
+
+    assert [group.label for group in of_all.groups[20:]] == ["11 more"]
+    assert [group.label for group in of_twenty.groups[20:]] == ["No product", "Other"]
+    assert of_twenty.groups[-1].value == 55  # 1 to 10
+    assert [group.label for group in of_many.groups[20:]] == ["Other"]
+    for found in (of_all, of_twenty, of_many):
+        assert sum(group.value for group in found.groups) == found.totals[0].value == 468
+
+
+def test_an_area_is_hatched_from_the_first_day_that_can_change(organization, connection):
+    know(connection, "2026-11-02", "2026-11-08", "provisional")
+    for day in WEEK:
+        cost(connection, day, "10", product="chat")
+
+    drawn = charts.draw(lay_out(organization, chart="area"))
+    assert (drawn.closing, drawn.open_x, drawn.open_width) == (None, 0, 100)
+
+    FeedDay.objects.filter(day__lte="2026-11-03").update(state="final")
+    drawn = charts.draw(lay_out(organization, chart="area"))
+    assert (drawn.open_x, drawn.open_width) == (28.571, 71.429)  # two days of seven
+
+    FeedDay.objects.update(state="final")
+    assert charts.draw(lay_out(organization, chart="area")).open_x is None
