@@ -21,6 +21,7 @@ from django.utils.text import slugify
 from accounts import audit
 from accounts.models import Organization, User, slug_validator
 from integrations import notices, pacing, sync, tasks
+from integrations.connectors import missing
 from integrations.connectors.base import Access, Check, Connector, ConnectorError, Probe
 from integrations.encryption import Secret
 from integrations.models import Connection, SyncRun
@@ -228,8 +229,7 @@ def _store_key(
         locked.state = Connection.State.ACTIVE
         locked.provider_organization_id = locked.provider_organization_id or probe.organization_id
         sync.ask_otherwise(locked, probe.options)
-        locked.problem = locked.problem_code = locked.problem_repair = ""
-        locked.problem_since = None
+        _forget_problem(locked)
         locked.save()
         verb = "connection.reconnected" if was_off else "connection.key_replaced"
         audit.record(connection.organization, actor, verb, connection.label)
@@ -241,13 +241,23 @@ def _store_key(
 
 
 def sync_now(connection: Connection, *, actor: User | None) -> SyncRun:
-    """Start a refresh now; the active run is returned if there is one."""
-    if connection.state != Connection.State.ACTIVE:
-        status = connection.get_state_display().lower()
-        raise Refused(f"{connection.label} cannot sync while its status is: {status}.")
+    """Start a refresh now; the active run is returned if there is one.
+
+    Of a connection that needs action, too: what stood in the way may be mended at the provider,
+    and then the stored key is good again. If it is not, the run stops where it stopped before.
+    """
     with transaction.atomic():
-        run = sync.plan_refresh(
-            connection, today=timezone.now().date(), kind=SyncRun.Kind.MANUAL, actor=actor
+        locked = Connection.objects.select_for_update().get(pk=connection.pk)
+        if locked.is_disconnected:
+            status = locked.get_state_display().lower()
+            raise Refused(f"{connection.label} cannot sync while its status is: {status}.")
+        _refuse_missing(locked)
+        if locked.state == Connection.State.ACTION_NEEDED:
+            locked.state = Connection.State.ACTIVE
+            _forget_problem(locked)
+            locked.save()
+        run = sync.active_run(locked) or sync.plan_refresh(
+            locked, today=timezone.now().date(), kind=SyncRun.Kind.MANUAL, actor=actor
         )
         audit.record(connection.organization, actor, "connection.sync_requested", connection.label)
         transaction.on_commit(lambda: tasks.wake(run))
@@ -259,6 +269,7 @@ def import_everything(connection: Connection, *, actor: User | None) -> SyncRun:
     if connection.state != Connection.State.ACTIVE:
         status = connection.get_state_display().lower()
         raise Refused(f"{connection.label} cannot import while its status is: {status}.")
+    _refuse_missing(connection)
     with transaction.atomic():
         locked = Connection.objects.select_for_update().get(pk=connection.pk)
         if sync.active_run(locked) is not None:
@@ -318,8 +329,7 @@ def disconnect(connection: Connection, *, actor: User | None) -> None:
         locked.key_hint = ""
         locked.key_expires_on = None
         locked.state = Connection.State.DISCONNECTED
-        locked.problem = locked.problem_code = locked.problem_repair = ""
-        locked.problem_since = None
+        _forget_problem(locked)
         locked.next_sync_at = None
         locked.save()
         audit.record(connection.organization, actor, "connection.disconnected", connection.label)
@@ -348,6 +358,17 @@ def delete(connection: Connection, *, actor: User | None, keep_history: bool = F
         if not keep_history:
             transaction.on_commit(lambda: tasks.wake_deletion(connection.pk))
     connection.refresh_from_db()
+
+
+def _forget_problem(connection: Connection) -> None:
+    connection.problem = connection.problem_code = connection.problem_repair = ""
+    connection.problem_since = None
+
+
+def _refuse_missing(connection: Connection) -> None:
+    if not connection.connector.is_installed:
+        slug = connection.connector_slug
+        raise Refused(missing.what_is_wrong(slug), repair=missing.REPAIR, code="not_installed")
 
 
 def _probe(connector: Connector, key: str, *, provider_organization: str = "") -> Tested:

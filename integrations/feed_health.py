@@ -20,7 +20,10 @@ _GOOD = (SyncWindow.State.DONE, SyncWindow.State.UNCHANGED)
 
 @dataclass(frozen=True)
 class FeedHealth:
-    """One feed. `requests` and `rows` are those of the last run that read it; unknown is None."""
+    """One feed. `requests` and `rows` are those of the last run that read it; unknown is None.
+
+    `error` and `repair` are what stands in its way, `outlook` what comes next where nothing does.
+    """
 
     name: str
     label: str
@@ -33,6 +36,7 @@ class FeedHealth:
     rows: int | None
     error: str
     repair: str
+    outlook: str
     request_id: str
     run_id: int | None
 
@@ -53,13 +57,17 @@ def of(connection: Connection) -> list[FeedHealth]:
     }
     last_runs = {row["run"] for row in tries.values()}
     parts: dict[tuple[str, int], list[SyncWindow]] = defaultdict(list)
-    for window in windows.filter(run__in=last_runs).order_by("position"):
+    for window in windows.filter(run__in=last_runs).select_related("run").order_by("position"):
         parts[window.feed, window.run_id].append(window)
     reach: dict[str, dict[str, Any]] = {
         row["feed"]: dict(row)
         for row in FeedDay.objects.filter(connection=connection)
         .values("feed")
-        .annotate(watermark=Max("watermark"), newest=Max("day"))
+        .annotate(
+            watermark=Max("watermark"),
+            newest=Max("day"),
+            complete=Max("day", filter=~Q(state=FeedDay.State.INCOMPLETE)),
+        )
         .order_by()
     }
     return [
@@ -83,19 +91,23 @@ def _health(
 ) -> FeedHealth:
     last_success: datetime | None = tried["last_success_at"] if tried else None
     is_late = last_success is None or timezone.now() - last_success > _PATIENCE
-    problem = _problem(parts, is_late=is_late)
+    problem = None if connection.is_disconnected else _problem(parts, is_late=is_late)
+    status = _status(connection, parts, problem, is_tried=tried is not None, is_late=is_late)
+    # What stops all feeds stands above them, with what to do about it.
+    repair = problem.error_repair if problem and status is not overview.ACTION_NEEDED else ""
     return FeedHealth(
         name=feed.name,
         label=feed.label,
-        status=_status(connection, parts, problem, is_tried=tried is not None, is_late=is_late),
+        status=status,
         complete_to_instant=reach.get("watermark"),
-        complete_to_day=reach.get("newest"),
+        complete_to_day=reach.get("newest" if feed.is_newest_only else "complete"),
         last_try_at=tried["last_try_at"] if tried else None,
         last_success_at=last_success,
         requests=sum(part.requests for part in parts) if tried else None,
         rows=sum(part.rows for part in parts) if tried else None,
         error=problem.error if problem else "",
-        repair=problem.error_repair if problem else "",
+        repair=repair,
+        outlook=_outlook(connection, status),
         request_id=problem.request_id if problem else "",
         run_id=tried["run"] if tried else None,
     )
@@ -120,18 +132,36 @@ def _status(
     is_late: bool,
 ) -> Status:
     if connection.is_disconnected:
-        return overview.DISCONNECTED
+        deleting = connection.state == Connection.State.DELETING
+        return overview.DELETING if deleting else overview.DISCONNECTED
     if problem is not None and problem.state == SyncWindow.State.FAILED:
         return overview.FAILED
     if problem is not None and problem.state == SyncWindow.State.PENDING:
         if connection.state == Connection.State.ACTION_NEEDED:
             return overview.ACTION_NEEDED
         return overview.PAUSED if problem.error_code == "rate_limited" else overview.DELAYED
+    is_stopped = connection.state == Connection.State.ACTION_NEEDED
     if any(part.state not in SyncWindow.FINISHED for part in parts):
-        return overview.RUNNING
+        return overview.WAITING if is_stopped or _is_paused(parts) else overview.RUNNING
     if not is_tried:
-        stopped = connection.state == Connection.State.ACTION_NEEDED
-        return overview.ACTION_NEEDED if stopped else overview.QUEUED
+        return overview.WAITING if is_stopped else overview.QUEUED
     if problem is not None and problem.error_code == "optional_scope":
         return overview.UNAVAILABLE  # the key was never meant to read it: nothing is late
     return overview.DELAYED if is_late else overview.UP_TO_DATE
+
+
+def _is_paused(parts: list[SyncWindow]) -> bool:
+    """Whether their whole run waits, and none of them is being read meanwhile."""
+    wait_until = parts[0].run.not_before
+    reading = any(part.state == SyncWindow.State.RUNNING for part in parts)
+    return wait_until is not None and wait_until > timezone.now() and not reading
+
+
+def _outlook(connection: Connection, status: Status) -> str:
+    if status is overview.UP_TO_DATE or connection.is_disconnected:
+        return "Nothing"
+    if connection.state == Connection.State.ACTION_NEEDED:
+        return "Goes on by itself after that"
+    if status is overview.DELAYED:
+        return "Nothing: we ask again with the next refresh"
+    return "Nothing"

@@ -13,12 +13,14 @@ from django.db.models import Max, Min, Q
 from django.utils import timezone
 
 from accounts.models import Organization
-from integrations.connectors import connectors
+from integrations.connectors import connector_of, connectors, missing
 from integrations.connectors.base import Connector, Feed, Table
 from integrations.models import Connection, FeedDay, SyncRun, SyncWindow
 
 # Cost arrives within a day of use (anthropic-api.md, 2.6): older than this is late.
 _LATE = timedelta(hours=30)
+# Problems that are mended at the provider or by the operator: the stored key is good again then.
+_NOT_THE_KEY = {"access_denied", "not_found", "billing", "unreadable_secret"}
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ DELAYED = Status("Delayed", "warn", "clock")
 PAUSED = Status("Paused (rate limit)", "warn", "pause")
 ACTION_NEEDED = Status("Action needed", "bad", "warn")
 NEEDS_ATTENTION = Status("Needs attention", "bad", "warn")
+NOT_INSTALLED = Status("Not installed", "warn", "dash")
 DISCONNECTED = Status("Disconnected", "off", "off")
 ARCHIVED = Status("Archived", "off", "archive")
 DELETING = Status("Deleting", "off", "trash")
@@ -114,9 +117,14 @@ class Overview:
     @property
     def is_moving(self) -> bool:
         """Whether looking again in a few seconds may show something new."""
-        if self.connection.state == Connection.State.ACTION_NEEDED:
+        if self.status in (ACTION_NEEDED, NOT_INSTALLED):
             return False  # its run waits for a person
         return self.active_run is not None or self.status is DELETING
+
+    @property
+    def may_go_on_with_its_key(self) -> bool:
+        """Whether what is wrong can be mended without a new key."""
+        return self.status is ACTION_NEEDED and self.connection.problem_code in _NOT_THE_KEY
 
     @property
     def next_sync_at(self) -> datetime | None:
@@ -134,11 +142,15 @@ class Card:
 
 
 def cards(organization: Organization) -> list[Card]:
-    """A card for every connector, in the order of the settings."""
-    by_slug: dict[str, list[Overview]] = defaultdict(list)
+    """A card for every connector, in the order of the settings; then what they no longer name."""
+    by_slug: dict[str, list[Overview]] = {slug: [] for slug in connectors()}
     for found in overviews(organization):
-        by_slug[found.connection.connector_slug].append(found)
-    return [_card(connector, by_slug[slug]) for slug, connector in connectors().items()]
+        by_slug.setdefault(found.connection.connector_slug, []).append(found)
+    return [_card(connector_of(slug), found) for slug, found in by_slug.items()]
+
+
+def card(organization: Organization, connector: Connector) -> Card:
+    return _card(connector, overviews(organization, connector))
 
 
 def overviews(organization: Organization, connector: Connector | None = None) -> list[Overview]:
@@ -281,6 +293,8 @@ def _status(
         return ARCHIVED
     if connection.state == states.DISCONNECTED:
         return DISCONNECTED
+    if not connection.connector.is_installed:
+        return NOT_INSTALLED
     if connection.state == states.ACTION_NEEDED:
         return ACTION_NEEDED
     pause = _pause(run, windows)
@@ -317,6 +331,8 @@ def _sentence(
 ) -> str:
     if status is ACTION_NEEDED:
         return connection.problem
+    if status is NOT_INSTALLED:
+        return f"{missing.what_is_wrong(connection.connector_slug)} {missing.REPAIR}"
     if status is QUEUED:
         return f"{connection.label} is saved. The import starts within a minute."
     if status is DELETING:
@@ -355,7 +371,7 @@ def _card(connector: Connector, found: Sequence[Overview]) -> Card:
         count = f"{len(broken)} of {len(live)} organizations. " if len(live) > 1 else ""
         sentence = f"{count}{first.connection.label}: {first.sentence}"
         return Card(connector, NEEDS_ATTENTION, sentence, tuple(found))
-    for status in (PAUSED, IMPORTING, QUEUED, DELAYED):
+    for status in (NOT_INSTALLED, PAUSED, IMPORTING, QUEUED, DELAYED):
         for one in live:
             if one.status is status:
                 return Card(connector, status, one.sentence, tuple(found))

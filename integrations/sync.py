@@ -20,6 +20,7 @@ from django.db.models import Case, Q, QuerySet, Value, When
 from django.utils import timezone
 
 from integrations import loading, pacing
+from integrations.connectors import connectors
 from integrations.connectors.base import (
     Access,
     ActionNeeded,
@@ -510,8 +511,12 @@ def work(
 
 
 def due_refreshes(now: datetime) -> list[Connection]:
-    """Connections whose refresh is due and that no run is working on."""
-    return list(Connection.objects.due(now).exclude(runs__state=SyncRun.State.ACTIVE))
+    """Connections whose refresh is due and that no run is working on.
+
+    What is stored under a connector that the settings no longer name waits for its return.
+    """
+    due = Connection.objects.due(now).filter(connector_slug__in=connectors())
+    return list(due.exclude(runs__state=SyncRun.State.ACTIVE))
 
 
 def runs_to_wake(now: datetime) -> list[SyncRun]:
@@ -519,6 +524,7 @@ def runs_to_wake(now: datetime) -> list[SyncRun]:
     held = SyncWindow.objects.filter(state=SyncWindow.State.RUNNING, leased_until__gt=now)
     return list(
         SyncRun.objects.filter(_is_awake(now), connection__state=Connection.State.ACTIVE)
+        .filter(connection__connector_slug__in=connectors())
         .filter(pk__in=SyncWindow.objects.filter(_is_ready(now)).values("run"))
         .exclude(pk__in=held.values("run"))
     )

@@ -176,10 +176,7 @@ def read(
 
 def feed_names(connection: Connection, source: Source) -> tuple[list[str], list[str]]:
     """The feeds that fill a source: of the whole organization, and of people."""
-    try:
-        feeds = [feed for feed in connection.connector.feeds if source.is_told_by(feed)]
-    except KeyError:  # stored by a connector the settings no longer name
-        return [], []
+    feeds = [feed for feed in connection.connector.feeds if source.is_told_by(feed)]
     return (
         [feed.name for feed in feeds if feed.grain == "total"],
         [feed.name for feed in feeds if feed.grain == "person"],

@@ -27,7 +27,6 @@ from django.db.models import (
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast
 
-from integrations.connectors.base import Feed
 from integrations.models import ActivityByPerson, Connection, EngagementFact, FeedDay
 from integrations.window import Window
 
@@ -37,20 +36,15 @@ HABIT_WEEKS = 4
 
 def having(connections: Iterable[Connection], feed: str) -> list[Connection]:
     """Those whose connector brings this feed."""
-    return [one for one in connections if any(feed == its.name for its in _feeds(one))]
+    return [one for one in connections if any(feed == its.name for its in one.connector.feeds)]
 
 
 def counting(connections: Iterable[Connection], *surfaces: str) -> list[Connection]:
     """Those whose connector counts what people do in one of these products."""
     wanted = {*surfaces}
-    return [one for one in connections if any(wanted & {*its.surfaces} for its in _feeds(one))]
-
-
-def _feeds(connection: Connection) -> Sequence[Feed]:
-    try:
-        return connection.connector.feeds
-    except KeyError:  # stored by a connector the settings no longer name
-        return ()
+    return [
+        one for one in connections if any(wanted & {*its.surfaces} for its in one.connector.feeds)
+    ]
 
 
 def last_days(connections: Sequence[Connection], feed: str, window: Window) -> dict[int, date]:
@@ -100,7 +94,9 @@ def activity(
     found = ActivityByPerson.objects.within(window).filter(connection__in=connections, feed=USERS)
     if people:
         found = found.filter(person__external_id__in=people)
-    surfaces = sorted({surface for c in connections for f in _feeds(c) for surface in f.surfaces})
+    surfaces = sorted(
+        {surface for c in connections for f in c.connector.feeds for surface in f.surfaces}
+    )
     week = Case(
         *(
             When(day__gt=window.last_day - timedelta(days=7 * (number + 1)), then=Value(number))

@@ -6,7 +6,6 @@ the one that was connected first counts, and the other is shown beside it.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from uuid import UUID
@@ -198,10 +197,9 @@ def _unlike(connections: Iterable[Connection]) -> Iterable[Unlike]:
     found: dict[str, tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
     for connection in connections:
         id = connection.provider_organization_id
-        with suppress(KeyError):  # stored by a connector the settings no longer name
-            by_uuid, tagged = found[connection.connector.publisher]
-            if id:
-                (tagged if "_" in id else by_uuid).append(connection.label)
+        by_uuid, tagged = found[connection.connector.publisher]
+        if id:
+            (tagged if "_" in id else by_uuid).append(connection.label)
     for publisher, (by_uuid, tagged) in found.items():
         if by_uuid and tagged:
             yield Unlike(publisher, tuple(by_uuid), tuple(tagged))
@@ -293,10 +291,7 @@ def _active(
     )
     for connection_id, name in read_feeds:
         connection = by_id[connection_id]
-        try:
-            feed = connection.connector.feed(name)
-        except KeyError:  # stored by a connector the settings no longer name
-            continue
+        feed = connection.connector.feed(name)
         if feed is not None and feed.surfaces:
             yield connection, feed.surfaces
 
@@ -337,10 +332,7 @@ def _shared_people(connections: Iterable[Connection]) -> int:
 def _gaps(connections: Iterable[Connection]) -> Iterable[Gap]:
     seen = set()
     for connection in connections:
-        try:
-            connector = connection.connector
-        except KeyError:
-            continue
+        connector = connection.connector
         if connector.slug not in seen and connector.not_reported:
             seen.add(connector.slug)
             yield Gap(connector.name, connector.not_reported)

@@ -322,11 +322,7 @@ def connections_of(organization: Organization, spec: ReportSpec) -> list[Connect
 
 
 def provider_name(connection: Connection) -> str:
-    """The connector's name; its slug where the settings no longer name the connector."""
-    try:
-        return connection.connector.name
-    except KeyError:
-        return connection.connector_slug
+    return connection.connector.name
 
 
 def facts(source: Source, connections: Sequence[Connection], spec: ReportSpec) -> FactQuerySet:

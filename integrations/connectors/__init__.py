@@ -6,6 +6,7 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from integrations.connectors.base import Connector
+from integrations.connectors.missing import MissingConnector
 
 
 @cache
@@ -18,6 +19,11 @@ def connectors() -> dict[str, Connector]:
 def get_connector(slug: str) -> Connector:
     """The connector with that slug; raises `KeyError` if the settings do not name it."""
     return connectors()[slug]
+
+
+def connector_of(slug: str) -> Connector:
+    """The connector of what is stored under that slug, or what stands in for it."""
+    return connectors().get(slug) or MissingConnector(slug)
 
 
 def choices() -> list[tuple[str, str]]:

@@ -177,11 +177,12 @@ class Feed:
 class Check:
     """One line of the connection test.
 
-    `state`: passed, failed, waiting (no answer yet), info (no proof either way), or skipped.
+    `state`: passed, limited (it works, but something will be lacking), failed, waiting (no answer
+    yet), info (no proof either way), or skipped.
     """
 
     label: str
-    state: Literal["passed", "failed", "waiting", "info", "skipped"]
+    state: Literal["passed", "limited", "failed", "waiting", "info", "skipped"]
     detail: str = ""
 
 
@@ -203,6 +204,11 @@ class Probe:
     engagement_complete_to: date | None = None
     options: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def limits(self) -> tuple[Check, ...]:
+        """What will be lacking although the test passed."""
+        return tuple(check for check in self.checks if check.state == "limited")
+
     def refused(self, reason: str) -> tuple[Check, ...]:
         """The checks of a test that passed but for the organization, which may not be read."""
         return tuple(
@@ -216,7 +222,10 @@ class Connector(ABC):
 
     `slug` is stored with every connection and stands in addresses and commands: never change it.
     `not_reported` says in sentences what no feed brings, because the provider does not tell.
+    `key_maker` is who makes a key there, if the connector's page has a note for them.
     """
+
+    is_installed = True  # False for what stands in for a connector the settings no longer name
 
     slug: str
     name: str
@@ -226,6 +235,7 @@ class Connector(ABC):
     icon: str
     key_label: str
     key_prefix: str
+    key_maker: str = ""
     feeds: Sequence[Feed]
     not_reported: tuple[str, ...] = ()
 

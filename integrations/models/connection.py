@@ -81,7 +81,8 @@ class Connection(models.Model):
 
     @property
     def connector(self) -> Connector:
-        return connectors.get_connector(self.connector_slug)
+        """Whatever the settings name by now: one they lack has no feeds and refuses to read."""
+        return connectors.connector_of(self.connector_slug)
 
     @property
     def is_disconnected(self) -> bool:

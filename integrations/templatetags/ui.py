@@ -3,6 +3,7 @@
 from urllib.parse import urlencode
 
 from django import template
+from django.conf import settings
 from django.templatetags.static import static
 from django.urls import reverse
 from django.utils.html import format_html
@@ -35,6 +36,14 @@ def analyze_url(organization: Organization, connector: Connector, label: str = "
     if label:
         query["billing_account"] = label
     return f"{reverse('reports:explore', args=[organization.slug])}?{urlencode(query)}"
+
+
+@register.simple_tag
+def refresh_interval() -> str:
+    """How often everything is read again, as it follows “every”: 6 hours, hour, 30 minutes."""
+    minutes = round(settings.SYNC_INTERVAL.total_seconds() / 60)
+    number, unit = (minutes, "minute") if minutes % 60 else (minutes // 60, "hour")
+    return unit if number == 1 else f"{number} {unit}s"
 
 
 @register.filter

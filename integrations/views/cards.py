@@ -15,7 +15,7 @@ from accounts.tenancy import OrganizationRequest, organization_required
 from integrations import overview
 from integrations.overview import Card, Overview
 from integrations.stats import Stats
-from integrations.views.found import connector_or_404
+from integrations.views.found import connector_in_use_or_404
 
 # Tabs that are always there; a connector may bring its own.
 TABS = ("Data & AI", "Others")
@@ -37,7 +37,8 @@ class ShownCard:
     @property
     def broken(self) -> Overview | None:
         """The connection whose key has to be replaced, if it is the only one."""
-        return self._only(overview.ACTION_NEEDED)
+        found = self._only(overview.ACTION_NEEDED)
+        return None if found is None or found.may_go_on_with_its_key else found
 
     @property
     def disconnected(self) -> Overview | None:
@@ -46,7 +47,9 @@ class ShownCard:
 
     def _only(self, status: overview.Status) -> Overview | None:
         overviews = self.card.overviews
-        return overviews[0] if len(overviews) == 1 and overviews[0].status is status else None
+        if len(overviews) != 1 or not self.card.connector.is_installed:
+            return None
+        return overviews[0] if overviews[0].status is status else None
 
 
 @dataclass(frozen=True)
@@ -104,9 +107,7 @@ def index(request: OrganizationRequest) -> HttpResponse:
 @require_safe
 def card(request: OrganizationRequest, connector_slug: str) -> HttpResponse:
     """One card, for the page to follow an import."""
-    connector = connector_or_404(connector_slug)
-    found = next(
-        card for card in overview.cards(request.organization) if card.connector is connector
-    )
+    connector = connector_in_use_or_404(request, connector_slug)
+    found = overview.card(request.organization, connector)
     context = {"shown": ShownCard.of(found), "helpers": who_can_help(request.organization)}
     return render(request, "integrations/_card.html", context)

@@ -7,7 +7,7 @@ from django.shortcuts import get_object_or_404, resolve_url
 from accounts.tenancy import OrganizationRequest
 from accounts.views.questions import go
 from integrations import connections
-from integrations.connectors import get_connector
+from integrations.connectors import connector_of, get_connector
 from integrations.connectors.base import Connector
 from integrations.models import Connection
 
@@ -19,12 +19,23 @@ def connector_or_404(slug: str) -> Connector:
         raise Http404 from None
 
 
+def connector_in_use_or_404(request: OrganizationRequest, slug: str) -> Connector:
+    """A connector, also one the settings no longer name if the organization has a connection."""
+    connector = connector_of(slug)
+    stored = request.organization.connections.filter(connector_slug=slug)
+    if not connector.is_installed and not stored.exists():
+        raise Http404
+    return connector
+
+
 def connection_or_404(request: OrganizationRequest, label: str) -> Connection:
     return get_object_or_404(Connection, organization=request.organization, label=label)
 
 
 def own_template(connector: Connector, name: str) -> list[str]:
     """The connector's own version of a page, or the common one."""
+    if not connector.is_installed:
+        return [f"integrations/{name}"]
     own = connector.slug.replace("-", "_")
     return [f"integrations/connectors/{own}/{name}", f"integrations/{name}"]
 

@@ -81,9 +81,12 @@ def index(request: OrganizationRequest) -> HttpResponse:
     """How far every feed of one connection reaches."""
     connections = evidence.connections_of(request.organization)
     label = request.GET.get("connection", "")
-    chosen = next((each for each in connections if not label or each.label == label), None)
-    if label and chosen is None:
-        raise Http404
+    if label:
+        chosen = next((each for each in connections if each.label == label), None)
+        if chosen is None:
+            raise Http404
+    else:  # the first that goes on, if there is one
+        chosen = min(connections, key=lambda each: each.is_disconnected, default=None)
     context: dict[str, Any] = {"connections": connections, "chosen": chosen, "tab": "health"}
     if chosen is not None:
         everything = request.GET.get("days") == "all"

@@ -15,14 +15,14 @@ from accounts.tenancy import (
 from integrations import inquiries
 from integrations.forms import InquiryForm
 from integrations.models import Connection, ExpertInquiry
-from integrations.views.found import connector_or_404, go_to
+from integrations.views.found import connector_in_use_or_404, go_to
 
 
 @connection_manager_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def inquire(request: OrganizationRequest, connector_slug: str) -> HttpResponse:
     """A question about this connector, or about the connection that `connection` names."""
-    connector = connector_or_404(connector_slug)
+    connector = connector_in_use_or_404(request, connector_slug)
     label = request.GET.get("connection", "").replace("\0", "")  # which PostgreSQL refuses
     connection = None
     if label:

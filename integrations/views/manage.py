@@ -20,6 +20,7 @@ from integrations.overview import Overview
 from integrations.stats import Stats
 from integrations.views.found import (
     connection_or_404,
+    connector_in_use_or_404,
     connector_or_404,
     go_to,
     own_template,
@@ -60,7 +61,7 @@ def _chosen(found: list[Overview], label: str) -> Overview | None:
 @require_safe
 def manage(request: OrganizationRequest, connector_slug: str) -> HttpResponse:
     """All connections of one connector, how they do, and the verbs for each."""
-    return _manage_page(request, connector_or_404(connector_slug))
+    return _manage_page(request, connector_in_use_or_404(request, connector_slug))
 
 
 @connection_manager_required
@@ -114,7 +115,7 @@ def _dialog(
 def replace_key(request: OrganizationRequest, label: str) -> HttpResponse:
     """Ask for a new key, test it, and go on with it."""
     connection = connection_or_404(request, label)
-    connector = connection.connector
+    connector = connector_or_404(connection.connector_slug)
     form = ReplaceKeyForm(connector, request.POST or None)
     problem: ConnectorError | connections.Refused | None = None
     if form.is_valid():

@@ -122,10 +122,7 @@ def restated(connections: Sequence[Connection]) -> tuple[Decimal, int]:
 
 
 def _feeds(connection: Connection) -> list[Feed]:
-    try:
-        return [feed for feed in connection.connector.feeds if not feed.is_newest_only]
-    except KeyError:  # stored by a connector the settings no longer name
-        return []
+    return [feed for feed in connection.connector.feeds if not feed.is_newest_only]
 
 
 _Known = Mapping[tuple[int, str], Mapping[date, DayState]]  # by connection and feed

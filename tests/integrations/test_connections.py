@@ -11,7 +11,7 @@ from django.db import connection as database
 from django.utils import timezone
 
 from accounts.models import AuditEvent
-from integrations import connections
+from integrations import connections, overview, sync
 from integrations.connectors import get_connector
 from integrations.connectors.base import ActionNeeded, TransientError
 from integrations.encryption import Secret, UnreadableSecret
@@ -150,6 +150,34 @@ def test_a_key_of_another_organization_does_not_replace_this_one(organization):
         connections.replace_key(connection, actor=None, key="sk-ant-api01-sandbox-labs")
     connection.refresh_from_db()
     assert connection.credential == Secret(KEY)
+
+
+def test_sync_now_goes_on_with_the_stored_key_once_access_is_mended(organization):
+    connection = connect(organization)
+    run = connection.runs.get()
+    Connection.objects.update(
+        state="action_needed",
+        problem="Denied.",
+        problem_code="access_denied",
+        problem_repair="Ask.",
+        problem_since=timezone.now(),
+    )
+    connection.refresh_from_db()
+    assert overview.overview(connection).may_go_on_with_its_key
+
+    assert connections.sync_now(connection, actor=None) == run
+
+    connection.refresh_from_db()
+    assert (connection.state, connection.problem, connection.problem_since) == ("active", "", None)
+    assert connection.credential == Secret(KEY)
+    assert sync.claim(run) is not None
+
+
+def test_a_rejected_key_is_not_offered_to_go_on(organization):
+    connection = connect(organization)
+    connection.state, connection.problem_code = "action_needed", "key_rejected"
+
+    assert not overview.overview(connection).may_go_on_with_its_key
 
 
 def test_only_a_disconnected_connection_can_be_deleted(organization):

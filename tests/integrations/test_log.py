@@ -200,6 +200,73 @@ def test_a_refused_key_is_the_feed_s_action_needed(connection):
     assert health(connection, "organization_cost").status.word == "Action needed"
 
 
+def test_what_stops_every_feed_is_said_once_and_not_of_those_that_were_not_tried(
+    client, organization, connection
+):
+    """One feed met the refusal; 20 others only wait, and go on by themselves."""
+    part = {"state": "pending", "error": "Rejected.", "error_code": "key_rejected"}
+    make_run(connection, {**part, "error_repair": "Paste it."}, at=timezone.now(), state="active")
+    Connection.objects.update(
+        state="action_needed", problem="Rejected.", problem_repair="Paste it again."
+    )
+    connection.refresh_from_db()
+
+    assert (health(connection, "organization_cost").error, health(connection, "users").error) == (
+        "Rejected.",
+        "",
+    )
+    words = [(feed.status.word, feed.outlook) for feed in feed_health.of(connection)]
+    assert words.count(("Action needed", "Goes on by itself after that")) == 1
+    assert words.count(("Waiting", "Goes on by itself after that")) == len(words) - 1
+    client.force_login(make_member(organization, Role.BILLING_ADMIN))
+    text = page(client, url("feeds", "my-org"))
+    assert text.count("<b>Nothing is read until my-org works again.</b> Paste it again.") == 1
+    assert text.count(">Replace key</a>") == 1
+    assert "Paste it.<" not in text
+
+
+def test_a_feed_in_the_middle_of_a_run_that_waits_is_not_running(connection):
+    run = make_run(connection, {}, {"state": "pending"}, at=timezone.now(), state="active")
+    assert health(connection, "organization_cost").status.word == "Running"
+
+    run.not_before = timezone.now() + timedelta(minutes=5)
+    run.save()
+
+    assert health(connection, "organization_cost").status.word == "Waiting"
+    assert health(connection, "organization_cost").outlook == "Nothing"
+
+
+def test_a_feed_that_is_late_without_an_error_is_asked_for_again(connection):
+    make_run(connection, {}, at=timezone.now() - timedelta(days=4))
+
+    found = health(connection, "organization_cost")
+
+    assert (found.status.word, found.outlook) == (
+        "Delayed",
+        "Nothing: we ask again with the next refresh",
+    )
+
+
+@pytest.mark.parametrize(
+    ("state", "word"), [("disconnected", "Disconnected"), ("deleting", "Deleting")]
+)
+def test_what_is_off_needs_no_repair(connection, state, word):
+    make_run(connection, FAILED, at=timezone.now(), state="failed")
+    Connection.objects.update(state=state, credential=None)
+    connection.refresh_from_db()
+
+    found = health(connection, "user_cost")
+
+    assert (found.status.word, found.error, found.outlook) == (word, "", "Nothing")
+
+
+def test_a_day_that_is_not_over_is_not_complete(connection):
+    feed_day(connection, "users", "2026-11-20")
+    feed_day(connection, "users", "2026-11-21", "incomplete")
+
+    assert f"{health(connection, 'users').complete_to_day}" == "2026-11-20"
+
+
 def test_days_that_are_not_there_yet_are_told_when_it_lasts(connection):
     not_there = {"state": "unavailable", "error": "Anthropic has no such days."}
     make_run(connection, {}, at=timezone.now() - timedelta(days=2))
@@ -248,8 +315,8 @@ def test_what_is_unknown_is_a_dash_on_the_page(client, organization, connection)
 
     text = page(client, url("feeds", "my-org"))
 
-    assert '<td data-l="Rows, last run" class="num">–</td>' in text
-    assert '<td data-l="Requests" class="num">–</td>' in text
+    assert '<td data-l="Rows, last run" class="num nil">–</td>' in text
+    assert '<td data-l="Requests" class="num nil">–</td>' in text
     assert "None" not in text
 
 

@@ -5,12 +5,15 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
 import pytest
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import AuditEvent, Role
 from integrations import sync
+from integrations.connections import Tested
 from integrations.connectors import connectors, get_connector
+from integrations.connectors.base import Check, Probe
 from integrations.encryption import Secret
 from integrations.models import Connection, SyncWindow
 from tests.factories import (
@@ -321,6 +324,66 @@ def test_the_whole_way_by_plain_forms(admin, organization, django_capture_on_com
     assert AuditEvent.objects.get().verb == "connection.connected"
 
 
+def outcome(client, key):
+    answer = client.post(of_connector("test"), {"label": "my-org", "key": key}, headers=HTMX)
+    return " ".join(re.sub(r"<[^>]+>", " ", answer.content.decode()).split())
+
+
+def test_a_key_that_opens_less_says_so_before_it_is_saved(admin):
+    """The key of campus cannot list groups."""
+    text = outcome(admin, "sk-ant-api01-sandbox-campus")
+    assert (
+        "It works, with one limit. Optional scope read:rbac_groups: Missing. Only groups in which "
+        "somebody was active get their names. You can save it now." in text
+    )
+    assert "Optional scope read:rbac_groups : with a limit" in text
+
+    assert "limit" not in outcome(admin, KEY)
+    assert proof_of(admin, key="sk-ant-api01-sandbox-campus")
+
+
+def test_several_limits_are_a_list():
+    limits = (Check("Plan", "limited", "On seats."), Check("Cost data", "limited", "None yet."))
+    tested = Tested(Probe("org_1", (Check("Key accepted", "passed"), *limits)), None, "proof")
+
+    text = render_to_string("integrations/_outcome.html", {"tested": tested})
+
+    assert "<b>It works, with two limits.</b> You can save it now." in text
+    assert "<li>Plan: On seats.</li><li>Cost data: None yet.</li>" in text
+
+
+def test_only_a_key_that_lacks_something_there_offers_the_note(admin):
+    """Waiting out a rate limit needs nobody's help."""
+    assert "Copy note for the Primary Owner" in outcome(admin, "sk-ant-api01-sandbox-noscope")
+    assert "Copy note" not in outcome(admin, "sk-ant-api01-sandbox-busy")
+    console = url("test", connector_slug="claude-console")
+    answer = admin.post(console, {"label": "x", "key": "sk-ant-admin01-sandbox-revoked"})
+    assert "Copy note for the admin" in answer.content.decode()
+
+
+def test_the_note_names_the_two_scopes_that_are_read(admin):
+    text = page(admin, of_connector("connect"))
+
+    note = text.partition('id="note">')[2].partition("</div>")[0]
+    assert re.findall(r"<code>(read:\w+)</code>", note) == ["read:analytics", "read:rbac_groups"]
+    assert "What each scope adds" in text
+    assert "read:members" not in text
+
+
+def test_pages_name_the_days_and_hours_of_this_installation(admin, organization, settings):
+    settings.IMPORT_DAYS, settings.SYNC_INTERVAL = 30, timedelta(hours=2)
+    for slug in connectors():
+        text = page(admin, url("connect", connector_slug=slug))
+        assert "<b>Up to 30 days</b>" in text
+        assert "<b>Every 2 hours</b> we refresh." in text
+        assert "Refreshed every 2 hours" in page(admin, url("manage", connector_slug=slug))
+
+    settings.SYNC_INTERVAL = timedelta(minutes=90)
+    text = page(admin, url("index"))
+
+    assert "imports up to 30 days and refreshes every 90 minutes." in text
+
+
 def test_one_chooses_90_days_or_everything(admin):
     days = (timezone.now().date() - datetime(2026, 1, 1, tzinfo=UTC).date()).days + 1
     text = page(admin, of_connector("connect"))
@@ -570,6 +633,26 @@ def test_a_problem_stands_under_its_row_with_the_repair(admin, organization):
     assert "<b>Anthropic rejected the key.</b> It may be revoked." in text
     assert "Ask for a new one." in text
     assert f'href="{of_connection("replace_key")}"' in text
+
+
+@pytest.mark.parametrize(
+    ("code", "offered"), [("access_denied", 2), ("billing", 2), ("key_rejected", 0)]
+)
+def test_going_on_with_the_stored_key_is_offered_where_it_can_be_good_again(
+    admin, organization, code, offered
+):
+    """Under the row and above its feeds; the kebab has it always."""
+    connected(
+        organization,
+        state="action_needed",
+        problem="Stopped.",
+        problem_code=code,
+        problem_since=timezone.now(),
+    )
+
+    text = page(admin, of_connector("manage"))
+
+    assert text.count(f'action="{of_connection("sync_now")}"') == offered + 1
 
 
 def test_a_run_that_waits_for_a_new_key_is_not_asked_about(admin, organization):

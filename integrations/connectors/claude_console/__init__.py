@@ -31,6 +31,7 @@ class ClaudeConsole(Connector):
     icon = "con"
     key_label = "Admin API Key"
     key_prefix = _KEY.prefix
+    key_maker = "admin"
     feeds = FEEDS
     not_reported = (
         "The cost of Priority Tier, which is committed ahead. Its tokens are reported.",

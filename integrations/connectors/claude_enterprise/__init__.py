@@ -30,6 +30,7 @@ class ClaudeEnterprise(Connector):
     icon = "an"
     key_label = "Analytics API Key"
     key_prefix = _KEY.prefix
+    key_maker = "Primary Owner"
     feeds = FEEDS
     not_reported = (
         "Seat fees. On seat-based plans Anthropic reports additional usage charges only.",

@@ -85,7 +85,7 @@ def _plan(cost: "_Cost", *, was_active: bool) -> Check:
     if was_active:
         return Check(
             _PLAN,
-            "info",
+            "limited",
             "Probably seat-based: people were active, but no cost was charged in the last days. "
             "Cost then shows additional usage charges only; seat fees are not included.",
         )
@@ -124,7 +124,7 @@ def _probe_cost(client: AnalyticsClient, today: date, *, may_be_closed: bool) ->
         closed = isinstance(exc, ActionNeeded | PayloadError) and exc.status in {400, 403, 404}
         if closed and may_be_closed:
             detail = "Anthropic does not give out cost for this organization."
-            return _Cost(REPORTS, (Check(_COST, "info", detail),))
+            return _Cost(REPORTS, (Check(_COST, "limited", detail),))
         raise
     found = _complete_to(part)
     detail = "The four reports every organization has."
@@ -135,8 +135,10 @@ def _complete_to(part: Part) -> _Cost:
     """How far cost reaches, and whether there is any."""
     watermark = part.data_refreshed_at
     if watermark is None:
-        detail = "Anthropic has not published any cost of the last days yet."
-        return _Cost(REPORTS, (Check(_COST, "info", detail),), organization_id=part.organization_id)
+        check = Check(
+            _COST, "limited", "Anthropic has not published any cost of the last days yet."
+        )
+        return _Cost(REPORTS, (check,), organization_id=part.organization_id)
     charged = sum((line.numbers[0] or Decimal() for line in part.lines), Decimal())
     check = Check(_COST, "passed", f"Complete to {_day(watermark)}, {watermark:%H:%M} UTC.")
     return _Cost(REPORTS, (check,), bool(charged), watermark, part.organization_id)
@@ -148,8 +150,8 @@ def _probe_groups(client: AnalyticsClient) -> Check:
         next(client.groups())
     except ConnectorError as exc:
         if isinstance(exc, ActionNeeded):
-            detail = "Not there. Groups are named where somebody in them was active."
-            return Check(_GROUPS, "info", detail)
+            detail = "Missing. Only groups in which somebody was active get their names."
+            return Check(_GROUPS, "limited", detail)
         return Check(_GROUPS, "skipped", "Anthropic did not say.")
     return Check(_GROUPS, "passed", "Groups are shown by their names.")
 

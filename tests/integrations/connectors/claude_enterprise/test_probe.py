@@ -78,6 +78,7 @@ def test_a_good_key_passes_every_check():
     assert found.engagement_complete_to == date(2026, 8, 21)
     assert found.cost_complete_to == datetime(2026, 8, 22, 8, tzinfo=UTC)
     assert found.options == {"dialect": "reports"}
+    assert found.limits == ()
     assert checks(found) == {
         "Key accepted": ("passed", ""),
         "Scope read:analytics": ("passed", ""),
@@ -131,7 +132,8 @@ def test_a_beta_that_is_closed_or_speaks_otherwise_leaves_the_four_reports(answe
 
 
 @pytest.mark.parametrize(
-    ("answer", "state"), [(error(403), "info"), (error(404), "info"), (error(503), "skipped")]
+    ("answer", "state"),
+    [(error(403), "limited"), (error(404), "limited"), (error(503), "skipped")],
 )
 def test_names_of_groups_are_not_needed(answer, state):
     assert checks(probe(WEEK, PRICED, groups=answer))["Optional scope read:rbac_groups"][0] == state
@@ -146,6 +148,7 @@ def test_people_at_work_who_cost_nothing_are_probably_on_seats(answer):
     found = checks(probe(WEEK, answer))
 
     assert found["Cost data"] == ("passed", "Complete to 22 Aug 2026, 08:00 UTC.")
+    assert found["Plan"][0] == "limited"
     assert found["Plan"][1].startswith("Probably seat-based: people were active")
 
 
@@ -165,12 +168,15 @@ def test_cost_that_is_not_published_yet_is_no_failure():
     found = probe(WEEK, cost_answer(refreshed=None))
 
     assert found.cost_complete_to is None
-    assert checks(found)["Cost data"][0] == "info"
+    assert [check.label for check in found.limits] == ["Cost data"]
 
 
 @pytest.mark.parametrize("status", [400, 403, 404])
 def test_closed_cost_is_no_failure_where_activity_is_open(status):
-    assert checks(probe(WEEK, error(status)))["Cost data"][0] == "info"
+    assert checks(probe(WEEK, error(status)))["Cost data"] == (
+        "limited",
+        "Anthropic does not give out cost for this organization.",
+    )
 
 
 @pytest.mark.parametrize(
