@@ -10,8 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import AuditEvent, Role
-from integrations import sync
-from integrations.connections import Tested
+from integrations import connections, sync
 from integrations.connectors import connectors, get_connector
 from integrations.connectors.base import Check, Probe
 from integrations.encryption import Secret
@@ -344,7 +343,9 @@ def test_a_key_that_opens_less_says_so_before_it_is_saved(admin):
 
 def test_several_limits_are_a_list():
     limits = (Check("Plan", "limited", "On seats."), Check("Cost data", "limited", "None yet."))
-    tested = Tested(Probe("org_1", (Check("Key accepted", "passed"), *limits)), None, "proof")
+    tested = connections.Tested(
+        Probe("org_1", (Check("Key accepted", "passed"), *limits)), None, "proof"
+    )
 
     text = render_to_string("integrations/_outcome.html", {"tested": tested})
 

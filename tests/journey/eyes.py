@@ -1,25 +1,41 @@
 """What one would see wrong on a page: serious findings of axe, and a page that scrolls sideways."""
 
-from typing import Any
+import os
+from pathlib import Path
+from typing import Any, Literal
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
+PICTURES = os.environ.get("SCREENSHOTS", "")
 _AXE = Axe()
 _EVERYTHING = {"resultTypes": ["violations"]}
+# What another theme alone can break.
 _COLOURS = {**_EVERYTHING, "runOnly": {"type": "rule", "values": ["color-contrast"]}}
+_THEMES: tuple[tuple[Literal["light", "dark"], dict[str, Any]], ...] = (
+    ("light", _EVERYTHING),
+    ("dark", _COLOURS),
+)
 
 
-def wrong(page: Page, where: str) -> list[str]:
-    """What nobody should have to live with on the page as it is now; empty if all is well."""
-    found = _findings(page, where, _EVERYTHING)
-    excess = page.evaluate("document.documentElement.scrollWidth - innerWidth")
-    return [*found, f"{where}: {excess} px wider than the window"] if excess > 0 else found
+def wrong(page: Page, name: str) -> list[str]:
+    """What nobody should have to live with on the page as it is now, by day and by night.
 
-
-def wrong_in_colour(page: Page, where: str) -> list[str]:
-    """What the other theme alone can break: axe looks at contrasts, and at nothing else."""
-    return _findings(page, where, _COLOURS)
+    The theme changes while the page is open, as a computer does it at dusk. With SCREENSHOTS=folder
+    a picture of each theme lands there.
+    """
+    width = page.evaluate("innerWidth")
+    found = []
+    if excess := page.evaluate("Math.max(0, document.documentElement.scrollWidth - innerWidth)"):
+        found.append(f"{name}, {width}: {excess} px wider than the window")
+    for theme, rules in _THEMES:
+        page.emulate_media(color_scheme=theme)
+        found += _findings(page, f"{name}, {theme}, {width}", rules)
+        if PICTURES:
+            picture = Path(PICTURES) / f"{name.replace(':', '-')}-{theme}-{width}.png"
+            page.screenshot(path=picture, full_page=True)
+    page.emulate_media(color_scheme="light")
+    return found
 
 
 def _findings(page: Page, where: str, options: dict[str, Any]) -> list[str]:

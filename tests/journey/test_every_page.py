@@ -1,14 +1,11 @@
 """Every page, as an Admin sees it, by daylight and by night, on a desk and on a phone.
 
-Each is loaded once a width: the theme changes while it is open, as a computer does it at dusk.
 Pages come from the table of permissions, so a new one is covered the day it is added. With
 `SCREENSHOTS=folder` (make screenshots) a picture of each lands there.
 """
 
-import os
 import re
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from django.urls import reverse
@@ -31,14 +28,13 @@ from tests.factories import (
     make_organization,
     make_person,
 )
-from tests.journey.eyes import wrong, wrong_in_colour
+from tests.journey.eyes import PICTURES, wrong
 from tests.test_permissions import PAGES
 from tests.test_tenancy import ADDRESSES, ARGUMENTS, address, make_one_of_each
 
 pytestmark = pytest.mark.browser
 
 KEY = "sk-ant-api01-sandbox-my-org"
-PICTURES = os.environ.get("SCREENSHOTS", "")
 DAYS = 90 if PICTURES else 5
 INNER = [name for name, page in sorted(PAGES.items()) if page.get == 200]
 OUTER = ["profile", "change_password"]
@@ -161,8 +157,8 @@ def sign_in(page: Page) -> None:
     expect(page).to_have_url(re.compile("/o/demo/"))
 
 
-def look(page: Page, path: str, name: str, width: int) -> list[str]:
-    """What is wrong with this page by daylight and by night; nothing if it is a file."""
+def look(page: Page, path: str, name: str) -> list[str]:
+    """What is wrong with this page; nothing if it is a file, or a part of a page."""
     try:
         answer = page.goto(path)
     except Error as exc:
@@ -171,39 +167,27 @@ def look(page: Page, path: str, name: str, width: int) -> list[str]:
         raise
     assert answer is not None
     if "text/html" not in answer.headers["content-type"] or "<html" not in answer.text():
-        return []  # a picture, or a part of a page: never shown by itself
+        return []
     # Dashboards load piece by piece.
     expect(page.locator("[aria-busy]")).to_have_count(0, timeout=60_000)
     page.evaluate("document.fonts.ready")
-    found = wrong(page, f"{name}, light, {width}")
-    take_picture(page, f"{name}-light-{width}")
-    page.emulate_media(color_scheme="dark")
-    found += wrong_in_colour(page, f"{name}, dark, {width}")
-    take_picture(page, f"{name}-dark-{width}")
-    page.emulate_media(color_scheme="light")
-    return found
-
-
-def take_picture(page: Page, name: str) -> None:
-    if PICTURES:
-        path = Path(PICTURES) / f"{name.replace(':', '-')}.png"
-        page.screenshot(path=path, full_page=True)
+    return wrong(page, name)
 
 
 @pytest.mark.parametrize("width", [1280, 390])
 def test_every_page_can_be_used_by_everybody(open_page, organization, width):
     page = open_page(width=width, color_scheme="light")
-    found = look(page, "/login/", "login", width)
+    found = look(page, "/login/", "login")
     sign_in(page)
 
     for name in INNER:
-        found += look(page, address(name), name, width)
+        found += look(page, address(name), name)
     for name in OUTER:
-        found += look(page, reverse(name), name, width)
+        found += look(page, reverse(name), name)
     for name in CONSOLE:
         path = reverse(name, args=[organization.slug, "claude-console"])
-        found += look(page, path, f"{name}-console", width)
-    found += look(page, "/o/nowhere/integrations/", "not-found", width)
+        found += look(page, path, f"{name}-console")
+    found += look(page, "/o/nowhere/integrations/", "not-found")
 
     assert found == []
 
