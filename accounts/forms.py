@@ -162,6 +162,10 @@ class ChangeEmailForm(CurrentPasswordForm):
     email = _email_field("Enter the new e-mail.", autocomplete="email")
     field_order = ("email", "current")
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["email"].label = "New e-mail"
+
     def clean_email(self) -> str:
         email: str = self.cleaned_data["email"].lower()
         if email == self.user.email.lower():
@@ -203,6 +207,7 @@ class JoinForm(NewPasswordForm):
         # Only so that a password that resembles the e-mail is refused; never saved.
         super().__init__(User(email=invitation.email), *args, **kwargs)
         self.fields["password"].label = "Password"
+        self.fields["password"].error_messages["required"] = "Enter a password."
 
 
 class RoleForm(forms.Form):

@@ -208,5 +208,5 @@ class AuditEvent(models.Model):
     @property
     def act(self) -> str:
         """The verb for people: `connection.key_replaced` → "Connection: key replaced"."""
-        thing, _, act = self.verb.replace("_", " ").partition(".")
+        thing, _, act = self.verb.replace("_", " ").replace("email", "e-mail").partition(".")
         return f"{thing.capitalize()}: {act}" if act else thing.capitalize()

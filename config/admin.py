@@ -13,6 +13,7 @@ class AdminSite(admin.AdminSite):
     site_header = "Spendglass operations"
     site_title = "Spendglass"
     index_title = "Everything on this installation"
+    enable_nav_sidebar = False  # the columns of the lists need the room
 
     def login(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

@@ -1,5 +1,6 @@
 """Operator's view of connections, syncs and facts. Looks on; the same verbs as the pages."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -10,8 +11,10 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import get_object_or_404, redirect
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.views.decorators.debug import sensitive_post_parameters
 
 from accounts.admin import ReadOnlyAdmin
@@ -153,11 +156,13 @@ class ConnectionAdmin(ReadOnlyAdmin):
 class Verb:
     """What an operator does to a connection; `act` says what came of it, or raises.
 
-    `asks` is what has to be typed for it, "" for nothing; a secret is not shown while one types.
+    `asks` is what has to be typed for it; a secret is not shown while one types. A verb that asks
+    nothing `says` what it does.
     """
 
     label: str
     act: Callable[[Connection, User, str], str]
+    says: str = ""
     asks: str = ""
     is_secret: bool = False
 
@@ -215,12 +220,12 @@ def _confirm(connection: Connection, typed: str) -> None:
 
 
 _VERBS = {
-    "test": Verb("Test connection", _test),
-    "sync": Verb("Sync now", _sync),
-    "import": Verb("Import everything", _import),
+    "test": Verb("Test connection", _test, "Asks the provider with the stored key."),
+    "sync": Verb("Sync now", _sync, "Reads the days that can still change."),
+    "import": Verb("Import everything", _import, "Reads all the provider still has."),
     "rename": Verb("Rename", _rename, asks="New label"),
     "replace-key": Verb("Replace key", _replace_key, asks="New key", is_secret=True),
-    "disconnect": Verb("Disconnect", _disconnect),
+    "disconnect": Verb("Disconnect", _disconnect, "Stops syncs and wipes the key; facts stay."),
     "archive": Verb("Delete, keep the history", _archive, asks="Its label, to confirm"),
     "erase": Verb("Delete and erase the history", _erase, asks="Its label, to confirm"),
 }
@@ -231,18 +236,6 @@ def _actor(request: HttpRequest) -> User:
     return request.user
 
 
-class WindowInline(admin.TabularInline):  # type: ignore[type-arg]
-    model = SyncWindow
-    extra = 0
-    can_delete = False
-    fields = ("position", "feed", "start", "end", "state", "attempts", "requests", "rows", "error")
-    readonly_fields = fields
-    ordering = ("position",)
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
 @admin.register(SyncRun)
 class SyncRunAdmin(ReadOnlyAdmin):
     list_display = ("created_at", "connection", "kind", "state", "start", "end", "finished_at")
@@ -250,7 +243,20 @@ class SyncRunAdmin(ReadOnlyAdmin):
     search_fields = ("connection__label", "connection__organization__slug")
     list_select_related = ("connection",)
     ordering = ("-created_at",)
-    inlines = (WindowInline,)
+    readonly_fields = ("parts",)
+
+    @admin.display(description="parts")
+    def parts(self, run: SyncRun) -> SafeString:
+        """How many there are in each state, and the way to them: an import has a thousand."""
+        states = Counter(run.windows.values_list("state", flat=True))
+        counts = [f"{states[state]:,} {state.label.lower()}" for state in SyncWindow.State]
+        return format_html(
+            '<a href="{}?run__id__exact={}">{} parts</a>: {}',
+            reverse("admin:integrations_syncwindow_changelist"),
+            run.pk,
+            f"{states.total():,}",
+            ", ".join(count for count in counts if not count.startswith("0 ")) or "–",
+        )
 
 
 @admin.register(SyncWindow)

@@ -1,6 +1,6 @@
 """The operator's admin: everything can be looked at, nothing inconsistent written, no secret."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.contrib import admin
@@ -183,6 +183,26 @@ def test_the_list_says_the_status_words_of_the_pages_without_a_query_a_row(
     assert text.count("Queued") == 8
     assert 'field-status">Archived<' in text
     assert 'field-status">Connected<' in text
+
+
+def test_a_run_leads_to_its_parts_and_does_not_list_a_thousand_of_them(admin_client, unread):
+    run = sync.plan_import(unread, today=timezone.now().date(), days=3)
+    run.windows.filter(position=0).update(state="done")
+    waiting = run.windows.count() - 1
+
+    text = page(admin_client, SyncRun, "change", run.pk).content.decode()
+
+    assert f"{waiting + 1} parts</a>: {waiting} waiting, 1 done" in text
+    address = reverse("admin:integrations_syncwindow_changelist")
+    assert f'href="{address}?run__id__exact={run.pk}"' in text
+    listed = admin_client.get(f"{address}?run__id__exact={run.pk}").content.decode()
+    assert f"{waiting + 1} sync windows" in listed
+
+
+def test_the_admin_says_times_as_the_pages_do(admin_client, unread):
+    Connection.objects.update(next_sync_at=datetime(2026, 11, 22, 16, 5, tzinfo=UTC))
+
+    assert "22 Nov 2026, 16:05 UTC" in page(admin_client, Connection).content.decode()
 
 
 def test_buttons_need_a_post_and_a_known_verb(admin_client, connection):
