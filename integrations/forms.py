@@ -126,6 +126,7 @@ class InquiryForm(forms.Form):
     )
     reply_to = forms.EmailField(
         label="Reply to",
+        max_length=254,
         error_messages={
             "required": "Enter the e-mail the answer should go to.",
             "invalid": "Enter a whole e-mail address, such as ines@example.com.",

@@ -90,3 +90,27 @@ def test_no_link_breaks_the_page_it_leads_to(client, value, path):
     response = client.get(path.format(*[quote(value, safe="")] * 2))
 
     assert response.status_code in {200, 404, 410}
+
+
+def test_no_e_mail_is_too_long_for_a_page(client, organization):
+    client.force_login(make_member(organization, Role.ADMIN))
+    long = f"{'x' * 60}@{'y' * 60}.{'y' * 60}.{'y' * 60}.{'y' * 60}.com"
+
+    for name, values in (
+        ("member_invite", {"email": long, "role": "viewer"}),
+        ("integrations:inquire", {"question": "Why?", "reply_to": long}),
+    ):
+        response = client.post(address(name), values)
+
+        assert response.status_code == 422, name
+        assert "at most 254 characters" in response.content.decode(), name
+
+
+def test_the_longest_e_mail_can_be_invited(client, organization):
+    client.force_login(make_member(organization, Role.ADMIN))
+    longest = f"{'x' * 60}@{'y' * 60}.{'y' * 60}.{'y' * 60}.yyyyyy.com"
+
+    response = client.post(address("member_invite"), {"email": longest, "role": "viewer"})
+
+    assert response.status_code == 200
+    assert organization.invitations.filter(email=longest).exists()

@@ -1,6 +1,7 @@
 """Members: who is in the list, what Admins do to them, and that an Admin always remains."""
 
 import threading
+from functools import partial
 
 import pytest
 from django.contrib.auth.models import Permission as UserPermission
@@ -236,7 +237,11 @@ def test_a_verb_on_a_row_that_went_away_says_so(ada, omar):
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("act", [members.deactivate, members.remove])
+@pytest.mark.parametrize(
+    "act",
+    [members.deactivate, members.remove, partial(members.change_role, role=Role.VIEWER)],
+    ids=["deactivate", "remove", "demote"],
+)
 def test_two_admins_who_take_each_other_away_at_once_leave_one(act):
     organization = make_organization()
     users = [make_member(organization, Role.ADMIN) for _ in range(2)]

@@ -94,6 +94,38 @@ def test_signing_in_never_leads_to_another_site(client, elsewhere):
     assert sign_in(client, "ines@example.com", next=elsewhere)["Location"] == "/"
 
 
+def test_the_admin_leads_to_no_other_site_either(client):
+    make_user("ines@example.com", is_staff=True)
+    elsewhere = "https://evil.example/"
+
+    door = client.get(f"/admin/login/?next={elsewhere}")["Location"]
+
+    assert door.startswith("/login/?next=")
+    values = {"username": "ines@example.com", "password": PASSWORD}
+    assert client.post(door, values)["Location"] == "/"
+
+
+def test_signing_in_begins_a_session_that_nobody_prepared(client):
+    make_user("ines@example.com")
+    client.cookies["sessionid"] = "prepared0by0somebody0else0000000"
+
+    sign_in(client, "ines@example.com")
+
+    assert client.cookies["sessionid"].value != "prepared0by0somebody0else0000000"
+    assert client.cookies["sessionid"]["httponly"]
+
+
+def test_who_is_switched_off_is_out_at_once(client):
+    user = make_member(make_organization(), email="ines@example.com")
+    client.force_login(user)
+    assert client.get("/o/demo/integrations/").status_code == 200
+
+    user.is_active = False
+    user.save()
+
+    assert client.get("/o/demo/integrations/")["Location"].startswith("/login/")
+
+
 def test_signing_in_goes_on_where_one_was_stopped(client):
     make_member(make_organization(), email="ines@example.com")
     address = "/o/demo/integrations/?tab=others"

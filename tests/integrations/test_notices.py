@@ -75,6 +75,17 @@ def test_an_import_with_holes_is_not_called_finished(connection):
     ]
 
 
+def test_an_import_with_holes_does_not_look_like_good_news(client, connection, ines):
+    finished_import(connection, failed=2)
+    notices.look(timezone.now())
+    client.force_login(ines)
+
+    text = client.get(address("notices")).content.decode().partition("<main")[2]
+
+    assert '<li class="warn">' in text
+    assert '<li class="good">' not in text
+
+
 def test_a_refresh_is_no_news(connection):
     run = sync.plan_refresh(connection, today=NOON.date())
     run.windows.update(state=SyncWindow.State.DONE)

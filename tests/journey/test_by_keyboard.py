@@ -172,7 +172,7 @@ def test_the_way_through_both_accounts_by_keyboard(arrive, width):
     expect(page.get_by_role("heading", name="Archived connections")).to_be_visible()
     look("walk-archived")
 
-    assert found == []
+    assert not found, "\n".join(found)
 
 
 def test_a_taken_label_offers_a_free_one(page):

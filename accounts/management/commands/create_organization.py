@@ -11,7 +11,6 @@ from typing import Any
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.core.validators import validate_email
 from django.db import transaction
 
 from accounts import audit
@@ -31,7 +30,7 @@ class Command(BaseCommand):
         organization = Organization(slug=slug, name=name)
         user = User.objects.filter(email__iexact=email).first()
         try:
-            validate_email(email)
+            User._meta.get_field("email").clean(email, None)
             organization.full_clean()
             if user is None:
                 password = self._password()
