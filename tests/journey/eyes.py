@@ -24,6 +24,7 @@ def wrong(page: Page, name: str) -> list[str]:
     The theme changes while the page is open, as a computer does it at dusk. With SCREENSHOTS=folder
     a picture of each theme lands there.
     """
+    page.wait_for_load_state()
     width = page.evaluate("innerWidth")
     found = []
     if excess := page.evaluate("Math.max(0, document.documentElement.scrollWidth - innerWidth)"):

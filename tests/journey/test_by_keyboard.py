@@ -52,6 +52,13 @@ def press(page: Page, name: str, role: str) -> None:
     page.keyboard.press("Enter")
 
 
+def follow(page: Page, name: str) -> None:
+    """Go where a link leads, and be there: the page before may look just like it."""
+    to(page, name, "a")
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+
+
 def open_question(page: Page, label: str, verb: str) -> None:
     """The kebab of a connection, and its last entry."""
     to(page, f"Actions for {label}", "button")
@@ -95,14 +102,14 @@ def test_the_way_through_both_accounts_by_keyboard(arrive, width):
     press(page, menu, "button")
     expect(page.locator("[popover].mega:popover-open")).to_be_visible()
     look("walk-menu")
-    press(page, "^Integrations", "a")
+    follow(page, "^Integrations")
     expect(page.get_by_role("heading", name="Integrations", exact=True)).to_be_visible()
     to(page, "^All", "a")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile("tab=others"))
-    press(page, "^Connect", "a")
+    follow(page, "^Connect")
     expect(page).to_have_url(re.compile("/connect/$"))
     look("walk-connect-empty")
 
@@ -119,7 +126,7 @@ def test_the_way_through_both_accounts_by_keyboard(arrive, width):
     look("walk-connect-failed")
 
     # The last failure goes along with the inquiry.
-    press(page, "Open an expert inquiry", "a")
+    follow(page, "Open an expert inquiry")
     expect(page.get_by_role("heading", name="Expert inquiry")).to_be_visible()
     look("walk-inquiry")
     to(page, "What do you need help with", "textarea")
@@ -142,7 +149,7 @@ def test_the_way_through_both_accounts_by_keyboard(arrive, width):
         expect(page).to_have_url(re.compile("/claude-enterprise/$"))
         sync.stop(Connection.objects.get(label=label))
         if label == "my-org":
-            press(page, r"^Connect Anthropic \(Analytics API\)", "a")
+            follow(page, r"^Connect Anthropic \(Analytics API\)")
             expect(page).to_have_url(re.compile("/connect/$"))
     page.reload()
     expect(page.locator("#status-labs")).to_contain_text("Connected")
@@ -168,7 +175,7 @@ def test_the_way_through_both_accounts_by_keyboard(arrive, width):
     press(page, "Delete", "button")
     expect(page.get_by_role("status").filter(has_text="labs is archived.")).to_be_visible()
     assert Connection.objects.get(label="labs").state == "archived"
-    press(page, "1 archived", "a")
+    follow(page, "1 archived")
     expect(page.get_by_role("heading", name="Archived connections")).to_be_visible()
     look("walk-archived")
 
