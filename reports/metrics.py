@@ -44,7 +44,7 @@ class Source(StrEnum):
     """Which facts a number comes from: a fact table, or feeds of the engagement table.
 
     What Claude Code did is told by every feed that declares it as a surface; the other sources of
-    activity are one feed each.
+    activity are one feed each, and so is each kind of thing that people use.
     """
 
     COST = "cost"
@@ -53,6 +53,10 @@ class Source(StrEnum):
     ACTIVITY = "users"
     CODE = "code"
     CODE_ESTIMATE = "claude_code"
+    SKILLS = "skills"
+    CONNECTORS = "connectors"
+    PLUGINS = "plugins"
+    PROJECTS = "projects"
 
     @property
     def is_engagement(self) -> bool:
@@ -579,6 +583,36 @@ METRICS: dict[str, Metric] = {
             "Messages people sent.",
             "design_metrics.message_count",
         ),
+        _activity(
+            "skill_uses",
+            "Skill uses",
+            "How often people explicitly used a skill.",
+            "invocation_count",
+            source=Source.SKILLS,
+        ),
+        _activity(
+            "connector_calls",
+            "Connector calls",
+            "Calls of connectors that read, write, or say neither.",
+            "read_call_count",
+            "write_call_count",
+            "unclassified_call_count",
+            source=Source.CONNECTORS,
+        ),
+        _activity(
+            "plugin_uses",
+            "Plugin uses",
+            "How often people explicitly used a plugin.",
+            "invocation_count",
+            source=Source.PLUGINS,
+        ),
+        _activity(
+            "project_messages",
+            "Messages in chat projects",
+            "Messages people sent in projects of Chat.",
+            "message_count",
+            source=Source.PROJECTS,
+        ),
     )
 }
 
@@ -587,6 +621,7 @@ METRICS: dict[str, Metric] = {
 _FACTS = frozenset({Source.COST, Source.USAGE})
 _PEOPLE_DID = frozenset({Source.ACTIVITY, Source.CODE, Source.CODE_ESTIMATE})
 _PER_PERSON = _FACTS | _PEOPLE_DID
+THINGS = frozenset({Source.SKILLS, Source.CONNECTORS, Source.PLUGINS, Source.PROJECTS})
 
 
 @dataclass(frozen=True)
@@ -697,5 +732,8 @@ DIMENSIONS: dict[str, Dimension] = {
         _meter("workspace_id", "Workspace"),
         _meter("api_key_id", "API key"),
         _meter("service_tier", "Service tier"),
+        Dimension(
+            "item", "Skill, connector or project", Section.GENAI, F("subject"), sources=THINGS
+        ),
     )
 }

@@ -1,11 +1,12 @@
-"""What identifiers are called by people: workspaces and API keys, by the names the provider has.
+"""What identifiers are called by people: workspaces, API keys and the things people use.
 
 Pages show the names; data, filters, addresses and files keep the identifiers.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
-from integrations.models import Connection, Resource
+from integrations.models import Connection, EngagementFact, Resource
+from reports.metrics import THINGS
 
 Names = Mapping[tuple[str, str], str]  # by dimension and value
 NONE: Names = {}
@@ -14,11 +15,28 @@ NONE: Names = {}
 KINDS = {"workspace_id": "workspace_id", "api_key_id": "api_key_id", "project_id": "workspace_id"}
 
 
-def of(connections: Iterable[Connection], dimensions: Iterable[str]) -> Names:
+def of(connections: Sequence[Connection], dimensions: Collection[str]) -> Names:
     """The names of everything those dimensions may hold; no query if none holds any."""
-    wanted = [name for name in dimensions if name in KINDS]
+    names = _of_resources(connections, [name for name in dimensions if name in KINDS])
+    if "item" in dimensions:
+        names |= {("item", item): name for item, name in items(connections).items() if name}
+    return names
+
+
+def items(connections: Sequence[Connection]) -> dict[str, str]:
+    """Every skill, connector, plugin and project there is a fact of, by its newest name or ""."""
+    found = EngagementFact.objects.filter(
+        connection__in=connections, feed__in=[source.value for source in THINGS], days=1
+    )
+    newest = found.order_by("subject", "-day").distinct("subject")
+    return dict(newest.values_list("subject", "name"))
+
+
+def _of_resources(
+    connections: Sequence[Connection], wanted: Sequence[str]
+) -> dict[tuple[str, str], str]:
     if not wanted:
-        return NONE
+        return {}
     found: dict[str, list[tuple[str, str]]] = {}
     for kind, external_id, name in (
         Resource.objects.filter(connection__in=connections, kind__in={KINDS[n] for n in wanted})

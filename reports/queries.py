@@ -50,6 +50,7 @@ from reports.coverage import Coverage, DayState
 from reports.metrics import (
     DIMENSIONS,
     OTHER,
+    THINGS,
     Key,
     Level,
     Measure,
@@ -74,6 +75,7 @@ TABLES: dict[Source, tuple[Any, ...]] = {
     Source.ACTIVITY: (ActivityByDay, EngagementFact),
     Source.CODE: (ActivityByDay, EngagementFact),
     Source.CODE_ESTIMATE: (ActivityByDay, EngagementFact),
+    **dict.fromkeys(THINGS, (EngagementFact,)),
 }
 # Those that say who it was.
 _BY_PERSON = (CostByPerson, UsageByPerson, CostFact, UsageFact)

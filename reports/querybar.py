@@ -394,6 +394,8 @@ def members(dimension: str, connections: Sequence[Connection]) -> dict[str, str]
         found = {connection.label: connection.label for connection in connections}
     elif dimension == "user_state":
         found = {state: labels.label(dimension, state) for state in Person.State.values}
+    elif dimension == "item":
+        found = {item: name or item for item, name in naming.items(connections).items()}
     elif dimension in PEOPLE:
         found = _people(PEOPLE[dimension], connections)
     else:

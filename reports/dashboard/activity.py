@@ -556,26 +556,32 @@ def _measured_table(rows: Sequence[Measured]) -> Table:
 # --- Skills, connectors, projects --------------------------------------------------------------
 @dataclass(frozen=True)
 class Catalog:
-    """What can be used, by feed: which paths count a use, and what a use is called."""
+    """What can be used, by feed: which paths count a use, and what a use is called.
+
+    `metric` is what reports call the same number.
+    """
 
     feed: str
+    metric: str
     label: str
     one: str
     uses: tuple[str, ...]
     word: str
 
 
+SKILLS = Catalog("skills", "skill_uses", "Skills", "Skill", ("invocation_count",), "Uses")
 CATALOGS = (
-    Catalog("skills", "Skills", "Skill", ("invocation_count",), "Uses"),
+    SKILLS,
     Catalog(
         "connectors",
+        "connector_calls",
         "Connectors",
         "Connector",
         ("read_call_count", "write_call_count", "unclassified_call_count"),
         "Calls",
     ),
-    Catalog("plugins", "Plugins", "Plugin", ("invocation_count",), "Uses"),
-    Catalog("projects", "Projects", "Project", ("message_count",), "Messages"),
+    Catalog("plugins", "plugin_uses", "Plugins", "Plugin", ("invocation_count",), "Uses"),
+    Catalog("projects", "project_messages", "Projects", "Project", ("message_count",), "Messages"),
 )
 SHOWN = 6
 
@@ -610,8 +616,11 @@ def catalog(scope: Scope) -> Answer:
             found = engagement.used(telling, shelf.feed, shelf.uses, scope.window)
             shelves.append(Shelf(shelf, tuple(found)))
     shelves = [shelf for shelf in shelves if shelf.used]
+    skills = [one.uses for shelf in shelves for one in shelf.used if shelf.catalog is SKILLS]
     return Answer(
         shown=tuple(shelves),
+        spec=scope.spec(*(shelf.metric for shelf in CATALOGS), group_by=("item",)),
+        figure=add(skills) if skills else None,
         empty="" if shelves else _NOT_YET if known else _NO_CATALOG,
         table=Table(
             (

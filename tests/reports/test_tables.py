@@ -126,7 +126,7 @@ def test_every_table_gives_the_answer_of_the_facts(year, monkeypatch):
         assert report.totals == from_facts.totals
 
 
-@pytest.mark.parametrize("name", FILTERABLE)
+@pytest.mark.parametrize("name", [n for n, d in FILTERABLE.items() if Source.COST in d.sources])
 def test_every_single_dimension_is_known_to_a_rollup(name):
     assert table(name) is not CostFact
     assert table(**{name: "x"}) is not CostFact
