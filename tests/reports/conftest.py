@@ -14,7 +14,7 @@ from tests.factories import feed_day, make_connection, make_organization
 COUNTED = next(feed.surfaces for feed in ClaudeEnterprise.feeds if feed.name == "users")
 
 
-def _feed(
+def a_feed(
     name: str, table: Table, grain: Any, surfaces: Mapping[str, tuple[str, ...]] | None = None
 ) -> Feed:
     return Feed(
@@ -37,11 +37,11 @@ def feeds(monkeypatch: pytest.MonkeyPatch) -> None:
         ClaudeEnterprise,
         "feeds",
         (
-            _feed("all_cost", Table.COST, "total"),
-            _feed("person_cost", Table.COST, "person"),
-            _feed("person_usage", Table.USAGE, "person"),
-            _feed("summaries", Table.ENGAGEMENT, "total"),
-            _feed("users", Table.ENGAGEMENT, "person", COUNTED),
+            a_feed("all_cost", Table.COST, "total"),
+            a_feed("person_cost", Table.COST, "person"),
+            a_feed("person_usage", Table.USAGE, "person"),
+            a_feed("summaries", Table.ENGAGEMENT, "total"),
+            a_feed("users", Table.ENGAGEMENT, "person", COUNTED),
         ),
     )
 

@@ -16,12 +16,14 @@ from hypothesis import strategies as st
 from openpyxl import load_workbook
 
 from accounts.models import AuditEvent, User
+from integrations.connectors.base import Table
+from integrations.connectors.claude_enterprise import ClaudeEnterprise
 from integrations.window import Window
 from reports import charts, metrics, pivot, queries, workbook
 from reports.dashboard.scope import Scope
 from reports.dashboard.widgets import ALL
 from reports.export import as_csv, as_json
-from reports.metrics import DIMENSIONS, METRICS, OTHER, Source
+from reports.metrics import DIMENSIONS, METRICS, OTHER, THINGS, Source
 from reports.picture import png
 from reports.querybar import QueryBar
 from reports.spec import CHARTS, FILTERABLE, Filter, Operator, ReportSpec
@@ -35,15 +37,17 @@ from tests.factories import (
     make_token,
     usage,
 )
-from tests.reports.conftest import know
+from tests.reports.conftest import a_feed, know
 
 FIRST, LAST = date(2026, 10, 26), date(2026, 11, 8)
-FEEDS = ("all_cost", "person_cost", "person_usage", "summaries", "users")
+FEEDS = ("all_cost", "person_cost", "person_usage", "summaries", "users", *THINGS)
 
 
 @pytest.fixture
-def company(organization):
+def company(organization, monkeypatch):
     """Two connections, three people, five products; a day nobody has read, a price nobody told."""
+    things = tuple(a_feed(source.value, Table.ENGAGEMENT, "total") for source in THINGS)
+    monkeypatch.setattr(ClaudeEnterprise, "feeds", (*ClaudeEnterprise.feeds, *things))
     for label in ("my-org", "labs"):
         connection = make_connection(organization, label)
         ann = make_person(connection, f"user_ann_{label}", email="ann@example.com", name="Ann, Ito")
@@ -66,6 +70,7 @@ def company(organization):
             commits = {"claude_code_metrics__core_metrics__commit_count": number}
             activity(connection, day, person=ann, chat_metrics__message_count=3, **commits)
             activity(connection, day, weekly_active_user_count=20 + number, assigned_seat_count=40)
+            activity(connection, day, feed="skills", invocation_count=number)
     return organization
 
 

@@ -11,8 +11,8 @@ from reports import naming, queries
 from reports.metrics import THINGS
 from reports.querybar import members
 from reports.spec import Filter, ReportSpec, SpecError
-from tests.factories import activity
-from tests.reports.conftest import _feed, know
+from tests.factories import activity, make_connection, make_organization
+from tests.reports.conftest import a_feed, know
 
 USED = ("skill_uses", "connector_calls", "plugin_uses", "project_messages")
 DAYS = Window(date(2026, 11, 1), date(2026, 11, 4))
@@ -27,7 +27,7 @@ def use(connection, feed, subject, day, *, name="", days=1, **values):
 @pytest.fixture
 def used(connection, monkeypatch):
     """Two skills on two of three known days, and a connector; plugins are not known at all."""
-    things = (_feed(source.value, Table.ENGAGEMENT, "total") for source in THINGS)
+    things = (a_feed(source.value, Table.ENGAGEMENT, "total") for source in THINGS)
     monkeypatch.setattr(ClaudeEnterprise, "feeds", (*ClaudeEnterprise.feeds, *things))
     use(connection, "skills", "xlsx", 1, name="Tables", invocation_count=10)
     use(connection, "skills", "xlsx", 2, name="Spreadsheets", invocation_count=7)
@@ -79,6 +79,14 @@ def test_people_read_their_newest_names(used):
         ("pdf", "pdf"),
         ("xlsx", "Spreadsheets"),
     ]
+
+
+def test_the_things_of_another_organization_are_not_there(used):
+    theirs = make_connection(make_organization("other"), "my-org")
+    use(theirs, "skills", "secret", 1, invocation_count=1000)
+
+    assert ask(used, "skill_uses").totals == (21,)
+    assert "secret" not in members("item", [used])
 
 
 def test_nobody_s_cost_is_cut_by_them(used):

@@ -381,7 +381,7 @@ def test_two_organizations_never_see_each_other(organization, connection):
     usage(theirs, "2026-11-01", output_tokens=1000)
     know(theirs, "2026-11-01", "2026-11-30")
 
-    for name in DIMENSIONS:
+    for name in (n for n, d in DIMENSIONS.items() if Source.COST in d.sources):
         assert [row[1] for row in ask(organization, group_by=name)] == [1]
     assert ask(organization, billing_account="my-org") == [(1,)]
     assert ask(organization, "output_tokens") == [(None,)]

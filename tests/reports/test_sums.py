@@ -13,7 +13,7 @@ from integrations.loading.rollups import roll_up
 from integrations.models import CostFact, UsageFact
 from integrations.window import Window
 from reports import queries
-from reports.metrics import DIMENSIONS
+from reports.metrics import DIMENSIONS, Source
 from reports.spec import ReportSpec
 from tests.factories import make_connection, make_meter, make_person
 
@@ -32,7 +32,7 @@ LINES = st.dictionaries(
     max_size=25,
 )
 CUTS = st.lists(
-    st.sampled_from([n for n, d in DIMENSIONS.items() if n not in {"cost_type", "token_type"}]),
+    st.sampled_from([n for n, d in DIMENSIONS.items() if {Source.COST, Source.USAGE} <= d.sources]),
     max_size=3,
     unique=True,
 )

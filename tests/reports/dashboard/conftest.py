@@ -15,7 +15,7 @@ from reports.dashboard.answers import Answer
 from reports.dashboard.scope import Scope
 from reports.dashboard.widgets import WIDGETS
 from tests.factories import activity, cost, make_person, usage
-from tests.reports.conftest import _feed
+from tests.reports.conftest import a_feed
 
 TODAY = date(2026, 11, 25)
 ENGAGEMENT = ("summaries", "users", "skills")
@@ -45,7 +45,7 @@ def know(
 
 @pytest.fixture(autouse=True)
 def more_feeds(feeds: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    skills = _feed("skills", Table.ENGAGEMENT, "person")
+    skills = a_feed("skills", Table.ENGAGEMENT, "person")
     monkeypatch.setattr(ClaudeEnterprise, "feeds", (*ClaudeEnterprise.feeds, skills))
 
 
