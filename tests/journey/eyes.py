@@ -33,6 +33,7 @@ def wrong(page: Page, name: str) -> list[str]:
         page.emulate_media(color_scheme=theme)
         found += _findings(page, f"{name}, {theme}, {width}", rules)
         if PICTURES:
+            page.evaluate("scrollTo(0, 0)")  # the bar stays where it is on a picture of everything
             picture = Path(PICTURES) / f"{name.replace(':', '-')}-{theme}-{width}.png"
             page.screenshot(path=picture, full_page=True)
     page.emulate_media(color_scheme="light")

@@ -266,3 +266,17 @@ def test_everything_works_without_javascript(signed_in):
     page.get_by_label("Type my-org to confirm").fill("my-org")
     page.get_by_role("button", name="Delete").click()
     expect(page.get_by_role("row", name="my-org")).to_contain_text("Deleting")
+
+
+def test_copying_works_without_https_too(signed_in):
+    page = signed_in()
+    # What Chromium does with plain http on another machine than its own.
+    page.add_init_script("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    page.goto(CONNECT)
+
+    page.get_by_role("button", name="Copy note", exact=True).click()
+    expect(page.get_by_role("status").filter(has_text="Copied.")).to_be_visible()
+
+    page.get_by_label("Organization Label").focus()
+    page.keyboard.press("ControlOrMeta+V")
+    expect(page.get_by_label("Organization Label")).to_have_value(re.compile("Please create"))
