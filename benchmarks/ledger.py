@@ -139,11 +139,11 @@ def fill(folder: Path, *, people: int, days: int) -> Ledger:
 def _act(window: Window) -> None:
     """Documents of what people did: every number that a metric reads, and as many again."""
     paths = [
-        name.removeprefix("values__")
+        path
         for metric in METRICS.values()
         for measure in metric.measures
         if measure.source in {Source.ACTIVITY, Source.CODE}
-        for name in measure.nullable
+        for path in measure.paths
     ]
     paths += [f"{path}_too" for path in paths] + [f"other_metrics.count_{n}" for n in range(10)]
     products = sorted({path.partition(".")[0] for path in paths})

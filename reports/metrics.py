@@ -93,6 +93,9 @@ class Kind(StrEnum):
 
 
 # --- Metrics ----------------------------------------------------------------------------------
+_VALUES = "values__"  # what lookups into the document of an engagement fact begin with
+
+
 @dataclass(frozen=True)
 class Metric:
     name: str
@@ -138,6 +141,13 @@ class Measure(Metric):
     source: Source
     value: Expression | F
     nullable: tuple[str, ...] = ()
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The dotted paths that it adds up of an engagement fact; none of cost and usage."""
+        return tuple(
+            name.removeprefix(_VALUES) for name in self.nullable if name.startswith(_VALUES)
+        )
 
     @property
     def measures(self) -> tuple["Measure", ...]:
@@ -314,7 +324,7 @@ def _activity(
     name: str, label: str, definition: str, *paths: str, source: Source = Source.ACTIVITY
 ) -> Measure:
     value = reduce(plus, map(_path, paths))
-    nullable = tuple(f"values__{path}" for path in paths)
+    nullable = tuple(f"{_VALUES}{path}" for path in paths)
     return Measure(name, label, Unit.COUNT, Kind.ACTIVITY, definition, source, value, nullable)
 
 
@@ -359,7 +369,7 @@ _CODE_ESTIMATE = Measure(
     "The provider's estimate, in whole cents. It is in the cost already: never add the two.",
     Source.CODE_ESTIMATE,
     _path(_ESTIMATE, decimal_places=12),
-    (f"values__{_ESTIMATE}",),
+    (f"{_VALUES}{_ESTIMATE}",),
 )
 _LIST_COST = _cost("list_cost", "List cost", F(_LIST), "At list price, before discounts.", _LIST)
 _SAVINGS = _cost(

@@ -25,7 +25,7 @@ from reports.dashboard.answers import (
 )
 from reports.dashboard.scope import Scope, cuts
 from reports.dashboard.spend import length
-from reports.metrics import METRICS, Metric, Number, Source, Unit, add
+from reports.metrics import METRICS, Measure, Metric, Number, Source, Unit, add
 from reports.periods import Interval
 from reports.pivot import Pivot, Series
 from reports.queries import Report
@@ -556,32 +556,25 @@ def _measured_table(rows: Sequence[Measured]) -> Table:
 # --- Skills, connectors, projects --------------------------------------------------------------
 @dataclass(frozen=True)
 class Catalog:
-    """What can be used, by feed: which paths count a use, and what a use is called.
+    """What can be used, by the metric that counts the uses, and what one and a use are called."""
 
-    `metric` is what reports call the same number.
-    """
-
-    feed: str
     metric: str
     label: str
     one: str
-    uses: tuple[str, ...]
     word: str
 
+    @property
+    def measure(self) -> Measure:
+        (found,) = METRICS[self.metric].measures
+        return found
 
-SKILLS = Catalog("skills", "skill_uses", "Skills", "Skill", ("invocation_count",), "Uses")
+
+SKILLS = Catalog("skill_uses", "Skills", "Skill", "Uses")
 CATALOGS = (
     SKILLS,
-    Catalog(
-        "connectors",
-        "connector_calls",
-        "Connectors",
-        "Connector",
-        ("read_call_count", "write_call_count", "unclassified_call_count"),
-        "Calls",
-    ),
-    Catalog("plugins", "plugin_uses", "Plugins", "Plugin", ("invocation_count",), "Uses"),
-    Catalog("projects", "project_messages", "Projects", "Project", ("message_count",), "Messages"),
+    Catalog("connector_calls", "Connectors", "Connector", "Calls"),
+    Catalog("plugin_uses", "Plugins", "Plugin", "Uses"),
+    Catalog("project_messages", "Projects", "Project", "Messages"),
 )
 SHOWN = 6
 
@@ -610,10 +603,11 @@ def catalog(scope: Scope) -> Answer:
     shelves = []
     known = False
     for shelf in CATALOGS:
-        telling = engagement.having(every, shelf.feed)
+        feed, paths = shelf.measure.source.value, shelf.measure.paths
+        telling = engagement.having(every, feed)
         if telling:
             known = True
-            found = engagement.used(telling, shelf.feed, shelf.uses, scope.window)
+            found = engagement.used(telling, feed, paths, scope.window)
             shelves.append(Shelf(shelf, tuple(found)))
     shelves = [shelf for shelf in shelves if shelf.used]
     skills = [one.uses for shelf in shelves for one in shelf.used if shelf.catalog is SKILLS]

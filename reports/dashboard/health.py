@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from itertools import groupby
@@ -74,7 +74,6 @@ def health(scope: Scope) -> Answer:
     The table has every feed by itself.
     """
     every = queries.connections_of(scope.organization, scope.filters)
-    whole = replace(scope, filters=scope.filters.without("service", "project_id"))
     known = _known(every, scope.window)
     strips = tuple(_feed_strips(every, scope.window, known))
     days = Q(day__gte=scope.window.start, day__lt=scope.window.end)
@@ -97,7 +96,7 @@ def health(scope: Scope) -> Answer:
         ),
         empty="" if every else "Nothing is connected yet.",
         # The same days of the same connections, with the check of their sum at its foot.
-        spec=whole.spec("cost", group_by=("billing_account",)),
+        spec=scope.without("service", "project_id").spec("cost", group_by=("billing_account",)),
         table=Table(
             (
                 Column("billing_account", "Connection", Kind.TEXT),

@@ -60,6 +60,10 @@ class Scope:
     def values_of(self, dimension: str) -> tuple[str, ...]:
         return next((f.values for f in self.filters.filters if f.dimension == dimension), ())
 
+    def without(self, *dimensions: str) -> Self:
+        """The same days without these filters."""
+        return replace(self, filters=self.filters.without(*dimensions))
+
     def spec(
         self,
         *metrics: str,

@@ -400,7 +400,7 @@ def unattributed(scope: Scope) -> Answer:
     """What API keys, automation and the like cost, by product."""
     report = scope.ask("cost", group_by=("service",), also=(NOBODY,))
     # The filter by user has no part in either: not in what nobody accounts for, nor in the whole.
-    everything = replace(scope, filters=scope.filters.without("project_id")).ask("cost")
+    everything = scope.without("project_id").ask("cost")
     compared = scope.compared(report)
     slices, total = ranked(report, compared), report.totals[0]
     share = part_of(total, everything.totals[0])

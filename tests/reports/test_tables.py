@@ -61,14 +61,14 @@ def test_what_everybody_did_is_read_from_the_rollup_by_day():
 
 
 DID = {
-    path.removeprefix("values__").replace(".", "__"): number
+    path.replace(".", "__"): number
     for number, path in enumerate(
         {
             path
             for metric in METRICS.values()
             for measure in metric.measures
             if measure.source in {Source.ACTIVITY, Source.CODE}
-            for path in measure.nullable
+            for path in measure.paths
         }
     )
 }
