@@ -1,6 +1,7 @@
 """What one would see wrong on a page: serious findings of axe, and a page that scrolls sideways."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,31 +13,28 @@ _AXE = Axe()
 _EVERYTHING = {"resultTypes": ["violations"]}
 # What another theme alone can break.
 _COLOURS = {**_EVERYTHING, "runOnly": {"type": "rule", "values": ["color-contrast"]}}
-_THEMES: tuple[tuple[Literal["light", "dark"], dict[str, Any]], ...] = (
-    ("light", _EVERYTHING),
-    ("dark", _COLOURS),
-)
+Theme = Literal["light", "dark"]
+_RULES: dict[Theme, dict[str, Any]] = {"light": _EVERYTHING, "dark": _COLOURS}
 
 
-def wrong(page: Page, name: str) -> list[str]:
+def wrong(page: Page, name: str, themes: Iterable[Theme] = ("light", "dark")) -> list[str]:
     """What nobody should have to live with on the page as it is now, by day and by night.
 
-    The theme changes while the page is open, as a computer does it at dusk. With SCREENSHOTS=folder
-    a picture of each theme lands there.
+    The theme changes while the page is open, as a computer does it at dusk, and stays the last one.
+    With SCREENSHOTS=folder a picture of each lands there.
     """
     page.wait_for_load_state()
     width = page.evaluate("innerWidth")
     found = []
     if excess := page.evaluate("Math.max(0, document.documentElement.scrollWidth - innerWidth)"):
         found.append(f"{name}, {width}: {excess} px wider than the window")
-    for theme, rules in _THEMES:
+    for theme in themes:
         page.emulate_media(color_scheme=theme)
-        found += _findings(page, f"{name}, {theme}, {width}", rules)
+        found += _findings(page, f"{name}, {theme}, {width}", _RULES[theme])
         if PICTURES:
             page.evaluate("scrollTo(0, 0)")  # the bar stays where it is on a picture of everything
             picture = Path(PICTURES) / f"{name.replace(':', '-')}-{theme}-{width}.png"
             page.screenshot(path=picture, full_page=True)
-    page.emulate_media(color_scheme="light")
     return found
 
 

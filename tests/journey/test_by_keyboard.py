@@ -1,6 +1,6 @@
 """Two accounts, three failed tests and the way out again, with the keyboard alone.
 
-On a desk and on a phone; at every stop one looks by day and by night.
+On a desk and on a phone, by day and by night; every stop is looked at.
 """
 
 import re
@@ -13,7 +13,7 @@ from accounts.models import Organization, Role
 from integrations import notices, sync
 from integrations.models import Connection, ExpertInquiry
 from tests.factories import PASSWORD, make_connection, make_member, make_organization
-from tests.journey.eyes import wrong
+from tests.journey.eyes import Theme, wrong
 
 pytestmark = pytest.mark.browser
 
@@ -69,11 +69,11 @@ def open_question(page: Page, label: str, verb: str) -> None:
 
 @pytest.fixture
 def arrive(open_page, transactional_db, sandbox):
-    """Sign in by keyboard on a screen of this width."""
+    """Sign in by keyboard on a screen of this width, by day or by night."""
     make_member(make_organization(), Role.BILLING_ADMIN, "ines@example.com")
 
-    def sign_in(width: int) -> Page:
-        page = open_page(width=width, color_scheme="light")
+    def sign_in(width: int, theme: Theme) -> Page:
+        page = open_page(width=width, color_scheme=theme)
         page.goto("/login/")
         page.keyboard.type("ines@example.com")  # the field has the focus
         write(page, "Password", PASSWORD)
@@ -86,16 +86,17 @@ def arrive(open_page, transactional_db, sandbox):
 
 @pytest.fixture
 def page(arrive):
-    return arrive(390)
+    return arrive(390, "dark")
 
 
+@pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
-def test_the_way_through_both_accounts_by_keyboard(arrive, width):
-    page = arrive(width)
+def test_the_way_through_both_accounts_by_keyboard(arrive, width, theme):
+    page = arrive(width, theme)
     found: list[str] = []
 
     def look(where: str) -> None:
-        found.extend(wrong(page, where))
+        found.extend(wrong(page, where, [theme]))
 
     # The menu, Integrations, Others, the card: the first account.
     menu = "Data ingestion and integrations" if width > 1000 else "^Menu$"
