@@ -1,6 +1,6 @@
 """`make run`: everything of a working Spendglass on this machine, until Ctrl-C.
 
-Private servers, migrations, a demo organization, then web server, worker, beat and the sandbox
+Private servers, migrations, a demo organization, then web server, workers, beat and the sandbox
 API. A child that dies is started again; one that keeps dying ends the run. Data stays in `var/`.
 """
 
@@ -35,6 +35,7 @@ from config.embedded import (
     start_postgres,
     start_redis,
 )
+from config.queues import WORKERS
 
 ROOT = Path(__file__).resolve().parent.parent
 VAR = Path(os.environ.get("SPENDGLASS_VAR", ROOT / "var"))
@@ -320,12 +321,12 @@ def _write_settings() -> None:
 def _children() -> list[Child]:
     python, (port, sandbox_port) = sys.executable, _ports()
     celery = [python, "-m", "celery", "--app", "config", "--quiet"]
-    alone = ["--concurrency", "2", "--without-gossip", "--without-mingle"]
+    alone = ["--without-gossip", "--without-mingle", "--loglevel", "WARNING"]
     gunicorn = [python, "-m", "gunicorn", "config.wsgi", "--bind", f"127.0.0.1:{port}"]
     gunicorn += ["--no-control-socket", "--graceful-timeout", "5"]
     children = [
         Child("web", [*gunicorn, "--workers", "2", "--threads", "4", "--log-level", "warning"]),
-        Child("worker", [*celery, "worker", *alone, "--loglevel", "WARNING"]),
+        *(Child(worker.name, [*celery, *worker.arguments, *alone]) for worker in WORKERS),
         # One tick needs no memory of its last one: no file that a kill could spoil.
         Child("beat", [*celery, "beat", "--scheduler", "celery.beat:Scheduler", "--pidfile", ""]),
     ]

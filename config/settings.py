@@ -14,6 +14,9 @@ from typing import TypeVar
 import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
+from kombu import Queue
+
+from config import queues
 
 T = TypeVar("T")
 
@@ -176,6 +179,11 @@ EXPERT_EMAILS = env.list("EXPERT_EMAILS", default=[])
 CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://").replace(
     "?db=", "?virtual_host="
 )
+# Declared, so that a worker without --queues takes from all of them.
+CELERY_TASK_QUEUES = [Queue(name) for name in queues.NAMES]
+CELERY_TASK_ROUTES = {task: {"queue": name} for task, name in queues.ROUTES.items()}
+CELERY_TASK_DEFAULT_QUEUE = queues.HOUSEKEEPING
+CELERY_TASK_CREATE_MISSING_QUEUES = False
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True

@@ -1,0 +1,56 @@
+"""Which queue each task waits in, and which worker processes take from which queues.
+
+Work that waits for somebody else (a provider, a mail server, a large question) has a queue and
+workers of its own, so that it holds up no other work.
+"""
+
+from dataclasses import dataclass
+
+IMPORTS = "imports"  # reading providers: minutes, and as slow as they are
+MAIL = "mail"  # handing mails to the mail server
+NOTICES = "notices"  # looking for events that people are notified of
+EXPORTS = "exports"  # reports that are computed for a file or a mail
+HOUSEKEEPING = "housekeeping"  # finding what is due, erasing, pruning
+
+NAMES = (IMPORTS, MAIL, NOTICES, EXPORTS, HOUSEKEEPING)
+
+# Every task has a line here; a test compares this with the tasks that exist.
+ROUTES = {
+    "integrations.tasks.work_off": IMPORTS,
+    "accounts.mail.send_mail": MAIL,
+    "accounts.passwords.send_reset_link": MAIL,
+    "accounts.invitations.send_invitation": MAIL,
+    "accounts.emails.send_link": MAIL,
+    "integrations.tasks.tell": NOTICES,
+    "reports.tasks.send_report": EXPORTS,
+    "reports.tasks.tick": HOUSEKEEPING,
+    "integrations.tasks.tick": HOUSEKEEPING,
+    "integrations.tasks.prune": HOUSEKEEPING,
+    "integrations.tasks.delete_connection": HOUSEKEEPING,
+}
+
+
+@dataclass(frozen=True)
+class Worker:
+    """One `celery worker` command: the queues it takes from and how many tasks at a time."""
+
+    name: str
+    queues: tuple[str, ...]
+    concurrency: int
+
+    @property
+    def arguments(self) -> list[str]:
+        """What follows `celery --app config`. Several workers of a host need different names."""
+        node = f"{self.name}@%h"
+        queues = ",".join(self.queues)
+        count = str(self.concurrency)
+        return ["worker", "--hostname", node, "--queues", queues, "--concurrency", count]
+
+
+# The smallest set in which no kind of work waits for another. `docs/operations.md` and
+# `compose.yaml` list the same commands.
+WORKERS = (
+    Worker("imports", (IMPORTS,), 3),
+    Worker("mail", (MAIL, NOTICES, HOUSEKEEPING), 3),
+    Worker("exports", (EXPORTS,), 1),
+)
