@@ -174,6 +174,112 @@ class Feed:
 
 
 @dataclass(frozen=True)
+class ActivityMetric:
+    """Declare a metric that is read from the documents of engagement feeds.
+
+    `paths` are added up, and the metric is not known as soon as one of them is missing.
+    `optional_paths` are added where the provider sends them: a block that counts *instead of*
+    another, or one that only some people have. A metric may have optional paths alone: it is known
+    where any document has one of them.
+    `feeds` are the feeds whose documents have these paths. Two connectors may declare the same
+    metric over the same paths: their feeds are put together. Anything else under a name that is
+    taken is refused.
+    `kind` says what may be added:
+    sum            over days, people and items
+    distinct       nothing: shown where one document says it, otherwise not known
+    level          a state of the whole organization: over several days the last one known
+    level_of_day   the same, but one day alone has it
+    `is_people` False: a level of seats and the like, which may be added over connections.
+    `section` is the heading it stands under.
+    """
+
+    name: str
+    label: str
+    definition: str
+    paths: tuple[str, ...]
+    feeds: tuple[str, ...]
+    section: str
+    unit: Literal["count", "usd", "percent"] = "count"
+    kind: Literal["sum", "distinct", "level", "level_of_day"] = "sum"
+    optional_paths: tuple[str, ...] = ()
+    is_people: bool = True
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Declare a feed of documents that hold numbers of something else, cut by more dimensions.
+
+    `of` is what they cut: `cost`, `usage` (paths are the measures of their records), or the name
+    of a feed (paths are those of its documents). `dimensions` are what its records have as labels,
+    by the names of reports; those about a person are taken from the record's `person`.
+    `subject` is the dimension that the subject is, if it is no label. `nobody` is the subject, or
+    the label, that stands for no value.
+    `is_overlapping`: one number may be in several documents, or in none. They are never added up.
+    """
+
+    feed: str
+    of: str
+    dimensions: tuple[str, ...] = ()
+    subject: str = ""
+    nobody: str = ""
+    is_overlapping: bool = False
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Every dimension it can answer, without time and connection."""
+        return frozenset({*self.dimensions, *filter(None, [self.subject])})
+
+
+@dataclass(frozen=True)
+class Field:
+    """Say where a field of an endpoint is stored and under which names it is shown.
+
+    `name` is the dotted path in the answer; a part `*` stands for any name. `stored` "" and
+    `shown` "" are explained by `why`.
+    """
+
+    name: str
+    stored: str = ""
+    shown: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Declare one endpoint of the provider: the feeds that read it, and all its fields.
+
+    Numbers of activity need no `Field`: they are stored under their path, and the metrics that
+    read it are found.
+    """
+
+    path: str
+    feeds: tuple[str, ...]
+    fields: tuple[Field, ...]
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """Declare what reports can ask of a connector.
+
+    `dimensions` are what cost and usage can be cut by, by table (`cost`, `usage`): a connection
+    whose connector does not name one cannot answer for it. A table that is not named can answer
+    everything. `inferred` are dimensions whose values we conclude, as the provider does not send
+    them, each with the sentence that says so.
+    """
+
+    metrics: tuple[ActivityMetric, ...] = ()
+    cuts: tuple[Cut, ...] = ()
+    dimensions: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    inferred: Mapping[str, str] = field(default_factory=dict)
+    endpoints: tuple[Endpoint, ...] = ()
+
+
+class CatalogError(Exception):
+    """Two connectors declare different metrics under one name, or one declares a path twice."""
+
+
+@dataclass(frozen=True)
 class Check:
     """One line of the connection test.
 
@@ -223,6 +329,7 @@ class Connector(ABC):
     `slug` is stored with every connection and stands in addresses and commands: never change it.
     `not_reported` says in sentences what no feed brings, because the provider does not tell.
     `key_maker` is who makes a key there, if the connector's page has a note for them.
+    `catalog` declares the metrics and dimensions of its feeds.
     """
 
     is_installed = True  # False for what stands in for a connector the settings no longer name
@@ -238,6 +345,7 @@ class Connector(ABC):
     key_maker: str = ""
     feeds: Sequence[Feed]
     not_reported: tuple[str, ...] = ()
+    catalog: Catalog = Catalog()
 
     @property
     @abstractmethod

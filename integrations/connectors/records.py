@@ -116,6 +116,9 @@ class EngagementRecord:
     a whole and never summed. `subject` names the thing within its feed: a user id, a skill; "" is
     the whole organization. `values` maps the provider's dotted field path to its number; null and
     absent are left out, zero is kept.
+    `labels` are the dimensions that a document is cut by besides, by the name reports give them
+    (`item`, `service`, `rbac_group_id`), see `base.Cut`. They do not tell documents apart: where
+    there are some, `subject` has to hold them, too.
     """
 
     day: date
@@ -124,6 +127,7 @@ class EngagementRecord:
     values: Mapping[str, int | Decimal]
     name: str = ""
     days: int = 1
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,7 +129,9 @@ def line(record: Record) -> Line:
     if isinstance(record, EngagementRecord):
         pairs = [(path, plain(value)) for path, value in sorted(record.values.items())]
         numbers = tuple(chain.from_iterable(pairs))
-        key = (record.subject, str(record.days), record.name)
+        # Labels only where there are some: a day without them keeps its content hash.
+        labels = chain.from_iterable(sorted(record.labels.items()))
+        key = (record.subject, str(record.days), record.name, *labels)
         return Line("engagement", record.day, person, key, numbers)
     meter = tuple(getattr(record.meter, name) for name in METER_FIELDS)
     if isinstance(record, CostRecord):

@@ -176,13 +176,15 @@ class DayWriter:
         rows, values = [], []
         for line in lines:
             numbers = {path: Decimal(text) for path, text in items(line)}
-            subject, days, name = line.key
+            subject, days, name, *labels = line.key
             values.append((int(days), numbers))
             person = self._people.get(line.person)
             key = (self._connection.pk, self._feed.name, day, subject, int(days))
-            rows.append((*key, name, person, _json(numbers).decode()))
+            cut = dict(zip(labels[::2], labels[1::2], strict=True))
+            rows.append((*key, name, person, _json(numbers).decode(), _json(cut).decode()))
         _refuse_doubles(rows, key_length=5)
-        columns = ["connection_id", "feed", "day", "subject", "days", "name", "person_id", "values"]
+        keys = ["connection_id", "feed", "day", "subject", "days"]
+        columns = [*keys, "name", "person_id", "values", "labels"]
         _copy(EngagementFact._meta.db_table, columns, rows)
         if before is not None and restated:
             self._keep(day, before, changed_activity(said, activity(values)))

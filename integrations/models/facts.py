@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any, Self
 
 from django.db import models
+from django.db.models import Value
 
 from accounts.models import Organization
 from integrations.models.connection import Connection
@@ -142,7 +143,8 @@ class EngagementFact(models.Model):
     """Grain: connection, feed, day, subject, days. `values` maps dotted field paths to numbers.
 
     They cover the `days` days that end with `day`. A path that is missing is not known; zero is
-    measured. A field the provider adds next month is a new path, not a migration.
+    measured. A field the provider adds next month is a new path, not a migration. `labels` are the
+    dimensions a document is cut by besides, by their names in reports.
     """
 
     connection = models.ForeignKey(Connection, models.CASCADE, related_name="engagements")
@@ -153,6 +155,7 @@ class EngagementFact(models.Model):
     person = models.ForeignKey(Person, models.CASCADE, null=True, **BARE)
     days = models.PositiveSmallIntegerField(default=1, db_default=1)
     values = models.JSONField(decoder=ExactDecoder)
+    labels = models.JSONField(default=dict, db_default=Value({}, models.JSONField()))
 
     objects = FactQuerySet.as_manager()
 

@@ -8,6 +8,7 @@ from django.conf import settings
 from integrations.connectors.anthropic_api.keys import KeyKind
 from integrations.connectors.base import Access, Connector, Probe
 from integrations.connectors.claude_console import probing
+from integrations.connectors.claude_console.catalog import CATALOG
 from integrations.connectors.claude_console.client import AdminClient
 from integrations.connectors.claude_console.feeds import FEEDS
 from integrations.connectors.claude_console.sandbox import Sandbox
@@ -33,6 +34,7 @@ class ClaudeConsole(Connector):
     key_prefix = _KEY.prefix
     key_maker = "admin"
     feeds = FEEDS
+    catalog = CATALOG
     not_reported = (
         "The cost of Priority Tier, which is committed ahead. Its tokens are reported.",
         "Claude through Amazon Bedrock, Google Cloud, Microsoft Foundry or Claude Platform on AWS.",

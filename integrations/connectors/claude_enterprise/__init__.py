@@ -8,6 +8,7 @@ from django.conf import settings
 from integrations.connectors.anthropic_api.keys import KeyKind
 from integrations.connectors.base import Access, Connector, Probe
 from integrations.connectors.claude_enterprise import probing
+from integrations.connectors.claude_enterprise.catalog import CATALOG
 from integrations.connectors.claude_enterprise.client import AnalyticsClient
 from integrations.connectors.claude_enterprise.feeds import FEEDS
 from integrations.connectors.claude_enterprise.feeds.days import first_day
@@ -32,6 +33,7 @@ class ClaudeEnterprise(Connector):
     key_prefix = _KEY.prefix
     key_maker = "Primary Owner"
     feeds = FEEDS
+    catalog = CATALOG
     not_reported = (
         "Seat fees. On seat-based plans Anthropic reports additional usage charges only.",
         "Claude Code through Amazon Bedrock.",

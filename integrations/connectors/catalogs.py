@@ -1,0 +1,42 @@
+"""What reports can ask of all connectors together: their catalogs, merged by name."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from integrations.connectors.base import ActivityMetric, Catalog, CatalogError, Cut
+
+
+def merged_metrics(catalogs: Iterable[Catalog]) -> dict[str, ActivityMetric]:
+    """Return every declared metric by its name; raise `CatalogError` for a clash.
+
+    Connectors that count the same under the same path share a metric: its feeds are put together.
+    """
+    found: dict[str, ActivityMetric] = {}
+    for catalog in catalogs:
+        for metric in catalog.metrics:
+            known = found.get(metric.name)
+            if known is None:
+                found[metric.name] = metric
+                continue
+            for what in ("paths", "optional_paths", "unit", "kind"):
+                if (ours := getattr(known, what)) != (theirs := getattr(metric, what)):
+                    raise CatalogError(
+                        f"Two connectors declare the metric {metric.name} with different {what}:"
+                        f" {ours} and {theirs}. Give one of the two another name."
+                    )
+            feeds = tuple(dict.fromkeys((*known.feeds, *metric.feeds)))
+            found[metric.name] = replace(known, feeds=feeds)
+    return found
+
+
+def merged_cuts(catalogs: Iterable[Catalog]) -> dict[str, Cut]:
+    """Return every declared cut by its feed; raise `CatalogError` for a clash."""
+    found: dict[str, Cut] = {}
+    for catalog in catalogs:
+        for cut in catalog.cuts:
+            if found.setdefault(cut.feed, cut) != cut:
+                raise CatalogError(
+                    f"Two connectors cut different numbers in the feed {cut.feed}. Give one of the"
+                    " two feeds another name."
+                )
+    return found
