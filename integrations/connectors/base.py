@@ -4,6 +4,7 @@ ConnectorError
 ├── ActionNeeded    trying again will not help: the customer has to act
 ├── TransientError  trying again later may help
 ├── SnapshotMoved   the provider published new data meanwhile: read the window from its start
+│   └── AskDifferently  a question was refused, and the client knows a smaller one: likewise
 ├── NotAvailable    the provider has no data for these days (yet)
 └── PayloadError    not what the documentation promises: we have to act
 """
@@ -68,6 +69,10 @@ class SnapshotMoved(ConnectorError):
     """A cursor died or two pages came from different exports: drop the pages, start again."""
 
 
+class AskDifferently(SnapshotMoved):
+    """The provider refused a question, and the client has learned a smaller one: start again."""
+
+
 class NotAvailable(ConnectorError):
     """The provider refuses these days: too recent or too old. They stay unknown, not zero."""
 
@@ -99,7 +104,8 @@ class Access:
     `wait_turn` is called before every request and returns when the shared request budget allows
     it. `observe` is called after every request. `attempts` is how often one request is tried
     before a `TransientError` is raised: 1 where a person waits. `options` is what the connection
-    test found out, see `Probe`.
+    test found out, see `Probe`. `learn` keeps an option that a read found out: its name, its value,
+    and the table whose stored lines have another cut than those to come ("": none).
     """
 
     key: str = field(repr=False)
@@ -109,6 +115,7 @@ class Access:
     attempts: int = 5
     transport: httpx.BaseTransport | None = None
     options: Mapping[str, str] = field(default_factory=dict)
+    learn: Callable[[str, str, str], None] = lambda name, value, table: None
 
 
 class Table(StrEnum):

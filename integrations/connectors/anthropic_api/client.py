@@ -15,6 +15,7 @@ from typing import Any, Protocol, Self, TypeVar
 import httpx
 import msgspec
 
+from integrations.connectors.anthropic_api.limits import Learned
 from integrations.connectors.anthropic_api.refusals import (
     Failure,
     Wording,
@@ -86,6 +87,7 @@ class ApiClient:
                 repair="Copy the key again, all of it and nothing else.",
             )
         self.organization_id = ""
+        self.learned = Learned(access.options, access.learn)
         self._access = access
         self._root = root
         self._wording = wording

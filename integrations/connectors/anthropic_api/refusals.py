@@ -22,6 +22,7 @@ from integrations.connectors.base import (
     TransientError,
 )
 
+UNEXPECTED = "unexpected_answer"  # the code of what only we can repair
 _RETRIED = {408, 409, 429}  # and every 5xx; 410 on purpose not
 
 
@@ -146,7 +147,7 @@ def unexpected(message: str, **about: Any) -> PayloadError:
     """Something the documentation does not promise: for us to repair."""
     return PayloadError(
         message,
-        code="unexpected_answer",
+        code=UNEXPECTED,
         repair="This is for us to repair. Report it with the request ID; no number was changed.",
         **about,
     )

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from integrations.connectors.anthropic_api.client import ApiClient, Params, decoder
+from integrations.connectors.anthropic_api.limits import Filters
 from integrations.connectors.anthropic_api.lines import CacheCreation, Dimensions, ServerToolUse
 from integrations.connectors.anthropic_api.refusals import Wording, unexpected
 from integrations.connectors.base import Access, NotAvailable
@@ -185,16 +186,25 @@ class AdminClient(ApiClient):
         return found
 
     def cost_report(
-        self, window: Window, *, group_by: Sequence[str] = ()
+        self, window: Window, *, group_by: Sequence[str] = (), limit: int = LONGEST_RANGE
     ) -> Iterator[Report[CostRow]]:
-        """Yield pages of daily buckets, oldest first. Priority Tier is not in them."""
-        return self.pages("/cost_report", _report_params(window, group_by), _COST)
+        """Yield pages of `limit` daily buckets, oldest first. Priority Tier is not in them."""
+        return self.pages("/cost_report", _report_params(window, group_by, {}, limit), _COST)
 
     def messages_report(
-        self, window: Window, *, group_by: Sequence[str] = ()
+        self,
+        window: Window,
+        *,
+        group_by: Sequence[str] = (),
+        filters: Filters | None = None,
+        limit: int = LONGEST_RANGE,
     ) -> Iterator[Report[UsageRow]]:
-        """Yield pages of daily buckets of tokens, oldest first."""
-        return self.pages("/usage_report/messages", _report_params(window, group_by), _USAGE)
+        """Yield pages of `limit` daily buckets of tokens, oldest first.
+
+        At most five dimensions; the live API refuses more, which no documentation says.
+        """
+        params = _report_params(window, group_by, filters or {}, limit)
+        return self.pages("/usage_report/messages", params, _USAGE)
 
     def claude_code(self, day: date) -> Iterator[Developments]:
         """Yield pages of what developers did with Claude Code on one day.
@@ -237,11 +247,12 @@ class AdminClient(ApiClient):
             after = [("after_id", last)]
 
 
-def _report_params(window: Window, group_by: Sequence[str]) -> Params:
+def _report_params(window: Window, group_by: Sequence[str], filters: Filters, limit: int) -> Params:
     return [
         ("starting_at", f"{window.start}T00:00:00Z"),
         ("ending_at", f"{window.end}T00:00:00Z"),
         ("bucket_width", "1d"),
-        ("limit", str(LONGEST_RANGE)),
+        ("limit", str(limit)),
         *(("group_by[]", name) for name in group_by),
+        *((f"{name}[]", value) for name, values in filters.items() for value in values),
     ]

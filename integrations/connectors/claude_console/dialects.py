@@ -9,12 +9,22 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
 from typing import Any, Protocol
 
-from integrations.connectors.anthropic_api import successors
+from integrations.connectors.anthropic_api import limits, successors
 from integrations.connectors.anthropic_api.actors import Actor
-from integrations.connectors.anthropic_api.lines import Line, Numbers, Part, counts, dollars
+from integrations.connectors.anthropic_api.limits import NOT_READ, Filters
+from integrations.connectors.anthropic_api.lines import (
+    Line,
+    Numbers,
+    Part,
+    Values,
+    counts,
+    dollars,
+)
+from integrations.connectors.anthropic_api.questions import Questions
 from integrations.connectors.anthropic_api.rows import Read, day_in
 from integrations.connectors.base import SnapshotMoved
 from integrations.connectors.claude_console.client import (
+    LONGEST_RANGE,
     SUCCESSORS,
     AdminClient,
     CostRow,
@@ -25,6 +35,28 @@ from integrations.window import Window
 
 # Data appears within about five minutes of use; a later one would look like a restatement.
 _LAG = timedelta(minutes=15)
+
+
+_PEOPLE = ("account_id", "service_account_id")
+_COST_REPORT = limits.Report(
+    name="cost_report", table="cost", limit=LONGEST_RANGE, optional=("workspace_id", "description")
+)
+_MESSAGES_REPORT = limits.Report(
+    name="usage_report/messages",
+    table="usage",
+    limit=LONGEST_RANGE,
+    # Those with the fewest values first: each takes a question for every value.
+    filters={
+        "inference_geo": "inference_geos",
+        "context_window": "context_window",  # this parameter is singular
+        "service_tier": "service_tiers",
+    },
+    optional=(
+        *("workspace_id", "model", "api_key_id"),
+        *("service_tier", "context_window", "inference_geo"),
+    ),
+    discover_by=_PEOPLE,
+)
 
 
 class Dialect(Protocol):
@@ -59,20 +91,42 @@ class Reports:
         """Cost is cut by workspace and description; the API takes the description apart."""
         by_workspace = [name for name in group_by if name == "workspace_id"]
         described = ["description"] if len(group_by) > len(by_workspace) else []
-        reports = self._client.cost_report(window, group_by=[*by_workspace, *described])
-        return self._parts(reports, window, group_by, dollars)
+        asked = (*by_workspace, *described)
+        questions = Questions(_COST_REPORT, self._client.learned, self._cost)
+        for part in questions.ask(window, group_by=asked):
+            yield part._replace(
+                lines=tuple(
+                    line._replace(values=_described(asked, line.values, group_by))
+                    for line in part.lines
+                )
+            )
 
     def usage(self, window: Window, *, group_by: Sequence[str] = ()) -> Iterator[Part]:
-        reports = self._client.messages_report(window, group_by=group_by)
-        return self._parts(reports, window, group_by, counts)
+        return self._questions.ask(window, group_by=group_by)
 
     def usage_of_people(self, window: Window, *, group_by: Sequence[str]) -> Iterator[Part]:
+        # None is remembered: there are as many rows as people and days.
+        for part in self._questions.ask(window, group_by=group_by, by=_PEOPLE):
+            yield part._replace(lines=tuple(line for line in part.lines if line.actor))
+
+    @property
+    def _questions(self) -> Questions:
+        return Questions(_MESSAGES_REPORT, self._client.learned, self._usage)
+
+    def _cost(
+        self, window: Window, *, group_by: Sequence[str], filters: Filters, limit: int
+    ) -> Iterator[Part]:
+        reports = self._client.cost_report(window, group_by=group_by, limit=limit)
+        return self._parts(reports, window, group_by, dollars)
+
+    def _usage(
+        self, window: Window, *, group_by: Sequence[str], filters: Filters, limit: int
+    ) -> Iterator[Part]:
         reports = self._client.messages_report(
-            window, group_by=(*group_by, "account_id", "service_account_id")
+            window, group_by=group_by, filters=filters, limit=limit
         )
-        for report in reports:  # none is remembered: there are as many rows as people and days
-            for part in self._parts([report], window, group_by, counts):
-                yield part._replace(lines=tuple(line for line in part.lines if line.actor))
+        names = [name for name in group_by if name not in _PEOPLE]
+        return self._parts(reports, window, names, counts)
 
     def _parts(
         self,
@@ -90,9 +144,31 @@ class Reports:
                 for row in bucket.results:
                     numbers = numbers_of(row)
                     if read.is_new((day, *_name(row)), numbers):
-                        values = tuple(getattr(row, name) for name in names)
+                        values = tuple(_value(row, name) for name in names)
                         lines.append(Line(day, _actor(row), values, numbers))
             yield Part(tuple(lines), self._complete_to, self._client.organization_id)
+
+
+# What the API takes out of a description.
+_DESCRIBED = (
+    *("cost_type", "token_type", "model", "service_tier", "context_window", "inference_geo"),
+)
+
+
+def _value(row: CostRow | UsageRow, name: str) -> Any:
+    """A dimension of the row; of a description, all that the API takes out of it."""
+    if name == "description":
+        return tuple(getattr(row, part) for part in _DESCRIBED)
+    return getattr(row, name)
+
+
+def _described(asked: Sequence[str], values: Sequence[Any], names: Sequence[str]) -> Values:
+    """The values of `names`, taken from those of what was asked for."""
+    known = dict(zip(asked, values, strict=True))
+    described = known.pop("description", NOT_READ)
+    parts = (NOT_READ,) * len(_DESCRIBED) if described == NOT_READ else described
+    known |= dict(zip(_DESCRIBED, parts, strict=True))
+    return tuple(known[name] for name in names)
 
 
 def _name(row: CostRow | UsageRow) -> tuple[object, ...]:

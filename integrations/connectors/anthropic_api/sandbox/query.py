@@ -4,7 +4,7 @@ import base64
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl
@@ -13,7 +13,12 @@ OLDEST = date(2026, 1, 1)
 
 
 class ApiError(Exception):
-    """An answer other than 200. `more` stands beside type and message in its body."""
+    """An answer other than 200. `more` stands beside type and message in its body.
+
+    Some bodies do not repeat the request id: `has_request_id`.
+    """
+
+    has_request_id = True
 
     def __init__(
         self,
@@ -32,6 +37,14 @@ class ApiError(Exception):
 
 def bad_request(message: str) -> ApiError:
     return ApiError(400, "invalid_request_error", message)
+
+
+def refuse_many_dimensions(names: Collection[str], most: int = 5) -> None:
+    """400 as the live API writes it, for more `group_by[]` than a question may name."""
+    if len(names) > most:
+        error = bad_request(f"Cannot specify more than {most} group_by[] dimensions.")
+        error.has_request_id = False
+        raise error
 
 
 class Query:

@@ -94,8 +94,9 @@ class Server(ABC):
             body = {
                 "type": "error",
                 "error": {"type": error.type, "message": str(error), **error.more},
-                "request_id": headers["request-id"],
             }
+            if error.has_request_id:
+                body["request_id"] = headers["request-id"]
         content = json.dumps(body, separators=(",", ":")).encode()
         headers["content-length"] = str(len(content))
         start_response(f"{status} {_STATUS[status]}", list(headers.items()))

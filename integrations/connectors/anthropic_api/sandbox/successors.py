@@ -7,7 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from integrations.connectors.anthropic_api.sandbox.query import ApiError, Query, bad_request
+from integrations.connectors.anthropic_api.sandbox.query import (
+    ApiError,
+    Query,
+    bad_request,
+    refuse_many_dimensions,
+)
 from integrations.connectors.anthropic_api.sandbox.reporting import (
     COMPONENTS,
     LONGEST,
@@ -28,7 +33,6 @@ ENTERPRISE_ONLY = (
 )
 SHARED = ("product", "model", "context_window", "inference_geo", "speed")
 DIMENSIONS = (*SHARED, *ENTERPRISE_ONLY, *CONSOLE_ONLY)
-_MOST_DIMENSIONS = 5  # components are not counted
 _ACTOR_TYPES = ("user_actor", "api_actor", "service_account_actor", "federated_actor")
 _PLAIN = {
     *("starting_at", "ending_at", "time_bucket_width", "limit", "page"),
@@ -90,8 +94,7 @@ def asked(query: Query, kind: Kind, filters: Mapping[str, str], now: datetime) -
         start, end = floor(start, WIDTHS["1h"]), floor(end, WIDTHS["1h"])
     dimensions = (*DIMENSIONS, "actor", "actor_type")
     group_by = query.list("group_by", among=dimensions + (COMPONENTS if kind == "cost" else ()))
-    if len([name for name in group_by if name not in COMPONENTS]) > _MOST_DIMENSIONS:
-        raise bad_request(f"group_by[]: at most {_MOST_DIMENSIONS} dimensions.")
+    refuse_many_dimensions([name for name in group_by if name not in COMPONENTS])
     if {"claude_tag_user_id", "rbac_group_id"} <= {*group_by}:
         raise bad_request("group_by[]: claude_tag_user_id cannot go with rbac_group_id.")
     exclude_deleted = query.flag("exclude_deleted_users")

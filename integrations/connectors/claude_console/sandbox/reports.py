@@ -11,6 +11,7 @@ from integrations.connectors.anthropic_api.sandbox.query import (
     bad_request,
     cursor,
     open_cursor,
+    refuse_many_dimensions,
 )
 from integrations.connectors.anthropic_api.sandbox.reporting import (
     WIDTHS,
@@ -77,6 +78,7 @@ def messages(request: Request) -> dict[str, Any]:
         allowed={*_BUCKETED, *(f"{name}[]" for name in _FILTERS)},
     )
     group_by = query.list("group_by", among=_USAGE_DIMENSIONS)
+    refuse_many_dimensions(group_by)
     filters = [(name, query.list(parameter)) for parameter, name in _FILTERS.items()]
 
     def rows(lines: list[Line]) -> list[dict[str, Any]]:

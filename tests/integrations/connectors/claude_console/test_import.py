@@ -236,13 +236,19 @@ def test_an_import_asks_each_report_as_seldom_as_its_pages_allow(connection):
     for window in run.windows.all():
         requests[window.feed] += window.requests
     every = {"workspaces": 1, "api_keys": 1, "members": 1, "claude_code": 3}
-    # Two windows of 31 days at most. The reports: once ungrouped, once itemized. Their successors
-    # do so region by region, of three; they ask what the regions are, and for the workspaces.
+    # Two windows of 31 days at most, each asked once ungrouped and once itemized. Tokens, which
+    # have more dimensions than a question may name, are itemized region by region, of three, and
+    # those of people also by context window, of two; before, it is asked what values there are.
+    # The successors ask for the workspaces, too.
     assert (
         requests
         == every
         | {
-            "reports": {"cost": 2 * 2, "usage": 2 * 2, "people_usage": 2},
+            "reports": {
+                "cost": 2 * 2,
+                "usage": 2 * (2 + 3),
+                "people_usage": 2 * (1 + 2 * 2),
+            },
             "successors": {
                 "cost": 2 * (2 + 1),
                 "usage": 2 * (2 + 3 + 1),

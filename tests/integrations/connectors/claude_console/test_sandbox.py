@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import anthropic
+import httpx
 import pytest
 
 from integrations.connectors.claude_console.sandbox import Sandbox
@@ -33,6 +34,33 @@ def test_the_organization_and_its_lists(key):
     keys = list(organization.api_keys.list(limit=2))
     assert {key.scope.workspace_id for key in keys} <= {one.id for one in everything}
     assert all(user.email for user in organization.users.list(limit=5))
+
+
+def test_tokens_take_at_most_five_dimensions_as_the_live_api_does():
+    """The body as it was measured, which no documentation has: without a request id."""
+    names = [
+        *("workspace_id", "api_key_id", "model", "service_tier", "context_window"),
+        "inference_geo",
+    ]
+
+    def ask(count):
+        client = httpx.Client(transport=httpx.WSGITransport(app=Sandbox(now=lambda: NOON)))
+        with client:
+            return client.get(
+                "http://sandbox/v1/organizations/usage_report/messages",
+                params={**MONDAY, "group_by[]": names[:count]},
+                headers={"x-api-key": ENROLLED, "anthropic-version": "2023-06-01"},
+            )
+
+    assert ask(5).status_code == 200
+    assert ask(6).status_code == 400
+    assert ask(6).json() == {
+        "type": "error",
+        "error": {
+            "type": "invalid_request_error",
+            "message": "Cannot specify more than 5 group_by[] dimensions.",
+        },
+    }
 
 
 # --- The successors of the reports ------------------------------------------------------------
