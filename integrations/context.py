@@ -8,8 +8,9 @@ from typing import Any
 from django.http import HttpRequest
 
 from accounts.models import Membership, Organization
+from integrations.completeness import Completeness
 from integrations.models import Notice
-from integrations.overview import Overview, overviews
+from integrations.overview import DELETING, Overview, overviews
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,15 @@ class Frame:
         found = Notice.objects.open_for(self.organization, self.membership.user)
         return list(found.select_related("connection")[:10])
 
-    @property
-    def complete_to(self) -> datetime | None:
-        """The newest instant to which any connection's cost is complete."""
-        known = [o.cost_complete_to for o in self.overviews if o.cost_complete_to]
-        return max(known, default=None)
+    @cached_property
+    def complete(self) -> Completeness[datetime]:
+        """The instant to which the cost of every connection is complete.
+
+        One that is disconnected owes nothing any more, so it counts only where all of them are.
+        """
+        every = [o for o in self.overviews if o.status is not DELETING]
+        live = [o for o in every if not o.connection.is_disconnected] or every
+        return Completeness.of({o.connection.label: o.cost_complete_to for o in live})
 
     @property
     def behind(self) -> int:

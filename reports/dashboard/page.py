@@ -8,6 +8,7 @@ from functools import cached_property
 
 from django.db.models import Max, Q
 
+from integrations.completeness import Completeness
 from integrations.models import Connection, FeedDay, Meter, Person
 from reports import labels, queries
 from reports.coverage import Coverage, DayState, feed_names
@@ -26,7 +27,7 @@ MATCHES = 20  # people that a search shows
 class Reliance:
     """Can I rely on it? Of the cost of the days that are looked at."""
 
-    complete_to: datetime | None
+    complete: Completeness[datetime]
     known_to: date | None
     final_to: date | None
     open_days: int
@@ -118,7 +119,7 @@ class Bar:
         known = queries.coverage(self.scope.organization, self.scope.spec("cost"))
         moved, days = restated(found)
         return Reliance(
-            complete_to=_complete_to(found, known),
+            complete=_complete(found, known),
             known_to=known.known_to,
             final_to=known.final_to,
             open_days=known.count(DayState.PROVISIONAL, DayState.INCOMPLETE),
@@ -131,16 +132,20 @@ class Bar:
 _NAMES = ("name", "email", "external_id")
 
 
-def _complete_to(connections: Sequence[Connection], known: Coverage) -> datetime | None:
+def _complete(connections: Sequence[Connection], known: Coverage) -> Completeness[datetime]:
     """The instant to which every connection's cost is complete within these days."""
     feeds = Q(pk__in=[])
     for connection in connections:
         totals, people = feed_names(connection, Source.COST)
         feeds |= Q(connection=connection, feed__in=totals or people)
     days = Q(day__gte=known.window.start, day__lt=known.window.end)
-    reached = FeedDay.objects.filter(feeds, days).values_list("connection", "feed")
-    instants = [at for *_, at in reached.annotate(Max("watermark")).order_by() if at]
-    return min(instants, default=None)
+    newest = FeedDay.objects.filter(feeds, days).values_list("connection", "feed")
+    reached: dict[int, datetime] = {}
+    for connection_id, _, instant in newest.annotate(Max("watermark")).order_by():
+        if instant:
+            reached[connection_id] = min(instant, reached.get(connection_id, instant))
+    live = [c for c in connections if not c.is_disconnected] or connections
+    return Completeness.of({c.label: reached.get(c.pk) for c in live})
 
 
 def _some(words: Sequence[str], nothing: str) -> str:

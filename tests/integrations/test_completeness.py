@@ -1,0 +1,83 @@
+"""“Complete to” speaks of every connection it names: the earliest of them counts."""
+
+from datetime import UTC, date, datetime
+
+import pytest
+from django.urls import reverse
+from hypothesis import given
+from hypothesis import strategies as st
+
+from accounts.models import Role
+from integrations.completeness import Completeness
+from integrations.context import Frame
+from integrations.models import Connection, FeedDay
+from integrations.overview import overviews
+from integrations.stats import Stats
+from tests.factories import make_connection, make_member, make_organization
+
+NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
+NIGHT = datetime(2026, 11, 28, 1, tzinfo=UTC)
+
+
+def read(connection, feed, day, watermark):
+    FeedDay.objects.create(
+        connection=connection, feed=feed, day=day, state=FeedDay.State.PROVISIONAL,
+        content_hash=b"\0" * 32, rows=1, read_at=NOON, watermark=watermark,
+    )  # fmt: skip
+
+
+def test_the_earliest_counts_and_is_named():
+    found = Completeness.of({"my-org": NOON, "labs": NIGHT})
+
+    assert (found.to, found.laggards, found.unread) == (NIGHT, ("labs",), ())
+    assert found.basis == "held back by labs"
+
+
+def test_equals_have_no_laggard_and_what_was_never_read_is_named():
+    found = Completeness.of({"a": NOON, "b": NOON, "new": None})
+
+    assert (found.to, found.laggards, found.unread) == (NOON, (), ("new",))
+    assert found.basis == "new not read yet"
+    assert Completeness.of({"new": None}) == Completeness()
+
+
+@given(st.dictionaries(st.text(min_size=1), st.none() | st.dates(), max_size=5))
+def test_it_is_never_later_than_any_connection_it_speaks_of(reached):
+    found = Completeness.of(reached)
+
+    assert all(found.to is not None and found.to <= day for day in reached.values() if day)
+    assert {*found.laggards}.isdisjoint(found.unread)
+
+
+@pytest.fixture
+def two(db):
+    organization = make_organization()
+    first = make_connection(organization, "my-org")
+    second = make_connection(organization, "labs")
+    read(first, "organization_cost", date(2026, 11, 27), NOON)
+    read(second, "organization_cost", date(2026, 11, 27), NIGHT)
+    return organization, first, second
+
+
+def test_top_bar_and_cards_say_the_earliest_with_its_label(two, client):
+    organization, *_ = two
+    user = make_member(organization, Role.ADMIN)
+    client.force_login(user)
+
+    frame = Frame(user.memberships.get())
+    stats = Stats.of(overviews(organization))
+
+    assert (frame.complete.to, frame.complete.laggards) == (NIGHT, ("labs",))
+    assert (stats.cost.to, stats.cost.laggards) == (NIGHT, ("labs",))
+    page = client.get(reverse("integrations:index", args=[organization.slug])).content.decode()
+    assert "Complete to <b>28 Nov, 01:00 UTC</b>" in page
+    assert "held back by labs" in page
+
+
+def test_a_disconnected_connection_holds_nothing_back(two):
+    organization, _, second = two
+    second.state = Connection.State.DISCONNECTED
+    second.save()
+    frame = Frame(make_member(organization).memberships.get())
+
+    assert (frame.complete.to, frame.complete.basis) == (NOON, "")
