@@ -98,6 +98,11 @@ class Coverage:
             return DayState.UNKNOWN
         return max(min(found), DayState.INCOMPLETE)
 
+    def known_days(self, source: Source) -> set[date]:
+        """Days of the window that at least one connection knows of this source."""
+        parts = (part for part in self.parts if part.source is source)
+        return {day for part in parts for day in part.states if day in self.window}
+
     @cached_property
     def final_to(self) -> date | None:
         """The last final day; None if there is none."""

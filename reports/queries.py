@@ -3,6 +3,7 @@
 A sum with an unreported part is not known (None), never a smaller number. See `docs/metrics.md`.
 """
 
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ from functools import cached_property, partial, reduce
 from heapq import merge
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeVar
 
 from django.core.exceptions import FieldError
 from django.db.models import (
@@ -59,13 +60,17 @@ from reports.metrics import (
     Source,
     truncated,
 )
-from reports.periods import CUSTOM, INTERVALS, Shift, cut, first_day, last_day
+from reports.periods import CUSTOM, INTERVALS, Shift, first_day, last_day
 from reports.spec import Filter, Operator, ReportSpec, SpecError
 
+T = TypeVar("T")
 Keys = tuple[Key, ...]
 Amounts = Mapping[str, Any]  # by measure: what a group keeps of it
 TIMES = INTERVALS
 CHUNK = 2000  # rows a server-side cursor hands over at a time
+MOST_ROWS = 50_000  # of a report that is held in memory: pages, widgets, the API, mails
+MOST_FILE_ROWS = 2_000_000  # of a report that is written row by row
+MOST_IDENTIFIERS = 1_000_000  # of people, over all rows that count different people
 CONNECTION_DIMENSIONS = ("provider", "billing_account")
 # Facts and their rollups, the smallest first: they hold the same numbers to a different grain.
 TABLES: dict[Source, tuple[Any, ...]] = {
@@ -177,9 +182,11 @@ class Report:
         """The groups of each source, added up from the first day on if that is asked."""
         if not self.spec.is_running:
             return {side.source: side.groups for side in self.sides}
-        starts = _starts(self.spec, self.laid)
         return {
-            side.source: side.added_up(starts, self._numbers.absence.is_known).groups
+            side.source: side.added_up(
+                _known_starts(self.spec, self.coverage, side.source, self.laid),
+                self._numbers.absence.is_known,
+            ).groups
             for side in self.sides
         }
 
@@ -204,11 +211,11 @@ class Side:
         merged = {keys: _merge(self.measures, found) for keys, found in parts.items()}
         return replace(self, groups=merged)
 
-    def added_up(self, starts: Sequence[date], is_known: Callable[[Source, Keys], bool]) -> "Side":
+    def added_up(self, starts: Iterable[date], is_known: Callable[[Source, Keys], bool]) -> "Side":
         """Every column with all that came before it."""
         in_order = sorted(self.groups.items())
         found = _running(in_order, self.measures, starts, partial(is_known, self.source))
-        return replace(self, groups=dict(found))
+        return replace(self, groups=dict(_at_most(MOST_ROWS, found)))
 
 
 def _merge(measures: Iterable[Measure], parts: Sequence[Amounts]) -> Amounts:
@@ -217,17 +224,48 @@ def _merge(measures: Iterable[Measure], parts: Sequence[Amounts]) -> Amounts:
     return {m.name: m.merged(part[m.name] for part in parts) for m in measures}
 
 
-def _starts(spec: ReportSpec, laid: Laid | None) -> list[date]:
-    """What the columns of a report begin with, oldest first."""
+def _at_most(most: int, rows: Iterable[T]) -> Iterator[T]:
+    """Hand the rows on; raise `SpecError` at the first one too many."""
+    for count, row in enumerate(rows):
+        if count == most:
+            raise SpecError(
+                f"This report has more than {most:,} rows. Choose fewer days, a longer interval or"
+                " fewer groupings, add a filter, or show only the top 100.",
+                field="group_by",
+            )
+        yield row
+
+
+def _identified(rows: Iterable[tuple[Keys, Amounts]]) -> Iterator[tuple[Keys, Amounts]]:
+    """Hand the rows on; raise `SpecError` if their sets of people are too large to hold."""
+    count = 0
+    for keys, amounts in rows:
+        count += sum(len(each) for each in amounts.values() if isinstance(each, frozenset))
+        if count > MOST_IDENTIFIERS:
+            raise SpecError(
+                "Counting different people in so many rows takes too much memory. Choose fewer"
+                " days, a longer interval or fewer groupings.",
+                field="metrics",
+            )
+        yield keys, amounts
+
+
+def _known_starts(
+    spec: ReportSpec, coverage: Coverage, source: Source, laid: Laid | None
+) -> list[date]:
+    """Return the first days of the columns with a known day of this source, oldest first.
+
+    The cost follows the data and not the window: a column without a known day shows nothing.
+    """
     interval = spec.group_by[0]
-    window = laid.window if laid else spec.window
-    return [first_day(interval, part.start) for part in cut(window, interval)]
+    days = coverage.known_days(source)
+    return sorted({first_day(interval, laid.day(day) if laid else day) for day in days})
 
 
 def _running(
     groups: Iterable[tuple[Keys, Amounts]],
     measures: Sequence[Measure],
-    starts: Sequence[date],
+    known_starts: Iterable[date],
     is_known: Callable[[Keys], bool],
 ) -> Iterator[tuple[Keys, Amounts]]:
     """Every group from its first column on, with all that came before it; takes and gives order.
@@ -236,18 +274,23 @@ def _running(
     """
     so_far: dict[Keys, Amounts] = {}
     columns = groupby(groups, key=lambda group: group[0][0])
+    starts = iter(known_starts)
+    start = next(starts, None)
     coming, found = next(columns, (None, iter(())))
-    for start in starts:
+    while start is not None or coming is not None:
+        column = min(each for each in (start, coming) if each is not None)
         new = set()
-        if coming == start:
+        if column == coming:
             for (_, *rest), amounts in found:
                 group = tuple(rest)
                 parts = [so_far[group], amounts] if group in so_far else [amounts]
                 so_far[group] = _merge(measures, parts)
                 new.add(group)
             coming, found = next(columns, (None, iter(())))
+        if column == start:
+            start = next(starts, None)
         for group in sorted(so_far):
-            keys = (start, *group)
+            keys = (column, *group)
             if group in new or is_known(keys):
                 yield keys, so_far[group]
 
@@ -291,7 +334,7 @@ def stream(organization: Organization, spec: ReportSpec) -> Report | Stream:
     questions = _questions(organization, spec)
     before = [f"{name}_before" for name in spec.metrics] if len(questions) > 1 else []
     columns = (*spec.group_by, *spec.metrics, *before)
-    return Stream(questions[0].spec, columns, _merged(questions))
+    return Stream(questions[0].spec, columns, _at_most(MOST_FILE_ROWS, _merged(questions)))
 
 
 def texts(spec: ReportSpec, rows: Iterable[Row]) -> Iterator[list[str]]:
@@ -484,7 +527,7 @@ class _Question:
             connections=tuple(self.connections),
             coverage=self.known,
             sides=tuple(
-                Side(source, self.measures(source), dict(self._read(source)))
+                Side(source, self.measures(source), dict(_identified(self._read(source))))
                 for source in self.spec.sources
             ),
             laid=self.laid,
@@ -522,7 +565,8 @@ class _Question:
         rows: Iterable[dict[str, Any]] = [found.aggregate(**numbers)] if not keys else ()
         if keys:
             grouped = found.values(**keys).annotate(**numbers).values(*keys, *numbers)
-            rows = _in_order(grouped, keys).iterator(CHUNK) if in_order else grouped
+            in_memory = _at_most(MOST_ROWS, grouped[: MOST_ROWS + 1])
+            rows = _in_order(grouped, keys).iterator(CHUNK) if in_order else in_memory
         for row in rows:
             if row["facts"]:
                 yield (
@@ -548,7 +592,7 @@ def _merged(questions: Sequence["_Question"]) -> Iterator[Row]:
         question, groups = questions[at], questions[at].groups(source)
         if question.spec.is_running:
             is_known = partial(numbers[at].absence.is_known, source)
-            starts = _starts(question.spec, question.laid)
+            starts = _known_starts(question.spec, question.known, source, question.laid)
             groups = _running(groups, question.measures(source), starts, is_known)
         for keys, amounts in groups:
             yield keys, (at, source), amounts
@@ -640,7 +684,8 @@ class _Absence:
     ) -> None:
         self._spec = spec
         self._coverage = coverage
-        self._laid = laid
+        # Laid days never go backwards, so those of a column are found by bisection.
+        self._laid_days = [laid.day(day) for day in spec.window] if laid else None
         self._names = {
             c.pk: {"provider": provider_name(c), "billing_account": c.label} for c in connections
         }
@@ -713,13 +758,15 @@ class _Absence:
         for name, key in zip(self._spec.group_by, keys, strict=True):
             if name not in TIMES or not isinstance(key, date):
                 continue
-            if self._laid is None:
+            if self._laid_days is None:
                 start, last = max(start, key), min(last, last_day(name, key))
                 continue
-            laid = [d for d in window if key <= self._laid.day(d) <= last_day(name, key)]
-            if not laid:
+            first = bisect_left(self._laid_days, key)
+            behind = bisect_right(self._laid_days, last_day(name, key))
+            if first == behind:
                 return None
-            start, last = max(start, laid[0]), min(last, laid[-1])
+            start = max(start, window.start + timedelta(days=first))
+            last = min(last, window.start + timedelta(days=behind - 1))
         return Window(start, last + timedelta(days=1))
 
     def _connection_ids(self, keys: Keys) -> frozenset[int]:

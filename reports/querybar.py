@@ -292,6 +292,11 @@ def check(spec: ReportSpec) -> ReportSpec:
                 f"{dimension.label} is not a grouping of this page: choose it as the interval.",
                 field="group_by",
             )
+    return check_columns(spec)
+
+
+def check_columns(spec: ReportSpec) -> ReportSpec:
+    """The report, if a chart can draw its columns; raises `SpecError` otherwise."""
     count = sum(1 for _ in cut(spec.window, spec.columns_by))
     if count > MOST_COLUMNS:
         raise SpecError(

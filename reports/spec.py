@@ -25,6 +25,9 @@ from reports.periods import COMPARISONS, CUSTOM, INTERVALS, RANGES, Interval, Sh
 # Reports of other days are a slip of the keyboard, and the calendar ends somewhere.
 FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2999, 12, 31)
 MOST_KEPT = 100  # groups that `limit` can keep
+# Bounds of every report, however it is asked: page, widget, file, API, mail or command.
+MOST_DAYS = 3_660  # ten years
+MOST_METRICS, MOST_GROUPINGS, MOST_FILTER_VALUES = 20, 8, 500
 
 
 class SpecError(ValueError):
@@ -129,6 +132,7 @@ class ReportSpec:
         if self.smallest and not self.limit:
             raise SpecError("Say how many of the smallest groups to show.", field="show")
         self._check_days()
+        self._check_size()
         self._check_filters()
         self._check_sources()
 
@@ -140,6 +144,27 @@ class ReportSpec:
                 f" and {LAST_DAY}.",
                 field="range",
             )
+
+    def _check_size(self) -> None:
+        """Refuse what costs too much whatever the data is; rows are bounded while they are read."""
+        if len(self.window) > MOST_DAYS:
+            raise SpecError(
+                f"{self.window} is {len(self.window):,} days, and a report has at most"
+                f" {MOST_DAYS:,}. Choose fewer days.",
+                field="range",
+            )
+        values = sum(len(filter_.values) for filter_ in self.filters)
+        for count, most, noun, field_ in (
+            (len(self.metrics), MOST_METRICS, "metrics", "metrics"),
+            (len(self.group_by), MOST_GROUPINGS, "groupings", "group_by"),
+            (values, MOST_FILTER_VALUES, "filter values", "filters"),
+        ):
+            if count > most:
+                raise SpecError(
+                    f"A report has at most {most:,} {noun}, and this one has {count:,}."
+                    f" Leave out {count - most:,}.",
+                    field=field_,
+                )
 
     def _check_filters(self) -> None:
         seen: set[str] = set()
@@ -208,7 +233,10 @@ class ReportSpec:
         """The interval of the columns: as asked, or one that gives a readable number of them."""
         if self.interval:
             return self.interval
-        return "day" if len(self.window) <= 31 else "week" if len(self.window) <= 183 else "month"
+        days = len(self.window)
+        if days <= 183:
+            return "day" if days <= 31 else "week"
+        return "month" if days <= 3_000 else "quarter"
 
     @property
     def ranked_by(self) -> str:

@@ -14,6 +14,7 @@ from reports.coverage import Coverage
 from reports.metrics import DIMENSIONS, METRICS
 from reports.periods import CUSTOM, Interval
 from reports.queries import Report
+from reports.querybar import check_columns
 from reports.spec import Filter, ReportSpec, SpecError
 
 FILTERS = ("billing_account", "service", "project_id")
@@ -39,7 +40,9 @@ class Scope:
                 field="filters",
                 known=PARAMETERS,
             )
-        return cls(organization, ReportSpec.from_query(query, today=today), today)
+        scope = cls(organization, ReportSpec.from_query(query, today=today), today)
+        check_columns(replace(scope.filters, interval=scope.columns_by))
+        return scope
 
     @property
     def window(self) -> Window:

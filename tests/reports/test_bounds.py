@@ -1,0 +1,217 @@
+"""No question costs more than its answer is worth, whichever way it is asked."""
+
+import io
+from datetime import date, timedelta
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from accounts.models import Role
+from integrations.models import Person
+from integrations.window import Window
+from reports import dispatch, queries
+from reports.models import SavedReport
+from reports.spec import MOST_DAYS, ReportSpec, SpecError
+from tests.factories import (
+    cost,
+    make_member,
+    make_person,
+    make_report,
+    make_schedule,
+    make_token,
+    usage,
+)
+from tests.reports.conftest import know
+
+# What took both web processes of an installation for 24 minutes: a thousand years, day by day.
+ATTACK = (
+    "metrics=cost&from=2026-11-20&to=2999-12-31&interval=day&cumulative=yes"
+    "&group_by=user_email,sku,token_type"
+)
+DAYS = "from=2026-11-20&to=2999-12-31"
+TOO_LONG = (
+    "2026-11-20 to 2999-12-31 is 355,423 days, and a report has at most 3,660. Choose fewer days."
+)
+
+
+@pytest.fixture
+def company(organization, connection):
+    """Two people and two days."""
+    ann = make_person(connection, "user_ann", email="ann@example.com")
+    know(connection, "2026-11-20", "2026-11-21")
+    cost(connection, "2026-11-20", "1.50", person=ann)
+    cost(connection, "2026-11-21", "2.25", person=make_person(connection, "user_zoe"))
+    return organization
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"reports/explore/?{ATTACK}",
+        f"reports/explore.csv?{ATTACK}",
+        f"reports/explore.xlsx?{ATTACK}",
+        f"reports/explore.png?{ATTACK}",
+        f"dashboards/genai/?render=all&{DAYS}",
+        f"dashboards/genai/spend-over-time.csv?{DAYS}",
+    ],
+)
+def test_page_and_file_refuse_a_thousand_years_before_reading(
+    client, company, path, django_assert_max_num_queries
+):
+    client.force_login(make_member(company, Role.VIEWER))
+
+    with django_assert_max_num_queries(20):  # session, member and the frame of the page
+        response = client.get(f"/o/{company.slug}/{path}")
+
+    assert response.status_code == 422
+    assert TOO_LONG in response.content.decode()
+
+
+def test_widget_refuses_a_thousand_years(client, company):
+    client.force_login(make_member(company, Role.VIEWER))
+    path = f"/o/{company.slug}/dashboards/genai/spend-over-time/?{DAYS}"
+
+    response = client.get(path, headers={"HX-Request": "true"})
+
+    assert response.status_code == 422
+    assert TOO_LONG in response.content.decode()
+
+
+def test_api_refuses_a_thousand_years(client, company):
+    make_token(make_member(company, Role.VIEWER), "sgt_bounds")
+    headers = {"Authorization": "Bearer sgt_bounds"}
+
+    response = client.get(f"/api/v1/report?{ATTACK}", headers=headers)
+
+    assert response.status_code == 422
+    assert response.json()["detail"] == TOO_LONG
+
+
+def test_mail_refuses_a_thousand_years(company, mails):
+    ann = make_member(company, Role.ANALYST)
+    report = make_report(company, ann, query=ATTACK, sharing=SavedReport.Sharing.ORGANIZATION)
+    schedule = make_schedule(report, ann, next_at=timezone.now() - timedelta(minutes=1))
+
+    dispatch.send(schedule.pk, now=timezone.now())
+
+    schedule.refresh_from_db()
+    assert schedule.last_result == f"Not sent: {TOO_LONG}"
+    assert mails == []
+
+
+def test_command_refuses_a_thousand_years(company):
+    options = ["--metrics=cost", "--since=2026-11-20", "--until=2999-12-31", "--cumulative"]
+
+    with pytest.raises(CommandError, match="a report has at most 3,660"):
+        call_command("report", f"--organization={company.slug}", "--group-by=day", *options)
+
+
+def test_days_beyond_the_data_cost_nothing(company, monkeypatch):
+    start = date(2026, 11, 20)
+    spec = ReportSpec(
+        metrics=("cost",),
+        window=Window(start, start + timedelta(days=MOST_DAYS)),
+        group_by=("day", "user_email", "sku", "token_type"),
+        cumulative=True,
+    )
+    looks = []
+    is_known = queries._Absence.is_known
+
+    def counted(self, source, keys):
+        looks.append(keys)
+        return is_known(self, source, keys)
+
+    monkeypatch.setattr(queries._Absence, "is_known", counted)
+
+    rows = list(queries.stream(company, spec).text_rows())
+
+    # 1.50 of Ann, and on the second day hers again and 2.25 of Zoe: nothing of the ten years.
+    assert [(row[0], row[1], row[4]) for row in rows] == [
+        ("2026-11-20", "ann@example.com", "1.50"),
+        ("2026-11-21", "", "2.25"),
+        ("2026-11-21", "ann@example.com", "1.50"),
+    ]
+    assert list(queries.run(company, spec).text_rows()) == rows
+    assert len(looks) < 10
+
+
+def test_report_in_memory_has_a_bound_on_rows(company, monkeypatch):
+    monkeypatch.setattr(queries, "MOST_ROWS", 1)
+    spec = ReportSpec.from_query(
+        "from=2026-11-20&to=2026-11-21&group_by=user_email", today=date(2026, 11, 30)
+    )
+
+    with pytest.raises(SpecError, match="This report has more than 1 rows"):
+        queries.run(company, spec)
+
+
+def test_added_up_report_has_the_same_bound(company, monkeypatch):
+    """Two groups over two days are two rows of facts and three rows of running sums."""
+    monkeypatch.setattr(queries, "MOST_ROWS", 2)
+    spec = ReportSpec.from_query(
+        "from=2026-11-20&to=2026-11-21&group_by=day,user_email&cumulative=yes",
+        today=date(2026, 11, 30),
+    )
+
+    with pytest.raises(SpecError, match="This report has more than 2 rows"):
+        _ = queries.run(company, spec).rows
+
+
+def test_file_has_a_bound_on_rows(company, monkeypatch):
+    monkeypatch.setattr(queries, "MOST_FILE_ROWS", 1)
+    spec = ReportSpec.from_query(
+        "from=2026-11-20&to=2026-11-21&group_by=day", today=date(2026, 11, 30)
+    )
+
+    with pytest.raises(SpecError, match="This report has more than 1 rows"):
+        list(queries.stream(company, spec).text_rows())
+
+
+def test_sets_of_people_have_a_bound(company, monkeypatch):
+    usage(company.connections.get(), "2026-11-20", person=Person.objects.first(), requests=1)
+    monkeypatch.setattr(queries, "MOST_IDENTIFIERS", 0)
+    spec = ReportSpec(
+        metrics=("people",),
+        window=Window(date(2026, 11, 20), date(2026, 11, 22)),
+        group_by=("day",),
+    )
+
+    with pytest.raises(SpecError, match="Counting different people"):
+        queries.run(company, spec)
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        (
+            "group_by=service&service=" + "&service=".join(f"{n}" for n in range(501)),
+            "500 filter values",
+        ),
+        (
+            "group_by=service,sku,token_type,context_window,speed,inference_geo,provider,"
+            "billing_account,cost_type",
+            "at most 8 groupings, and this one has 9. Leave out 1.",
+        ),
+    ],
+)
+def test_metrics_groupings_and_filters_have_bounds(query, message):
+    with pytest.raises(SpecError, match=message):
+        ReportSpec.from_query(query, today=date(2026, 11, 30))
+
+
+def test_command_prints_what_is_within_the_bounds(company):
+    printed = io.StringIO()
+
+    call_command(
+        "report",
+        f"--organization={company.slug}",
+        "--metrics=cost",
+        "--since=2026-11-20",
+        "--until=2026-11-22",
+        "--group-by=day",
+        "--format=csv",
+        stdout=printed,
+    )
+
+    assert printed.getvalue().split() == ["day,cost", "2026-11-20,1.50", "2026-11-21,2.25"]
