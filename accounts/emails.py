@@ -101,7 +101,7 @@ def send_link(*, change_id: int) -> None:
     change = EmailChange.objects.select_related("user").filter(pk=change_id).first()
     if change is None:
         return
-    taken = User.objects.filter(email__iexact=change.email).exclude(pk=change.user_id).exists()
+    taken = User.objects.with_email(change.email).exclude(pk=change.user_id).exists()
     template = "email_change_taken" if taken else "email_change"
     context = {"change": change, "link": "" if taken else mail.absolute(path(change))}
     subject = "Sign in to Spendglass with this e-mail"

@@ -1,6 +1,6 @@
 """What people type at the door, about themselves and about each other."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 from django import forms
@@ -11,20 +11,24 @@ from django.db import transaction
 from django.http import HttpRequest
 
 from accounts import audit, throttling
+from accounts.addresses import canonical, validate_plain
 from accounts.models import AuditEvent, EmailChange, Invitation, User
+from accounts.names import validate_name
 from accounts.permissions import Role
 from accounts.throttling import SIGN_IN_ACCOUNT, SIGN_IN_ADDRESS, minutes
 
+_Validator = Callable[[str], None]
 _DAY: dict[str, Any] = {
     "widget": forms.DateInput(format="%Y-%m-%d", attrs={"type": "date", "class": "in"}),
     "error_messages": {"invalid": "Write the day as 2026-11-22."},
 }
 
 
-def _email_field(missing: str, **attributes: Any) -> forms.EmailField:
+def _email_field(missing: str, *validators: _Validator, **attributes: Any) -> forms.EmailField:
     return forms.EmailField(
         label="E-mail",
         max_length=254,
+        validators=validators,
         error_messages={
             "required": missing,
             "invalid": "Enter a whole e-mail address, such as ines@example.com.",
@@ -38,7 +42,7 @@ class _NameField(forms.CharField):
 
     def __init__(self, **kwargs: Any) -> None:
         widget = forms.TextInput(attrs={"class": "in", "autocomplete": "name"})
-        super().__init__(max_length=150, widget=widget, **kwargs)
+        super().__init__(max_length=150, widget=widget, validators=[validate_name], **kwargs)
 
     def to_python(self, value: Any) -> str:
         return " ".join(str(super().to_python(value)).split())
@@ -159,7 +163,7 @@ class ChangePasswordForm(CurrentPasswordForm, NewPasswordForm):
 
 
 class ChangeEmailForm(CurrentPasswordForm):
-    email = _email_field("Enter the new e-mail.", autocomplete="email")
+    email = _email_field("Enter the new e-mail.", validate_plain, autocomplete="email")
     field_order = ("email", "current")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -168,7 +172,7 @@ class ChangeEmailForm(CurrentPasswordForm):
 
     def clean_email(self) -> str:
         email: str = self.cleaned_data["email"].lower()
-        if email == self.user.email.lower():
+        if canonical(email) == self.user.canonical_email:
             raise ValidationError("You sign in with this e-mail already.")
         return email
 
@@ -225,7 +229,7 @@ class RoleForm(forms.Form):
 
 
 class InviteForm(RoleForm):
-    email = _email_field("Enter whom to invite.", autocomplete="off")
+    email = _email_field("Enter whom to invite.", validate_plain, autocomplete="off")
     field_order = ("email", "role")
 
 

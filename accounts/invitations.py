@@ -13,8 +13,8 @@ from django.db import IntegrityError, transaction
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts import audit, mail
-from accounts.members import Refused
+from accounts import addresses, audit, mail
+from accounts.members import Refused, check_grant
 from accounts.models import Invitation, Membership, Organization, User
 from accounts.permissions import Role
 from accounts.throttling import INVITED_ADDRESS, INVITING_ORGANIZATION, minutes
@@ -30,13 +30,16 @@ class Gone(Exception):
 def invite(organization: Organization, *, email: str, role: Role, actor: User | None) -> Invitation:
     """Ask somebody to join, by e-mail if it is configured. Raises `Refused`."""
     email = email.strip().lower()
-    member = organization.memberships.filter(user__email__iexact=email).first()
+    member = organization.memberships.filter(
+        user__canonical_email=addresses.canonical(email)
+    ).first()
     if member is not None:
         raise Refused(
             f"{email} is a member already."
             if member.is_active
             else f"{email} is a member, deactivated. Reactivate them in the list of members."
         )
+    check_grant(organization, Role(role), actor=actor)
     _hold_back(organization, email)
     try:
         with transaction.atomic():
@@ -57,6 +60,7 @@ def invite(organization: Organization, *, email: str, role: Role, actor: User | 
 
 def send_again(invitation: Invitation, *, actor: User | None) -> Invitation:
     """Make a new link, good for a week; the older one opens no longer. Raises `Refused`."""
+    check_grant(invitation.organization, Role(invitation.role), actor=actor)
     _hold_back(invitation.organization, invitation.email)
     with transaction.atomic():
         locked = _lock(invitation)

@@ -3,11 +3,12 @@
 from typing import Any, ClassVar, Self
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
-from django.db.models.functions import Lower
 from django.utils import timezone
 
+from accounts import addresses, names
 from accounts.permissions import Permission, Role
 
 __all__ = [
@@ -26,7 +27,37 @@ slug_validator = RegexValidator(
 )
 
 
+class CanonicalEmailField(models.EmailField):  # type: ignore[type-arg]
+    """The canonical form of `email`, filled in whenever the row is saved. Look-ups use it alone."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs |= {"max_length": 300, "editable": False}  # folding may make an address longer
+        super().__init__(*args, **kwargs)
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> str:
+        value = addresses.canonical(model_instance.email)  # type: ignore[attr-defined]
+        setattr(model_instance, self.attname, value)
+        return value
+
+
+class _Addressed(models.Model):
+    """A row with an email. Saving the email saves its canonical form too."""
+
+    class Meta:
+        abstract = True
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        fields = kwargs.get("update_fields")
+        if fields is not None and "email" in fields:
+            kwargs["update_fields"] = [*fields, "canonical_email"]
+        super().save(*args, **kwargs)
+
+
 class UserManager(BaseUserManager["User"]):
+    def with_email(self, email: str) -> "models.QuerySet[User]":
+        """Return the account that signs in with this address, however it is spelled, if any."""
+        return self.filter(canonical_email=addresses.canonical(email))
+
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
         user = self.model(email=email.strip().lower(), **fields)
         user.set_password(password)
@@ -37,14 +68,15 @@ class UserManager(BaseUserManager["User"]):
         return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
 
     def get_by_natural_key(self, username: str | None) -> "User":
-        return self.get(email__iexact=username)
+        return self.with_email(username or "").get()
 
 
-class User(AbstractBaseUser, PermissionsMixin):
+class User(_Addressed, AbstractBaseUser, PermissionsMixin):
     """A person who signs in with an e-mail address."""
 
-    email = models.EmailField(unique=True)
-    name = models.CharField(max_length=150, blank=True)
+    email = models.EmailField(unique=True, validators=[addresses.validate_plain])
+    canonical_email = CanonicalEmailField(unique=True)
+    name = models.CharField(max_length=150, blank=True, validators=[names.validate_name])
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(
         default=False, help_text="May use the Django admin of this installation."
@@ -55,11 +87,19 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     USERNAME_FIELD = "email"
 
-    class Meta:
-        constraints = [models.UniqueConstraint(Lower("email"), name="user_email_ci_unique")]
-
     def __str__(self) -> str:
         return self.name or self.email
+
+    def clean(self) -> None:
+        """Refuse an address that another account signs in with in another spelling."""
+        super().clean()
+        if User.objects.with_email(self.email).exclude(pk=self.pk).exists():
+            raise ValidationError({"email": "Another account signs in with this e-mail."})
+
+    @property
+    def name_in_mail(self) -> str:
+        """Who it is in a mail, to people who may not know them: the email always, and the name."""
+        return f"{self.name} ({self.email})" if names.is_fit_for_mail(self.name) else self.email
 
     @property
     def initials(self) -> str:
@@ -139,7 +179,7 @@ class Membership(models.Model):
         return self.may(Permission.MANAGE_MEMBERS)
 
 
-class Invitation(models.Model):
+class Invitation(_Addressed):
     """Somebody who was asked to join and has not answered yet.
 
     Accepting or withdrawing it deletes the row; the audit trail remembers. The link is not stored:
@@ -148,6 +188,7 @@ class Invitation(models.Model):
 
     organization = models.ForeignKey(Organization, models.CASCADE, related_name="invitations")
     email = models.EmailField()
+    canonical_email = CanonicalEmailField()
     role = models.CharField(max_length=20, choices=Role.choices, default=Role.VIEWER)
     invited_by = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="+")
     issue = models.PositiveIntegerField(
@@ -159,7 +200,7 @@ class Invitation(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                "organization", Lower("email"), name="invitation_once_per_organization"
+                fields=["organization", "canonical_email"], name="invitation_once_per_organization"
             ),
             models.CheckConstraint(
                 condition=models.Q(role__in=Role.values), name="invitation_role_known"

@@ -12,7 +12,7 @@ from accounts.models import User
 
 def ask_for_reset(email: str) -> None:
     """Mail a link if somebody who may sign in has this e-mail; do nothing, silently, if not."""
-    user = User.objects.filter(email__iexact=email.strip(), is_active=True).first()
+    user = User.objects.with_email(email).filter(is_active=True).first()
     if user is not None and mail.is_configured():
         mail.queue(send_reset_link, user_id=user.pk)
 

@@ -17,6 +17,8 @@ from django.core.cache import cache
 from django.http import HttpRequest
 from redis import RedisError
 
+from accounts.addresses import canonical
+
 logger = logging.getLogger(__name__)
 
 WINDOW_SECONDS = 900
@@ -60,7 +62,7 @@ class Throttle:
 
     def _key(self, subject: str, now: float) -> str:
         # A digest: what people type into the field for the e-mail may be anything, a password too.
-        digest = hashlib.sha256(subject.strip().lower().encode()).hexdigest()[:32]
+        digest = hashlib.sha256(canonical(subject).encode()).hexdigest()[:32]
         return f"throttle:{self.name}:{digest}:{int(now // WINDOW_SECONDS)}"
 
 

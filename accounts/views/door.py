@@ -69,7 +69,7 @@ def invitation(request: HttpRequest, token: str) -> HttpResponse:
 
 def _invited(request: HttpRequest, found: Invitation) -> HttpResponse:
     """Raises `Gone` if somebody else was quicker."""
-    existing = User.objects.filter(email__iexact=found.email).first()
+    existing = User.objects.with_email(found.email).first()
     context: dict[str, Any] = {"invitation": found, "existing": existing}
     if request.user.is_authenticated:
         if request.user != existing:

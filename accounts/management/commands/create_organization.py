@@ -28,7 +28,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, slug: str, name: str, admin: str, **options: Any) -> None:
         email = admin.strip().lower()
         organization = Organization(slug=slug, name=name)
-        user = User.objects.filter(email__iexact=email).first()
+        user = User.objects.with_email(email).first()
         try:
             User._meta.get_field("email").clean(email, None)
             organization.full_clean()

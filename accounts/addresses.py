@@ -1,0 +1,48 @@
+"""The canonical form of an email address: what look-ups, constraints and throttles compare.
+
+Addresses are stored as people and providers spell them, and compared by this form alone. Django's
+`iexact` is no substitute: PostgreSQL's `upper` turns a dotless i and a long s into I and S, so it
+matches addresses that a constraint on `lower` keeps apart (decision 0012).
+"""
+
+import unicodedata
+
+from django.core.exceptions import ValidationError
+
+# Letters that upper case turns into ASCII, and case folding leaves alone: ı, and the dot of İ.
+_LEFT_BY_CASEFOLD = str.maketrans({"\u0131": "i", "\u0307": None})
+
+
+def canonical(address: str) -> str:
+    """Return the form that all spellings of one address share: NFKC, case-folded, an ASCII domain.
+
+    `INES@Example.com`, `ıneſ@example.com` and `ines@ＥＸＡＭＰＬＥ.com` all are `ines@example.com`.
+    Any text is accepted, because people type anything into the field for the email.
+    """
+    local, at, domain = _fold(address.strip()).rpartition("@")
+    return f"{local}{at}{_ascii_domain(domain) if at else domain}"
+
+
+def validate_plain(address: str) -> None:
+    """Refuse a new address whose local part holds letters that look like others.
+
+    Django's validator ignores case, and so lets ı, İ, ſ and the Kelvin sign pass for i, s and k.
+    """
+    if not address.rpartition("@")[0].isascii():
+        raise ValidationError(
+            "Write the part before the @ with the letters a to z, digits and signs.",
+            code="look_alike",
+        )
+
+
+def _fold(text: str) -> str:
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return folded.translate(_LEFT_BY_CASEFOLD)
+
+
+def _ascii_domain(domain: str) -> str:
+    """Spell an international domain as DNS does; keep what is none."""
+    try:
+        return domain.encode("idna").decode()
+    except UnicodeError:
+        return domain

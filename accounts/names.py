@@ -1,0 +1,48 @@
+"""What a person may call themselves. Their name stands in mails to people who do not know them.
+
+So a name holds no address, no number to call and no sentence: a mail of ours would carry it.
+"""
+
+import re
+import unicodedata
+
+from django.core.exceptions import ValidationError
+
+MAX_LETTERS = 60
+MAX_WORDS = 8  # "Maria do Carmo de Souza e Silva Neto" has eight
+_SIGNS = frozenset(" '\u2018\u2019.-\u2010\u2011\u00b7,()")
+_MAX_DIGITS = 2  # "Henry 8th"
+# Mail programs make a link of a dot between letters: evil.example.
+_DOT_INSIDE = re.compile(r"\.\w{2,}")
+
+
+def validate_name(name: str) -> None:
+    """Refuse what is no name of a person, with a sentence that says what to change."""
+    if len(name) > MAX_LETTERS or len(name.split()) > MAX_WORDS:
+        raise ValidationError(
+            f"Write at most {MAX_LETTERS} letters and {MAX_WORDS} words.", code="sentence"
+        )
+    strange = sorted({sign for sign in name if not _is_allowed(sign)})
+    if strange:
+        shown = " ".join(sign for sign in strange if sign.isprintable())
+        raise ValidationError(
+            f"A name cannot hold {shown or 'invisible characters'}. It stands in mails to others.",
+            code="signs",
+        )
+    if sum(sign.isdecimal() for sign in name) > _MAX_DIGITS:
+        raise ValidationError("A name cannot hold a number.", code="number")
+    if _DOT_INSIDE.search(name):
+        raise ValidationError("Write a space after a dot, as in St. John.", code="address")
+
+
+def is_fit_for_mail(name: str) -> bool:
+    """Whether a stored name, which may be older than the rules, may stand in a mail."""
+    try:
+        validate_name(name)
+    except ValidationError:
+        return False
+    return bool(name.strip())
+
+
+def _is_allowed(sign: str) -> bool:
+    return sign in _SIGNS or sign.isdecimal() or unicodedata.category(sign)[0] in "LM"

@@ -1,0 +1,168 @@
+"""One canonical form of an email: no spelling has an account, a counter or a lock of its own."""
+
+from importlib import import_module
+from itertools import product
+
+import pytest
+from django.apps import apps
+from django.db import IntegrityError, transaction
+from django.db.models import CharField
+from django.db.models.functions import Cast
+from django.test import Client
+
+from accounts import invitations
+from accounts.addresses import canonical
+from accounts.members import Refused
+from accounts.models import Invitation, Role, User
+from accounts.throttling import SIGN_IN_ACCOUNT
+from tests.factories import PASSWORD, make_member, make_organization, make_user
+
+pytestmark = pytest.mark.django_db
+INES = "ines@example.com"
+LOOK_ALIKES = [
+    "INES@example.com",
+    " ines@EXAMPLE.com ",
+    "\u0131nes@example.com",  # dotless i
+    "\u0130nes@example.com",  # capital i with a dot
+    "ine\u017f@example.com",  # long s
+    "\uff49\uff4e\uff45\uff53@example.com",  # full width
+    "ines@\uff25xample.com",
+]
+
+
+@pytest.fixture
+def ines():
+    return make_member(make_organization(), Role.ADMIN, INES)
+
+
+@pytest.mark.parametrize("spelling", LOOK_ALIKES)
+def test_spellings_share_one_form(spelling):
+    assert canonical(spelling) == INES
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("ines@example.com", "ine@example.com"),
+        ("ines@example.com", "ines@example.org"),
+        ("ines@example.com", "in\u00e9s@example.com"),
+        ("ines@example.com", "i.nes@example.com"),
+    ],
+)
+def test_different_mailboxes_stay_different(one, other):
+    assert canonical(one) != canonical(other)
+
+
+def test_an_international_domain_is_compared_as_dns_spells_it():
+    assert canonical("ines@B\u00fccher.example") == canonical("ines@xn--bcher-kva.example")
+
+
+@pytest.mark.parametrize("typed", ["", "@", "no address", "a@" + "b" * 300, "\ud800@x"])
+def test_any_text_has_a_form(typed):
+    assert isinstance(canonical(typed), str)
+
+
+@pytest.mark.parametrize("spelling", LOOK_ALIKES)
+def test_the_owner_signs_in_beside_a_look_alike(client, ines, spelling):
+    """A look-alike account made every sign-in of its victim an error 500."""
+    with pytest.raises(IntegrityError), transaction.atomic():
+        make_user(spelling)
+
+    response = client.post("/login/", {"username": INES, "password": PASSWORD})
+
+    assert response["Location"] == "/"
+
+
+def test_256_spellings_share_one_counter(ines):
+    letters = [("s", "\u017f"), ("i", "\u0131"), ("s", "S"), ("i", "I")] * 2
+    spellings = {"".join(chosen) + "@example.com" for chosen in product(*letters)}
+    assert len(spellings) == 256
+
+    waits = [bool(SIGN_IN_ACCOUNT.wait_seconds(spelling)) for spelling in sorted(spellings)]
+
+    assert waits == [False] * 10 + [True] * 246
+
+
+def test_ten_wrong_passwords_in_ten_spellings_hold_up_the_account(ines):
+    for at in range(10):
+        spelling = LOOK_ALIKES[at % 5]
+        Client().post("/login/", {"username": spelling, "password": "wrong"})
+
+    response = Client().post("/login/", {"username": INES, "password": PASSWORD})
+
+    assert response.status_code == 429
+
+
+@pytest.mark.parametrize("spelling", LOOK_ALIKES)
+def test_a_member_is_not_invited_in_another_spelling(ines, spelling):
+    organization = ines.memberships.get().organization
+
+    with pytest.raises(Refused, match="is a member already"):
+        invitations.invite(organization, email=spelling, role=Role.VIEWER, actor=ines)
+
+
+def test_one_invitation_for_all_spellings(ines):
+    organization = ines.memberships.get().organization
+    invitations.invite(organization, email="omar\u0131@example.com", role=Role.VIEWER, actor=ines)
+
+    with pytest.raises(Refused, match="is invited already"):
+        invitations.invite(organization, email="OMARI@example.com", role=Role.ADMIN, actor=ines)
+
+
+@pytest.mark.parametrize("spelling", ["\u0131nes2@example.com", "ine\u017f2@example.com"])
+def test_new_addresses_hold_no_look_alike_letters(client, ines, spelling):
+    client.force_login(ines)
+
+    invited = client.post("/o/demo/members/invite/", {"email": spelling, "role": "viewer"})
+    changed = client.post("/account/email/", {"email": spelling, "current": PASSWORD})
+
+    for response in (invited, changed):
+        assert response.status_code == 422
+        assert "Write the part before the @ with the letters a to z" in response.content.decode()
+    assert not Invitation.objects.exists()
+
+
+def test_changing_to_a_spelling_of_anothers_address_is_refused(client, ines):
+    client.force_login(make_member(ines.memberships.get().organization, email="omar@example.com"))
+
+    response = client.post(
+        "/account/email/", {"email": "ines@\uff25xample.com", "current": PASSWORD}
+    )
+
+    assert response.status_code == 422
+    assert "Another account signs in with this e-mail" in response.content.decode()
+
+
+def test_the_admin_refuses_a_spelling_of_anothers_address(client, ines):
+    client.force_login(make_user(is_staff=True, is_superuser=True))
+
+    response = client.post(
+        "/admin/accounts/user/add/",
+        {"email": "ines@\uff25xample.com", "password1": PASSWORD, "password2": PASSWORD},
+    )
+
+    assert response.status_code == 200
+    assert "Another account signs in with this e-mail." in response.content.decode()
+
+
+def test_saving_the_email_saves_its_form(ines):
+    ines.email = "Omar@Example.com"
+    ines.save(update_fields=["email"])
+
+    ines.refresh_from_db()
+    assert ines.canonical_email == "omar@example.com"
+
+
+def test_the_migration_switches_off_the_younger_look_alike(caplog):
+    old, young = make_user(INES), make_user("omar@example.com")
+    User.objects.filter(pk=young.pk).update(email="\u0131nes@example.com")
+    User.objects.update(canonical_email=Cast("pk", CharField()))
+
+    import_module("accounts.migrations.0004_canonical_emails").fill(apps, None)
+
+    assert list(User.objects.order_by("pk").values_list("canonical_email", "is_active")) == [
+        (INES, True),
+        (f"{INES}#{young.pk}", False),
+    ]
+    assert f"Account {young.pk} is switched off" in caplog.text
+    assert User.objects.with_email(INES).get() == old
