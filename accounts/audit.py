@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import chain
 
+from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.utils.text import Truncator
 
@@ -53,6 +55,25 @@ def record(
     )
 
 
+@contextmanager
+def erasing(organization: Organization) -> Iterator[None]:
+    """Let this transaction delete the log of one organization, which is being deleted itself.
+
+    A trigger of the database refuses everything else that is not an addition.
+    """
+    with transaction.atomic():
+        _let_erase(str(organization.pk))
+        yield
+        _let_erase("")
+
+
+def _let_erase(organization_pk: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT set_config('spendglass.erase_audit_log_of', %s, true)", [organization_pk]
+        )
+
+
 def record_of_account(
     user: User, actor: User, verb: str, target: str, **details: str | int
 ) -> None:
@@ -89,8 +110,9 @@ def people(organization: Organization) -> list[str]:
 
 
 def as_csv(found: QuerySet[AuditEvent]) -> Iterator[str]:
-    """Line by line, a header first. Details are JSON."""
-    return spreadsheets.lines(chain([COLUMNS], map(_row, found.iterator(chunk_size=2000))))
+    """A file to download, line by line, a header first. Details are JSON."""
+    rows = map(_row, found.iterator(chunk_size=2000))
+    return spreadsheets.download(spreadsheets.lines(chain([COLUMNS], rows)))
 
 
 def _row(event: AuditEvent) -> tuple[str, ...]:

@@ -184,7 +184,7 @@ CSV_HEAD = (
 def restatements_csv(organization: Organization, chosen: Chosen) -> Iterator[str]:
     """Lines, exact and in the order of the page; an empty field is not known."""
     found = _restatements(organization, chosen).iterator(chunk_size=500)
-    return spreadsheets.lines(chain([CSV_HEAD], map(_csv_row, found)))
+    return spreadsheets.download(spreadsheets.lines(chain([CSV_HEAD], map(_csv_row, found))))
 
 
 def _csv_row(one: Restatement) -> tuple[object, ...]:

@@ -6,7 +6,7 @@ from datetime import datetime
 from django.db import transaction
 from django.urls import reverse
 
-from accounts import audit, mail
+from accounts import audit, mail, spreadsheets
 from accounts.models import Membership
 from reports import pivot, queries
 from reports.export import as_csv
@@ -66,7 +66,7 @@ def _send(plan: ReportSchedule, now: datetime) -> str:
     except SpecError as error:
         return f"Not sent: {error}"[:300]
     laid_out = pivot.build(found)
-    content = _limited(as_csv(found))
+    content = _limited(spreadsheets.download(as_csv(found)))
     files = []
     if content is not None:
         name = f"{organization.slug}-{found.spec.window.start}-to-{found.spec.window.last_day}.csv"

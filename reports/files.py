@@ -8,7 +8,7 @@ from tempfile import TemporaryFile
 from django.http import FileResponse, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.views.decorators.http import require_safe
 
-from accounts import audit
+from accounts import audit, spreadsheets
 from accounts.tenancy import OrganizationRequest, organization_required
 from reports import charts, pivot, queries, querybar, workbook
 from reports.export import as_csv
@@ -58,7 +58,7 @@ def explore_csv(request: OrganizationRequest, spec: ReportSpec) -> HttpResponseB
     """The rows of the page: its interval first, then its groupings, exact and all of them."""
     report = queries.stream(request.organization, spec.by_interval())
     return StreamingHttpResponse(
-        as_csv(report),
+        spreadsheets.download(as_csv(report)),
         content_type="text/csv; charset=utf-8",
         headers=_named(request, report.spec, "csv"),
     )

@@ -11,6 +11,8 @@ import hypothesis
 import pytest
 import redis
 from django.conf import settings as django_settings
+from django.db.backends.signals import connection_created
+from django.dispatch import receiver
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from config.celery import app as celery
@@ -21,6 +23,13 @@ expect.set_options(timeout=20_000)  # what a page does at once takes seconds on 
 # The same examples on every machine, however slow: a test that fails, fails for everyone.
 hypothesis.settings.register_profile("ours", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("ours")
+
+
+@receiver(connection_created)
+def _let_tables_be_emptied(connection: Any, **kwargs: Any) -> None:
+    """Tests with real transactions empty all tables behind them, the audit log too."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET spendglass.truncate_audit_log = 'on'")
 
 
 @pytest.fixture(autouse=True)

@@ -100,13 +100,13 @@ class Table:
             ]
 
     def csv(self) -> str:
-        """With a header. Exact, and empty for what is not known."""
+        """A file to download, with a header. Exact, and empty for what is not known."""
         head = [column.name for column in self.columns]
         rows = (
             [column.exact(value) for column, value in zip(self.columns, row, strict=True)]
             for row in self.rows
         )
-        return "".join(spreadsheets.lines(chain([head], rows)))
+        return "".join(spreadsheets.download(spreadsheets.lines(chain([head], rows))))
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,15 @@ import io
 from datetime import UTC, datetime
 
 import pytest
-from django.db import connection
+import time_machine
+from django.core.management import CommandError, call_command
+from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from accounts import audit
-from accounts.models import AuditEvent, Role
-from tests.factories import make_member, make_organization
+from accounts.models import AuditEvent, Organization, Role
+from integrations.models import CostFact
+from tests.factories import cost, make_connection, make_member, make_organization
 
 pytestmark = pytest.mark.django_db
 
@@ -33,8 +36,8 @@ def omar(organization):
 
 
 def happened(organization, actor, verb, target, at, **details):
-    event = audit.record(organization, actor, verb, target, **details)
-    AuditEvent.objects.filter(pk=event.pk).update(at=datetime.fromisoformat(at).replace(tzinfo=UTC))
+    with time_machine.travel(datetime.fromisoformat(at).replace(tzinfo=UTC), tick=False):
+        audit.record(organization, actor, verb, target, **details)
 
 
 @pytest.fixture
@@ -135,7 +138,9 @@ def test_the_page_asks_the_same_number_of_questions_for_few_and_many(
 
 def download(client, query=""):
     response = client.get(f"/o/demo/audit.csv{query}")
-    return response, list(csv.reader(io.StringIO(b"".join(response.streaming_content).decode())))
+    return response, list(
+        csv.reader(io.StringIO(b"".join(response.streaming_content).decode("utf-8-sig")))
+    )
 
 
 def test_the_file_has_the_same_acts_and_is_an_act_itself(client, three_acts):
@@ -184,3 +189,68 @@ def test_an_act_of_another_organization_is_not_there(client, ada):
 
     assert "their-org" not in client.get("/o/demo/audit/").content.decode()
     assert "their-org" not in str(download(client)[1])
+
+
+# --- It only grows -----------------------------------------------------------------------
+CHANGES = [
+    "UPDATE accounts_auditevent SET actor_name = 'nobody'",
+    "UPDATE accounts_auditevent SET details = '{}'",
+    "UPDATE accounts_auditevent SET actor_id = NULL, verb = 'x'",
+    "UPDATE accounts_auditevent SET at = at - interval '1 day'",
+    "DELETE FROM accounts_auditevent",
+]
+
+
+@pytest.mark.parametrize("statement", [*CHANGES, "TRUNCATE accounts_auditevent"])
+def test_the_database_refuses_to_change_an_entry(three_acts, statement):
+    before = list(AuditEvent.objects.order_by("pk").values())
+
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL spendglass.truncate_audit_log = off")
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # what is pending would stop a TRUNCATE
+        with (
+            pytest.raises(IntegrityError, match="cannot be changed or deleted"),
+            transaction.atomic(),
+        ):
+            cursor.execute(statement)
+
+    assert list(AuditEvent.objects.order_by("pk").values()) == before
+
+
+def test_the_entries_of_a_deleted_account_keep_its_name(three_acts, ada):
+    ada.delete()
+
+    event = AuditEvent.objects.get(verb="connection.key_replaced")
+    assert (event.actor, event.actor_name) == (None, "ada@example.com")
+
+
+def test_only_the_log_of_an_organization_that_is_erased_goes(three_acts, organization):
+    other = make_organization("other")
+    audit.record(other, None, "organization.created", "other")
+
+    with audit.erasing(organization):
+        with pytest.raises(IntegrityError), transaction.atomic():
+            other.delete()
+        organization.delete()
+    with pytest.raises(IntegrityError), transaction.atomic():
+        other.delete()
+
+    assert [event.target for event in AuditEvent.objects.all()] == ["other"]
+
+
+def test_the_command_erases_an_organization_once_it_is_confirmed(three_acts, organization):
+    linked = make_connection(organization)
+    cost(linked, "2026-11-02", "1")
+    make_organization("other")
+
+    with pytest.raises(CommandError, match="--confirm demo"):
+        call_command("delete_organization", "demo")
+    with pytest.raises(CommandError, match="no organization"):
+        call_command("delete_organization", "nowhere", "--confirm=nowhere")
+    assert Organization.objects.count() == 2
+
+    call_command("delete_organization", "demo", "--confirm=demo")
+
+    assert [left.slug for left in Organization.objects.all()] == ["other"]
+    assert not AuditEvent.objects.exists()
+    assert not CostFact.objects.exists()

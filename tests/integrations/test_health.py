@@ -327,7 +327,7 @@ def test_the_file_is_exact_and_leaves_unknown_empty(member, connection):
     restated(connection, old=None, new=Decimal("17.500000000001"))
 
     response = member.get(url("restatements_csv", "?connection=my-org"))
-    (row,) = csv.DictReader(io.StringIO(b"".join(response.streaming_content).decode()))
+    (row,) = csv.DictReader(io.StringIO(b"".join(response.streaming_content).decode("utf-8-sig")))
 
     assert (row["old"], row["new"], row["change"]) == ("", "17.500000000001", "")
     assert (row["day"], row["feed"]) == ("2026-11-16", "organization_cost")

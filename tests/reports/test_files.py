@@ -216,7 +216,7 @@ def _member(organization):
 
 
 def _text(response) -> str:
-    return b"".join(response.streaming_content).decode()
+    return b"".join(response.streaming_content).decode("utf-8-sig")
 
 
 def _options(spec: ReportSpec) -> list[str]:

@@ -223,7 +223,7 @@ def test_the_csv_has_the_rows_of_the_widget_exactly(get, company):
     assert response["Content-Disposition"] == (
         'attachment; filename="demo-models-2026-11-01-to-2026-11-25.csv"'
     )
-    rows = list(csv.DictReader(response.content.decode().splitlines()))
+    rows = list(csv.DictReader(response.content.decode("utf-8-sig").splitlines()))
     assert rows == [
         {"model": "opus", "cost": "95.00", "share": "0.904761904762", "change": "1.25"},
         {"model": "No model", "cost": "10.00", "share": "0.095238095238", "change": ""},
