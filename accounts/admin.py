@@ -5,10 +5,13 @@ from typing import Any, cast
 
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import BaseUserCreationForm
+from django.contrib.auth.models import Group
+from django.contrib.auth.models import Permission as UserPermission
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import ManyToManyField, Q, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -166,6 +169,39 @@ class OrganizationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         audit.record(obj, cast(User, request.user), verb, obj.slug, **changes)
 
 
+admin.site.unregister(Group)
+
+
+@admin.register(Group)
+class GroupAdmin(DjangoGroupAdmin):  # type: ignore[type-arg]
+    """Operators give groups the permissions they have themselves, and touch no group with more."""
+
+    def formfield_for_manytomany(
+        self, db_field: "ManyToManyField[Any, Any]", request: HttpRequest, **kwargs: Any
+    ) -> Any:
+        if db_field.name == "permissions" and not _is_superuser(request):
+            kwargs["queryset"] = UserPermission.objects.filter(pk__in=_permissions_of(request))
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
+
+    def has_change_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        return super().has_change_permission(request, obj) and _has_all_of(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and _has_all_of(request, obj)
+
+
+def _permissions_of(request: HttpRequest) -> set[int]:
+    user = cast(User, request.user)
+    every = Q(user=user) | Q(group__user=user)
+    return set(UserPermission.objects.filter(every).values_list("pk", flat=True))
+
+
+def _has_all_of(request: HttpRequest, group: Group | None) -> bool:
+    if group is None or _is_superuser(request):
+        return True
+    return set(group.permissions.values_list("pk", flat=True)) <= _permissions_of(request)
+
+
 @admin.register(Membership)
 class MembershipAdmin(KeepsAnAdmin, admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ("user", "organization", "role", "is_active", "created_at")
@@ -187,10 +223,12 @@ class MembershipAdmin(KeepsAnAdmin, admin.ModelAdmin):  # type: ignore[type-arg]
         """The verbs of the members page, so that its audit trail is the same."""
         actor = cast(User, request.user)
         if not change:
+            members.check_grant(obj.organization, Role(obj.role), actor=actor)
             super().save_model(request, obj, form, change)
             _record(request, Membership.objects.filter(pk=obj.pk), "member.added")
             return
-        members.change_role(obj, Role(obj.role), actor=actor)
+        if "role" in form.changed_data:
+            members.change_role(obj, Role(obj.role), actor=actor)
         (members.reactivate if obj.is_active else members.deactivate)(obj, actor=actor)
 
     def delete_model(self, request: HttpRequest, obj: Membership) -> None:

@@ -60,7 +60,22 @@ def who_can_help(
     return sorted(str(membership.user) for membership in able.select_related("user"))
 
 
+def check_grant(organization: Organization, role: Role, *, actor: User | None) -> None:
+    """Raise `Refused` if the role includes what the actor may not do in this organization.
+
+    Superusers and the command line (None) may give every role.
+    """
+    if actor is None or actor.is_superuser:
+        return
+    own = Membership.objects.active().filter(user=actor, organization=organization).first()
+    if own is None or not role.permissions <= Role(own.role).permissions:
+        raise Refused(
+            f"The role {role.label} includes permissions you do not have in {organization}."
+        )
+
+
 def change_role(membership: Membership, role: Role, *, actor: User | None) -> None:
+    check_grant(membership.organization, role, actor=actor)
     with _changing(membership) as locked:
         if locked.role == role:
             return
@@ -84,6 +99,7 @@ def reactivate(membership: Membership, *, actor: User | None) -> None:
     with _changing(membership) as locked:
         if locked.is_active:
             return
+        check_grant(locked.organization, Role(locked.role), actor=actor)
         locked.is_active = True
         locked.save(update_fields=["is_active"])
         _record(locked, actor, "member.reactivated", role=locked.get_role_display())

@@ -12,10 +12,10 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from django_htmx.middleware import HtmxDetails
 
 from accounts.tenancy import OrganizationRequest, connection_manager_required
-from integrations import connections, history, inquiries
+from integrations import connections, history, inquiries, limits
 from integrations.connectors.base import ActionNeeded, Connector, ConnectorError
 from integrations.forms import ConnectForm
-from integrations.views.found import connector_or_404, go_to, own_template, refuse
+from integrations.views.found import connector_or_404, go_to, held_up, own_template, refuse
 
 
 def _is_sandbox(connector: Connector) -> bool:
@@ -102,13 +102,14 @@ def test(request: OrganizationRequest, connector_slug: str) -> HttpResponse:
     if form.is_valid():
         values = form.cleaned_data
         try:
+            limits.count_test(request.organization, request.user)
             tested = connections.test(
                 request.organization, connector, label=values["label"], key=values["key"]
             )
         except connections.Refused as refused:
             problem = refuse(form, refused)
             if problem:
-                return _page(request, connector, form, problem=problem)
+                return held_up(_page(request, connector, form, problem=problem), problem)
         else:
             return _page(request, connector, form, tested=tested, problem=tested.problem)
     return _page(request, connector, form, status=422)

@@ -9,6 +9,7 @@ from accounts.views.questions import go
 from integrations import connections
 from integrations.connectors import connector_of, get_connector
 from integrations.connectors.base import Connector
+from integrations.limits import TooMany
 from integrations.models import Connection
 
 
@@ -43,6 +44,14 @@ def own_template(connector: Connector, name: str) -> list[str]:
 def go_to(request: OrganizationRequest, name: str, *arguments: object) -> HttpResponse:
     """On to a page of the organization, also from a dialog or a part of a page."""
     return go(request, resolve_url(f"integrations:{name}", request.organization.slug, *arguments))
+
+
+def held_up(response: HttpResponse, problem: object) -> HttpResponse:
+    """Answer 429 and when to try again if the problem is that there were too many."""
+    if isinstance(problem, TooMany):
+        response.status_code = 429
+        response["Retry-After"] = str(problem.wait_seconds)
+    return response
 
 
 def refuse(form: Form, refused: connections.Refused) -> connections.Refused | None:

@@ -12,10 +12,10 @@ from accounts.tenancy import (
     connection_manager_required,
     permission_required,
 )
-from integrations import inquiries
+from integrations import inquiries, limits
 from integrations.forms import InquiryForm
 from integrations.models import Connection, ExpertInquiry
-from integrations.views.found import connector_in_use_or_404, go_to
+from integrations.views.found import connector_in_use_or_404, go_to, held_up
 
 
 @connection_manager_required
@@ -35,27 +35,33 @@ def inquire(request: OrganizationRequest, connector_slug: str) -> HttpResponse:
     diagnosis = inquiries.diagnosis(request.session, request.organization, connector, connection)
     posted = request.POST if request.method == "POST" else None
     form = InquiryForm(posted, initial={"reply_to": request.user.email})
+    problem = None
     if form.is_valid():
-        inquiries.file(
-            request.organization,
-            connector,
-            actor=request.user,
-            label=label,
-            diagnosis=diagnosis,
-            **form.cleaned_data,
-        )
-        messages.success(request, "Your inquiry is filed.")
-        return go_to(request, "inquiries")
+        try:
+            limits.count_inquiry(request.organization, request.user)
+        except limits.TooMany as too_many:
+            problem = too_many
+        else:
+            inquiries.file(
+                request.organization,
+                connector,
+                actor=request.user,
+                label=label,
+                diagnosis=diagnosis,
+                **form.cleaned_data,
+            )
+            messages.success(request, "Your inquiry is filed.")
+            return go_to(request, "inquiries")
     context = {
         "connector": connector,
         "connection": connection,
         "form": form,
+        "problem": problem,
         "facts": inquiries.facts(diagnosis),
         "mail_is_configured": mail.is_configured(),
     }
-    return render(
-        request, "integrations/inquire.html", context, status=422 if posted is not None else 200
-    )
+    status = 422 if posted is not None else 200
+    return held_up(render(request, "integrations/inquire.html", context, status=status), problem)
 
 
 @connection_manager_required

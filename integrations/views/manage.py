@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.tenancy import OrganizationRequest, connection_manager_required
 from accounts.views.questions import ask
-from integrations import connections, feed_health, history, inquiries, overview
+from integrations import connections, feed_health, history, inquiries, limits, overview
 from integrations.connectors.base import Connector, ConnectorError
 from integrations.forms import DeleteForm, RenameForm, ReplaceKeyForm
 from integrations.models import Connection
@@ -23,6 +23,7 @@ from integrations.views.found import (
     connector_in_use_or_404,
     connector_or_404,
     go_to,
+    held_up,
     own_template,
     refuse,
 )
@@ -120,6 +121,7 @@ def replace_key(request: OrganizationRequest, label: str) -> HttpResponse:
     problem: ConnectorError | connections.Refused | None = None
     if form.is_valid():
         try:
+            limits.count_test(request.organization, request.user)
             problem = connections.replace_key(
                 connection,
                 actor=request.user,
@@ -132,7 +134,8 @@ def replace_key(request: OrganizationRequest, label: str) -> HttpResponse:
         if not problem and form.is_valid():
             messages.success(request, f"The key of {label} is replaced. Syncing goes on.")
             return go_to(request, "manage", connector.slug)
-    return _dialog(request, "replace_key", connection, form=form, problem=problem)
+    dialog = _dialog(request, "replace_key", connection, form=form, problem=problem)
+    return held_up(dialog, problem)
 
 
 @connection_manager_required

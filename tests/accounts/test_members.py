@@ -4,11 +4,12 @@ import threading
 from functools import partial
 
 import pytest
+from django.contrib.auth.models import Group
 from django.contrib.auth.models import Permission as UserPermission
 from django.db import connections
 from django.test.utils import CaptureQueriesContext
 
-from accounts import members
+from accounts import invitations, members
 from accounts.models import AuditEvent, Membership, Organization, Role
 from tests.factories import (
     PASSWORD,
@@ -441,3 +442,85 @@ def test_the_account_of_another_operator_is_for_superusers(client, helper):
 
     other.refresh_from_db()
     assert (other.email, other.check_password(PASSWORD)) == ("root@example.com", True)
+
+
+# --- Nobody gives more than they have ------------------------------------------------------
+@pytest.fixture
+def grouper(client):
+    """An operator who may change groups and view accounts, and nothing else."""
+    user = make_user("grouper@example.com", is_staff=True)
+    names = ("view_group", "add_group", "change_group", "delete_group", "view_user")
+    user.user_permissions.set(UserPermission.objects.filter(codename__in=names))
+    client.force_login(user)
+    return user
+
+
+def _permission(codename):
+    return UserPermission.objects.get(codename=codename).pk
+
+
+def test_a_group_gets_no_permission_its_operator_lacks(client, grouper):
+    group = Group.objects.create(name="helpers")
+    grouper.groups.add(group)
+    where = f"/admin/auth/group/{group.pk}/change/"
+
+    refused = client.post(where, {"name": "helpers", "permissions": [_permission("delete_user")]})
+    taken = client.post(where, {"name": "helpers", "permissions": [_permission("view_user")]})
+
+    assert "is not one of the available choices" in refused.content.decode()
+    assert taken.status_code == 302
+    assert [p.codename for p in group.permissions.all()] == ["view_user"]
+
+
+@pytest.mark.parametrize("act", ["change", "delete"])
+def test_a_group_that_has_more_is_not_touched(client, grouper, act):
+    group = Group.objects.create(name="root")
+    group.permissions.add(_permission("delete_user"))
+
+    response = client.post(f"/admin/auth/group/{group.pk}/{act}/", {"name": "x", "post": "yes"})
+
+    assert response.status_code == 403
+    assert list(group.permissions.values_list("codename", flat=True)) == ["delete_user"]
+
+
+@pytest.mark.parametrize("own", [None, Role.VIEWER, Role.BILLING_ADMIN])
+@pytest.mark.parametrize("how", ["add", "change"])
+def test_an_operator_gives_no_role_above_their_own(client, organization, ada, omar, own, how):
+    operator = make_user("operator@example.com", is_staff=True)
+    names = ("view_membership", "add_membership", "change_membership", "view_user")
+    operator.user_permissions.set(UserPermission.objects.filter(codename__in=names))
+    if own:
+        Membership.objects.create(user=operator, organization=organization, role=own)
+    client.force_login(operator)
+    target = make_user("eve@example.com") if how == "add" else omar
+    form = {"user": target.pk, "organization": organization.pk, "role": "admin", "is_active": "on"}
+    pk = "add" if how == "add" else f"{membership(omar).pk}/change"
+
+    response = client.post(f"/admin/accounts/membership/{pk}/", form, follow=True)
+
+    assert "The role Admin includes permissions you do not have" in response.content.decode()
+    assert not Membership.objects.filter(user=target, role=Role.ADMIN).exists()
+
+
+@pytest.mark.parametrize("own", [Role.VIEWER, Role.ANALYST, Role.BILLING_ADMIN])
+def test_no_act_gives_a_role_above_the_actors(organization, ada, omar, own):
+    """The pages let Admins in alone today; the acts hold whatever a page allows tomorrow."""
+    actor = make_member(organization, own)
+    former = make_member(organization, Role.ADMIN, "former@example.com")
+    membership(former).delete()
+    off = Membership.objects.create(
+        user=former, organization=organization, role=Role.ADMIN, is_active=False
+    )
+    sent = make_invitation(organization, "new@example.com", Role.ADMIN)
+    acts = [
+        partial(members.change_role, membership(omar), Role.ADMIN),
+        partial(members.reactivate, off),
+        partial(invitations.send_again, sent),
+        partial(invitations.invite, organization, email="e@example.com", role=Role.ADMIN),
+    ]
+
+    for act in acts:
+        with pytest.raises(members.Refused, match="permissions you do not have"):
+            act(actor=actor)
+
+    assert Membership.objects.active().filter(role=Role.ADMIN).count() == 1

@@ -3,9 +3,11 @@
 import json
 
 import pytest
+import time_machine
 from django.urls import reverse
 
 from accounts.models import AuditEvent, Role
+from accounts.throttling import Throttle
 from integrations import sync
 from integrations.encryption import Secret
 from integrations.models import ExpertInquiry
@@ -168,3 +170,49 @@ def test_it_is_mailed_to_the_experts_or_else_to_the_admins(
     assert QUESTION in body
     assert "test · code: key_rejected" in body
     assert "sandbox-revoked" not in body
+
+
+# --- How often -----------------------------------------------------------------------------
+@pytest.fixture
+def at_three():
+    with time_machine.travel("2026-11-25T15:05:00Z", tick=False):
+        yield
+
+
+def test_nobody_floods_the_experts_with_inquiries(ines, at_three, mails):
+    for _ in range(5):
+        assert ask(ines).status_code == 200
+
+    response = ask(ines)
+
+    assert (response.status_code, response["Retry-After"]) == (429, "600")
+    text = response.content.decode()
+    assert "<b>Too many inquiries in a short time.</b> Try again in 10 minutes." in text
+    assert QUESTION in text  # nothing has to be typed again
+    assert ExpertInquiry.objects.count() == 5
+
+
+def test_an_organization_has_a_limit_of_its_own(ines, client, organization, at_three, monkeypatch):
+    monkeypatch.setattr("integrations.limits.INQUIRIES_OF_ORGANIZATION", Throttle("test", limit=1))
+    ask(ines)
+    client.force_login(make_member(organization, Role.BILLING_ADMIN))
+
+    assert ask(client).status_code == 429
+
+
+@pytest.mark.parametrize("headers", [{}, {"HX-Request": "true"}], ids=["form", "htmx"])
+@pytest.mark.parametrize("where", ["test", "key"])
+def test_connection_tests_are_limited(ines, organization, at_three, monkeypatch, headers, where):
+    monkeypatch.setattr("integrations.limits.TESTS_OF_USER", Throttle("test", limit=2))
+    make_connection(organization, "stored", credential=Secret(KEY))
+    address = url("test", "claude-enterprise") if where == "test" else url("replace_key", "stored")
+    values = {"label": "my-org", "key": "sk-ant-api01-sandbox-revoked"}
+    for _ in range(2):
+        assert ines.post(address, values, headers=headers).status_code in {200, 422}
+
+    response = ines.post(address, values, headers=headers)
+
+    assert (response.status_code, response["Retry-After"]) == (429, "600")
+    text = response.content.decode()
+    assert "Too many connection tests in a short time." in text
+    assert "Try again in 10 minutes." in text

@@ -1,0 +1,43 @@
+"""How often people may do what costs others something: requests to a provider, mails to experts."""
+
+from accounts.models import Organization, User
+from accounts.throttling import Throttle, minutes
+from integrations.connections import Refused
+
+TESTS_OF_USER = Throttle("connection-tests-of-user", limit=20)
+TESTS_OF_ORGANIZATION = Throttle("connection-tests-of-organization", limit=60)
+INQUIRIES_OF_USER = Throttle("inquiries-of-user", limit=5)
+INQUIRIES_OF_ORGANIZATION = Throttle("inquiries-of-organization", limit=20)
+
+
+class TooMany(Refused):
+    """Too many of these in a quarter of an hour. `wait_seconds` is when the next one may come."""
+
+    def __init__(self, what: str, wait_seconds: int) -> None:
+        self.wait_seconds = wait_seconds
+        super().__init__(
+            f"Too many {what} in a short time.",
+            repair=f"Try again in {minutes(wait_seconds)}.",
+            code="too_many",
+        )
+
+
+def count_test(organization: Organization, user: User) -> None:
+    """Count a connection test, which asks the provider four times. Raise `TooMany`."""
+    _count("connection tests", organization, user, TESTS_OF_USER, TESTS_OF_ORGANIZATION)
+
+
+def count_inquiry(organization: Organization, user: User) -> None:
+    """Count an expert inquiry, which mails people outside. Raise `TooMany`."""
+    _count("inquiries", organization, user, INQUIRIES_OF_USER, INQUIRIES_OF_ORGANIZATION)
+
+
+def _count(
+    what: str, organization: Organization, user: User, of_user: Throttle, of_all: Throttle
+) -> None:
+    # The user first: one who is held up uses nothing of what the organization has left.
+    wait = of_user.wait_seconds(f"{organization.pk} {user.pk}") or of_all.wait_seconds(
+        f"{organization.pk}"
+    )
+    if wait:
+        raise TooMany(what, wait)
