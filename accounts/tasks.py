@@ -1,8 +1,19 @@
 """Where workers look for the tasks of this app. Each lives beside what it belongs to."""
 
+from importlib import import_module
+
+from celery import shared_task
+from django.conf import settings
+
 from accounts.emails import send_link
 from accounts.invitations import send_invitation
 from accounts.mail import send_mail
 from accounts.passwords import send_reset_link
 
-__all__ = ["send_invitation", "send_link", "send_mail", "send_reset_link"]
+__all__ = ["purge_sessions", "send_invitation", "send_link", "send_mail", "send_reset_link"]
+
+
+@shared_task
+def purge_sessions() -> None:
+    """Delete expired sessions, which Django keeps for ever otherwise."""
+    import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()

@@ -19,6 +19,7 @@ from django.core.validators import validate_email
 _MAKE_KEY = (
     'python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"'
 )
+_YEAR = 31_536_000  # seconds
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -166,6 +167,36 @@ def proxies_are_counted(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessag
             )
         ]
     return []
+
+
+@register()
+def preloading_is_allowed(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """Browsers take a host into their list only under these conditions (hstspreload.org)."""
+    is_allowed = settings.SECURE_HSTS_INCLUDE_SUBDOMAINS and settings.SECURE_HSTS_SECONDS >= _YEAR
+    if not settings.SECURE_HSTS_PRELOAD or is_allowed:
+        return []
+    return [
+        Error(
+            "HSTS_PRELOAD is set, and HSTS_INCLUDE_SUBDOMAINS or a year of HSTS_SECONDS is not.",
+            hint="Set HSTS_INCLUDE_SUBDOMAINS=true and HSTS_SECONDS=31536000, or leave "
+            "HSTS_PRELOAD unset.",
+            id="spendglass.E014",
+        )
+    ]
+
+
+@register()
+def security_contact_is_an_address(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    contact = urlsplit(settings.SECURITY_CONTACT)
+    if not settings.SECURITY_CONTACT or contact.scheme in {"https", "mailto", "tel"}:
+        return []
+    return [
+        Error(
+            "SECURITY_CONTACT is not an https, mailto or tel address.",
+            hint="Write it as mailto:security@example.com or https://example.com/security.",
+            id="spendglass.E015",
+        )
+    ]
 
 
 @register(Tags.security, deploy=True)

@@ -211,6 +211,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(minutes=1),
         "options": {"expires": 60},
     },
+    "purge-sessions": {
+        "task": "accounts.tasks.purge_sessions",
+        "schedule": timedelta(hours=6),
+        "options": {"expires": 6 * 3600},
+    },
     "reports": {
         "task": "reports.tasks.tick",
         "schedule": timedelta(minutes=1),
@@ -272,11 +277,16 @@ SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
 SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
 SECURE_HSTS_SECONDS = _read("HSTS_SECONDS", env.int, 31_536_000 if HTTPS else 0, _NUMBER)
-SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
-SECURE_HSTS_PRELOAD = HTTPS
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+# Both bind hosts beside ours, and preloading cannot be taken back for months: an operator decides.
+SECURE_HSTS_INCLUDE_SUBDOMAINS = _read("HSTS_INCLUDE_SUBDOMAINS", _yes_or_no, False, _YES_NO)
+SECURE_HSTS_PRELOAD = _read("HSTS_PRELOAD", _yes_or_no, False, _YES_NO)
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]  # demand the two above
 # How many proxies of ours stand in front. Whoever speaks HTTPS for us is one.
 TRUSTED_PROXIES = _read("TRUSTED_PROXIES", env.int, 1 if HTTPS else 0, _NUMBER)
+# Without a proxy of ours the header is a client's own word.
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES > 0 else None
+# Where /.well-known/security.txt sends people who found a hole; without it the page is a 404.
+SECURITY_CONTACT = env.str("SECURITY_CONTACT", default="").strip()
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 

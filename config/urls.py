@@ -5,10 +5,12 @@ from django.urls import include, path
 
 from api.v1 import api
 from config.health import healthz
+from config.wellknown import security_txt
 from reports.dashboard.views import start
 
 urlpatterns = [
     path("healthz", healthz, name="healthz"),
+    path(".well-known/security.txt", security_txt, name="security_txt"),
     path("admin/", admin.site.urls),
     path("", include("accounts.urls")),
     path("o/<slug:organization_slug>/", start, name="start"),

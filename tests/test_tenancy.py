@@ -34,6 +34,7 @@ OUTSIDE = {
     "login",
     "logout",
     "healthz",
+    "security_txt",
     "invitation",  # opened by whoever has the link, before they belong anywhere
     "profile",
     "change_email",

@@ -3,6 +3,7 @@
 import logging
 
 import pytest
+import time_machine
 from django.test import Client
 
 from accounts.models import Role
@@ -70,6 +71,35 @@ def test_every_answer_forbids_frames_and_guessing_of_types(answers):
 def test_what_is_signed_in_is_in_no_cache(answers):
     for what in ("a page", "a file", "the admin", "the API"):
         assert "no-store" in answers[what]["Cache-Control"], what
+
+
+@pytest.mark.parametrize("contact", ["mailto:security@example.com", "https://example.com/security"])
+def test_security_txt_names_the_contact_of_the_operator(client, settings, contact):
+    assert client.get("/.well-known/security.txt").status_code == 404
+    settings.SECURITY_CONTACT = contact
+    settings.BASE_URL = "https://spendglass.example.com"
+
+    with time_machine.travel("2026-11-22T10:00:00Z", tick=False):
+        response = client.get("/.well-known/security.txt")
+
+    assert response["Content-Type"] == "text/plain; charset=utf-8"
+    assert response.content.decode().splitlines() == [
+        f"Contact: {contact}",
+        "Expires: 2027-05-21T00:00:00Z",
+        "Preferred-Languages: en",
+        "Canonical: https://spendglass.example.com/.well-known/security.txt",
+    ]
+
+
+@pytest.mark.parametrize(("proxies", "is_secure"), [(None, False), ("header", True)])
+def test_a_client_does_not_make_plain_http_pass_for_https(client, settings, proxies, is_secure):
+    settings.SECURE_SSL_REDIRECT = True
+    header = ("HTTP_X_FORWARDED_PROTO", "https")
+    settings.SECURE_PROXY_SSL_HEADER = header if proxies else None
+
+    response = client.get("/login/", headers={"X-Forwarded-Proto": "https"})
+
+    assert (response.status_code == 200) is is_secure
 
 
 # --- The log -----------------------------------------------------------------------------

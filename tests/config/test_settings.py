@@ -46,6 +46,8 @@ def check(**changed):
         ("EMAIL_URL", "smtp://localhost", "EMAIL_URL is set and BASE_URL is not"),
         ("EMAIL_URL", "smtp://localhost", "DEFAULT_FROM_EMAIL is not an address to send from."),
         ("BASE_URL", "spendglass.example.com", "BASE_URL is not an http or https address."),
+        ("HSTS_PRELOAD", "true", "HSTS_PRELOAD is set, and HSTS_INCLUDE_SUBDOMAINS"),
+        ("SECURITY_CONTACT", "security@example.com", "SECURITY_CONTACT is not an https"),
     ],
 )
 def test_a_bad_setting_is_a_sentence_with_a_hint(name, value, sentence):
@@ -91,6 +93,35 @@ def test_one_address_names_the_mail_server(url, expected):
 
     assert done.stdout.strip() == expected
     assert done.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({"HTTPS": "true"}, "False False ('HTTP_X_FORWARDED_PROTO', 'https')"),
+        ({"HTTPS": "true", "TRUSTED_PROXIES": "0"}, "False False None"),
+        ({"HTTPS": "false"}, "False False None"),
+        (
+            {"HTTPS": "true", "HSTS_INCLUDE_SUBDOMAINS": "true", "HSTS_PRELOAD": "true"},
+            "True True ('HTTP_X_FORWARDED_PROTO', 'https')",
+        ),
+    ],
+)
+def test_the_operator_decides_on_hsts_and_proxies(changed, expected):
+    code = (
+        "from django.conf import settings as s; print(s.SECURE_HSTS_INCLUDE_SUBDOMAINS, "
+        "s.SECURE_HSTS_PRELOAD, s.SECURE_PROXY_SSL_HEADER)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", f"import django; django.setup(); {code}"],
+        cwd=ROOT,
+        env={**os.environ, "DJANGO_SETTINGS_MODULE": "config.settings", **changed},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.stdout.strip() == expected
 
 
 def test_the_web_server_does_not_start_on_bad_settings():

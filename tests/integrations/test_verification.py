@@ -6,6 +6,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from cryptography.fernet import Fernet
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
@@ -153,3 +154,15 @@ def test_nothing_to_verify_is_said(connection):
     with pytest.raises(CommandError, match="no connection nobody") as refused:
         verify("nobody")
     assert refused.value.returncode == 2
+
+
+def test_without_the_keys_of_its_credentials_it_says_so_in_one_sentence(connection, settings):
+    settings.CREDENTIALS_KEYS = [Fernet.generate_key().decode()]
+    errors = io.StringIO()
+
+    with pytest.raises(CommandError, match=r"1 of 1 connections do not agree\."):
+        call_command("verify", "--organization=demo", stderr=errors)
+
+    assert errors.getvalue() == (
+        "labs: A stored credential cannot be read with CREDENTIALS_KEYS.\n"
+    )

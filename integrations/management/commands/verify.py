@@ -9,6 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from integrations.connectors.base import ConnectorError
+from integrations.encryption import UnreadableSecret
 from integrations.models import Connection
 from integrations.verification import verify
 
@@ -36,6 +37,9 @@ class Command(BaseCommand):
         """Print what was found; True if it is not in order."""
         try:
             verified = verify(connection)
+        except UnreadableSecret as exc:
+            self.stderr.write(f"{connection.label}: {exc}")
+            return True
         except ConnectorError as exc:
             self.stderr.write(f"{connection.label}: {exc} {exc.repair}".rstrip())
             return True
