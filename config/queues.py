@@ -27,6 +27,7 @@ ROUTES = {
     "integrations.tasks.tick": HOUSEKEEPING,
     "integrations.tasks.prune": HOUSEKEEPING,
     "integrations.tasks.delete_connection": HOUSEKEEPING,
+    "accounts.tasks.purge_sessions": HOUSEKEEPING,
 }
 
 

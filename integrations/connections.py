@@ -23,6 +23,7 @@ from accounts.models import Organization, User, slug_validator
 from integrations import notices, pacing, sync, tasks
 from integrations.connectors import missing
 from integrations.connectors.base import Access, Check, Connector, ConnectorError, Probe
+from integrations.connectors.ids import canonical_id
 from integrations.encryption import Secret
 from integrations.models import Connection, SyncRun
 from integrations.signals import connection_renamed
@@ -84,6 +85,7 @@ def test(organization: Organization, connector: Connector, *, label: str, key: s
     claims = {
         "values": _fingerprint(organization, connector, label, key),
         "provider_organization": tested.probe.organization_id,
+        "other_ids": list(tested.probe.other_ids),
         "options": dict(tested.probe.options),
     }
     return Tested(tested.probe, None, signing.dumps(claims, salt=_SALT))
@@ -117,17 +119,19 @@ def connect(
         )
     _check_label(organization, label)
     provider_organization = claims["provider_organization"]
-    found = Probe(provider_organization, checks=())
-    _refuse_twin(organization, connector, found)
+    found = Probe(provider_organization, checks=(), other_ids=tuple(claims.get("other_ids", ())))
     now = timezone.now()
     secret = Secret(key)
     try:
         with transaction.atomic():
+            _one_at_a_time(organization)
+            _refuse_twin(organization, connector, found)
             connection = Connection.objects.create(
                 organization=organization,
                 connector_slug=connector.slug,
                 label=label,
                 provider_organization_id=provider_organization,
+                other_organization_ids=_others(found, provider_organization),
                 options=claims["options"],
                 credential=secret,
                 key_hint=secret.hint,
@@ -165,6 +169,11 @@ def test_stored(connection: Connection) -> Tested:
         connection.credential.reveal(),
         provider_organization=connection.provider_organization_id,
     )
+    if tested.probe is not None and connection.organization_ids & tested.probe.ids:
+        before = connection.other_organization_ids
+        _learn_ids(connection, tested.probe)
+        if connection.other_organization_ids != before:
+            connection.save(update_fields=["other_organization_ids"])
     if tested.probe is not None and tested.probe.options != connection.options:
         sync.ask_otherwise(connection, tested.probe.options)
     return tested
@@ -185,15 +194,13 @@ def replace_key(
         return tested
     found = tested.probe.organization_id
     known = connection.provider_organization_id
-    if known and found and found != known:
+    if known and found and not connection.organization_ids & tested.probe.ids:
         raise Refused(
             f"This key belongs to another organization ({found}). {connection.label} is {known}.",
             field="key",
             repair="Paste a key of the same organization, or connect the other one by itself.",
             checks=tested.probe.refused(f"{found} is not {connection.label}."),
         )
-    if not known:
-        _refuse_twin(connection.organization, connection.connector, tested.probe)
     try:
         _store_key(
             connection,
@@ -203,7 +210,9 @@ def replace_key(
             key_expires_on=key_expires_on,
         )
     except IntegrityError:  # somebody was quicker
-        _refuse_twin(connection.organization, connection.connector, tested.probe)
+        _refuse_twin(
+            connection.organization, connection.connector, tested.probe, besides=connection
+        )
         raise
     connection.refresh_from_db()
     return tested
@@ -219,15 +228,18 @@ def _store_key(
 ) -> None:
     """Put the tested key in place and wake the run that waits for it, or a new one."""
     with transaction.atomic():
+        _one_at_a_time(connection.organization)
         locked = Connection.objects.select_for_update().get(pk=connection.pk)
         if locked.state == Connection.State.DELETING:
             raise Refused(f"{connection.label} is being deleted.")
+        _refuse_twin(connection.organization, connection.connector, probe, besides=locked)
         was_off = locked.is_disconnected
         locked.credential = secret
         locked.key_hint = secret.hint
         locked.key_expires_on = key_expires_on
         locked.state = Connection.State.ACTIVE
         locked.provider_organization_id = locked.provider_organization_id or probe.organization_id
+        _learn_ids(locked, probe)
         sync.ask_otherwise(locked, probe.options)
         _forget_problem(locked)
         locked.save()
@@ -425,14 +437,35 @@ def _check_label(organization: Organization, label: str) -> None:
         raise Refused(problem, field="label", repair=f"{free} is free.")
 
 
-def _refuse_twin(organization: Organization, connector: Connector, probe: Probe) -> None:
+def _one_at_a_time(organization: Organization) -> None:
+    """Hold the organization, so that no twin arrives under another spelling meanwhile."""
+    Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
+
+
+def _others(probe: Probe, provider_organization: str) -> list[str]:
+    """The spellings of the organization beside the one that is stored as its id."""
+    return sorted(probe.ids - {canonical_id(provider_organization)})
+
+
+def _learn_ids(connection: Connection, probe: Probe) -> None:
+    """Keep the spellings that a test found, so that the next key may come with any of them."""
+    known = connection.organization_ids | probe.ids
+    primary = canonical_id(connection.provider_organization_id)
+    connection.other_organization_ids = sorted(known - {primary})
+
+
+def _refuse_twin(
+    organization: Organization,
+    connector: Connector,
+    probe: Probe,
+    *,
+    besides: Connection | None = None,
+) -> None:
     """One provider organization twice would count every dollar twice."""
     provider_id = probe.organization_id
-    if not provider_id:
-        return
-    twin = organization.connections.filter(
-        connector_slug=connector.slug, provider_organization_id=provider_id
-    ).first()
+    of_connector = organization.connections.filter(connector_slug=connector.slug)
+    others = of_connector.exclude(pk=besides.pk) if besides else of_connector
+    twin = next((one for one in others.order_by("pk") if one.organization_ids & probe.ids), None)
     if twin is None:
         return
     checks = probe.refused(f"{provider_id} is {twin.label} already.")

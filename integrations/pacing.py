@@ -18,6 +18,7 @@ from django.conf import settings
 from redis.commands.core import Script
 
 from integrations.connectors.base import Connector, TransientError
+from integrations.connectors.ids import canonical_id
 
 _MARGIN = 1.05
 _REMEMBERED_SECONDS = 86_400  # to which organization a key or connection belongs
@@ -55,7 +56,7 @@ class Turnstile:
         patience_seconds: float = 300,
     ) -> None:
         self._slug = connector.slug
-        self._organization_id = organization_id
+        self._organization_id = canonical_id(organization_id)
         self._stand_in = stand_in
         self._patience_ms = round(patience_seconds * 1000)
         per_minute = connector.requests_per_minute
@@ -90,6 +91,7 @@ class Turnstile:
 
     def learn(self, organization_id: str) -> None:
         """An answer named the organization: from now on count with it."""
+        organization_id = canonical_id(organization_id)
         if not organization_id or organization_id == self._organization_id:
             return
         self._organization_id = organization_id

@@ -8,12 +8,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from uuid import UUID
 
 from django.db.models import Count
 from django.db.models.functions import Lower
 
 from accounts.models import Organization
+from integrations.connectors.ids import canonical_id
 from integrations.models import Connection, FeedDay, Person
 from integrations.window import Window
 from reports import labels, queries
@@ -175,7 +175,7 @@ def _who_counts(
         within[label].add(str(organization_id))
     for connection in sorted(connections, key=lambda one: one.created_at):
         for organization_id in sorted(within[connection.label] | {""}):
-            provider_id = _spelled(organization_id or connection.provider_organization_id)
+            provider_id = canonical_id(organization_id) or connection.organization_key
             counts[connection.label, organization_id] = (
                 owners.setdefault(provider_id, connection.label)
                 if provider_id
@@ -184,19 +184,11 @@ def _who_counts(
     return counts
 
 
-def _spelled(provider_id: str) -> str:
-    """A UUID in one way, however it is written; other ids as they are."""
-    try:
-        return str(UUID(provider_id))
-    except ValueError:
-        return provider_id
-
-
 def _unlike(connections: Iterable[Connection]) -> Iterable[Unlike]:
     """Where a provider spells its organizations in two ways, and tells not which are the same."""
     found: dict[str, tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
     for connection in connections:
-        id = connection.provider_organization_id
+        id = connection.organization_key
         by_uuid, tagged = found[connection.connector.publisher]
         if id:
             (tagged if "_" in id else by_uuid).append(connection.label)

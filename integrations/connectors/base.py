@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 import httpx
 
+from integrations.connectors.ids import canonical_id
 from integrations.connectors.records import Page
 from integrations.window import Window
 
@@ -307,6 +308,8 @@ ORGANIZATION = "Organization recognized"
 class Probe:
     """What the connection test found out about an accepted key.
 
+    `organization_id` is the provider's id as most answers spell it, `other_ids` are other spellings
+    of the same organization: Anthropic has a UUID and a tagged id (`org_…`) for each.
     `options` are in the connector's own words. They are stored with the connection, and every
     later `Access` carries them.
     """
@@ -316,6 +319,14 @@ class Probe:
     cost_complete_to: datetime | None = None
     engagement_complete_to: date | None = None
     options: Mapping[str, str] = field(default_factory=dict)
+    other_ids: tuple[str, ...] = ()
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """Every spelling of the organization's id, in canonical form; empty if it is not named."""
+        return frozenset(
+            canonical_id(one) for one in (self.organization_id, *self.other_ids) if one
+        )
 
     @property
     def limits(self) -> tuple[Check, ...]:

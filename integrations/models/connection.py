@@ -3,12 +3,14 @@
 from typing import Self
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils import timezone
 
 from accounts.models import Organization, slug_validator
 from integrations import connectors
 from integrations.connectors.base import Connector
+from integrations.connectors.ids import canonical_id
 from integrations.encryption import EncryptedField
 
 
@@ -34,7 +36,15 @@ class Connection(models.Model):
     options = models.JSONField(
         default=dict, blank=True, help_text="How to ask, as the connection test found out."
     )
-    provider_organization_id = models.CharField(max_length=100, blank=True)
+    provider_organization_id = models.CharField(
+        max_length=100, blank=True, help_text="As the provider spells it in most answers."
+    )
+    other_organization_ids = ArrayField(
+        models.CharField(max_length=100),
+        default=list,
+        blank=True,
+        help_text="Other spellings of the same organization, as tests of its keys found them.",
+    )
     credential = EncryptedField(null=True)
     key_hint = models.CharField(max_length=4, blank=True, help_text="The key's last characters.")
     key_expires_on = models.DateField(
@@ -83,6 +93,17 @@ class Connection(models.Model):
     def connector(self) -> Connector:
         """Whatever the settings name by now: one they lack has no feeds and refuses to read."""
         return connectors.connector_of(self.connector_slug)
+
+    @property
+    def organization_ids(self) -> frozenset[str]:
+        """Every known spelling of the provider's organization, in canonical form."""
+        ids = (self.provider_organization_id, *self.other_organization_ids)
+        return frozenset(canonical_id(one) for one in ids if one)
+
+    @property
+    def organization_key(self) -> str:
+        """One id that both products of a provider share where it is known: the UUID. "" if none."""
+        return min(self.organization_ids, key=lambda one: ("_" in one, one), default="")
 
     @property
     def is_disconnected(self) -> bool:

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from accounts.models import AuditEvent, Role
+from accounts.models import AuditEvent, Organization, Role
 from integrations import connections
 from integrations.connectors import get_connector
+from integrations.connectors.ids import canonical_id
 from integrations.encryption import Secret
 from integrations.models import Connection
 from tests.factories import make_connection, make_member, make_organization
@@ -110,3 +111,70 @@ def test_the_right_key_is_taken(ines, connection, kind):
     connection.refresh_from_db()
     assert connection.credential == Secret(kind.key)
     assert connection.key_hint == "-org"
+
+
+# --- Ids compare by value ----------------------------------------------------------------
+def spellings(kind):
+    """The ids by which the sandbox knows its organization: that of the header, and a UUID."""
+    probe = connections.test(
+        Organization(pk=-1, slug="asking"), get_connector(kind.slug), label="asking", key=kind.key
+    ).probe
+    by_uuid = next(one for one in probe.ids if "_" not in one)
+    plain = by_uuid.replace("-", "")
+    return [probe.organization_id, by_uuid, by_uuid.upper(), f"{{{by_uuid}}}", plain]
+
+
+@pytest.mark.parametrize("at", range(5))
+def test_a_key_is_replaced_however_the_organization_is_spelled(ines, connection, kind, at):
+    connection.provider_organization_id = spellings(kind)[at]
+    connection.save()
+
+    response = ines.post(ADDRESS, {"key": kind.key})
+
+    assert response.status_code == 302
+    connection.refresh_from_db()
+    assert connection.provider_organization_id == spellings(kind)[at]  # as it was stored
+
+
+@pytest.mark.parametrize("at", range(5))
+def test_an_organization_is_not_connected_twice_in_two_spellings(
+    organization, connection, kind, at
+):
+    connection.provider_organization_id = spellings(kind)[at]
+    connection.save()
+
+    with pytest.raises(connections.Refused) as refused:
+        connections.test(organization, get_connector(kind.slug), label="other", key=kind.key)
+
+    assert (refused.value.code, refused.value.twin) == ("connected_already", "my-org")
+
+
+def test_a_twin_in_another_spelling_that_came_after_the_test_is_refused(organization, kind):
+    connector = get_connector(kind.slug)
+    proof = connections.test(organization, connector, label="other", key=kind.key).proof
+    make_connection(
+        organization,
+        connector_slug=kind.slug,
+        provider_organization_id=spellings(kind)[2],
+        credential=Secret(kind.key),
+    )
+
+    with pytest.raises(connections.Refused) as refused:
+        connections.connect(
+            organization, connector, actor=None, label="other", key=kind.key, proof=proof
+        )
+
+    assert refused.value.code == "connected_already"
+
+
+def test_a_test_of_the_stored_key_learns_the_other_spellings(connection, kind):
+    connections.test_stored(connection)
+
+    connection.refresh_from_db()
+    assert {canonical_id(one) for one in spellings(kind)} == connection.organization_ids
+
+
+def test_the_case_of_a_tagged_id_counts(organization):
+    connection = make_connection(organization, "one", provider_organization_id="org_01AbC")
+
+    assert connection.organization_ids != {canonical_id("org_01aBc")}

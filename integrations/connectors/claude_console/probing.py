@@ -53,6 +53,7 @@ def probe(client: AdminClient, today: date) -> Probe:
         organization_id=organization_id,
         checks=found.checks,
         cost_complete_to=complete_to,
+        other_ids=(organization.id,),
         options={"dialect": SUCCESSORS if newer else REPORTS},
     )
 

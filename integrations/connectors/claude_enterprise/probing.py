@@ -67,6 +67,7 @@ def probe(client: AnalyticsClient, today: date) -> Probe:
         checks=found.checks,
         cost_complete_to=cost.complete_to,
         engagement_complete_to=engagement,
+        other_ids=(cost.organization_id,),
         options={"dialect": cost.dialect},
     )
 

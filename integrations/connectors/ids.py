@@ -1,0 +1,12 @@
+"""Comparing the ids that providers give: by value, not by spelling."""
+
+from uuid import UUID
+
+
+def canonical_id(provider_id: str) -> str:
+    """Spell a UUID in one way; keep other ids, in which capital letters count."""
+    text = provider_id.strip()
+    try:
+        return str(UUID(text))
+    except ValueError:
+        return text
