@@ -3,6 +3,7 @@
 A word that is not listed is shown as it is: a product of next month needs no release of ours.
 """
 
+from reports import identity
 from reports.metrics import OTHER
 from reports.naming import NONE, Names
 
@@ -28,6 +29,8 @@ PRODUCTS = {
 }
 WORDS = {
     "service": PRODUCTS,
+    "user_email": identity.MISSING,
+    "user_name": identity.MISSING,
     "user_state": {"active": "Active", "deleted": "Deleted"},
     "speed": {"standard": "Standard", "fast": "Fast"},
     "inference_geo": {
@@ -62,8 +65,8 @@ NOTHING = {
     "service": "No product",
     "sku": "No model",
     "user_id": "Not attributed to a user",
-    "user_email": "No e-mail",
-    "user_name": "No name",
+    "user_email": "Not attributed to a user",
+    "user_name": "Not attributed to a user",
     "user_state": "Not attributed to a user",
     "workspace_id": "No workspace",
     "api_key_id": "Not tied to an API key",

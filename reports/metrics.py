@@ -33,6 +33,7 @@ from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast, Coalesce, TruncMonth, TruncQuarter, TruncWeek
 
 from integrations.connectors.base import Feed
+from reports import identity
 
 Number = Decimal | int | None  # US dollars, a share or a count; None is not known
 Key = date | str  # the value of a dimension; weeks, months and quarters are their first day
@@ -687,7 +688,10 @@ def _of_person(field: str) -> Expression:
 
 
 def _person(name: str, label: str, field: str) -> Dimension:
-    value = _of_person(field)
+    return _who(name, label, _of_person(field))
+
+
+def _who(name: str, label: str, value: Expression) -> Dimension:
     return Dimension(name, label, Section.GENAI, value, is_person=True, sources=_PER_PERSON)
 
 
@@ -730,8 +734,8 @@ DIMENSIONS: dict[str, Dimension] = {
         _meter("service", "Service", "product", Section.STANDARD),
         _meter("sku", "SKU", "model", Section.STANDARD),
         _person("user_id", "User ID", "external_id"),
-        _person("user_email", "User e-mail", "email"),
-        _person("user_name", "User name", "name"),
+        _who("user_email", "User e-mail", identity.email_of("person__")),
+        _who("user_name", "User name", identity.name_of("person__")),
         _person("user_state", "User state", "state"),
         _meter("context_window", "Context window"),
         _meter("inference_geo", "Inference geography"),

@@ -47,11 +47,13 @@ from integrations.models import (
 from integrations.models.facts import FactQuerySet
 from integrations.window import Window
 from reports import coverage as coverages
+from reports import identity
 from reports.coverage import Coverage, DayState
 from reports.metrics import (
     DIMENSIONS,
     OTHER,
     THINGS,
+    Distinct,
     Key,
     Level,
     Measure,
@@ -86,13 +88,8 @@ TABLES: dict[Source, tuple[Any, ...]] = {
 _BY_PERSON = (CostByPerson, UsageByPerson, CostFact, UsageFact)
 # What no user accounts for.
 NOBODY = Filter("user_id", ("",))
-# Dimensions that say who it was, by the field of a person. Few people share a value.
-_IDENTIFYING = {
-    "project_id": "external_id",
-    "user_id": "external_id",
-    "user_email": "email",
-    "user_name": "name",
-}
+# Dimensions that say who it was. Few people share a value.
+_IDENTIFYING = frozenset({"project_id", "user_id", "user_email", "user_name"})
 
 
 @dataclass(frozen=True)
@@ -385,7 +382,13 @@ def facts(source: Source, connections: Sequence[Connection], spec: ReportSpec) -
             found = found.filter(_who(model, connections, filter_))
         if (value := on_table(model, source, filter_.dimension)) is not None:
             name = f"by_{filter_.dimension}"
-            found = found.alias(**{name: value}).filter(_condition(filter_, name))
+            condition = _condition(filter_, name)
+            if filter_.dimension == "user_name":  # with or without what tells namesakes apart
+                found = found.alias(full_name=identity.full_name_of("person__"))
+                full = _condition(filter_, "full_name")
+                is_not = filter_.operator is Operator.IS_NOT
+                condition = condition & full if is_not else condition | full
+            found = found.alias(**{name: value}).filter(condition)
     return found
 
 
@@ -404,14 +407,22 @@ def _who(model: Any, connections: Sequence[Connection], filter_: Filter) -> Q:
 
     Empty if nothing does. It takes a query more, and saves reading the facts of everybody else.
     """
-    field, values = _IDENTIFYING.get(filter_.dimension), filter_.values
-    if field is None or ("" in values and field != "external_id"):
+    values = filter_.values
+    if filter_.dimension not in _IDENTIFYING:
         return Q()
     if values == ("",):
         return Q(person__isnull=True)
     if filter_.dimension == "project_id" and model not in (CostFact, UsageFact):
         return Q()  # a rollup has a column of its own for it
-    people = Person.objects.filter(connection__in=connections, **{f"{field}__in": values})
+    people = Person.objects.filter(connection__in=connections)
+    if filter_.dimension == "user_email":
+        emails = [value.lower() for value in values]
+        people = people.alias(email_key=identity.email_of()).filter(email_key__in=emails)
+    elif filter_.dimension == "user_name":
+        people = people.alias(short=identity.name_of(), full=identity.full_name_of())
+        people = people.filter(Q(short__in=values) | Q(full__in=values))
+    else:
+        people = people.filter(external_id__in=values)
     found = people.values_list(Value("person"), "pk")
     if filter_.dimension == "project_id":
         workspaces = [value for value in values if value]
@@ -427,7 +438,10 @@ def _who(model: Any, connections: Sequence[Connection], filter_: Filter) -> Q:
 def _condition(filter_: Filter, name: str) -> Q:
     """What a filter asks of the value under this name."""
     if filter_.operator.is_exact:
-        wanted = Q(**{f"{name}__in": filter_.values})
+        values = filter_.values
+        if filter_.dimension == "user_email":
+            values = tuple(value.lower() for value in values)
+        wanted = Q(**{f"{name}__in": values})
         return ~wanted if filter_.operator is Operator.IS_NOT else wanted
     lookup = f"{name}__{filter_.operator.lookup}"
     return Q(*(Q(**{lookup: value}) for value in filter_.values), _connector=Q.OR)
@@ -562,6 +576,8 @@ class _Question:
         numbers: dict[str, Any] = {"facts": Count("pk")}
         for measure in measures:
             numbers |= measure.aggregates()
+        counts_people = any(isinstance(measure, Distinct) for measure in measures)
+        same = identity.duplicates(self.connections) if counts_people else {}
         rows: Iterable[dict[str, Any]] = [found.aggregate(**numbers)] if not keys else ()
         if keys:
             grouped = found.values(**keys).annotate(**numbers).values(*keys, *numbers)
@@ -571,8 +587,15 @@ class _Question:
             if row["facts"]:
                 yield (
                     tuple(row[key] for key in keys),
-                    {m.name: m.amount(row) for m in measures},
+                    {m.name: _once(m.amount(row), same) for m in measures},
                 )
+
+
+def _once(amount: Any, same: Mapping[int, int]) -> Any:
+    """Of a set of people, each by one row alone; other amounts as they are."""
+    if same and isinstance(amount, frozenset):
+        return frozenset(same.get(pk, pk) for pk in amount)
+    return amount
 
 
 def _in_order(rows: QuerySet[Any], keys: Mapping[str, Any]) -> QuerySet[Any]:
@@ -634,6 +657,8 @@ def _key(
             default=Value(""),
             output_field=CharField(),
         )
+    if name == "user_name":
+        return identity.name_of("person__", identity.names_of_several(connections))
     if laid and name in TIMES:
         return truncated(name, laid.expression)
     return on_table(model, source, name)

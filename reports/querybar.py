@@ -8,7 +8,7 @@ from django.http import QueryDict
 
 from integrations.models import Connection, Meter, Person
 from integrations.window import Window
-from reports import labels, naming
+from reports import identity, labels, naming
 from reports.metrics import METRICS, Kind, Section
 from reports.naming import Names
 from reports.outlook import AHEAD
@@ -422,7 +422,11 @@ def _people(field: str, connections: Sequence[Connection]) -> dict[str, str]:
     """Identifiers are called by name; names and addresses speak for themselves."""
     people = Person.objects.filter(connection__in=connections)
     if field != "external_id":
-        return {value: value for value in people.values_list(field, flat=True).distinct()}
+        is_email = field == "email"
+        several = () if is_email else identity.names_of_several(connections)
+        shown = identity.email_of() if is_email else identity.name_of("", several)
+        values = people.values_list(shown, flat=True).distinct()
+        return {value: identity.MISSING.get(value, value) for value in values}
     return {
         value: name or email or value
         for value, name, email in people.values_list("external_id", "name", "email")

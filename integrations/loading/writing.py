@@ -103,7 +103,11 @@ def people_ids(connection: Connection, people: dict[str, PersonRef]) -> dict[str
 
 def _known_by_address(connection: Connection, people: dict[str, PersonRef]) -> dict[str, int]:
     """Those given by address alone whom other feeds have named by id, if it is one person."""
-    addresses = {key.lower(): key for key, person in people.items() if key == person.email}
+    addresses = {
+        key.lower(): key
+        for key, person in people.items()
+        if key and key.lower() == person.email.lower()
+    }
     if not addresses:
         return {}
     found: dict[str, list[int]] = defaultdict(list)
@@ -111,7 +115,7 @@ def _known_by_address(connection: Connection, people: dict[str, PersonRef]) -> d
         Person.objects.filter(connection=connection)
         .alias(address=Lower("email"))
         .filter(address__in=addresses)
-        .exclude(external_id=F("email"))
+        .exclude(external_id__iexact=F("email"))
         .values_list("pk", Lower("email"))
     ):
         found[addresses[address]].append(pk)

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from integrations.connectors.ids import canonical_id
 from integrations.connectors.records import PersonRef
 
 
@@ -32,10 +33,12 @@ def person_of(actor: Actor | None) -> PersonRef | None:
         deleted = bool(actor.deleted)
         # A live account without an address is a service identity such as Claude Security.
         kind = "user" if email or deleted else "service"
-        return PersonRef(actor.user_id, email, name, kind, "deleted" if deleted else "active")
+        state = "deleted" if deleted else "active"
+        return PersonRef(canonical_id(actor.user_id), email, name, kind, state)
     others = (
         (actor.service_account_id, "service"),
         (actor.api_key_id, "api_key"),
         (actor.subject, "federated"),
     )
-    return next((PersonRef(id, email, name, kind, "active") for id, kind in others if id), None)
+    named = ((canonical_id(id), kind) for id, kind in others if id)
+    return next((PersonRef(id, email, name, kind, "active") for id, kind in named), None)

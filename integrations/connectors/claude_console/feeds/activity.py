@@ -37,7 +37,8 @@ def read_claude_code(client: AdminClient, window: Window) -> Iterator[Page]:
                 code="not_available",
                 repair="Nothing to do. Anthropic publishes it an hour after use.",
             )
-        values: dict[PersonRef, Values] = defaultdict(dict)
+        values: dict[str, Values] = defaultdict(dict)
+        people: dict[str, PersonRef] = {}
         read = Read()
         for page in client.claude_code(day):
             for row in page.data:
@@ -45,19 +46,23 @@ def read_claude_code(client: AdminClient, window: Window) -> Iterator[Page]:
                     raise odd(f"{row.date}, which was not asked for")
                 person, found = _person(row.actor), _values(row)
                 if person is not None and read.is_new(_name(row), tuple(found.items())):
+                    people.setdefault(person.external_id, person)
                     for path, number in found.items():
-                        _add(values[person], path, number)
+                        _add(values[person.external_id], path, number)
         records = tuple(
-            EngagementRecord(day, person.external_id, person, found)
-            for person, found in values.items()
+            EngagementRecord(day, external_id, people[external_id], found)
+            for external_id, found in values.items()
         )
         yield Page(records, known_to, client.organization_id)
 
 
 def _person(actor: Developer) -> PersonRef | None:
-    """The report sends no ids: a person is known by address, a key by its name."""
+    """The report sends no ids: a person is known by address, a key by its name.
+
+    The address is an id in small letters, so that one person in two spellings is one.
+    """
     if actor.email_address:
-        return PersonRef(actor.email_address, actor.email_address, kind="user")
+        return PersonRef(actor.email_address.lower(), actor.email_address, kind="user")
     if actor.api_key_name:
         return PersonRef(f"api_key/{actor.api_key_name}", name=actor.api_key_name, kind="api_key")
     return None

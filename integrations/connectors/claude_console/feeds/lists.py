@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from integrations.connectors.claude_console.client import AdminClient
 from integrations.connectors.claude_console.feeds.meters import DEFAULT_WORKSPACE
+from integrations.connectors.ids import canonical_id
 from integrations.connectors.records import Page, PersonRef, ResourceRef
 from integrations.window import Window
 
@@ -37,5 +38,8 @@ def read_api_keys(client: AdminClient, window: Window) -> Iterator[Page]:
 def read_members(client: AdminClient, window: Window) -> Iterator[Page]:
     """Who an account is."""
     for listing in client.members():
-        people = (PersonRef(one.id, one.email, one.name, "user", "active") for one in listing.data)
+        people = (
+            PersonRef(canonical_id(one.id), one.email, one.name, "user", "active")
+            for one in listing.data
+        )
         yield Page((), people=tuple(people), organization_id=client.organization_id)

@@ -31,6 +31,7 @@ from integrations.connectors.claude_console.feeds.meters import (
     USAGE_CUT,
     meter_of,
 )
+from integrations.connectors.ids import canonical_id
 from integrations.connectors.records import (
     COST_MEASURES,
     TOKEN_MEASURES,
@@ -214,7 +215,7 @@ def _person(actor: Actor | None) -> PersonRef | None:
     if actor.user_id:
         state = "" if actor.deleted is None else "deleted" if actor.deleted else "active"
         email, name = actor.email_address or actor.email or "", actor.name or ""
-        return PersonRef(actor.user_id, email, name, "user", state)
+        return PersonRef(canonical_id(actor.user_id), email, name, "user", state)
     if actor.service_account_id:
         return PersonRef(actor.service_account_id, kind="service", state="active")
     return None

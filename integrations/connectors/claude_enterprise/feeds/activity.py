@@ -22,6 +22,7 @@ from integrations.connectors.anthropic_api.rows import (
 from integrations.connectors.base import NotAvailable
 from integrations.connectors.claude_enterprise.client import AnalyticsClient
 from integrations.connectors.claude_enterprise.feeds.days import OLDEST_DAY, published
+from integrations.connectors.ids import canonical_id
 from integrations.connectors.records import EngagementRecord, Page, PersonRef
 from integrations.window import Window
 
@@ -83,7 +84,7 @@ def _engaged(user: Any) -> PersonRef | None:
     if not isinstance(user, dict) or not isinstance(user.get("id"), str):
         return None
     email = user.get("email_address") or user.get("email")
-    return PersonRef(user["id"], email if isinstance(email, str) else "")
+    return PersonRef(canonical_id(user["id"]), email if isinstance(email, str) else "")
 
 
 def read_user_spans(client: AnalyticsClient, window: Window) -> Iterator[Page]:

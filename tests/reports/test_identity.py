@@ -1,0 +1,175 @@
+"""Who is who in reports: one person once, two people of one name twice, nobody apart from them."""
+
+import pytest
+
+from integrations.models import Person
+from reports import identity, labels, queries, querybar
+from reports.presets import PRESETS
+from reports.spec import ReportSpec
+from tests.factories import cost, make_connection, make_person, usage
+from tests.reports.conftest import know
+
+NOVEMBER = "from=2026-11-01&to=2026-11-02"
+
+
+@pytest.fixture(autouse=True)
+def known(connection):
+    know(connection, "2026-11-01", "2026-11-02")
+
+
+@pytest.fixture
+def console(organization):
+    return make_connection(organization, "console", "claude-console")
+
+
+@pytest.fixture
+def twice(connection, console):
+    """Ann in two connections and three spellings, with one id in two of them."""
+    ann = make_person(connection, "user_1", email="Ann@Example.com", name="Ann")
+    again = make_person(console, "user_2", email="ann@example.COM", name="Ann")
+    bare = make_person(console, "user_1", email="", name="")
+    for one, amount in ((ann, "1"), (again, "2"), (bare, "4")):
+        cost(one.connection, "2026-11-01", amount, person=one)
+        usage(one.connection, "2026-11-01", output_tokens=1, person=one)
+    know(console, "2026-11-01", "2026-11-02")
+    return ann
+
+
+def ask(organization, query):
+    spec = ReportSpec.from_query(f"{query}&{NOVEMBER}", today=None)
+    return [(*row.keys, *row.values) for row in queries.run(organization, spec).rows]
+
+
+def test_the_same_person_of_two_connections_is_one_of_people(organization, twice):
+    assert ask(organization, "metrics=people") == [(1,)]
+    assert ask(organization, "metrics=cost_per_active_user") == [(7,)]
+
+
+def test_people_of_groups_are_merged_once_too(organization, twice):
+    rows = ask(organization, "metrics=people&group_by=billing_account")
+
+    assert rows == [("console", 1), ("my-org", 1)]
+
+
+def test_the_spelling_of_an_email_splits_nobody(organization, twice):
+    rows = ask(organization, "metrics=cost&group_by=user_email")
+
+    assert rows == [("ann@example.com", 3), (identity.UNKNOWN, 4)]
+
+
+@pytest.mark.parametrize("spelling", ["Ann@Example.com", "ann@example.com", "ANN@EXAMPLE.COM"])
+def test_a_filter_finds_an_email_in_any_spelling(organization, twice, spelling):
+    assert ask(organization, f"metrics=cost&user_email={spelling}") == [(3,)]
+    assert ask(organization, f"metrics=cost&user_email.not={spelling}") == [(4,)]
+
+
+def test_the_spelling_of_the_provider_is_kept(twice):
+    assert Person.objects.get(pk=twice.pk).email == "Ann@Example.com"
+
+
+@pytest.fixture
+def nameless(connection):
+    """One of each that has no email, two of the deleted ones, and cost of nobody."""
+    people = [
+        make_person(connection, "gone_1", state="deleted"),
+        make_person(connection, "gone_2", state="deleted"),
+        make_person(connection, "bot", kind="service"),
+        make_person(connection, "new"),
+        None,
+    ]
+    for person, amount in zip(people, ("1", "2", "4", "8", "16"), strict=True):
+        cost(connection, "2026-11-01", amount, person=person)
+
+
+@pytest.mark.parametrize("dimension", ["user_email", "user_name"])
+def test_what_has_no_email_is_told_apart(organization, nameless, dimension):
+    rows = ask(organization, f"metrics=cost&group_by={dimension}")
+
+    assert {labels.label(dimension, key): amount for key, amount in rows} == {
+        "Not attributed to a user": 16,
+        "Deleted accounts": 3,
+        "Service identities": 4,
+        "Users without an email": 8,
+    }
+
+
+@pytest.mark.parametrize("dimension", ["user_email", "user_name"])
+@pytest.mark.parametrize(
+    ("value", "expected"), [("", 16), ("deleted account", 3), ("service identity", 4)]
+)
+def test_each_of_them_can_be_filtered_for(organization, nameless, dimension, value, expected):
+    assert ask(organization, f"metrics=cost&{dimension}={value}") == [(expected,)]
+
+
+def test_the_report_by_person_that_is_built_in_tells_them_apart(organization, nameless):
+    (query,) = [preset.query for preset in PRESETS if preset.name == "Spend by person"]
+    query = query.replace("range=30d&", "")
+
+    keys = {row[0] for row in ask(organization, query)}
+
+    assert keys == {"", identity.DELETED, identity.SERVICE, identity.UNKNOWN}
+
+
+@pytest.fixture
+def namesakes(connection):
+    """Two people called Ann Lee, one of them without an email, and one called Bo."""
+    for external_id, email, name, amount in (
+        ("user_1", "Ann@example.com", "Ann Lee", "1"),
+        ("user_2", "", "Ann Lee", "2"),
+        ("user_3", "bo@example.com", "Bo", "4"),
+    ):
+        person = make_person(connection, external_id, email=email, name=name)
+        cost(connection, "2026-11-01", amount, person=person)
+
+
+def test_two_people_of_one_name_stay_two(organization, namesakes):
+    assert ask(organization, "metrics=cost&group_by=user_name") == [
+        ("Ann Lee (ann@example.com)", 1),
+        ("Ann Lee (user_2)", 2),
+        ("Bo", 4),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("user_name=Ann Lee", 3),
+        ("user_name=Ann Lee (user_2)", 2),
+        ("user_name.not=Ann Lee (user_2)", 5),
+        ("user_name.not=Ann Lee", 4),
+        ("user_name.contains=ann@", 1),
+        ("user_name=Bo", 4),
+    ],
+)
+def test_namesakes_are_filtered_together_and_apart(organization, namesakes, query, expected):
+    assert ask(organization, f"metrics=cost&{query}") == [(expected,)]
+
+
+def test_one_person_in_two_connections_needs_no_email_behind_the_name(organization, twice):
+    rows = ask(organization, "metrics=cost&group_by=user_name")
+
+    assert rows == [("Ann", 3), (identity.UNKNOWN, 4)]
+
+
+@pytest.mark.parametrize("dimension", ["user_email", "user_name"])
+def test_the_picker_offers_what_the_report_groups_by(
+    organization, connection, namesakes, nameless, dimension
+):
+    rows = ask(organization, f"metrics=cost&group_by={dimension}")
+
+    assert set(querybar.members(dimension, [connection])) == {key for key, _ in rows}
+
+
+def test_federated_subjects_of_two_connections_are_two(connection, console):
+    for one in (connection, console):
+        make_person(one, "repo:main", kind="federated")
+
+    assert identity.duplicates([connection, console]) == {}
+
+
+def test_chains_of_ids_and_emails_are_one_person(connection, console):
+    one = make_person(connection, "user_1", email="a@example.com")
+    two = make_person(console, "user_1", email="b@example.com")
+    three = make_person(console, "user_2", email="B@example.com")
+
+    assert identity.duplicates([connection, console]) == {two.pk: one.pk, three.pk: one.pk}
