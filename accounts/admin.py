@@ -12,7 +12,7 @@ from django.contrib.auth.models import Group
 from django.contrib.auth.models import Permission as UserPermission
 from django.db import transaction
 from django.db.models import ManyToManyField, Q, QuerySet
-from django.forms import ModelForm
+from django.forms import ModelForm, ModelMultipleChoiceField
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
@@ -173,13 +173,16 @@ admin.site.unregister(Group)
 
 
 @admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin):  # type: ignore[type-arg]
+class GroupAdmin(DjangoGroupAdmin):
     """Operators give groups the permissions they have themselves, and touch no group with more."""
 
     def formfield_for_manytomany(
-        self, db_field: "ManyToManyField[Any, Any]", request: HttpRequest, **kwargs: Any
-    ) -> Any:
-        if db_field.name == "permissions" and not _is_superuser(request):
+        self,
+        db_field: "ManyToManyField[Any, Any]",
+        request: HttpRequest | None = None,
+        **kwargs: Any,
+    ) -> "ModelMultipleChoiceField[Any] | None":
+        if db_field.name == "permissions" and request and not _is_superuser(request):
             kwargs["queryset"] = UserPermission.objects.filter(pk__in=_permissions_of(request))
         return super().formfield_for_manytomany(db_field, request, **kwargs)
 

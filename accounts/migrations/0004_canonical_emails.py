@@ -1,4 +1,5 @@
 import logging
+from typing import Any
 
 from django.db import migrations, models
 
@@ -9,7 +10,7 @@ import accounts.names
 logger = logging.getLogger(__name__)
 
 
-def fill(apps, schema_editor):
+def fill(apps: Any, schema_editor: Any) -> None:
     """Fill in the canonical forms. Of accounts that share one the oldest keeps it.
 
     A younger one was reachable by spellings that no constraint compared. It is switched off and
@@ -38,7 +39,7 @@ def fill(apps, schema_editor):
         invitations.filter(pk=pk).update(canonical_email=canonical)
 
 
-def _column(**options):
+def _column(**options: Any) -> "models.EmailField[str, str]":
     return models.EmailField(editable=False, max_length=300, **options)
 
 
