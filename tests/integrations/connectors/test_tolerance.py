@@ -24,7 +24,7 @@ from tests.integrations.connectors.wire import everything_about
 
 NOW = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
 DAYS = Window(date(2026, 11, 17), date(2026, 11, 18))
-MY_ORG, LABS, CAMPUS = connectors()["claude-enterprise"].sandbox().keys
+MY_ORG, LABS, CAMPUS, *_ = connectors()["claude-enterprise"].sandbox().keys
 CONSOLE = connectors()["claude-console"].sandbox().keys[0]
 REPORTS, SUCCESSORS = {"dialect": "reports"}, {"dialect": "successors"}
 WAYS = [

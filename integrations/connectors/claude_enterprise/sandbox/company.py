@@ -1,11 +1,12 @@
-"""Who is in the sandbox: three organizations, their people and what those are inclined to do."""
+"""Who is in the sandbox: five organizations, their people and what those are inclined to do."""
 
+import uuid
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
 from typing import Literal
 
-from integrations.connectors.anthropic_api.sandbox.dice import dice, identifier
+from integrations.connectors.anthropic_api.sandbox.dice import dice, identifier, seed
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Member:
     erased: bool = False
     is_service: bool = False
     groups: tuple[tuple[date, str], ...] = ()  # since when, and the group's id
+    child_id: str = ""  # of the child organization, under a parent
 
     def groups_on(self, day: date) -> tuple[str, ...]:
         return tuple(id for since, id in self.groups if since <= day)
@@ -45,11 +47,20 @@ class Member:
 
 
 @dataclass(frozen=True)
+class Child:
+    """An organization under a parent. One with HIPAA readiness is hidden by newer endpoints."""
+
+    id: str
+    name: str
+    is_hipaa_ready: bool = False
+
+
+@dataclass(frozen=True)
 class Company:
     """One Claude Enterprise organization. On plan "seats" only extra usage is charged.
 
     `in_beta` opens the newer cost and usage endpoints; `names_groups` is whether its key has
-    read:rbac_groups.
+    read:rbac_groups. `children` make it a parent, whose key reads all of them.
     """
 
     slug: str
@@ -61,6 +72,12 @@ class Company:
     groups: tuple[Group, ...] = ()
     in_beta: bool = False
     names_groups: bool = False
+    children: tuple[Child, ...] = ()
+
+    @property
+    def hidden_ids(self) -> frozenset[str]:
+        """Whom the newer endpoints leave out without a word."""
+        return frozenset(child.id for child in self.children if child.is_hipaa_ready)
 
     @property
     def organization_id(self) -> str:
@@ -97,7 +114,40 @@ def companies() -> dict[str, Company]:
             groups=_courses("campus"),
             in_beta=True,
         ),
+        # Parents: of one, the newer endpoints hide a child.
+        "sk-ant-api01-sandbox-holding": make_company(
+            "holding",
+            "holding.example",
+            people=45,
+            plan="usage",
+            discount_percent=0,
+            groups=_teams("holding"),
+            in_beta=True,
+            children=_children("holding", "Retail", "Clinics"),
+        ),
+        "sk-ant-api01-sandbox-group": make_company(
+            "group",
+            "group.example",
+            people=45,
+            plan="usage",
+            discount_percent=10,
+            groups=_teams("group"),
+            in_beta=True,
+            children=_children("group", "North", "South"),
+        ),
     }
+
+
+def _children(slug: str, *names: str) -> tuple[Child, ...]:
+    """Clinics work with health data."""
+    return tuple(
+        Child(
+            str(uuid.UUID(int=seed("child", slug, name) << 64 | seed(slug, name))),
+            name,
+            is_hipaa_ready=name == "Clinics",
+        )
+        for name in names
+    )
 
 
 _FIRST_NAMES = """
@@ -124,6 +174,7 @@ def make_company(
     groups: tuple[Group, ...],
     in_beta: bool = False,
     names_groups: bool = False,
+    children: tuple[Child, ...] = (),
 ) -> Company:
     """An organization with so many people; the same ones for the same slug, however often."""
     service = Member(
@@ -141,15 +192,18 @@ def make_company(
         plan=plan,
         discount_percent=discount_percent,
         spare_seats=people // 12,
-        members=tuple(_member(slug, domain, number, groups) for number in range(people)),
+        members=tuple(_member(slug, domain, number, groups, children) for number in range(people)),
         services=(service,) if plan == "usage" else (),
         groups=groups,
         in_beta=in_beta,
         names_groups=names_groups,
+        children=children,
     )
 
 
-def _member(slug: str, domain: str, number: int, groups: tuple[Group, ...]) -> Member:
+def _member(
+    slug: str, domain: str, number: int, groups: tuple[Group, ...], children: tuple[Child, ...]
+) -> Member:
     rolls = dice("member", slug, number)
     # Stepping through both lists at different paces, no full name comes twice.
     first_names, last_names = _FIRST_NAMES.split(), _LAST_NAMES.split()
@@ -175,6 +229,7 @@ def _member(slug: str, domain: str, number: int, groups: tuple[Group, ...]) -> M
         left_on=left_on,
         erased=left_on is not None and number % 2 == 0,
         groups=_memberships(slug, number, department, groups),
+        child_id=children[number % len(children)].id if children else "",
     )
 
 

@@ -63,6 +63,7 @@ class Line(NamedTuple):
     web_searches: int
     charges: tuple[Charge, ...]  # empty: covered by the seat
     is_late: bool  # among the first to be missing where a day is restated
+    organization_id: str | None = None  # the child of a parent
 
     @property
     def amount(self) -> int:
@@ -176,6 +177,14 @@ class _Day:
         self.growth = 0.75 + 0.05 * min(max(months, 0), 18)
 
     def lines(self) -> Iterator[Line]:
+        children = self.company.children
+        for line in self._lines():
+            if children:  # what nobody is behind belongs to the first child
+                child_id = (line.member and line.member.child_id) or children[0].id
+                line = line._replace(organization_id=child_id)
+            yield line
+
+    def _lines(self) -> Iterator[Line]:
         for member in self.company.members:
             if member.is_member(self.day) and self._chance(member.diligence * self.busyness):
                 yield from self._work(member)

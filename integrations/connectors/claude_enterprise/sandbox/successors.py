@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from integrations.connectors.anthropic_api.sandbox.query import bad_request
 from integrations.connectors.anthropic_api.sandbox.reporting import (
     Kind,
     envelope,
@@ -22,6 +23,7 @@ from integrations.connectors.claude_enterprise.sandbox.reports import (
     filter_value,
 )
 from integrations.connectors.claude_enterprise.sandbox.sums import (
+    CHILD,
     Cell,
     Cut,
     Request,
@@ -32,7 +34,7 @@ from integrations.connectors.claude_enterprise.sandbox.sums import (
     usage,
 )
 
-_FILTERS = FILTERS | NEWER_FILTERS
+_FILTERS = FILTERS | NEWER_FILTERS | {"organization_ids": CHILD}
 
 
 def report(request: Request, kind: Kind) -> dict[str, Any]:
@@ -40,6 +42,7 @@ def report(request: Request, kind: Kind) -> dict[str, Any]:
     refuse_strangers(is_enrolled=request.company.in_beta, betas=request.betas)
     query = query_of(request.query_string, _FILTERS)
     wanted = asked(query, kind, _FILTERS, request.now)
+    hidden_ids = _hidden(request, frozenset(wanted.filters.get(CHILD, ())))
     cut = Cut(
         kind=kind,
         slug=request.company.slug,
@@ -56,6 +59,7 @@ def report(request: Request, kind: Kind) -> dict[str, Any]:
         user_ids=wanted.actor_ids,
         group_ids=wanted.group_ids,
         actor_types=wanted.actor_types,
+        hidden_ids=hidden_ids,
         per_user=wanted.is_by_actor,
         everyone=True,
         exclude_deleted=wanted.exclude_deleted,
@@ -67,6 +71,16 @@ def report(request: Request, kind: Kind) -> dict[str, Any]:
     found = ranked(cut)
     data = [row for cell in found[offset : offset + limit] for row in _rows(cut, cell)]
     return envelope(query, path, export, data, cut.start, offset + limit, len(found))
+
+
+def _hidden(request: Request, named: frozenset[str]) -> frozenset[str]:
+    """The children that are left out in silence; 400 if one of them is named, or if all are."""
+    children, hidden = request.company.children, request.company.hidden_ids
+    if named and not children:
+        raise bad_request("organization_ids[]: requires a key of a parent organization.")
+    if named & hidden or (children and len(hidden) == len(children)):
+        raise bad_request("Not available for organizations with HIPAA readiness.")
+    return hidden
 
 
 def _rows(cut: Cut, cell: Cell) -> Iterator[dict[str, Any]]:

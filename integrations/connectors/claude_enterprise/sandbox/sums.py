@@ -34,6 +34,7 @@ DIMENSIONS = (
     GROUP,
 )
 NEWER_DIMENSIONS = ("claude_tag_category", "claude_tag_user_id")
+CHILD = "organization_id"  # of the newest endpoints alone
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Cut:
     """What a report is asked for, in one hashable value.
 
     `per_user` tells users apart, and leaves out what nobody is behind unless `everyone` is set.
+    `hidden_ids` are the child organizations whose work is left out without a word.
     """
 
     kind: Kind
@@ -70,13 +72,15 @@ class Cut:
     per_user: bool = False
     everyone: bool = False
     actor_types: frozenset[str] = frozenset()
+    hidden_ids: frozenset[str] = frozenset()
     exclude_deleted: bool = False
     order_by: str = ""
     descending: bool = True
 
     @cached_property
     def dimensions(self) -> tuple[str, ...]:
-        return tuple(name for name in self.group_by if name in DIMENSIONS + NEWER_DIMENSIONS)
+        known = (*DIMENSIONS, *NEWER_DIMENSIONS, CHILD)
+        return tuple(name for name in self.group_by if name in known)
 
     @cached_property
     def components(self) -> tuple[str, ...]:
@@ -234,6 +238,8 @@ def _lines(cut: Cut) -> Iterator[tuple[datetime | None, date, Line]]:
 
 
 def _is_wanted(cut: Cut, line: Line, day: date) -> bool:
+    if line.organization_id in cut.hidden_ids:
+        return False
     if cut.per_user and line.member is None and not cut.everyone:
         return False
     if cut.group_ids and cut.group_ids.isdisjoint(_groups(line, day)):

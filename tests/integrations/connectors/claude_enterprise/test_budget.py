@@ -15,7 +15,7 @@ from integrations.window import Window
 
 CONNECTOR = get_connector("claude-enterprise")
 NOW = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
-MY_ORG, LABS, CAMPUS = CONNECTOR.sandbox().keys
+MY_ORG, LABS, CAMPUS, *_ = CONNECTOR.sandbox().keys
 GROUPS, ROWS = 100, 1000  # what an answer holds: of each day, or in all
 CUT = ("product", "model", "context_window", "inference_geo", "speed")
 EXPORTED = [feed for feed in CONNECTOR.feeds if feed.exported]
