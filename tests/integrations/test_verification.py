@@ -14,7 +14,7 @@ from integrations import sync
 from integrations.connectors import get_connector
 from integrations.connectors.base import SnapshotMoved
 from integrations.encryption import Secret
-from integrations.models import CostFact, DayCheck, SyncRun, UsageFact
+from integrations.models import CostFact, DayCheck, FeedDay, SyncRun, UsageFact
 from integrations.window import Window
 from tests.factories import make_connection, make_organization
 
@@ -49,8 +49,8 @@ def requests(monkeypatch):
     asked = []
     access = sync.access
 
-    def observed(connection, *, observe=asked.append):
-        return access(connection, observe=observe)
+    def observed(connection, *, observe=asked.append, **more):
+        return access(connection, observe=observe, **more)
 
     monkeypatch.setattr(sync, "access", observed)
     return asked
@@ -115,8 +115,12 @@ def test_only_totals_are_asked_for(connection, requests):
 def test_the_newer_endpoints_are_verified_alike(sandbox, requests):
     read_three_days(CAMPUS, dialect="successors")
 
-    assert verify("labs") == "labs: 12 totals compared, no differences.\n"
-    assert [request.path.rsplit("/", 1)[1] for request in requests] == ["cost", "usage"]
+    # Twelve of the newer ones, and as many of the older ones: no report vouches for itself.
+    assert verify("labs") == "labs: 24 totals compared, no differences.\n"
+    assert [request.path.rsplit("/", 1)[1] for request in requests] == [
+        *("cost", "usage"),
+        *("cost_report", "usage_report"),
+    ]
 
     CostFact.objects.filter(person=None).delete()
     with pytest.raises(CommandError):
@@ -148,6 +152,51 @@ def test_a_day_lost_on_our_side_is_found(connection):
 
     with pytest.raises(CommandError):
         verify("labs")
+
+
+def failing(*arguments):
+    """What is printed on the way to exit status 1."""
+    output = io.StringIO()
+    with pytest.raises(CommandError) as failed:
+        call_command("verify", *arguments, "--organization=demo", stdout=output)
+    assert failed.value.returncode == 1
+    return output.getvalue().splitlines()
+
+
+def test_a_feed_that_was_never_read_is_not_compared_and_not_in_order(connection):
+    FeedDay.objects.filter(feed__in=["organization_usage", "user_cost"]).delete()
+
+    assert failing("labs") == [
+        "labs: Cost per user: not compared. No day of it was ever read.",
+        "labs: Organization tokens: not compared. No day of it was ever read.",
+        "labs: 6 totals compared, no differences; not everything was compared.",
+    ]
+
+
+def test_days_that_were_asked_for_and_never_read_are_named(connection):
+    first = FeedDay.objects.earliest("day").day
+    FeedDay.objects.filter(feed="organization_cost", day=first).delete()
+
+    assert failing("labs") == [
+        f"labs: Organization cost {first}: not compared. Never read.",
+        "labs: 10 totals compared, no differences; not everything was compared.",
+    ]
+
+
+def test_where_nothing_was_read_nothing_is_in_order(sandbox):
+    make_connection(make_organization(), "labs", credential=Secret(MY_ORG))
+
+    assert failing("labs")[-1] == "labs: nothing was compared."
+
+
+def test_a_report_that_leaves_something_out_is_found_by_the_older_one(sandbox):
+    """The newer endpoints of a parent hide a child: compared with themselves, all would agree."""
+    read_three_days("sk-ant-api01-sandbox-holding", dialect="successors")
+
+    lines = failing("labs")
+
+    assert "amount_usd: the other version reports" in lines[0]
+    assert lines[-1] == "labs: 24 totals compared, 12 differences."
 
 
 def test_nothing_to_verify_is_said(connection):

@@ -1,7 +1,8 @@
 """manage.py verify [my-org] --organization demo
 
 Compares stored totals with fresh ungrouped totals of the provider, for one connection or for all,
-and prints every difference. Exit status 1 if there is one or a provider cannot be asked.
+and prints every difference. Exit status 1 if there is one, if something was never read and so could
+not be compared, or if a provider cannot be asked.
 """
 
 from typing import Any
@@ -11,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from integrations.connectors.base import ConnectorError
 from integrations.encryption import UnreadableSecret
 from integrations.models import Connection
-from integrations.verification import verify
+from integrations.verification import Verified, verify
 
 
 class Command(BaseCommand):
@@ -45,12 +46,25 @@ class Command(BaseCommand):
             return True
         for one in verified.differences:
             stored = "not stored" if one.stored is None else f"stored {one.stored:f}"
+            reported = "the other version reports" if one.is_independent else "reported"
             self.stdout.write(
-                f"{connection.label}: {one.day} {one.measure}: reported {one.reported:f}, {stored}"
+                f"{connection.label}: {one.day} {one.measure}: {reported} {one.reported:f}, "
+                f"{stored}"
             )
-        count = len(verified.differences)
-        self.stdout.write(
-            f"{connection.label}: {verified.compared} totals compared, "
-            f"{count if count else 'no'} difference{'' if count == 1 else 's'}."
-        )
-        return bool(count)
+        for gap in verified.not_compared:
+            days = f" {gap.window}" if gap.window else ""
+            self.stdout.write(
+                f"{connection.label}: {gap.feed.label}{days}: not compared. {gap.reason}"
+            )
+        self.stdout.write(f"{connection.label}: {_summary(verified)}")
+        return bool(verified.differences or verified.not_compared or not verified.compared)
+
+
+def _summary(verified: Verified) -> str:
+    """What was found, in a sentence: nothing compared is not the same as no difference."""
+    if not verified.compared:
+        return "nothing was compared."
+    count = len(verified.differences)
+    found = f"{count or 'no'} difference{'' if count == 1 else 's'}"
+    compared = f"{verified.compared} totals compared, {found}"
+    return f"{compared}; not everything was compared." if verified.not_compared else f"{compared}."
