@@ -17,6 +17,7 @@ NAMES = (IMPORTS, MAIL, NOTICES, EXPORTS, HOUSEKEEPING)
 # Every task has a line here; a test compares this with the tasks that exist.
 ROUTES = {
     "integrations.tasks.work_off": IMPORTS,
+    "integrations.tasks.compare_ways": IMPORTS,
     "accounts.mail.send_mail": MAIL,
     "accounts.passwords.send_reset_link": MAIL,
     "accounts.invitations.send_invitation": MAIL,
@@ -25,6 +26,7 @@ ROUTES = {
     "reports.tasks.send_report": EXPORTS,
     "reports.tasks.tick": HOUSEKEEPING,
     "integrations.tasks.tick": HOUSEKEEPING,
+    "integrations.tasks.start_comparisons": HOUSEKEEPING,
     "integrations.tasks.prune": HOUSEKEEPING,
     "integrations.tasks.delete_connection": HOUSEKEEPING,
     "accounts.tasks.purge_sessions": HOUSEKEEPING,

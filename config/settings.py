@@ -201,6 +201,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(seconds=30),
         "options": {"expires": 30},  # a worker that was away need not catch up on ticks
     },
+    "start_comparisons": {
+        "task": "integrations.tasks.start_comparisons",
+        "schedule": timedelta(hours=1),  # does each connection once a day
+        "options": {"expires": 3600},
+    },
     "prune": {
         "task": "integrations.tasks.prune",
         "schedule": timedelta(hours=1),

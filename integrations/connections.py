@@ -174,7 +174,7 @@ def test_stored(connection: Connection) -> Tested:
         _learn_ids(connection, tested.probe)
         if connection.other_organization_ids != before:
             connection.save(update_fields=["other_organization_ids"])
-    if tested.probe is not None and tested.probe.options != connection.options:
+    if tested.probe is not None:
         sync.ask_otherwise(connection, tested.probe.options)
     return tested
 

@@ -110,6 +110,8 @@ def _coverage(
         )
     missing = [day for day in window if newest and first <= day < newest.day and day not in known]
     gaps = tuple(Gap(span, reasons.of(feed.name, span)) for span in _spans(missing))
+    if newest is None and (failure := reasons.failure(feed.name)):  # such as a closed report
+        gaps = (Gap(Window(first, window.end), failure),)
     final_to = _final_to(window, known)
     marks = tuple(_marks(window, known, set(missing), final_to))
     return Coverage(
@@ -198,6 +200,13 @@ class _Reasons:
             .order_by("-pk")
             .only("feed", "start", "end", "state", "error", "error_repair")
         )
+
+    def failure(self, feed: str) -> str:
+        """Why the last try to read any day of the feed failed; "" if it did not."""
+        last = next((window for window in self._tried if window.feed == feed), None)
+        if last is None or last.state != SyncWindow.State.FAILED:
+            return ""
+        return f"{last.error} We try again with the next refresh."
 
     def of(self, feed: str, span: Window) -> str:
         found = next(

@@ -10,7 +10,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from uuid import uuid4
 
 from django.conf import settings
@@ -22,8 +22,10 @@ from django.utils import timezone
 from integrations import loading, pacing
 from integrations.connectors import connectors
 from integrations.connectors.base import (
+    NOTE,
     Access,
     ActionNeeded,
+    AskDifferently,
     ConnectorError,
     Feed,
     NotAvailable,
@@ -31,9 +33,10 @@ from integrations.connectors.base import (
     Request,
     SnapshotMoved,
     TransientError,
+    asks_alike,
 )
 from integrations.encryption import UnreadableSecret
-from integrations.models import Connection, SyncRun, SyncWindow
+from integrations.models import Connection, FeedDay, SyncRun, SyncWindow
 from integrations.planning import active_run as active_run
 from integrations.planning import forget_exports, plan_rechecks
 from integrations.planning import plan as plan
@@ -42,9 +45,11 @@ from integrations.planning import plan_refresh as plan_refresh
 
 logger = logging.getLogger(__name__)
 
+COMPARED_ON = f"{NOTE}compared_on"  # the day of the last `compare_ways`, an option of a connection
 LEASE = timedelta(seconds=45)
 _RENEW_SECONDS = 15
 _RESTARTS = 3  # of one window when new data is published while it is read
+_MOST_REFUSALS = 20  # of one window: each leads to a smaller question
 _LONGEST_PAUSE = timedelta(minutes=15)
 _MOST_ATTEMPTS = 8  # of one window while others are read: about half an hour
 _MOST_WORKERS = 5  # that one window may take with it; people who kill them do so less often
@@ -193,10 +198,14 @@ def perform(window: SyncWindow, *, patient: bool = True) -> None:
 
 
 def _read_and_store(connection: Connection, feed: Feed, window: SyncWindow) -> loading.Loaded:
-    """Read the window; start over a few times when new data is published meanwhile."""
-    reach = access(connection, observe=_counter(window))
+    """Read the window; start over a few times when new data is published meanwhile.
+
+    And as often as the provider refuses a question and another one is known.
+    """
+    reach = access(connection, observe=_counter(window), learn=_learner(connection, window))
     with connection.connector.open(reach) as client:
-        for restart in range(_RESTARTS):
+        restarts = refusals = 0
+        while True:
             pages = feed.read(client, window.window)
             try:
                 return loading.load(
@@ -207,14 +216,51 @@ def _read_and_store(connection: Connection, feed: Feed, window: SyncWindow) -> l
                     fence=lambda: _hold(window),
                     anew=window.is_recheck,
                 )
-            except SnapshotMoved:
-                if restart + 1 == _RESTARTS:
+            except AskDifferently:
+                refusals += 1
+                if refusals == _MOST_REFUSALS:
                     raise
-        raise AssertionError("unreachable")
+            except SnapshotMoved:
+                restarts += 1
+                if restarts == _RESTARTS:
+                    raise
+
+
+def _learner(connection: Connection, window: SyncWindow) -> Callable[[str, str, str], None]:
+    """Keep with the connection what a read of this window learns about asking its provider."""
+
+    def learn(name: str, value: str, table: str) -> None:
+        logger.warning("%s: asked with %s=%s from now on", connection, name, value)
+        with transaction.atomic():
+            locked = Connection.objects.select_for_update().get(pk=connection.pk)
+            locked.options = {**locked.options, name: value}
+            locked.save(update_fields=["options"])
+            if table:
+                _read_table_again(connection, window, table)
+        connection.options = locked.options
+
+    return learn
+
+
+def _read_table_again(connection: Connection, window: SyncWindow, table: str) -> None:
+    """Have this run read all of a table in the new cut: both sides of a day need the same."""
+    feeds = [feed.name for feed in connection.connector.feeds if feed.table == table]
+    days = window.run.start, window.run.end
+    FeedDay.objects.filter(
+        connection=connection, feed__in=feeds, day__gte=days[0], day__lt=days[1]
+    ).update(watermark=None)
+    SyncWindow.objects.filter(
+        run=window.run_id,
+        feed__in=feeds,
+        state__in=[SyncWindow.State.DONE, SyncWindow.State.UNCHANGED],
+    ).update(state=SyncWindow.State.PENDING, finished_at=None)
 
 
 def access(
-    connection: Connection, *, observe: Callable[[Request], None] = lambda request: None
+    connection: Connection,
+    *,
+    observe: Callable[[Request], None] = lambda request: None,
+    learn: Callable[[str, str, str], None] = lambda name, value, table: None,
 ) -> Access:
     """This connection's key and its share of the request budget."""
     connector = connection.connector
@@ -237,6 +283,7 @@ def access(
         wait_turn=turnstile,
         observe=observed,
         options=connection.options,
+        learn=learn,
     )
 
 
@@ -342,22 +389,50 @@ def _find_other_way(connection: Connection, window: SyncWindow) -> bool:
     """
     reach = access(connection, observe=_counter(window))
     probe = connection.connector.probe(reach, today=timezone.now().date())
-    if dict(probe.options) == connection.options:
+    if not ask_otherwise(connection, probe.options):
         return False
-    ask_otherwise(connection, probe.options)
     _save_outcome(window, SyncWindow.State.PENDING, None)
     return True
 
 
-def ask_otherwise(connection: Connection, options: Mapping[str, str]) -> None:
-    """Keep how the provider wants to be asked; if that is new, read the open period anew."""
-    if dict(options) == connection.options:
-        return
-    logger.warning("%s: asked by %s, no longer by %s", connection, options, connection.options)
+def ask_otherwise(connection: Connection, options: Mapping[str, str]) -> bool:
+    """Keep how the provider wants to be asked; True if that is new.
+
+    Then the next refresh reads the open period anew.
+    """
+    before = connection.options
+    if dict(options) == before:
+        return False
+    is_new = not asks_alike(options, before)
     with transaction.atomic():
         connection.options = dict(options)
         connection.save(update_fields=["options"])
-        forget_exports(connection, today=timezone.now().date())
+        if is_new:
+            logger.warning("%s: asked by %s, no longer by %s", connection, options, before)
+            forget_exports(connection, today=timezone.now().date())
+    return is_new
+
+
+def due_for_comparison(today: date) -> list[Connection]:
+    """Active connections whose ways to be asked were not compared today."""
+    active = Connection.objects.filter(
+        state=Connection.State.ACTIVE, connector_slug__in=connectors()
+    )
+    return [one for one in active if one.options.get(COMPARED_ON) != today.isoformat()]
+
+
+def compare_ways(connection: Connection, *, today: date) -> None:
+    """Find out again how the provider wants to be asked, and note what its versions differ in.
+
+    A newer version of a report may begin or cease to leave something out at any time. Raises
+    nothing of providers: what is wrong with the key, the next sync says.
+    """
+    try:
+        probe = connection.connector.probe(access(connection), today=today)
+    except (ConnectorError, LeaseLost) as problem:
+        logger.info("%s: ways to ask were not compared: %s", connection, problem)
+        return
+    ask_otherwise(connection, {**probe.options, COMPARED_ON: today.isoformat()})
 
 
 def _close_feed(window: SyncWindow, problem: ConnectorError) -> None:

@@ -30,6 +30,21 @@ def tick() -> None:
 
 
 @shared_task
+def start_comparisons() -> None:
+    """Have the ways in which each provider can be asked compared once a day."""
+    for connection in sync.due_for_comparison(timezone.now().date()):
+        compare_ways.apply_async(kwargs={"connection_id": connection.pk}, expires=3600)
+
+
+@shared_task
+def compare_ways(*, connection_id: int) -> None:
+    """Compare the ways in which the provider of a connection can be asked."""
+    connection = Connection.objects.filter(pk=connection_id, state=Connection.State.ACTIVE).first()
+    if connection is not None:
+        sync.compare_ways(connection, today=timezone.now().date())
+
+
+@shared_task
 def prune() -> None:
     """Keep the sync log from growing without end."""
     planning.prune(timezone.now())

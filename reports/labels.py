@@ -3,6 +3,7 @@
 A word that is not listed is shown as it is: a product of next month needs no release of ours.
 """
 
+from integrations.connectors.records import NOT_READ
 from reports import identity
 from reports.metrics import OTHER
 from reports.naming import NONE, Names
@@ -51,6 +52,7 @@ WORDS = {
         "web_search": "Web search",
         "code_execution": "Code execution",
         "session_usage": "Session usage",
+        "not_itemized": "Not itemized",
     },
     "token_type": {
         "uncached_input_tokens": "Uncached input",
@@ -73,6 +75,13 @@ NOTHING = {
     "cost_type": "No cost type",
     "token_type": "Not tokens",
 }
+# Dimensions of cost and tokens: what the provider refuses to be asked by is no value of theirs.
+_METERED = frozenset(
+    {
+        *("service", "sku", "context_window", "inference_geo", "speed", "service_tier"),
+        *("cost_type", "token_type", "organization_id", "workspace_id", "api_key_id"),
+    }
+)
 # Identifiers: set in the monospaced face and never translated.
 IDENTIFIERS = frozenset(
     {"project_id", "user_id", "sku", "organization_id", "workspace_id", "api_key_id"}
@@ -99,6 +108,8 @@ def label(dimension: str, value: str, names: Names = NONE) -> str:
         return NOTHING.get(dimension, "Not set")
     if value == OTHER:
         return "Other"
+    if value == NOT_READ and dimension in _METERED:
+        return "Not read"
     return WORDS.get(dimension, {}).get(value) or names.get((dimension, value), value)
 
 

@@ -304,6 +304,18 @@ class Check:
 ORGANIZATION = "Organization recognized"
 
 
+NOTE = "note."  # begins the names of options that are for people
+
+
+def asks_alike(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    """Do connections with these options send the same questions?"""
+
+    def questions(options: Mapping[str, str]) -> dict[str, str]:
+        return {name: text for name, text in options.items() if not name.startswith(NOTE)}
+
+    return questions(one) == questions(other)
+
+
 @dataclass(frozen=True)
 class Probe:
     """What the connection test found out about an accepted key.
@@ -311,7 +323,7 @@ class Probe:
     `organization_id` is the provider's id as most answers spell it, `other_ids` are other spellings
     of the same organization: Anthropic has a UUID and a tagged id (`org_…`) for each.
     `options` are in the connector's own words. They are stored with the connection, and every
-    later `Access` carries them.
+    later `Access` carries them. Those whose name begins with `NOTE` change no question.
     """
 
     organization_id: str
@@ -374,6 +386,14 @@ class Connector(ABC):
     @abstractmethod
     def requests_per_minute(self) -> int:
         """The request budget per provider organization; 0 is unpaced."""
+
+    def not_read(self, options: Mapping[str, str]) -> tuple[str, ...]:
+        """What a connection with these options lacks because the provider refuses it, in words."""
+        return ()
+
+    def independent_way(self, options: Mapping[str, str]) -> Mapping[str, str] | None:
+        """Options with which totals come from another source than with these; None if none do."""
+        return None
 
     def feed(self, name: str) -> Feed | None:
         """The feed of that name; None if an older release stored a name we no longer have."""

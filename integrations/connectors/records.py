@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 
+# The value of a dimension that the provider refuses to be asked by. "" is a known absence.
+NOT_READ = "not_read"
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class MeterKey:

@@ -106,6 +106,11 @@ class Connection(models.Model):
         return min(self.organization_ids, key=lambda one: ("_" in one, one), default="")
 
     @property
+    def not_read(self) -> tuple[str, ...]:
+        """What is missing because the provider refuses to be asked for it, in sentences."""
+        return () if self.is_disconnected else self.connector.not_read(self.options)
+
+    @property
     def is_disconnected(self) -> bool:
         """Whether nothing new arrives any more; what was imported may still be there."""
         return self.state in {self.State.DISCONNECTED, self.State.ARCHIVED, self.State.DELETING}

@@ -165,6 +165,48 @@ def test_the_page_shows_a_strip_per_feed_and_the_gap_in_words(member, connection
         assert feed.label in page
 
 
+NOT_READ = {
+    "refused.usage": '{"inference_geo": ["us"]}',
+    "not_read.cost": "context_window,speed",
+    "note.versions": "The newer ones, in beta, are not used: for 10 Nov 2026 they tell $1.",
+}
+
+
+def test_what_the_provider_refuses_to_be_asked_for_is_said_on_both_pages(
+    client, organization, connection
+):
+    client.force_login(make_member(organization, Role.ADMIN))
+    pages = [
+        url("health"),
+        reverse("integrations:manage", args=["demo", connection.connector_slug]),
+    ]
+    assert all("can be read" not in text(client.get(page)) for page in pages)
+    Connection.objects.update(options={"dialect": "reports", **NOT_READ})
+
+    for page in pages:
+        words = " ".join(text(client.get(page)).split())
+        assert f"Not everything of {connection.label} can be read." in words
+        assert (
+            "Cost lines are not read by context window and speed: Anthropic refuses answers in "
+            "that detail. Totals are complete."
+        ) in words
+        assert "Token lines of region us cannot be told apart" in words
+        assert "they tell $1." in words
+
+
+def test_a_feed_that_never_succeeded_says_why(member, connection):
+    tried(
+        connection,
+        date(2026, 11, 18),
+        SyncWindow.State.FAILED,
+        error="Anthropic denied access.",
+    )
+
+    page = text(member.get(url("health")))
+
+    assert "Anthropic denied access. We try again with the next refresh." in page
+
+
 def test_one_chooses_the_connection_and_all_days(member, organization, connection):
     make_connection(organization, "other")
 

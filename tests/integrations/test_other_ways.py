@@ -9,10 +9,12 @@ from integrations import connections, sync
 from integrations.connectors.anthropic_api.sandbox.query import ApiError
 from integrations.connectors.claude_console.sandbox import successors as console_successors
 from integrations.connectors.claude_enterprise.sandbox import reports, successors
+from integrations.connectors.claude_enterprise.sandbox.company import companies
 from integrations.encryption import Secret
 from integrations.models import (
     Connection,
     CostFact,
+    DayCheck,
     FeedDay,
     Restatement,
     SyncRun,
@@ -124,6 +126,59 @@ def test_the_next_test_of_the_connection_finds_the_newer_endpoints(either):
     assert Connection.objects.get().options == {"dialect": "successors"}
     read_a_day(connection)
     assert facts() == before
+
+
+HOLDING, GROUP = "sk-ant-api01-sandbox-holding", "sk-ant-api01-sandbox-group"
+
+
+def test_a_parent_whose_child_is_hidden_from_the_newer_endpoints_is_read_by_the_older_ones(sandbox):
+    connection = connected("claude-enterprise", HOLDING)
+
+    sync.compare_ways(connection, today=timezone.now().date())
+
+    connection.refresh_from_db()
+    assert connection.options["dialect"] == "reports"
+    (sentence,) = connection.not_read
+    assert "they tell" in sentence
+    assert "child organizations with HIPAA readiness" in sentence
+
+
+def test_children_that_are_not_hidden_are_told_apart(sandbox):
+    connection = connected("claude-enterprise", GROUP)
+    sync.compare_ways(connection, today=timezone.now().date())
+
+    read_a_day(connection)
+
+    assert connection.options["dialect"] == "successors"
+    children = set(CostFact.objects.values_list("meter__organization_id", flat=True))
+    assert children == {child.id for child in companies()[GROUP].children}
+    assert set(UsageFact.objects.values_list("meter__organization_id", flat=True)) == children
+    assert not DayCheck.objects.exclude(excess=0).exists()
+
+
+def test_ways_are_compared_once_a_day_and_a_note_has_nothing_read_again(sandbox):
+    today = timezone.now().date()
+    connection = connected("claude-enterprise", HOLDING)
+    assert sync.due_for_comparison(today) == [connection]
+    sync.compare_ways(connection, today=today)
+    read_a_day(connection)
+    assert sync.due_for_comparison(today) == []
+    assert sync.due_for_comparison(today + timedelta(days=1)) == [connection]
+
+    sync.compare_ways(connection, today=today + timedelta(days=1))
+
+    metered = [feed.name for feed in connection.connector.feeds if feed.is_metered]
+    assert not FeedDay.objects.filter(feed__in=metered, watermark=None).exists()
+
+
+def test_a_key_that_is_refused_meanwhile_is_left_to_the_next_sync(sandbox, caplog):
+    connection = connected("claude-enterprise", "sk-ant-api01-sandbox-revoked")
+
+    sync.compare_ways(connection, today=timezone.now().date())
+
+    connection.refresh_from_db()
+    assert connection.state == Connection.State.ACTIVE
+    assert connection.options == {"dialect": "successors"}
 
 
 def test_where_neither_way_is_open_the_feed_ends_and_no_other(

@@ -4,9 +4,11 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from integrations.connectors.base import NOTE
+
 # The cap that the API states where it states one, and the most that any report is known to take.
 MOST_DIMENSIONS = 5
-NOT_READ = "not_read"
+VERSIONS_NOTE = f"{NOTE}versions"  # the option that says how the two versions of a report differ
 
 Filters = Mapping[str, Sequence[str]]  # parameter without its brackets to the values to keep
 
@@ -61,7 +63,7 @@ class Learned:
         return tuple(filter(None, self.options.get(f"not_read.{table}", "").split(",")))
 
     def refused(self, table: str) -> dict[str, frozenset[str]]:
-        """Values by dimension that the API returned, but refuses as a filter."""
+        """Values by dimension that the API returned, but refuses as a filter; null is ""."""
         known: dict[str, list[str]] = json.loads(self.options.get(f"refused.{table}", "{}"))
         return {dimension: frozenset(values) for dimension, values in known.items()}
 
@@ -80,8 +82,61 @@ class Learned:
         known[dimension] = sorted({*known.get(dimension, ()), value})
         self._keep(f"refused.{table}", json.dumps(known, sort_keys=True), table)
 
+    def note_versions(self, text: str) -> None:
+        """Say on the pages of the connection how two versions of a report differ; "": no more."""
+        if self.options.get(VERSIONS_NOTE, "") != text:
+            self._keep(VERSIONS_NOTE, text)
+
     def _keep(self, name: str, value: str, table: str = "") -> None:
         if self.options.get(name) != value:
             self.options[name] = value
+            if not value:
+                del self.options[name]
             if self._tell:
                 self._tell(name, value, table)
+
+
+# --- In words ------------------------------------------------------------------------------
+
+_WORDS = {
+    "api_key_id": "API key",
+    "context_window": "context window",
+    "cost_type": "kind of cost",
+    "description": "model, tier, kind of cost and region",
+    "inference_geo": "region",
+    "model": "model",
+    "product": "product",
+    "service_tier": "service tier",
+    "speed": "speed",
+    "token_type": "kind of token",
+    "workspace_id": "workspace",
+}
+_TABLES = {"cost": "Cost", "usage": "Token"}
+
+
+def missing(options: Mapping[str, str]) -> tuple[str, ...]:
+    """What is not read because the API refuses it, in sentences for people."""
+    learned = Learned(options)
+    sentences = []
+    for table, title in _TABLES.items():
+        names = learned.not_read(table)
+        if names:
+            words = listed([_WORDS.get(name, name) for name in names])
+            sentences.append(
+                f"{title} lines are not read by {words}: Anthropic refuses answers in that detail. "
+                "Totals are complete."
+            )
+        for name, values in learned.refused(table).items():
+            sentences.append(
+                f"{title} lines of {_WORDS.get(name, name)} "
+                f"{listed([value or 'none' for value in sorted(values)])} cannot be told apart: "
+                "Anthropic reports the value, but refuses to answer for it alone. Totals are "
+                "complete."
+            )
+    note = options.get(VERSIONS_NOTE, "")
+    return (*sentences, note) if note else tuple(sentences)
+
+
+def listed(words: Sequence[str]) -> str:
+    """a, b and c"""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

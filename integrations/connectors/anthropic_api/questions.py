@@ -16,7 +16,6 @@ import msgspec
 from integrations.connectors.anthropic_api.actors import Actor
 from integrations.connectors.anthropic_api.limits import (
     MOST_DIMENSIONS,
-    NOT_READ,
     Filters,
     Learned,
     Report,
@@ -31,6 +30,7 @@ from integrations.connectors.anthropic_api.lines import (
 )
 from integrations.connectors.anthropic_api.refusals import UNEXPECTED
 from integrations.connectors.base import AskDifferently, PayloadError
+from integrations.connectors.records import NOT_READ
 from integrations.window import Window
 
 _REFUSED = {400, 413}
@@ -119,7 +119,7 @@ class Questions:
                 if exc.status not in _REFUSED or exc.code != UNEXPECTED:
                     raise
                 if limit == full:
-                    self._find_fault(exc, window, group_by, filters, only or {})
+                    self._find_fault(exc, window, group_by, asked)
                 if limit == 1:
                     self._ask_for_less(exc, group_by)
                 limit //= 2
@@ -132,32 +132,38 @@ class Questions:
             return
 
     def _find_fault(
-        self,
-        problem: PayloadError,
-        window: Window,
-        group_by: Sequence[str],
-        filters: Filters,
-        only: Filters,
+        self, problem: PayloadError, window: Window, group_by: Sequence[str], asked: Filters
     ) -> None:
         """Raise what is wrong, unless it can only be the size of the answer."""
-        if not self._answers(window, filters):
+        if not self._answers(window, {}):
             raise problem  # the report is closed, whatever it is asked
-        most = self._learned.most(self._report)
+        most, free = self._learned.most(self._report), len(self._report.free)
         if len(group_by) > MOST_DIMENSIONS and (most is None or most > MOST_DIMENSIONS):
             self._learned.cap(self._report, MOST_DIMENSIONS)
             raise _again("more than five dimensions") from problem
-        if len(group_by) > MOST_DIMENSIONS and self._report.free:
+        if len(group_by) > MOST_DIMENSIONS and free and most == MOST_DIMENSIONS:
             # Dimensions that need not be counted are counted after all.
-            self._learned.cap(self._report, MOST_DIMENSIONS - len(self._report.free))
+            self._learned.cap(self._report, MOST_DIMENSIONS - free)
             raise _again("more than five dimensions") from problem
-        if only and not self._answers(window, {**filters, **only}):
-            parameters = {self._report.filters[name]: name for name in self._report.filters}
-            faulty = [
-                name for name in only if not self._answers(window, {**filters, name: only[name]})
-            ]
-            for name in faulty or list(only)[:1]:
-                self._learned.refuse(self._report.table, parameters[name], only[name][0])
-            raise _again("a filter value") from problem
+        if asked and not self._answers(window, asked):
+            self._refuse_values(problem, window, asked)
+
+    def _refuse_values(self, problem: PayloadError, window: Window, asked: Filters) -> None:
+        """Learn which values of the filters are refused; raise the problem if none is."""
+        dimensions = {parameter: name for name, parameter in self._report.filters.items()}
+        refused = [
+            (dimensions[parameter], value)
+            for parameter, values in asked.items()
+            if parameter in dimensions and not self._answers(window, {parameter: values})
+            for value in values
+            if not self._answers(window, {parameter: (value,)})
+        ]
+        if not refused:
+            raise problem
+        for name, value in refused:
+            is_null = value == self._report.nulls.get(name)
+            self._learned.refuse(self._report.table, name, "" if is_null else value)
+        raise _again("a filter value") from problem
 
     def _answers(self, window: Window, filters: Filters) -> bool:
         """Is the smallest question with these filters answered?"""
@@ -235,9 +241,10 @@ class Questions:
 
     def _place(self, name: str, value: str | None, refused: Mapping[str, frozenset[str]]) -> Any:
         """The value if a filter selects it, else the rest."""
+        known = refused.get(name, frozenset())
         if value is None:
-            return None if name in self._report.nulls else _REST
-        return _REST if value in refused.get(name, ()) else value
+            return None if name in self._report.nulls and "" not in known else _REST
+        return _REST if value in known else value
 
     def _summed(
         self,

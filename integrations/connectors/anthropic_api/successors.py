@@ -6,15 +6,18 @@ without a user nor what comes after the hundredth combination. A day without row
 Source: the official SDK, `anthropic.types.beta.organization.analytics`.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from integrations.connectors.anthropic_api import limits
 from integrations.connectors.anthropic_api.actors import Actor
 from integrations.connectors.anthropic_api.client import ApiClient, Params, decoder
+from integrations.connectors.anthropic_api.limits import Filters
 from integrations.connectors.anthropic_api.lines import (
     CacheCreation,
     Dimensions,
@@ -22,21 +25,19 @@ from integrations.connectors.anthropic_api.lines import (
     Numbers,
     Part,
     ServerToolUse,
-    Values,
     counts,
     dollars,
 )
+from integrations.connectors.anthropic_api.questions import Questions
 from integrations.connectors.anthropic_api.rows import day_in
 from integrations.connectors.base import ConnectorError
 from integrations.window import Window
 
 BETA = "analytics-usage-cost-2026-08-24"
-MOST_DIMENSIONS = 5  # in one `group_by`; `FREE_DIMENSIONS` are not counted
-FREE_DIMENSIONS = ("cost_type", "token_type")
+FREE_DIMENSIONS = ("cost_type", "token_type")  # not counted among the five of one `group_by`
+LARGEST_PAGE = 1000  # rows
 LONGEST_RANGE = 31  # days per query
 _NOT_ENROLLED = "organization_not_enrolled_in_beta"
-
-Filters = Mapping[str, Sequence[str]]  # parameter without its brackets to the values to keep
 
 
 class Group(Dimensions):
@@ -94,6 +95,7 @@ def read_cost(
     *,
     group_by: Sequence[str] = (),
     filters: Filters | None = None,
+    limit: int = LARGEST_PAGE,
     prefix: str = "/analytics",
 ) -> Iterator[Part]:
     """Yield the cost of each day, oldest first; at most 31 days and `MOST_DIMENSIONS`.
@@ -101,7 +103,12 @@ def read_cost(
     `prefix` is what stands between the root of the client and the endpoint's name.
     """
     return _read(
-        client, f"{prefix}/cost", window, group_by, filters, _COST, lambda row: dollars(row.cost)
+        client,
+        f"{prefix}/cost",
+        window,
+        _params(window, group_by, filters or {}, limit),
+        _COST,
+        lambda row: dollars(row.cost),
     )
 
 
@@ -111,51 +118,49 @@ def read_usage(
     *,
     group_by: Sequence[str] = (),
     filters: Filters | None = None,
+    limit: int = LARGEST_PAGE,
     prefix: str = "/analytics",
 ) -> Iterator[Part]:
     """Yield tokens and requests of each day, likewise."""
     return _read(
-        client, f"{prefix}/usage", window, group_by, filters, _USAGE, lambda row: counts(row.usage)
+        client,
+        f"{prefix}/usage",
+        window,
+        _params(window, group_by, filters or {}, limit),
+        _USAGE,
+        lambda row: counts(row.usage),
     )
 
 
-def read_split(
-    read: Callable[..., Iterator[Part]],
-    window: Window,
-    *,
-    group_by: Sequence[str],
-    over: Sequence[str],
-    filters: Filters,
-) -> Iterator[Part]:
-    """Read by more dimensions than one question may name: those of `over` value by value.
-
-    `read` takes a window, `group_by` and `filters`. Every value of these dimensions has a filter,
-    null too. The first part holds no line. Values stand in the order of `group_by`.
-    """
-    found: set[Values] = set()
-    for part in read(window, group_by=over, filters=filters):
-        found |= {line.values for line in part.lines}
-        yield part._replace(lines=())
-    names = [name for name in group_by if name != "actor"]
-    asked = [name for name in names if name not in over]
-    places = [[*asked, *over].index(name) for name in names]
-    for values in sorted(found, key=lambda them: [value or "" for value in them]):
-        only = {
-            f"{name}s": (_NULL[name] if value is None else value,)
-            for name, value in zip(over, values, strict=True)
-        }
-        rest = [name for name in group_by if name not in over]
-        for part in read(window, group_by=rest, filters={**filters, **only}):
-            yield part._replace(
-                lines=tuple(
-                    line._replace(values=tuple((*line.values, *values)[at] for at in places))
-                    for line in part.lines
-                )
-            )
+def cost_questions(client: ApiClient, *, optional: tuple[str, ...]) -> Questions:
+    """Ask for cost by any number of dimensions. `optional` see `limits.Report`."""
+    return Questions(_report("cost", optional), client.learned, partial(read_cost, client))
 
 
-# What filters call a value that is null, where they have a word for it.
-_NULL = {"inference_geo": "not_available", "api_key_id": ""}
+def usage_questions(client: ApiClient, *, optional: tuple[str, ...]) -> Questions:
+    """Ask for tokens and requests, likewise."""
+    return Questions(_report("usage", optional), client.learned, partial(read_usage, client))
+
+
+def _report(table: str, optional: tuple[str, ...]) -> limits.Report:
+    return limits.Report(
+        name=f"analytics/{table}",
+        table=table,
+        limit=LARGEST_PAGE,
+        # Those with the fewest values first: each takes a question for every value.
+        filters={
+            "inference_geo": "inference_geos",
+            "speed": "speeds",
+            "context_window": "context_windows",
+            "service_tier": "service_tiers",
+            "api_key_id": "api_key_ids",
+            "product": "products",
+            "model": "models",
+        },
+        nulls={"inference_geo": "not_available", "api_key_id": ""},
+        free=FREE_DIMENSIONS,
+        optional=optional,
+    )
 
 
 def is_closed(problem: ConnectorError) -> bool:
@@ -167,13 +172,12 @@ def _read(
     client: ApiClient,
     path: str,
     window: Window,
-    group_by: Sequence[str],
-    filters: Filters | None,
+    params: Params,
     decode: Callable[[bytes], Any],
     numbers_of: Callable[[Any], Numbers],
 ) -> Iterator[Part]:
-    names = [name for name in group_by if name != "actor"]
-    params = _params(window, group_by, filters or {})
+    grouped = [value for name, value in params if name == "group_by[]"]
+    names = [name for name in grouped if name != "actor"]
     for report in client.pages(path, params, decode, headers={"anthropic-beta": BETA}):
         lines = tuple(
             Line(
@@ -187,14 +191,14 @@ def _read(
         yield Part(lines, report.data_refreshed_at, client.organization_id)
 
 
-def _params(window: Window, group_by: Sequence[str], filters: Filters) -> Params:
+def _params(window: Window, group_by: Sequence[str], filters: Filters, limit: int) -> Params:
     return [
         ("starting_at", f"{window.start}T00:00:00Z"),
         ("ending_at", f"{window.end}T00:00:00Z"),
         ("time_bucket_width", "1d"),
         ("order_by", "time"),
         ("order", "asc"),
-        ("limit", "1000"),
+        ("limit", str(limit)),
         *(("group_by[]", name) for name in group_by),
         *((f"{name}[]", value) for name, values in filters.items() for value in values),
     ]

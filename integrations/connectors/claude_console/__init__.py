@@ -1,15 +1,17 @@
 """The Claude Console through its Admin API: the card Anthropic (Claude Console)."""
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from datetime import date, timedelta
 
 from django.conf import settings
 
+from integrations.connectors.anthropic_api import limits
 from integrations.connectors.anthropic_api.keys import KeyKind
 from integrations.connectors.base import Access, Connector, Probe
 from integrations.connectors.claude_console import probing
 from integrations.connectors.claude_console.catalog import CATALOG
-from integrations.connectors.claude_console.client import AdminClient
+from integrations.connectors.claude_console.client import REPORTS, SUCCESSORS, AdminClient
 from integrations.connectors.claude_console.feeds import FEEDS
 from integrations.connectors.claude_console.sandbox import Sandbox
 
@@ -60,6 +62,15 @@ class ClaudeConsole(Connector):
         """Ask who the organization is, and for two weeks of cost in both dialects."""
         with self.open(access) as client:
             return probing.probe(client, today)
+
+    def not_read(self, options: Mapping[str, str]) -> tuple[str, ...]:
+        return limits.missing(options)
+
+    def independent_way(self, options: Mapping[str, str]) -> Mapping[str, str] | None:
+        """The newer endpoints may leave something out in silence: the older ones tell."""
+        if options.get("dialect") != SUCCESSORS:
+            return None
+        return {**options, "dialect": REPORTS}
 
     def earliest_day(self, today: date) -> date:
         return today - timedelta(days=_OLDEST_DAYS)

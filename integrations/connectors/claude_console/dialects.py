@@ -6,12 +6,12 @@ beta. Which one is spoken changes no fact: what one of them alone tells is left 
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, Protocol
 
 from integrations.connectors.anthropic_api import limits, successors
 from integrations.connectors.anthropic_api.actors import Actor
-from integrations.connectors.anthropic_api.limits import NOT_READ, Filters
+from integrations.connectors.anthropic_api.limits import Filters
 from integrations.connectors.anthropic_api.lines import (
     Line,
     Numbers,
@@ -31,12 +31,18 @@ from integrations.connectors.claude_console.client import (
     Report,
     UsageRow,
 )
+from integrations.connectors.records import NOT_READ
 from integrations.window import Window
 
 # Data appears within about five minutes of use; a later one would look like a restatement.
 _LAG = timedelta(minutes=15)
 
 
+# The dearest first: what comes last is given up first.
+_OPTIONAL = (
+    *("workspace_id", "model", "api_key_id", "cost_type", "token_type"),
+    *("service_tier", "context_window", "inference_geo"),
+)
 _PEOPLE = ("account_id", "service_account_id")
 _COST_REPORT = limits.Report(
     name="cost_report", table="cost", limit=LONGEST_RANGE, optional=("workspace_id", "description")
@@ -51,10 +57,7 @@ _MESSAGES_REPORT = limits.Report(
         "context_window": "context_window",  # this parameter is singular
         "service_tier": "service_tiers",
     },
-    optional=(
-        *("workspace_id", "model", "api_key_id"),
-        *("service_tier", "context_window", "inference_geo"),
-    ),
+    optional=_OPTIONAL,
     discover_by=_PEOPLE,
 )
 
@@ -200,46 +203,29 @@ class Successors:
     is_snapshot = True
 
     # The reports name accounts that signed in themselves: what an API key used stays with the key.
-    _USERS: successors.Filters = {"actor_types": ("user_actor",), "api_key_ids": ("",)}
-    _SERVICES: successors.Filters = {"actor_types": ("service_account_actor",)}
+    _USERS: Filters = {"actor_types": ("user_actor",), "api_key_ids": ("",)}
+    _SERVICES: Filters = {"actor_types": ("service_account_actor",)}
 
     def __init__(self, client: AdminClient) -> None:
         self._client = client
         self._unlisted: set[str] = set()
 
     def cost(self, window: Window, *, group_by: Sequence[str] = ()) -> Iterator[Part]:
-        parts = successors.read_cost(self._client, window, group_by=group_by)
-        return self._reported(parts, group_by, _amount)
+        questions = successors.cost_questions(self._client, optional=_OPTIONAL)
+        return self._reported(questions.ask(window, group_by=group_by), group_by, _amount)
 
     def usage(self, window: Window, *, group_by: Sequence[str] = ()) -> Iterator[Part]:
-        """By more than five dimensions, region by region."""
-        if len(group_by) <= successors.MOST_DIMENSIONS:
-            parts = self._usage(window, group_by=group_by)
-        else:
-            parts = self._split(("inference_geo",), window, group_by, {})
+        parts = self._usage.ask(window, group_by=group_by)
         return self._reported(parts, group_by, _tokens)
 
     def usage_of_people(self, window: Window, *, group_by: Sequence[str]) -> Iterator[Part]:
         for filters in (self._USERS, self._SERVICES):
-            parts = self._split(
-                ("api_key_id", "inference_geo"), window, ("actor", *group_by), filters
-            )
+            parts = self._usage.ask(window, group_by=group_by, by=("actor",), filters=filters)
             yield from self._reported(parts, group_by, _tokens)
 
     @property
-    def _usage(self) -> Callable[..., Iterator[Part]]:
-        return partial(successors.read_usage, self._client)
-
-    def _split(
-        self,
-        over: Sequence[str],
-        window: Window,
-        group_by: Sequence[str],
-        filters: successors.Filters,
-    ) -> Iterator[Part]:
-        return successors.read_split(
-            self._usage, window, group_by=group_by, over=over, filters=filters
-        )
+    def _usage(self) -> Questions:
+        return successors.usage_questions(self._client, optional=_OPTIONAL)
 
     def _reported(
         self, parts: Iterable[Part], names: Sequence[str], known: Callable[[Numbers], Numbers]
@@ -260,7 +246,7 @@ class Successors:
 
     def _workspace(self, id: str | None) -> str | None:
         """The default workspace has an id here, is null in reports, and is on no list."""
-        if id is None or id in self._listed:
+        if id is None or id == NOT_READ or id in self._listed:
             return id
         self._unlisted.add(id)
         if len(self._unlisted) > 1:

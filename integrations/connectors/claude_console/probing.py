@@ -1,13 +1,12 @@
-"""The connection test: what an accepted key opens, in four requests at most."""
+"""The connection test: what an accepted key opens, and how it wants to be asked."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
-from decimal import Decimal
 
-from integrations.connectors.anthropic_api import successors
+from integrations.connectors.anthropic_api import comparing, successors
 from integrations.connectors.anthropic_api.checklist import KEY, Checklist
 from integrations.connectors.anthropic_api.lines import Part
+from integrations.connectors.anthropic_api.trial import try_out
 from integrations.connectors.base import (
     ORGANIZATION,
     Check,
@@ -18,6 +17,7 @@ from integrations.connectors.base import (
 )
 from integrations.connectors.claude_console.client import REPORTS, SUCCESSORS, AdminClient
 from integrations.connectors.claude_console.dialects import Dialect, Reports, Successors
+from integrations.connectors.claude_console.feeds import FEEDS
 from integrations.window import Window, midnight
 
 _COST = "Cost data"
@@ -26,11 +26,9 @@ _ANYBODY = "The reports every organization has."
 _DAYS = 14
 _UNSETTLED = timedelta(days=3)  # how long late use may stand in one dialect alone
 
-Told = dict[tuple[date, str], Decimal]  # dollars by day and workspace
-
 
 def probe(client: AdminClient, today: date) -> Probe:
-    """Ask who the organization is, and for two weeks of cost in both dialects."""
+    """Ask who the organization is, for two weeks of cost in both dialects, and as imports ask."""
     window = Window.last(_DAYS, today=today)
     found = Checklist(ORGANIZATION, _COST)
     with found.asking(ORGANIZATION):
@@ -43,23 +41,25 @@ def probe(client: AdminClient, today: date) -> Probe:
         reported = _cost(Reports(client), window)
         newer, endpoints = _newer(client, window, reported)
     complete_to = _refreshed(newer or reported)
+    client.dialect = SUCCESSORS if newer else REPORTS
     found.add(
         Check(_COST, "passed", f"Complete to {_instant(complete_to)}.")
         if any(line.numbers[0] for part in reported for line in part.lines)
         else Check(_COST, "info", f"No cost in the last {_DAYS} days."),
         endpoints,
+        try_out(client, FEEDS, today),
     )
     return Probe(
         organization_id=organization_id,
         checks=found.checks,
         cost_complete_to=complete_to,
         other_ids=(organization.id,),
-        options={"dialect": SUCCESSORS if newer else REPORTS},
+        options={**client.learned.options, "dialect": client.dialect},
     )
 
 
 def _cost(dialect: Dialect, window: Window) -> list[Part]:
-    return list(dialect.cost(window, group_by=("workspace_id",)))
+    return comparing.whole(lambda: dialect.cost(window, group_by=("workspace_id",)))
 
 
 def _newer(
@@ -70,6 +70,7 @@ def _newer(
     Nobody documents what they hold for an Admin key: they have to tell the same dollars, workspace
     by workspace, on days that have settled.
     """
+    client.learned.note_versions("")
     try:
         parts = _cost(Successors(client), window)
     except ConnectorError as exc:
@@ -79,30 +80,23 @@ def _newer(
         raise
     complete_to = _refreshed(parts)
     days = [day for day in window if complete_to and midnight(day) <= complete_to - _UNSETTLED]
-    old, new = _told(reported, days), _told(parts, days)
-    if old != new:
-        day, workspace = min(place for place in {*old, *new} if old.get(place) != new.get(place))
-        zero = Decimal()
-        apart = (
-            f"The newer ones, in beta, are not used: for {_date(day)} they tell "
-            f"${new.get((day, workspace), zero):f} instead of ${old.get((day, workspace), zero):f}."
+    old, new = (
+        comparing.told(them, days, lambda line: line.numbers[0], lambda line: line.values[0] or "")
+        for them in (reported, parts)
+    )
+    apart = comparing.difference(old, new)
+    if apart is not None:
+        sentence = (
+            f"The newer ones, in beta, are not used: for {_date(apart.day)} they tell "
+            f"${apart.newer:f} instead of ${apart.older:f}."
         )
-        return [], Check(_ENDPOINTS, "info", f"{_ANYBODY} {apart}")
+        client.learned.note_versions(sentence)
+        return [], Check(_ENDPOINTS, "info", f"{_ANYBODY} {sentence}")
     if not old:
-        apart = "The newer ones, in beta, are not used: there was no cost yet to compare."
-        return [], Check(_ENDPOINTS, "info", f"{_ANYBODY} {apart}")
+        sentence = "The newer ones, in beta, are not used: there was no cost yet to compare."
+        return [], Check(_ENDPOINTS, "info", f"{_ANYBODY} {sentence}")
     same = "The newer ones, in beta. They tell the same cost as the reports, to the last digit."
     return parts, Check(_ENDPOINTS, "passed", same)
-
-
-def _told(parts: Iterable[Part], days: Sequence[date]) -> Told:
-    """What is not zero."""
-    sums: Told = defaultdict(Decimal)
-    for part in parts:
-        for line in part.lines:
-            if line.day in days:
-                sums[line.day, line.values[0] or ""] += line.numbers[0] or 0
-    return {place: amount for place, amount in sums.items() if amount}
 
 
 def _refreshed(parts: Sequence[Part]) -> datetime | None:

@@ -1,15 +1,17 @@
 """Claude Enterprise through its Analytics API: the card Anthropic (Analytics API)."""
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from datetime import date
 
 from django.conf import settings
 
+from integrations.connectors.anthropic_api import limits
 from integrations.connectors.anthropic_api.keys import KeyKind
 from integrations.connectors.base import Access, Connector, Probe
 from integrations.connectors.claude_enterprise import probing
 from integrations.connectors.claude_enterprise.catalog import CATALOG
-from integrations.connectors.claude_enterprise.client import AnalyticsClient
+from integrations.connectors.claude_enterprise.client import REPORTS, SUCCESSORS, AnalyticsClient
 from integrations.connectors.claude_enterprise.feeds import FEEDS
 from integrations.connectors.claude_enterprise.feeds.days import first_day
 from integrations.connectors.claude_enterprise.sandbox import Sandbox
@@ -58,6 +60,15 @@ class ClaudeEnterprise(Connector):
         """Ask for a week of summaries, a few days of cost, and one group."""
         with self.open(access) as client:
             return probing.probe(client, today)
+
+    def not_read(self, options: Mapping[str, str]) -> tuple[str, ...]:
+        return limits.missing(options)
+
+    def independent_way(self, options: Mapping[str, str]) -> Mapping[str, str] | None:
+        """The newer endpoints may leave something out in silence: the older ones tell."""
+        if options.get("dialect") != SUCCESSORS:
+            return None
+        return {**options, "dialect": REPORTS}
 
     def earliest_day(self, today: date) -> date:
         return first_day(today)

@@ -3,7 +3,7 @@
 Source: https://platform.claude.com/docs/en/build-with-claude/claude-enterprise-analytics-api
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Generic, TypeVar
@@ -12,6 +12,7 @@ import msgspec
 
 from integrations.connectors.anthropic_api.actors import Actor
 from integrations.connectors.anthropic_api.client import ApiClient, Params, decoder, has_cursor
+from integrations.connectors.anthropic_api.limits import Filters
 from integrations.connectors.anthropic_api.lines import CacheCreation, Dimensions, ServerToolUse
 from integrations.connectors.anthropic_api.refusals import Wording, unexpected
 from integrations.connectors.base import Access, NotAvailable
@@ -20,6 +21,9 @@ from integrations.window import Window
 ROOT = "/v1/organizations"
 REPORTS = "reports"  # the four reports every organization has
 SUCCESSORS = "successors"  # `/analytics/cost` and `/analytics/usage`, in beta
+PARENT = "parent"  # the option of an organization that has child organizations
+LONGEST_RANGE = 31  # days of one question about cost or usage; pages hold as many buckets
+LARGEST_PAGE = 1000  # rows
 
 WORDING = Wording(
     scope="read:analytics",
@@ -80,7 +84,6 @@ class UserUsageRow(UsageRow, kw_only=True):
     starting_at: str | None = None
 
 
-Filters = Mapping[str, Sequence[str]]  # parameter without its brackets to the values to keep
 Row = TypeVar("Row", covariant=True)
 
 
@@ -129,12 +132,14 @@ _SUMMARIES = decoder(Summaries)
 class AnalyticsClient(ApiClient):
     """Read-only client of one organization.
 
-    `dialect` says which of the API's two ways to tell cost and usage this organization may use.
+    `dialect` says which of the API's two ways to tell cost and usage this organization may use;
+    `is_parent`, that the newer one tells its child organizations apart.
     """
 
     def __init__(self, access: Access) -> None:
         super().__init__(access, root=ROOT, wording=WORDING)
         self.dialect = access.options.get("dialect", REPORTS)
+        self.is_parent = PARENT in access.options
 
     def cost_report(
         self,
@@ -142,13 +147,14 @@ class AnalyticsClient(ApiClient):
         *,
         group_by: Sequence[str] = (),
         filters: Filters | None = None,
+        limit: int = LONGEST_RANGE,
     ) -> Iterator[Report[CostBucket]]:
         """Yield pages of daily buckets of the whole organization, oldest first.
 
         At most 100 groups a day come back; the rest is left out without a word. `filters` maps
         a parameter such as `products` to the values to keep.
         """
-        params = _report_params(window, group_by, filters, limit=31)
+        params = _report_params(window, group_by, filters, limit)
         return self.pages("/analytics/cost_report", params, _COST)
 
     def usage_report(
@@ -157,23 +163,34 @@ class AnalyticsClient(ApiClient):
         *,
         group_by: Sequence[str] = (),
         filters: Filters | None = None,
+        limit: int = LONGEST_RANGE,
     ) -> Iterator[Report[UsageBucket]]:
         """Yield pages of daily buckets of tokens, likewise."""
-        params = _report_params(window, group_by, filters, limit=31)
+        params = _report_params(window, group_by, filters, limit)
         return self.pages("/analytics/usage_report", params, _USAGE)
 
     def user_cost_report(
-        self, window: Window, *, group_by: Sequence[str]
+        self,
+        window: Window,
+        *,
+        group_by: Sequence[str],
+        filters: Filters | None = None,
+        limit: int = LARGEST_PAGE,
     ) -> Iterator[Report[UserCostRow]]:
         """Yield pages of rows per user, day and group, the dearest first; no row is left out."""
-        params = _report_params(window, group_by, None, limit=1000)
+        params = _report_params(window, group_by, filters, limit)
         return self.pages("/analytics/user_cost_report", params, _USER_COST)
 
     def user_usage_report(
-        self, window: Window, *, group_by: Sequence[str]
+        self,
+        window: Window,
+        *,
+        group_by: Sequence[str],
+        filters: Filters | None = None,
+        limit: int = LARGEST_PAGE,
     ) -> Iterator[Report[UserUsageRow]]:
         """Yield pages of rows per user, day and group, most tokens first; no row is left out."""
-        params = _report_params(window, group_by, None, limit=1000)
+        params = _report_params(window, group_by, filters, limit)
         return self.pages("/analytics/user_usage_report", params, _USER_USAGE)
 
     def summaries(self, start: date, end: date | None = None) -> list[dict[str, Any]]:
@@ -220,7 +237,7 @@ class AnalyticsClient(ApiClient):
 
 
 def _report_params(
-    window: Window, group_by: Sequence[str], filters: Filters | None, *, limit: int
+    window: Window, group_by: Sequence[str], filters: Filters | None, limit: int
 ) -> Params:
     # Widths and limits are always sent: their defaults are not stated everywhere.
     return [

@@ -8,22 +8,63 @@ changes no fact.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
-from integrations.connectors.anthropic_api import successors
+from integrations.connectors.anthropic_api import limits, successors
+from integrations.connectors.anthropic_api.limits import Filters
 from integrations.connectors.anthropic_api.lines import Line, Numbers, Part, counts, dollars
+from integrations.connectors.anthropic_api.questions import Questions
 from integrations.connectors.anthropic_api.rows import day_in
 from integrations.connectors.claude_enterprise.client import (
+    LARGEST_PAGE,
+    LONGEST_RANGE,
     SUCCESSORS,
     AnalyticsClient,
-    Filters,
     Report,
 )
 from integrations.window import Window
 
+# The dearest first: what comes last is given up first.
+_OPTIONAL = (
+    *("product", "model", "cost_type", "token_type"),
+    *("context_window", "speed", "inference_geo"),
+)
+
+
+def _report(name: str, limit: int, group_cap: int | None = None) -> limits.Report:
+    """No cap of dimensions is known of these reports, which does not say that there is none."""
+    return limits.Report(
+        name=name,
+        table="cost" if name.endswith("cost_report") else "usage",
+        limit=limit,
+        most=None,
+        # Those with the fewest values first: each takes a question for every value.
+        filters={
+            "inference_geo": "inference_geos",
+            "speed": "speeds",
+            "context_window": "context_windows",
+            "product": "products",
+            "model": "models",
+        },
+        nulls={"inference_geo": "not_available"},
+        optional=_OPTIONAL,
+        group_cap=group_cap,
+    )
+
+
+_GROUP_CAP = 100
+_COST_REPORT = _report("cost_report", LONGEST_RANGE, _GROUP_CAP)
+_USAGE_REPORT = _report("usage_report", LONGEST_RANGE, _GROUP_CAP)
+_USER_COST_REPORT = _report("user_cost_report", LARGEST_PAGE)
+_USER_USAGE_REPORT = _report("user_usage_report", LARGEST_PAGE)
+
 
 class Reports(Protocol):
-    """What feeds ask. `group_cap` is how many groups of a day come back; None is all."""
+    """What feeds ask. `group_cap` is how many groups of a day come back; None is all.
+
+    `has_children` says that lines can be cut by the child organizations of a parent.
+    """
 
     group_cap: int | None
+    has_children: bool
 
     def cost(
         self, window: Window, *, group_by: Sequence[str] = (), filters: Filters | None = None
@@ -47,7 +88,8 @@ def reports_of(client: AnalyticsClient) -> Reports:
 class FourReports:
     """`/cost_report`, `/usage_report` and the two per user."""
 
-    group_cap: int | None = 100
+    group_cap: int | None = _GROUP_CAP
+    has_children = False  # a parent's are counted, but nothing names them
 
     def __init__(self, client: AnalyticsClient) -> None:
         self._client = client
@@ -55,21 +97,48 @@ class FourReports:
     def cost(
         self, window: Window, *, group_by: Sequence[str] = (), filters: Filters | None = None
     ) -> Iterator[Part]:
-        reports = self._client.cost_report(window, group_by=group_by, filters=filters)
-        return self._buckets(reports, window, group_by, dollars)
+        return self._ask(_COST_REPORT, self._cost, window, group_by, filters)
 
     def usage(
         self, window: Window, *, group_by: Sequence[str] = (), filters: Filters | None = None
     ) -> Iterator[Part]:
-        reports = self._client.usage_report(window, group_by=group_by, filters=filters)
-        return self._buckets(reports, window, group_by, counts)
+        return self._ask(_USAGE_REPORT, self._usage, window, group_by, filters)
 
     def user_cost(self, window: Window, *, group_by: Sequence[str]) -> Iterator[Part]:
-        reports = self._client.user_cost_report(window, group_by=group_by)
-        return self._rows(reports, window, group_by, dollars)
+        return self._ask(_USER_COST_REPORT, self._user_cost, window, group_by)
 
     def user_usage(self, window: Window, *, group_by: Sequence[str]) -> Iterator[Part]:
-        reports = self._client.user_usage_report(window, group_by=group_by)
+        return self._ask(_USER_USAGE_REPORT, self._user_usage, window, group_by)
+
+    def _ask(
+        self,
+        report: limits.Report,
+        read: Callable[..., Iterator[Part]],
+        window: Window,
+        group_by: Sequence[str],
+        filters: Filters | None = None,
+    ) -> Iterator[Part]:
+        questions = Questions(report, self._client.learned, read)
+        return questions.ask(window, group_by=group_by, filters=filters)
+
+    def _cost(self, window: Window, *, group_by: Sequence[str], **asked: Any) -> Iterator[Part]:
+        reports = self._client.cost_report(window, group_by=group_by, **asked)
+        return self._buckets(reports, window, group_by, dollars)
+
+    def _usage(self, window: Window, *, group_by: Sequence[str], **asked: Any) -> Iterator[Part]:
+        reports = self._client.usage_report(window, group_by=group_by, **asked)
+        return self._buckets(reports, window, group_by, counts)
+
+    def _user_cost(
+        self, window: Window, *, group_by: Sequence[str], **asked: Any
+    ) -> Iterator[Part]:
+        reports = self._client.user_cost_report(window, group_by=group_by, **asked)
+        return self._rows(reports, window, group_by, dollars)
+
+    def _user_usage(
+        self, window: Window, *, group_by: Sequence[str], **asked: Any
+    ) -> Iterator[Part]:
+        reports = self._client.user_usage_report(window, group_by=group_by, **asked)
         return self._rows(reports, window, group_by, counts)
 
     def _buckets(
@@ -124,32 +193,24 @@ class Successors:
 
     # What the reports per user count, so that both dialects attribute the same.
     _USERS = {"actor_types": ("user_actor",)}
-    # The dimension that gives way to the actor: every value of it has a filter, null too.
-    _SPLIT = "inference_geo"
 
     def __init__(self, client: AnalyticsClient) -> None:
-        self._client = client
+        self._cost = successors.cost_questions(client, optional=_OPTIONAL)
+        self._usage = successors.usage_questions(client, optional=_OPTIONAL)
+        self.has_children = client.is_parent
 
     def cost(
         self, window: Window, *, group_by: Sequence[str] = (), filters: Filters | None = None
     ) -> Iterator[Part]:
-        return successors.read_cost(self._client, window, group_by=group_by, filters=filters)
+        return self._cost.ask(window, group_by=group_by, filters=filters)
 
     def usage(
         self, window: Window, *, group_by: Sequence[str] = (), filters: Filters | None = None
     ) -> Iterator[Part]:
-        return successors.read_usage(self._client, window, group_by=group_by, filters=filters)
+        return self._usage.ask(window, group_by=group_by, filters=filters)
 
     def user_cost(self, window: Window, *, group_by: Sequence[str]) -> Iterator[Part]:
-        return self._per_user(self.cost, window, group_by)
+        return self._cost.ask(window, group_by=group_by, by=("actor",), filters=self._USERS)
 
     def user_usage(self, window: Window, *, group_by: Sequence[str]) -> Iterator[Part]:
-        return self._per_user(self.usage, window, group_by)
-
-    def _per_user(
-        self, read: Callable[..., Iterator[Part]], window: Window, names: Sequence[str]
-    ) -> Iterator[Part]:
-        """With the actor, five dimensions are one too many: ask for each region by itself."""
-        return successors.read_split(
-            read, window, group_by=("actor", *names), over=(self._SPLIT,), filters=self._USERS
-        )
+        return self._usage.ask(window, group_by=group_by, by=("actor",), filters=self._USERS)

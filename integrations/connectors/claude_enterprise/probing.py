@@ -1,13 +1,15 @@
-"""The connection test: what an accepted key opens, in four requests at most."""
+"""The connection test: what an accepted key opens, and how it wants to be asked."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
-from integrations.connectors.anthropic_api import successors
+from integrations.connectors.anthropic_api import comparing, successors
 from integrations.connectors.anthropic_api.checklist import KEY, Checklist
 from integrations.connectors.anthropic_api.lines import Part
 from integrations.connectors.anthropic_api.rows import day_of
+from integrations.connectors.anthropic_api.trial import try_out
 from integrations.connectors.base import (
     ORGANIZATION,
     ActionNeeded,
@@ -16,13 +18,17 @@ from integrations.connectors.base import (
     NotAvailable,
     PayloadError,
     Probe,
+    SnapshotMoved,
 )
 from integrations.connectors.claude_enterprise.client import (
+    LONGEST_RANGE,
+    PARENT,
     REPORTS,
     SUCCESSORS,
     AnalyticsClient,
 )
 from integrations.connectors.claude_enterprise.dialects import FourReports, Successors
+from integrations.connectors.claude_enterprise.feeds import FEEDS
 from integrations.window import Window
 
 _SCOPE = "Scope read:analytics"
@@ -30,6 +36,11 @@ _PLAN = "Plan"
 _COST = "Cost data"
 _ENGAGEMENT = "Engagement data"
 _ENDPOINTS = "Cost and usage endpoints"
+_CHILDREN = "Child organizations"
+_CHILDREN_DETAIL = (
+    "This is a parent organization: cost and tokens are told apart by child organization. Children "
+    "with HIPAA readiness would be left out by the newer endpoints, so both are compared daily."
+)
 _GROUPS = "Optional scope read:rbac_groups"
 
 
@@ -54,6 +65,8 @@ def probe(client: AnalyticsClient, today: date) -> Probe:
     with found.asking(_COST):
         cost = _probe_cost(client, today, may_be_closed=bool(summaries))
     organization_id = client.organization_id or cost.organization_id
+    client.dialect = cost.dialect
+    _probe_children(client, today)
     found.add(
         Check(ORGANIZATION, "passed", organization_id)
         if organization_id
@@ -61,6 +74,8 @@ def probe(client: AnalyticsClient, today: date) -> Probe:
         _plan(cost, was_active=any(entry.get("daily_active_user_count") for entry in summaries)),
         *cost.checks,
         _probe_groups(client),
+        try_out(client, FEEDS, today),
+        *([Check(_CHILDREN, "info", _CHILDREN_DETAIL)] if client.is_parent else []),
     )
     return Probe(
         organization_id=organization_id,
@@ -68,7 +83,7 @@ def probe(client: AnalyticsClient, today: date) -> Probe:
         cost_complete_to=cost.complete_to,
         engagement_complete_to=engagement,
         other_ids=(cost.organization_id,),
-        options={"dialect": cost.dialect},
+        options={**client.learned.options, "dialect": cost.dialect},
     )
 
 
@@ -106,43 +121,124 @@ class _Cost:
 
 def _probe_cost(client: AnalyticsClient, today: date, *, may_be_closed: bool) -> _Cost:
     """Cost may be closed to a plan: that is worth a line, not a failed test."""
-    window = Window.last(4, today=today)
+    window = Window.last(LONGEST_RANGE, today=today)
+    client.learned.note_versions("")
+    newer = _if_open(lambda: Successors(client).cost(window))
     try:
-        part = next(Successors(client).cost(window))
+        older = comparing.whole(lambda: FourReports(client).cost(window))
     except ConnectorError as exc:
-        # A beta whose answers we cannot read is as good as closed.
-        if not (isinstance(exc, PayloadError) or successors.is_closed(exc)):
-            raise
-    else:
-        detail = "The newer ones, in beta: every combination, however many a day has."
-        found = _complete_to(part)
-        return replace(
-            found, dialect=SUCCESSORS, checks=(*found.checks, Check(_ENDPOINTS, "passed", detail))
-        )
-    try:
-        part = next(FourReports(client).cost(window))
-    except ConnectorError as exc:
-        closed = isinstance(exc, ActionNeeded | PayloadError) and exc.status in {400, 403, 404}
+        closed = isinstance(exc, ActionNeeded | PayloadError) and exc.status in _CLOSED
+        if closed and newer is not None:
+            return _with(newer, SUCCESSORS, Check(_ENDPOINTS, "info", _UNCOMPARED))
         if closed and may_be_closed:
             detail = "Anthropic does not give out cost for this organization."
             return _Cost(REPORTS, (Check(_COST, "limited", detail),))
         raise
-    found = _complete_to(part)
-    detail = "The four reports every organization has."
-    return replace(found, checks=(*found.checks, Check(_ENDPOINTS, "passed", detail)))
+    if newer is None:
+        return _with(older, REPORTS, Check(_ENDPOINTS, "passed", _ANYBODY))
+    apart = _difference(client, window, older, newer)
+    if apart == "":
+        return _with(newer, SUCCESSORS, Check(_ENDPOINTS, "passed", _SAME))
+    if apart is None:
+        return _with(older, REPORTS, Check(_ENDPOINTS, "info", f"{_ANYBODY} {_NOTHING}"))
+    client.learned.note_versions(apart)
+    return _with(older, REPORTS, Check(_ENDPOINTS, "info", f"{_ANYBODY} {apart}"))
 
 
-def _complete_to(part: Part) -> _Cost:
-    """How far cost reaches, and whether there is any."""
-    watermark = part.data_refreshed_at
+_CLOSED = {400, 403, 404}
+_ANYBODY = "The four reports every organization has."
+_SAME = (
+    "The newer ones, in beta: every combination, however many a day has. Day by day, they tell the "
+    "same cost and tokens as the four reports."
+)
+_NOTHING = "The newer ones, in beta, are not used: there was nothing yet to compare."
+_UNCOMPARED = (
+    "The newer ones, in beta. The four reports are closed, so nothing shows whether they are "
+    "complete: child organizations with HIPAA readiness are not included."
+)
+
+
+def _if_open(read: Callable[[], Iterator[Part]]) -> list[Part] | None:
+    """All parts; None if a beta is closed. One whose answers we cannot read is as good as that."""
+    try:
+        return comparing.whole(read)
+    except ConnectorError as exc:
+        if isinstance(exc, PayloadError | SnapshotMoved) or successors.is_closed(exc):
+            return None
+        raise
+
+
+def _difference(
+    client: AnalyticsClient, window: Window, older: list[Part], newer: list[Part]
+) -> str | None:
+    """How the newer endpoints differ, in a sentence; "" if not at all; None if nothing shows it.
+
+    Over days that had ended in both exports, in dollars and then in tokens: an organization with
+    seats may have no cost.
+    """
+    days = comparing.settled(window, _refreshed(older), _refreshed(newer))
+    was_empty = True
+    for pair, number, unit in (
+        ((older, newer), lambda line: line.numbers[0], "${:f}"),
+        (_tokens_of(client, window), lambda line: sum(map(int, line.numbers[1:6])), "{:,} tokens"),
+    ):
+        if pair is None:
+            continue
+        old, new = (comparing.told(parts, days, number) for parts in pair)
+        apart = comparing.difference(old, new)
+        if apart is not None:
+            return (
+                f"The newer ones, in beta, are not used: for {_day(apart.day)} they tell "
+                f"{unit.format(apart.newer)} instead of {unit.format(apart.older)}. A parent "
+                "organization lacks its child organizations with HIPAA readiness there."
+            )
+        was_empty = was_empty and not old
+    return None if was_empty else ""
+
+
+def _tokens_of(client: AnalyticsClient, window: Window) -> tuple[list[Part], list[Part]] | None:
+    """The tokens of the organization in both versions; None if one of them is closed."""
+    newer = _if_open(lambda: Successors(client).usage(window))
+    older = _if_open(lambda: FourReports(client).usage(window)) if newer is not None else None
+    return None if newer is None or older is None else (older, newer)
+
+
+def _refreshed(parts: list[Part]) -> datetime | None:
+    return parts[0].data_refreshed_at if parts else None
+
+
+def _with(parts: list[Part], dialect: str, check: Check) -> _Cost:
+    """What is known of cost where one version is used."""
+    found = _complete_to(parts)
+    return replace(found, dialect=dialect, checks=(*found.checks, check))
+
+
+def _complete_to(parts: list[Part]) -> _Cost:
+    """How far cost reaches, and whether there is any in the last days."""
+    watermark = _refreshed(parts)
+    organization_id = next((part.organization_id for part in parts), "")
     if watermark is None:
         check = Check(
             _COST, "limited", "Anthropic has not published any cost of the last days yet."
         )
-        return _Cost(REPORTS, (check,), organization_id=part.organization_id)
-    charged = sum((line.numbers[0] or Decimal() for line in part.lines), Decimal())
+        return _Cost(REPORTS, (check,), organization_id=organization_id)
+    lines = [line for part in parts for line in part.lines]
+    charged = sum((line.numbers[0] or Decimal() for line in lines), Decimal())
     check = Check(_COST, "passed", f"Complete to {_day(watermark)}, {watermark:%H:%M} UTC.")
-    return _Cost(REPORTS, (check,), bool(charged), watermark, part.organization_id)
+    return _Cost(REPORTS, (check,), bool(charged), watermark, organization_id)
+
+
+def _probe_children(client: AnalyticsClient, today: date) -> None:
+    """Learn whether the newer endpoints tell child organizations apart."""
+    client.is_parent = False
+    client.learned.options.pop(PARENT, None)
+    if client.dialect != SUCCESSORS:
+        return
+    window = Window.last(LONGEST_RANGE, today=today)
+    parts = _if_open(lambda: Successors(client).cost(window, group_by=("organization_id",)))
+    if any(line.values[0] for part in parts or () for line in part.lines):
+        client.is_parent = True
+        client.learned.options[PARENT] = "yes"
 
 
 def _probe_groups(client: AnalyticsClient) -> Check:

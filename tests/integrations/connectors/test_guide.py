@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from integrations.connectors import anthropic_api, base, records
-from integrations.connectors.anthropic_api import refusals, successors
+from integrations.connectors.anthropic_api import questions, refusals
 from integrations.models import Resource
 from reports.metrics import DIMENSIONS
 
@@ -17,7 +17,7 @@ BESIDE = [ROOT, Path(anthropic_api.__file__).parents[1], ROOT / "templates/integ
 WORDS = {
     **{name: thing for module in (base, records, refusals) for name, thing in vars(module).items()},
     "Resource": Resource,
-    "read_split": successors.read_split,
+    "Questions": questions.Questions,
     "check_key": base.Connector.check_key,
     "spelling": records.CostRecord.__dataclass_fields__["spelling"],
     "user_id": DIMENSIONS["user_id"],

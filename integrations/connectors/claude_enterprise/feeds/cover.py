@@ -9,6 +9,8 @@ from functools import reduce
 from itertools import chain
 from operator import or_
 
+from integrations.connectors.records import NOT_READ
+
 Values = tuple[str | None, ...]  # of the dimensions that have a filter, in their order
 Filter = dict[int, frozenset[str | None]]  # place of a dimension to the values to keep
 
@@ -89,7 +91,7 @@ class Cover:
         return None if plan is None else plan + bins
 
     def _has_filter(self, place: int, value: str | None) -> bool:
-        return value is not None or place == self._null_filter
+        return value != NOT_READ and (value is not None or place == self._null_filter)
 
     def _fits(self, asked: Filter) -> bool:
         return self._rows(asked) < self._cap

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from integrations.connectors.anthropic_api.lines import Line, Numbers, minus, nothing, plus
 from integrations.connectors.anthropic_api.rows import Read, numbers
-from integrations.connectors.base import ActionNeeded, NotAvailable
+from integrations.connectors.base import ActionNeeded, NotAvailable, PayloadError
 from integrations.connectors.claude_enterprise.client import AnalyticsClient
 from integrations.connectors.claude_enterprise.dialects import Reports, reports_of
 from integrations.connectors.claude_enterprise.feeds.days import published
@@ -23,6 +23,7 @@ NO_GROUP = "no_group"  # the subject of who was in no group on that day
 NOT_ITEMIZED = "not_itemized"  # of what channels beyond the cap come to
 GROUP = "rbac_group_id"
 _CHANNEL = "slack_channel_id"
+_REFUSED = 400
 _IDS = 30  # of a filter: few enough that the other groups of these people fit in beside them
 
 
@@ -50,22 +51,42 @@ def _group_pages(client: AnalyticsClient, window: Window, kind: Kind) -> Iterato
     parts = [missing[start : start + _IDS] for start in range(0, len(missing), _IDS)]
     while parts:
         ids = parts.pop()
-        crowded, records = False, []
-        rows: dict[date, int] = defaultdict(int)
-        filters = {f"{GROUP}s": ids}
-        for part in kind.organization(reports)(window, group_by=[GROUP], filters=filters):
-            read.check(part)
-            for line in part.lines:
-                rows[line.day] += 1
-                (id,) = line.values
-                # Other groups of the same people may come along, told in part only.
-                if id in ids and line.day in capped and id not in found[line.day]:
-                    found[line.day][id] = line.numbers
-                    records.append(_record(kind, line, id))
-            crowded = any(count >= reports.group_cap for count in rows.values())
+        try:
+            records, crowded = _named_groups(reports, window, kind, read, found, capped, ids)
+        except PayloadError as exc:
+            if exc.status != _REFUSED:
+                raise
+            # A group that is told, but may not be asked for, costs the others nothing.
+            records, crowded = [], True
         yield Page(tuple(records), read.watermark, client.organization_id)
         if crowded and len(ids) > 1:
             parts += [ids[::2], ids[1::2]]
+
+
+def _named_groups(
+    reports: Reports,
+    window: Window,
+    kind: Kind,
+    read: Read,
+    found: dict[date, dict[str | None, Numbers]],
+    capped: set[date],
+    ids: Sequence[str],
+) -> tuple[list[EngagementRecord], bool]:
+    """The documents of these groups on capped days, and whether that answer was capped, too."""
+    records = []
+    rows: dict[date, int] = defaultdict(int)
+    filters = {f"{GROUP}s": ids}
+    for part in kind.organization(reports)(window, group_by=[GROUP], filters=filters):
+        read.check(part)
+        for line in part.lines:
+            rows[line.day] += 1
+            (id,) = line.values
+            # Other groups of the same people may come along, told in part only.
+            if id is not None and id in ids and line.day in capped and id not in found[line.day]:
+                found[line.day][id] = line.numbers
+                records.append(_record(kind, line, id))
+    cap = reports.group_cap
+    return records, cap is not None and any(count >= cap for count in rows.values())
 
 
 def _ids(client: AnalyticsClient, window: Window) -> set[str]:

@@ -4,11 +4,12 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import date
 
+from integrations.connectors.anthropic_api.limits import Filters
 from integrations.connectors.anthropic_api.lines import Numbers, Values, total
 from integrations.connectors.anthropic_api.rows import Read
-from integrations.connectors.claude_enterprise.client import Filters
 from integrations.connectors.claude_enterprise.feeds.cover import Cover
 from integrations.connectors.claude_enterprise.feeds.metered import USAGE_CUT, Ask, Kind
+from integrations.connectors.records import NOT_READ
 from integrations.window import Window
 
 Lines = dict[date, dict[Values, Numbers]]
@@ -180,7 +181,9 @@ def _filters(cut: Mapping[str, frozenset[str | None]]) -> Filters:
 
 
 def _filter(dimension: str, value: str | None) -> str | None:
-    """The filter that selects a value; None if the API has none. Most nulls have none."""
+    """The filter that selects a value; None if the API has none, as for most nulls."""
+    if value == NOT_READ:
+        return None
     if dimension == _NULL_FILTER and value is None:
         return "not_available"
     return value

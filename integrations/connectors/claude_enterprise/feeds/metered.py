@@ -1,16 +1,16 @@
 """What cost and usage have in common: what is asked, by which dimensions, in which numbers."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from typing import Protocol
 
+from integrations.connectors.anthropic_api.limits import Filters
 from integrations.connectors.anthropic_api.lines import (
     Numbers,
     Part,
 )
-from integrations.connectors.claude_enterprise.client import Filters
 from integrations.connectors.claude_enterprise.dialects import Reports
 from integrations.connectors.records import (
     COST_MEASURES,
@@ -44,6 +44,13 @@ class Kind:
     organization: Callable[[Reports], Ask]
     people: Callable[[Reports], Callable[..., Iterator[Part]]]
     totals: Callable[[date, Numbers], Iterator[TotalRecord]]
+
+
+def kind_of(kind: Kind, reports: Reports) -> Kind:
+    """The kind as these reports can cut it: those of a parent also by child organization."""
+    if not reports.has_children:
+        return kind
+    return replace(kind, cut=(*kind.cut, "organization_id"))
 
 
 def _cost_totals(day: date, numbers: Numbers) -> Iterator[TotalRecord]:

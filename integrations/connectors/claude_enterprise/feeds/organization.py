@@ -16,7 +16,7 @@ from integrations.connectors.anthropic_api.rows import Read
 from integrations.connectors.claude_enterprise.client import AnalyticsClient
 from integrations.connectors.claude_enterprise.dialects import reports_of
 from integrations.connectors.claude_enterprise.feeds.itemizer import Itemizer, Lines
-from integrations.connectors.claude_enterprise.feeds.metered import COST, USAGE, Kind
+from integrations.connectors.claude_enterprise.feeds.metered import COST, USAGE, Kind, kind_of
 from integrations.connectors.records import MeterKey, Page, Record
 from integrations.window import Window, midnight
 
@@ -34,6 +34,7 @@ def read_organization_usage(client: AnalyticsClient, window: Window) -> Iterator
 def _pages(client: AnalyticsClient, window: Window, kind: Kind) -> Iterator[Page]:
     """Yield the ungrouped totals first, then lines per meter that sum to them to the last digit."""
     reports = reports_of(client)
+    kind = kind_of(kind, reports)
     ask = kind.organization(reports)
     read = Read()
     totals: dict[date, Numbers] = {}

@@ -11,7 +11,7 @@ from integrations.connectors.anthropic_api.lines import CLAUDE_TAG, Line, meter_
 from integrations.connectors.anthropic_api.rows import Read
 from integrations.connectors.claude_enterprise.client import AnalyticsClient
 from integrations.connectors.claude_enterprise.dialects import reports_of
-from integrations.connectors.claude_enterprise.feeds.metered import COST, USAGE, Kind
+from integrations.connectors.claude_enterprise.feeds.metered import COST, USAGE, Kind, kind_of
 from integrations.connectors.records import Page, Record
 from integrations.window import Window
 
@@ -26,8 +26,9 @@ def read_user_usage(client: AnalyticsClient, window: Window) -> Iterator[Page]:
 
 def _pages(client: AnalyticsClient, window: Window, kind: Kind) -> Iterator[Page]:
     """One page per answer."""
-    read = Read()
-    for part in kind.people(reports_of(client))(window, group_by=kind.cut):
+    reports, read = reports_of(client), Read()
+    kind = kind_of(kind, reports)
+    for part in kind.people(reports)(window, group_by=kind.cut):
         read.check(part)
         records = (_record(kind, line) for line in part.lines)
         yield Page(tuple(filter(None, records)), read.watermark, part.organization_id)

@@ -201,7 +201,7 @@ def test_a_former_member_is_named_as_the_newer_dialect_knows_them():
         newer(used(7)),
         newer(used(7, actor=gone, workspace_id="wrkspc_listed")),
         newer(used(5, api_key_id="apikey_1")),
-        newer(used(5, actor=service, workspace_id="wrkspc_listed")),
+        newer(used(5, actor=service, workspace_id="wrkspc_listed", api_key_id="apikey_1")),
     )
 
     assert [(r.person, r.meter.api_key_id, r.output_tokens) for r in records] == [

@@ -42,24 +42,28 @@ def newer(*rows, day="2026-11-10", refreshed="2026-11-20T08:00:00Z"):
     return ok({"data": data, "has_more": False, "data_refreshed_at": refreshed})
 
 
-def by_path(cost, successor=CLOSED, me=ME):
-    """An API whose endpoints answer as told."""
+def by_path(cost, successor=CLOSED, me=ME, trial=None):
+    """An API whose endpoints answer as told; `trial` is what the questions of imports get."""
     answers = {
         "/v1/organizations/me": me,
         "/v1/organizations/cost_report": cost,
         "/v1/organizations/analytics/cost": successor,
         "/v1/organizations/workspaces": WORKSPACES,
     }
+    empty = ok({"data": [], "has_more": False, "data_refreshed_at": "2026-11-20T08:00:00Z"})
 
     def answer(request):
-        found = answers[request.url.path]
+        if request.url.params.get("starting_at", "2026-11-07")[:10] != "2026-11-07":
+            found = trial(request) if trial else empty
+        else:
+            found = answers[request.url.path]
         return httpx.Response(found.status_code, headers=found.headers, content=found.content)
 
     return Script(answer)
 
 
-def probe(cost, successor=CLOSED, me=ME):
-    return CONNECTOR.probe(access(by_path(cost, successor, me), attempts=1), today=TODAY)
+def probe(cost, successor=CLOSED, me=ME, trial=None):
+    return CONNECTOR.probe(access(by_path(cost, successor, me, trial), attempts=1), today=TODAY)
 
 
 def checks(found):
@@ -83,6 +87,7 @@ def test_a_good_key_names_its_organization():
         "Organization recognized": ("passed", "Brightwater, 8f3c"),
         "Cost data": ("passed", "Complete to 20 Nov 2026, 11:45 UTC."),
         ENDPOINTS: ("passed", "The reports every organization has."),
+        "Questions of the import": ("passed", "Cost and tokens are answered in every cut."),
     }
 
 
@@ -106,7 +111,7 @@ def test_the_newer_endpoints_are_used_where_they_tell_the_same_cost():
 def test_the_newer_endpoints_are_not_used_where_they_tell_another_cost_and_the_reason_is_told():
     found = probe(SPENT, newer(("123.5", "wrkspc_1"), ("8.25", "wrkspc_nowhere")))
 
-    assert found.options == {"dialect": "reports"}
+    assert found.options["dialect"] == "reports"
     assert found.cost_complete_to == datetime(2026, 11, 20, 11, 45, tzinfo=UTC)
     assert checks(found)[ENDPOINTS] == (
         "info",
@@ -115,10 +120,20 @@ def test_the_newer_endpoints_are_not_used_where_they_tell_another_cost_and_the_r
     )
 
 
+def test_how_the_newer_endpoints_differ_is_kept_for_the_pages_of_the_connection():
+    found = probe(SPENT, newer(("123.5", "wrkspc_1"), ("8.25", "wrkspc_nowhere")))
+
+    assert CONNECTOR.not_read(found.options) == (
+        "The newer ones, in beta, are not used: for 10 Nov 2026 they tell $0.0825 instead of "
+        "$0.07.",
+    )
+    assert CONNECTOR.not_read(probe(SPENT).options) == ()
+
+
 def test_the_same_sum_of_other_workspaces_is_another_cost():
     found = probe(SPENT, newer(("7", "wrkspc_1"), ("123.5", "wrkspc_nowhere")))
 
-    assert found.options == {"dialect": "reports"}
+    assert found.options["dialect"] == "reports"
 
 
 def test_days_that_can_still_be_late_are_not_compared():
@@ -156,10 +171,62 @@ def test_it_asks_for_two_weeks_of_cost_by_workspace():
 
     CONNECTOR.probe(access(script), today=TODAY)
 
-    _, cost, successor, _ = (request.url.params.multi_items() for request in script.requests)
+    _, cost, successor, _, *trial = (
+        request.url.params.multi_items() for request in script.requests
+    )
     for asked in (cost, successor):
         assert ("starting_at", "2026-11-07T00:00:00Z") in asked
         assert [value for name, value in asked if name == "group_by[]"] == ["workspace_id"]
+    # Then what imports ask, of three days: total and lines of cost, total and regions of tokens,
+    # the regions of accounts and of service accounts. Nothing was used, so no region is asked for.
+    assert [[value for name, value in asked if name == "group_by[]"] for asked in trial] == [
+        [],
+        ["workspace_id", "model", "service_tier", "context_window", "inference_geo", "cost_type",
+         "token_type"],
+        [],
+        ["inference_geo"],
+        ["inference_geo", "context_window"],
+        ["inference_geo", "context_window"],
+    ]  # fmt: skip
+
+
+def refuse_tokens(request):
+    """400 for every question about tokens that names more than three dimensions."""
+    names = request.url.params.get_list("group_by[]")
+    if request.url.path.endswith("messages") and len(names) > 3:
+        return error(400, "invalid_request_error", "Too large.")
+    day = {"starting_at": "2026-11-18T00:00:00Z", "results": []}
+    if "messages" in request.url.path:
+        day["results"] = [{"output_tokens": 7, "account_id": "user_1"}]
+    return ok({"data": [day], "has_more": False})
+
+
+def test_a_refusal_of_what_imports_ask_shows_when_the_key_is_tested():
+    """The smaller question is known then, before anything is imported."""
+    found = probe(SPENT, trial=refuse_tokens)
+
+    assert [check.label for check in found.limits] == ["Questions of the import"]
+    assert checks(found)["Questions of the import"] == (
+        "limited",
+        "Token lines are not read by API key, context window, region, model and service tier: "
+        "Anthropic refuses answers in that detail. Totals are complete.",
+    )
+    # Of five dimensions two were left, and of the three that people's lines then named, one.
+    assert found.options["not_read.usage"] == (
+        "api_key_id,context_window,inference_geo,model,service_tier"
+    )
+
+
+def test_a_closed_report_is_named_and_fails_no_test():
+    def closed(request):
+        if "messages" in request.url.path:
+            return error(403, "permission_error")
+        return report(day="2026-11-18")
+
+    assert checks(probe(SPENT, trial=closed))["Questions of the import"] == (
+        "limited",
+        "Anthropic does not answer for Organization tokens (403) and Tokens per person (403).",
+    )
 
 
 def test_both_organizations_of_the_sandbox_find_their_dialect():

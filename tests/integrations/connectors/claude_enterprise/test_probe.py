@@ -45,15 +45,24 @@ CLOSED = error(400, "invalid_request_error", "This organization is not enrolled 
 GROUPS = ok({"data": [{"id": "rbac_group_1", "name": "Legal"}], "next_page": None})
 
 
-def by_path(cost, *, summaries=WEEK, successor=CLOSED, groups=GROUPS):
-    """An API whose endpoints answer as told."""
+NOTHING = ok({"data": [], "has_more": False, "data_refreshed_at": "2026-08-22T08:00:00Z"})
+
+
+def by_path(
+    cost, *, summaries=WEEK, successor=CLOSED, groups=GROUPS, usage=NOTHING, newer_usage=CLOSED
+):
+    """An API whose endpoints answer as told. A trial finds nothing to itemize."""
     answers = {
-        "/v1/organizations/analytics/summaries": summaries,
-        "/v1/organizations/analytics/cost": successor,
-        "/v1/organizations/analytics/cost_report": cost,
-        "/v1/organizations/rbac_groups": groups,
+        "summaries": summaries,
+        "cost": successor,
+        "usage": newer_usage,
+        "cost_report": cost,
+        "usage_report": usage,
+        "user_cost_report": NOTHING,
+        "user_usage_report": NOTHING,
+        "rbac_groups": groups,
     }
-    return Script(lambda request: fresh(answers[request.url.path]))
+    return Script(lambda request: fresh(answers[request.url.path.rsplit("/", 1)[1]]))
 
 
 def fresh(answer):
@@ -92,38 +101,126 @@ def test_a_good_key_passes_every_check():
         "Cost and usage endpoints": ("passed", "The four reports every organization has."),
         "Engagement data": ("passed", "Complete to 21 Aug 2026."),
         "Optional scope read:rbac_groups": ("passed", "Groups are shown by their names."),
+        "Questions of the import": ("passed", "Cost and tokens are answered in every cut."),
     }
 
 
-def test_it_asks_for_a_week_of_activity_and_a_few_days_of_cost():
+def grouped(request):
+    return [value for name, value in request.url.params.multi_items() if name == "group_by[]"]
+
+
+CUT = ["product", "model", "context_window", "inference_geo", "speed"]
+
+
+def test_it_asks_for_a_week_of_activity_a_month_of_cost_and_what_imports_ask():
     script = by_path(PRICED)
 
     CONNECTOR.probe(access(script), today=TODAY)
 
-    assert len(script.requests) == 4
-    summaries, successor, cost, _ = (
-        request.url.params.multi_items() for request in script.requests
-    )
-    assert summaries == [("starting_date", "2026-08-15")]
-    for asked in (successor, cost):
-        assert ("starting_at", "2026-08-19T00:00:00Z") in asked
-        assert not [name for name, _ in asked if name.startswith("group_by")]
+    asked = [request.url.path.rsplit("/", 1)[1] for request in script.requests]
+    assert asked[:4] == ["summaries", "cost", "cost", "cost_report"]  # closed, so tried twice
+    assert script.requests[0].url.params.multi_items() == [("starting_date", "2026-08-15")]
+    for request in script.requests[1:4]:
+        assert request.url.params["starting_at"] == "2026-07-23T00:00:00Z"
+        assert not grouped(request)
+    assert asked[4] == "rbac_groups"
+    trial = script.requests[5:]
+    assert {request.url.params["starting_at"] for request in trial} == {"2026-08-19T00:00:00Z"}
+    assert [(name, grouped(request)) for name, request in zip(asked[5:], trial, strict=True)] == [
+        ("cost_report", []),
+        ("cost_report", [*CUT, "cost_type", "token_type"]),
+        ("user_cost_report", [*CUT, "cost_type", "token_type"]),
+        ("usage_report", []),
+        ("usage_report", CUT),
+        ("user_usage_report", CUT),
+    ]
 
 
-def test_an_organization_in_the_beta_is_read_by_the_newer_endpoints():
+def newer(amount, refreshed="2026-08-22T08:00:00Z", day=21):
     row = {
-        "starting_at": "2026-08-21T00:00:00Z",
+        "starting_at": f"2026-08-{day}T00:00:00Z",
         "group": {},
-        "cost": {"amount": "5", "list_amount": "5", "currency": "USD"},
+        "cost": {"amount": amount, "list_amount": "5", "currency": "USD"},
     }
-    newer = ok({"data": [row], "has_more": False, "data_refreshed_at": "2026-08-22T08:00:00Z"})
+    return ok({"data": [row], "has_more": False, "data_refreshed_at": refreshed})
 
-    found = probe(WEEK, error(500), successor=newer)
+
+def counted(tokens, day=21):
+    bucket = {
+        "starting_at": f"2026-08-{day}T00:00:00Z",
+        "results": [{"output_tokens": tokens}],
+    }
+    body = {"data": [bucket], "has_more": False, "data_refreshed_at": "2026-08-22T08:00:00Z"}
+    row = {"starting_at": bucket["starting_at"], "group": {}, "usage": {"output_tokens": tokens}}
+    return ok(body), ok({**body, "data": [row]})
+
+
+def test_the_newer_endpoints_are_used_where_they_tell_the_same():
+    found = probe(WEEK, PRICED, successor=newer("5"))
 
     assert found.options == {"dialect": "successors"}
     assert found.cost_complete_to == datetime(2026, 8, 22, 8, tzinfo=UTC)
     assert checks(found)["Cost data"][0] == "passed"
-    assert checks(found)["Cost and usage endpoints"][1].startswith("The newer ones, in beta")
+    assert checks(found)["Cost and usage endpoints"] == (
+        "passed",
+        "The newer ones, in beta: every combination, however many a day has. Day by day, they "
+        "tell the same cost and tokens as the four reports.",
+    )
+
+
+def test_the_newer_endpoints_are_not_used_where_they_leave_something_out():
+    """As those of a parent organization do, which no answer says."""
+    found = probe(WEEK, PRICED, successor=newer("4"))
+
+    difference = (
+        "The newer ones, in beta, are not used: for 21 Aug 2026 they tell $0.04 instead of $0.05. "
+        "A parent organization lacks its child organizations with HIPAA readiness there."
+    )
+    assert found.options == {"dialect": "reports", "note.versions": difference}
+    assert checks(found)["Cost and usage endpoints"] == (
+        "info",
+        f"The four reports every organization has. {difference}",
+    )
+    assert CONNECTOR.not_read(found.options) == (difference,)
+
+
+def test_tokens_are_compared_too_because_seats_may_have_no_cost():
+    _, fewer = counted(6)
+    usage, same = counted(7)
+    free = cost_answer()
+
+    apart = probe(WEEK, free, successor=NOTHING, usage=usage, newer_usage=fewer)
+    assert apart.options["dialect"] == "reports"
+    assert "they tell 6 tokens instead of 7 tokens" in apart.options["note.versions"]
+    alike = probe(WEEK, free, successor=NOTHING, usage=usage, newer_usage=same)
+    assert alike.options == {"dialect": "successors"}
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"successor": newer("4", refreshed=None)},
+        {"successor": NOTHING, "cost": cost_answer()},
+        # Both exports have to cover the whole day.
+        {"successor": newer("4", refreshed="2026-08-21T20:00:00Z")},
+    ],
+    ids=["no export yet", "nothing used", "an earlier export"],
+)
+def test_where_nothing_can_be_compared_the_older_endpoints_stay(answers):
+    found = probe(WEEK, **{"cost": PRICED, **answers})
+
+    assert found.options == {"dialect": "reports"}
+    if "cost" in answers:
+        assert "nothing yet to compare" in checks(found)["Cost and usage endpoints"][1]
+
+
+def test_where_the_four_reports_are_closed_the_newer_ones_are_used_and_may_lack_something():
+    found = probe(WEEK, error(403), successor=newer("5"))
+
+    assert found.options["dialect"] == "successors"
+    state, detail = checks(found)["Cost and usage endpoints"]
+    assert state == "info"
+    assert "nothing shows whether they are complete" in detail
 
 
 @pytest.mark.parametrize("answer", [error(400), error(403), error(404), ok({"rows": []})])

@@ -1,0 +1,229 @@
+"""A provider that refuses questions: the import asks for less, and no total changes."""
+
+from collections import defaultdict
+from datetime import timedelta
+from decimal import Decimal
+from urllib.parse import parse_qsl
+
+import pytest
+from django.db.models import Sum
+from django.utils import timezone
+
+from accounts.models import Organization
+from integrations import sync
+from integrations.connectors.anthropic_api.sandbox.query import ApiError, bad_request
+from integrations.connectors.claude_console.sandbox.api import Sandbox as Console
+from integrations.connectors.claude_enterprise.sandbox.api import Sandbox as Enterprise
+from integrations.connectors.records import NOT_READ
+from integrations.encryption import Secret
+from integrations.models import Connection, CostFact, DayCheck, SyncRun, SyncWindow, UsageFact
+from integrations.verification import verify
+from integrations.window import Window
+from tests.factories import make_connection, make_organization
+
+pytestmark = pytest.mark.django_db
+
+KEYS = {
+    "claude-enterprise": "sk-ant-api01-sandbox-group",
+    "claude-console": "sk-ant-admin01-sandbox-my-org",
+}
+WAYS = [(slug, dialect) for slug in KEYS for dialect in ("reports", "successors")]
+every_way = pytest.mark.parametrize(("slug", "dialect"), WAYS, ids=["-".join(way) for way in WAYS])
+
+
+class Refusals:
+    """Stands before the sandboxes and refuses by `rule`, a function of path and parameters."""
+
+    def __init__(self, monkeypatch):
+        self.asked = []
+        self.rule = None
+        for sandbox in (Console, Enterprise):
+            monkeypatch.setattr(sandbox, "answer", self._before(sandbox.answer))
+
+    def _before(self, answer):
+        def refuse_or_answer(sandbox, environ, key, headers):
+            params = defaultdict(list)
+            for name, value in parse_qsl(environ["QUERY_STRING"], keep_blank_values=True):
+                params[name].append(value)
+            name = environ["PATH_INFO"].removeprefix("/v1/organizations/")
+            self.asked.append((name, params))
+            if self.rule and self.rule(name, params):
+                raise self.rule(name, params)
+            return answer(sandbox, environ, key, headers)
+
+        return refuse_or_answer
+
+
+@pytest.fixture
+def refusals(sandbox, monkeypatch):
+    return Refusals(monkeypatch)
+
+
+def connect(slug, dialect):
+    return make_connection(
+        make_organization(),
+        connector_slug=slug,
+        credential=Secret(KEYS[slug]),
+        options={"dialect": dialect},
+    )
+
+
+def read_two_days(connection):
+    """Cost and tokens of two days that nothing restates any more."""
+    end = timezone.now().date() - timedelta(days=60)
+    window = Window(end - timedelta(days=2), end)
+    feeds = connection.connector.feeds
+    days = {feed.name: list(window) if feed.is_metered else [] for feed in feeds}
+    run = sync.plan(connection, SyncRun.Kind.MANUAL, window, days=days)
+    list(sync.work(run, wait=lambda seconds: None))
+    return run
+
+
+def sums():
+    """What is stored: dollars, tokens, and tokens of people, day by day."""
+    costs = CostFact.objects.values("day").annotate(sum=Sum("amount_usd"))
+    tokens = UsageFact.objects.values("day", "person__external_id").annotate(
+        sum=Sum("output_tokens")
+    )
+    return (
+        {row["day"]: row["sum"] for row in costs},
+        {(row["day"], row["person__external_id"]): row["sum"] for row in tokens if row["sum"]},
+    )
+
+
+def more_than(most, *uncounted):
+    """A cap of dimensions on every report of cost and tokens."""
+
+    def rule(name, params):
+        if "cost" in name or "usage" in name:
+            counted = [one for one in params["group_by[]"] if one not in uncounted]
+            if len(counted) > most:
+                return bad_request(f"Cannot specify more than {most} group_by[] dimensions.")
+        return None
+
+    return rule
+
+
+def larger_than(most):
+    """A cap of rows on answers that are cut: only short pages pass."""
+
+    def rule(name, params):
+        if len(params["group_by[]"]) > 1 and int(params["limit"][0]) > most:
+            return bad_request("The response is too large.")
+        return None
+
+    return rule
+
+
+def refuse_region(name, params):
+    if "us" in params["inference_geos[]"]:
+        return bad_request("inference_geos[]: unsupported value 'us'.")
+    return None
+
+
+RULES = {
+    "five dimensions, all counted": more_than(5),
+    "pages of twenty": larger_than(20),
+    "a region": refuse_region,
+}
+
+
+@every_way
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+def test_whatever_is_refused_every_total_is_whole(refusals, slug, dialect, rule):
+    connection = connect(slug, dialect)
+    read_two_days(connection)
+    before = sums()
+    assert all(before)
+    Organization.objects.all().delete()
+    connection = connect(slug, dialect)
+    refusals.rule = rule
+
+    run = read_two_days(connection)
+
+    states = set(run.windows.values_list("state", flat=True))
+    assert states <= {SyncWindow.State.DONE, SyncWindow.State.UNCHANGED}
+    assert sums() == before
+    assert all(check.agrees for check in DayCheck.objects.all())
+    verified = verify(connection)
+    assert verified.compared
+    assert not verified.differences
+    # What was learned is asked right at once: nothing is refused a second time.
+    connection.refresh_from_db()
+    refusals.asked.clear()
+    with connection.connector.open(sync.access(connection)) as client:
+        for feed in connection.connector.feeds:
+            if feed.is_metered:
+                list(feed.read(client, run.windows.first().window))
+    assert not [one for one in refusals.asked if rule(*one)]
+
+
+def test_a_region_that_cannot_be_asked_for_has_no_name_on_either_side(refusals):
+    refusals.rule = refuse_region
+    connection = connect("claude-console", "reports")
+
+    read_two_days(connection)
+
+    regions = set(UsageFact.objects.values_list("meter__inference_geo", flat=True))
+    assert NOT_READ in regions
+    assert "us" not in regions
+    connection.refresh_from_db()
+    assert connection.options["refused.usage"] == '{"inference_geo": ["us"]}'
+    assert connection.not_read == (
+        "Token lines of region us cannot be told apart: Anthropic reports the value, but refuses "
+        "to answer for it alone. Totals are complete.",
+    )
+    # People's lines are subtracted from the organization's: none may exceed them.
+    assert not DayCheck.objects.exclude(excess=0).exists()
+
+
+@every_way
+def test_where_no_page_is_small_enough_dimensions_are_not_read_and_both_sides_agree(
+    refusals, slug, dialect
+):
+    """People's questions name more dimensions, so their refusal comes after the other's answer."""
+
+    def rule(name, params):
+        if "usage" in name and len(params["group_by[]"]) > 4:
+            return bad_request("The response is too large.")
+        return None
+
+    refusals.rule = rule
+    connection = connect(slug, dialect)
+
+    read_two_days(connection)
+
+    connection.refresh_from_db()
+    assert connection.options["not_read.usage"]
+    assert "Token lines are not read by" in connection.not_read[0]
+    assert all(check.agrees for check in DayCheck.objects.all())
+    assert not DayCheck.objects.exclude(excess=0).exists()
+    assert not verify(connection).differences
+
+
+@every_way
+def test_one_closed_endpoint_costs_no_other_its_numbers(refusals, slug, dialect):
+    closed = {"cost": "cost", "usage": "usage"}
+
+    def rule(name, params):
+        last = name.rsplit("/", 1)[-1]
+        if last in {"usage", "usage_report", "user_usage_report", "messages"}:
+            return ApiError(403, "permission_error", "Not for this organization.")
+        return None
+
+    refusals.rule = rule
+    connection = connect(slug, dialect)
+
+    run = read_two_days(connection)
+
+    states = {window.feed: window.state for window in run.windows.all()}
+    tables = {feed.name: feed.table for feed in connection.connector.feeds}
+    for feed, state in states.items():
+        is_closed = tables[feed] == closed["usage"]
+        assert state == (SyncWindow.State.FAILED if is_closed else SyncWindow.State.DONE)
+    connection.refresh_from_db()
+    assert connection.state == Connection.State.ACTIVE
+    verified = verify(connection)
+    assert verified.compared
+    assert {gap.feed.table for gap in verified.not_compared} == {"usage"}
+    assert CostFact.objects.aggregate(sum=Sum("amount_usd"))["sum"] > Decimal()
