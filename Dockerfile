@@ -18,5 +18,7 @@ WORKDIR /app
 COPY --from=build /app /app
 USER spendglass
 EXPOSE 8000
-CMD ["gunicorn", "config.wsgi", "--no-control-socket", "--bind", "0.0.0.0:8000", \
-     "--workers", "2", "--threads", "4"]
+# glibc keeps an arena for each thread otherwise, and gives little of it back.
+ENV MALLOC_ARENA_MAX=2
+# Two processes; WEB_CONCURRENCY and WEB_THREADS change that. See docs/operations.md.
+CMD ["gunicorn", "--config", "config/gunicorn.py", "--no-control-socket", "config.wsgi"]

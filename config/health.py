@@ -1,9 +1,14 @@
-"""One address for load balancers and `make run`: do the servers behind us answer?"""
+"""One address for load balancers and `make run`: do the servers behind us answer?
+
+The web server keeps a thread for it (`config.webserver`), so it answers while all others work.
+"""
+
+from collections.abc import Callable
 
 import redis
 from django.conf import settings
 from django.db import DatabaseError, connection
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.views.decorators.cache import never_cache
 
 
@@ -21,3 +26,19 @@ def healthz(request: HttpRequest) -> HttpResponse:
     except redis.RedisError:
         return HttpResponse("redis", status=503, content_type="text/plain")
     return HttpResponse("ok", content_type="text/plain")
+
+
+def health_first(
+    get_response: Callable[[HttpRequest], HttpResponseBase],
+) -> Callable[[HttpRequest], HttpResponseBase]:
+    """Middleware: answer `/healthz` under any host name, also by IP, without session or user.
+
+    Load balancers ask a machine by its address, which `ALLOWED_HOSTS` does not name.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        if request.path == "/healthz" and request.method in {"GET", "HEAD"}:
+            return healthz(request)
+        return get_response(request)
+
+    return middleware

@@ -322,10 +322,10 @@ def _children() -> list[Child]:
     python, (port, sandbox_port) = sys.executable, _ports()
     celery = [python, "-m", "celery", "--app", "config", "--quiet"]
     alone = ["--without-gossip", "--without-mingle", "--loglevel", "WARNING"]
-    gunicorn = [python, "-m", "gunicorn", "config.wsgi", "--bind", f"127.0.0.1:{port}"]
-    gunicorn += ["--no-control-socket", "--graceful-timeout", "5"]
+    gunicorn = [python, "-m", "gunicorn", "--config", "config/gunicorn.py", "config.wsgi"]
+    gunicorn += ["--bind", f"127.0.0.1:{port}", "--no-control-socket", "--graceful-timeout", "5"]
     children = [
-        Child("web", [*gunicorn, "--workers", "2", "--threads", "4", "--log-level", "warning"]),
+        Child("web", [*gunicorn, "--log-level", "warning"]),
         *(Child(worker.name, [*celery, *worker.arguments, *alone]) for worker in WORKERS),
         # One tick needs no memory of its last one: no file that a kill could spoil.
         Child("beat", [*celery, "beat", "--scheduler", "celery.beat:Scheduler", "--pidfile", ""]),

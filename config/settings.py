@@ -89,8 +89,10 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "config.health.health_first",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "api.problems.problem_documents",
+    "accounts.deadlines.deadlines",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -98,6 +100,7 @@ MIDDLEWARE = [
     "accounts.middleware.private_pages",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "accounts.limits.Refusals",
 ]
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
@@ -246,6 +249,11 @@ PASSWORD_RESET_TIMEOUT = 4 * 60 * 60
 
 # --- The API -----------------------------------------------------------------------------
 API_REQUESTS = _read("API_REQUESTS", env.int, 1_800, _NUMBER)  # of one token in 15 minutes
+
+# --- Limits of web requests ---------------------------------------------------------------
+REQUEST_SECONDS = _read("REQUEST_SECONDS", env.int, 20, _NUMBER)
+REPORTS_AT_ONCE = _read("REPORTS_AT_ONCE", env.int, 3, _NUMBER)  # computed by one web process
+REPORT_REQUESTS = _read("REPORT_REQUESTS", env.int, 600, _NUMBER)  # of a user in 15 minutes
 
 # --- Pages -------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"

@@ -133,3 +133,10 @@ def test_a_link_that_opens_an_account_is_not_in_the_log(organization, logged):
     assert Client(enforce_csrf_checks=True).post(link).status_code == 403
 
     assert [line.partition(": /")[2] for line in logged] == ["invitations/…", "invitations/…"]
+
+
+def test_health_answers_by_any_host_name(client, settings, db):
+    settings.ALLOWED_HOSTS = ["spendglass.example.com"]
+
+    assert client.get("/healthz", headers={"Host": "10.0.0.7"}).status_code == 200
+    assert client.get("/login/", headers={"Host": "10.0.0.7"}).status_code == 400

@@ -1,0 +1,12 @@
+"""A WSGI application that takes its time, for the test of the web server."""
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+
+def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    if environ["PATH_INFO"] == "/slow":
+        time.sleep(5)
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "2")])
+    return [b"ok"]
