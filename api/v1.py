@@ -13,6 +13,8 @@ from ninja import NinjaAPI, Query
 from ninja.errors import ValidationError
 from ninja.openapi.schema import OpenAPISchema
 
+from accounts.deadlines import TooSlow
+from accounts.limits import REPORT, TooMany, slot
 from api import documents, parameters, problems
 from api.models import Scope
 from api.problems import Problem
@@ -34,7 +36,7 @@ counts are numbers, and `null` is *not known*, which is not zero. Days are UTC. 
 documents (RFC 9457).
 """
 LONGEST = 366  # days of health in one answer
-ERRORS = dict.fromkeys((401, 403, 404, 422, 429), documents.Problem)
+ERRORS = dict.fromkeys((401, 403, 404, 422, 429, 503), documents.Problem)
 
 
 class Api(NinjaAPI):
@@ -74,6 +76,18 @@ def _unaskable(request: HttpRequest, error: SpecError) -> HttpResponse:
     more: dict[str, Any] = {"known": list(error.known)} if error.known else {}
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     return problems.answer(Problem(status, str(error), field=error.field, **more))
+
+
+@api.exception_handler(TooMany)
+def _too_many(request: HttpRequest, error: TooMany) -> HttpResponse:
+    problem = Problem(error.status, str(error))
+    problem.headers["Retry-After"] = f"{error.wait_seconds}"
+    return problems.answer(problem)
+
+
+@api.exception_handler(TooSlow)
+def _too_slow(request: HttpRequest, error: TooSlow) -> HttpResponse:
+    return problems.answer(Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error)))
 
 
 @api.exception_handler(ValidationError)
@@ -200,8 +214,11 @@ def members(
 def report(request: Any) -> StreamingHttpResponse:
     today = datetime.now(UTC).date()
     spec = ReportSpec.from_query(request.GET, today=today)
-    found = queries.run(request.organization, spec.by_interval() if spec.interval else spec)
-    return StreamingHttpResponse(_report(spec, found), content_type="application/json")
+    asked = spec.by_interval() if spec.interval else spec
+    user, organization = request.membership.user_id, request.organization
+    with slot(REPORT, user=user, organization=organization.pk):
+        found = queries.run(organization, asked)
+        return StreamingHttpResponse(_report(spec, found), content_type="application/json")
 
 
 # --- Documents ------------------------------------------------------------------------------

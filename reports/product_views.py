@@ -7,6 +7,7 @@ from django.http import HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
+from accounts.limits import limited
 from accounts.tenancy import OrganizationRequest, organization_required
 from reports import products
 from reports.periods import RANGES
@@ -26,6 +27,7 @@ class Choice:
 
 @require_safe
 @organization_required
+@limited
 def show(request: OrganizationRequest) -> HttpResponse | HttpResponseRedirect:
     """Spend by product and connection, and which source reports what, for a `range`."""
     query = QueryDict(mutable=True)

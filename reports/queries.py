@@ -30,6 +30,7 @@ from django.db.models import (
 )
 from django.db.models.functions import Cast, Collate, Greatest
 
+from accounts import deadlines
 from accounts.models import Organization
 from integrations.models import (
     ActivityByDay,
@@ -221,15 +222,24 @@ def _merge(measures: Iterable[Measure], parts: Sequence[Amounts]) -> Amounts:
     return {m.name: m.merged(part[m.name] for part in parts) for m in measures}
 
 
+class TooManyRows(SpecError):
+    """The report has more rows than may be read this way."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"This report has more than {most:,} rows. Choose fewer days, a longer interval or"
+            " fewer groupings, add a filter, or show only the top 100.",
+            field="group_by",
+        )
+
+
 def _at_most(most: int, rows: Iterable[T]) -> Iterator[T]:
-    """Hand the rows on; raise `SpecError` at the first one too many."""
+    """Hand the rows on; raise `TooManyRows` at the first one too many."""
     for count, row in enumerate(rows):
+        if count % CHUNK == 0:
+            deadlines.check()
         if count == most:
-            raise SpecError(
-                f"This report has more than {most:,} rows. Choose fewer days, a longer interval or"
-                " fewer groupings, add a filter, or show only the top 100.",
-                field="group_by",
-            )
+            raise TooManyRows(most)
         yield row
 
 
@@ -324,14 +334,19 @@ class Stream:
         return texts(self.spec, self.rows)
 
 
-def stream(organization: Organization, spec: ReportSpec) -> Report | Stream:
-    """The same rows in the same order as `run`, without holding them; raises `SpecError`."""
+def stream(
+    organization: Organization, spec: ReportSpec, *, most: int = MOST_FILE_ROWS
+) -> Report | Stream:
+    """The same rows in the same order as `run`, without holding them; raises `SpecError`.
+
+    `TooManyRows` is raised at the first row above `most`.
+    """
     if not spec.group_by:
         return run(organization, spec)
     questions = _questions(organization, spec)
     before = [f"{name}_before" for name in spec.metrics] if len(questions) > 1 else []
     columns = (*spec.group_by, *spec.metrics, *before)
-    return Stream(questions[0].spec, columns, _at_most(MOST_FILE_ROWS, _merged(questions)))
+    return Stream(questions[0].spec, columns, _at_most(most, _merged(questions)))
 
 
 def texts(spec: ReportSpec, rows: Iterable[Row]) -> Iterator[list[str]]:

@@ -8,6 +8,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 from django_htmx.middleware import HtmxDetails
 
+from accounts.limits import limited
 from accounts.tenancy import OrganizationRequest, organization_required
 from reports import charts, naming, pivot, queries, querybar
 from reports.charts import AnyChart
@@ -76,6 +77,7 @@ class Opened:
 
 @require_safe
 @organization_required
+@limited
 def explore(request: OrganizationRequest) -> HttpResponseBase:
     """The report page. `add` in the address opens the editor of one filter."""
     today = datetime.now(UTC).date()

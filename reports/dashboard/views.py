@@ -15,6 +15,7 @@ from django_htmx.middleware import HtmxDetails
 from markdown_it import MarkdownIt
 
 from accounts import audit
+from accounts.limits import REPORT, WIDGET, TooMany, limited, slot
 from accounts.tenancy import OrganizationRequest, organization_required
 from integrations.models import FeedDay
 from reports.dashboard.page import Bar
@@ -51,7 +52,7 @@ def genai(request: OrganizationRequest) -> HttpResponseBase:
         "bar": Bar(scope, find=request.GET.get("find", "").strip()),
         "query": scope.query,
         "at_once": at_once,
-        "shown": [show(widget, scope) if at_once else Shown(widget) for widget in ALL],
+        "shown": _all_shown(request, scope) if at_once else [Shown(widget) for widget in ALL],
     }
     response = render(
         request, "dashboards/_swap.html" if is_part else "dashboards/genai.html", context
@@ -73,12 +74,19 @@ def widget(request: OrganizationRequest, widget: str) -> HttpResponseBase:
         scope = _scope(request)
     except SpecError as error:
         return render(request, "dashboards/_error.html", {"error": error}, status=422)
-    context = {"it": show(found, scope), "query": scope.query}
+    context: dict[str, object] = {"query": scope.query}
+    try:
+        with slot(WIDGET, user=request.user.pk, organization=request.organization.pk):
+            context["it"] = show(found, scope)
+    except TooMany as error:
+        # The widget stays as it was while it loads, and asks again by itself.
+        context |= {"it": Shown(found), "again_seconds": min(error.wait_seconds, 60)}
     return render(request, "dashboards/_widget.html", context)
 
 
 @require_safe
 @organization_required
+@limited
 def widget_csv(request: OrganizationRequest, widget: str) -> HttpResponseBase:
     """The rows of one widget, exact."""
     found = _widget(widget)
@@ -114,6 +122,11 @@ def people(request: OrganizationRequest) -> HttpResponseBase:
 def definitions(request: OrganizationRequest) -> HttpResponseBase:
     """docs/metrics.md as a page: what every number means."""
     return render(request, "dashboards/definitions.html", {"text": _definitions()})
+
+
+def _all_shown(request: OrganizationRequest, scope: Scope) -> list[Shown]:
+    with slot(REPORT, user=request.user.pk, organization=request.organization.pk):
+        return [show(widget, scope) for widget in ALL]
 
 
 def _today() -> date:

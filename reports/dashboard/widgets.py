@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from django.utils.text import slugify
 
+from accounts.deadlines import ReaderLeft
 from reports.dashboard import activity, health, people, spend, tokens
 from reports.dashboard.answers import Answer
 from reports.dashboard.scope import Scope
@@ -62,6 +63,8 @@ def show(widget: Widget, scope: Scope) -> Shown:
     """Ask one widget. Whatever goes wrong in it stays in it, and is logged with its traceback."""
     try:
         return Shown(widget, widget.ask(scope))
+    except ReaderLeft:
+        raise
     except Exception:
         logger.exception("The widget %s failed: %s", widget.name, scope.query)
         return Shown(widget, has_failed=True)

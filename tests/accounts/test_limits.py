@@ -1,0 +1,216 @@
+"""Expensive questions have limits per user and organization, and end in time or with the reader."""
+
+import socket
+import threading
+import time
+from contextlib import ExitStack
+
+import pytest
+import redis
+from django.conf import settings as django_settings
+from django.db import connection, transaction
+
+from accounts import deadlines, limits
+from accounts.deadlines import Deadline, ReaderLeft, TooSlow
+from accounts.limits import REPORT, WIDGET, TooMany, slot
+from accounts.models import Role
+from reports import queries
+from tests.factories import make_member, make_organization, make_token
+
+pytestmark = pytest.mark.django_db
+
+PAGES = [
+    "reports/explore/",
+    "reports/explore.csv",
+    "reports/explore.xlsx",
+    "reports/explore.png",
+    "reports/products/",
+    "dashboards/genai/?render=all",
+    "dashboards/genai/spend.csv",
+]
+
+
+@pytest.fixture
+def organization():
+    return make_organization()
+
+
+@pytest.fixture
+def viewer(client, organization):
+    viewer = make_member(organization, Role.VIEWER)
+    client.force_login(viewer)
+    return viewer
+
+
+@pytest.fixture
+def held(viewer, organization):
+    """All the slots one user has."""
+    with ExitStack() as stack:
+        for kind in (REPORT, WIDGET):
+            # More than the turns of one process: as if others held them.
+            for _ in range(kind.user):
+                keys = [
+                    f"slots:{kind.name}:user:{viewer.pk}",
+                    f"slots:{kind.name}:organization:{organization.pk}",
+                ]
+                token = f"{kind.name}{_}"
+                assert limits._take(keys, token, (kind.user, kind.organization)) == 0
+                stack.callback(limits._give_back, keys, token)
+        yield stack
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_one_report_too_many_is_answered_with_a_page_that_asks_again(
+    client, organization, held, path
+):
+    response = client.get(f"/o/{organization.slug}/{path}")
+
+    assert response.status_code == 429
+    assert response["Retry-After"] == "2"
+    html = response.content.decode()
+    assert "3 of your reports are being computed already. Wait until one is done." in html
+    assert '<meta http-equiv="refresh" content="2">' in html
+
+    held.close()
+    assert client.get(f"/o/{organization.slug}/{path}").status_code in {200, 422}
+
+
+def test_api_answers_one_report_too_many_with_a_problem(client, organization, viewer, held):
+    make_token(viewer, "sgt_limits")
+
+    response = client.get("/api/v1/report", headers={"Authorization": "Bearer sgt_limits"})
+
+    assert response.status_code == 429
+    assert response["Retry-After"] == "2"
+    assert response["Content-Type"] == "application/problem+json"
+    assert response.json()["detail"].startswith("3 of your reports are being computed already.")
+
+
+def test_widget_too_many_stays_as_it_loads_and_asks_again(client, organization, held):
+    path = f"/o/{organization.slug}/dashboards/genai/spend/"
+
+    response = client.get(path, headers={"HX-Request": "true"})
+
+    assert response.status_code == 200
+    assert 'hx-trigger="load delay:2s"' in response.content.decode()
+
+
+def test_part_of_a_page_that_has_to_wait_becomes_the_page_that_says_so(client, organization, held):
+    path = f"/o/{organization.slug}/reports/explore/?metrics=cost"
+
+    response = client.get(path, headers={"HX-Request": "true"})
+
+    assert response["HX-Redirect"] == path
+
+
+def test_others_have_slots_of_their_own(client, organization, held):
+    other = make_organization("other", "Other Inc.")
+    for member in (make_member(organization, Role.VIEWER), make_member(other, Role.VIEWER)):
+        client.force_login(member)
+        slug = member.memberships.get().organization.slug
+
+        assert client.get(f"/o/{slug}/reports/explore/").status_code == 200
+
+
+def test_an_organization_has_a_limit_over_all_its_users(organization):
+    keys = [f"slots:report:organization:{organization.pk}"]
+    for number in range(REPORT.organization):
+        assert limits._take(keys, f"{number}", (REPORT.organization,)) == 0
+
+    with (
+        pytest.raises(TooMany, match="12 reports of your organization"),
+        slot(REPORT, user=1, organization=organization.pk),
+    ):
+        pass
+
+    # The slot of the user that was not needed is not kept, and all slots expire by themselves.
+    with redis.Redis.from_url(django_settings.REDIS_URL) as client:
+        assert client.zcard("slots:report:user:1") == 0
+        assert 0 < client.ttl(keys[0]) <= 2 * django_settings.REQUEST_SECONDS + 10
+
+
+def test_reports_of_a_quarter_of_an_hour_are_limited(client, organization, viewer, settings):
+    settings.REPORT_REQUESTS = 1
+    path = f"/o/{organization.slug}/reports/explore/"
+    assert client.get(path).status_code == 200
+
+    response = client.get(path)
+
+    assert response.status_code == 429
+    assert 0 < int(response["Retry-After"]) <= 900
+    assert "You have asked for 1 reports within a quarter of an hour." in response.content.decode()
+
+
+def test_a_process_computes_so_many_reports_at_once(monkeypatch, settings):
+    settings.REPORTS_AT_ONCE = 1
+    turns = limits._Turns()
+    monkeypatch.setattr(limits, "_turns", lambda: turns)
+    monkeypatch.setattr(limits, "_LOCAL_WAIT_SECONDS", 0.05)
+
+    with (
+        slot(REPORT, user=1, organization=1),
+        pytest.raises(limits.Busy, match="busy with other reports"),
+        slot(REPORT, user=2, organization=2),
+    ):
+        pass
+
+
+# --- Deadlines -------------------------------------------------------------------------------
+def test_statement_has_a_timeout():
+    began = time.monotonic()
+
+    with pytest.raises(TooSlow), transaction.atomic(), deadlines.bounded(Deadline(0.1, None)):
+        connection.cursor().execute("SELECT pg_sleep(60)")
+
+    assert time.monotonic() - began < 30
+
+
+def test_statement_ends_when_its_reader_leaves():
+    ours, theirs = socket.socketpair()
+    threading.Timer(0.2, theirs.close).start()
+    began = time.monotonic()
+
+    deadline = Deadline(60, None, ours)
+    with pytest.raises(ReaderLeft), transaction.atomic(), deadlines.bounded(deadline):
+        connection.cursor().execute("SELECT pg_sleep(60)")
+
+    ours.close()
+    assert time.monotonic() - began < 30
+
+
+def test_reader_who_has_sent_more_is_still_there():
+    ours, theirs = socket.socketpair()
+    theirs.send(b"GET /next HTTP/1.1\r\n")
+
+    assert not Deadline(60, None, ours).has_left()
+    assert ours.recv(3) == b"GET"  # the look took nothing
+
+    ours.close()
+    theirs.close()
+
+
+def test_rows_are_counted_under_the_deadline():
+    with deadlines.bounded(Deadline(60, time.monotonic() - 1)), pytest.raises(TooSlow):
+        list(queries._at_most(10, range(3)))
+
+
+def test_worker_has_no_deadline():
+    deadlines.check()
+
+
+def test_report_over_its_time_is_answered_with_a_sentence(
+    client, organization, viewer, monkeypatch
+):
+    def slow(*args):
+        raise TooSlow
+
+    monkeypatch.setattr(queries, "run", slow)
+    make_token(viewer, "sgt_slow")
+
+    page = client.get(f"/o/{organization.slug}/reports/explore/")
+    document = client.get("/api/v1/report", headers={"Authorization": "Bearer sgt_slow"})
+
+    assert page.status_code == document.status_code == 503
+    sentence = "This took longer than 120 seconds and was stopped. Choose fewer days"
+    assert sentence in page.content.decode()
+    assert document.json()["detail"].startswith(sentence)
