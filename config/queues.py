@@ -24,6 +24,7 @@ ROUTES = {
     "accounts.emails.send_link": MAIL,
     "integrations.tasks.tell": NOTICES,
     "reports.tasks.send_report": EXPORTS,
+    "reports.tasks.make_file": EXPORTS,
     "reports.tasks.tick": HOUSEKEEPING,
     "integrations.tasks.tick": HOUSEKEEPING,
     "integrations.tasks.start_comparisons": HOUSEKEEPING,

@@ -5,20 +5,26 @@ from datetime import UTC, datetime
 from functools import wraps
 from tempfile import TemporaryFile
 
-from django.http import FileResponse, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import FileResponse, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect
 from django.views.decorators.http import require_safe
 
-from accounts import audit, spreadsheets
+from accounts import deadlines
+from accounts.deadlines import TooSlow
+from accounts.limits import limited
 from accounts.tenancy import OrganizationRequest, organization_required
-from reports import charts, pivot, queries, querybar, workbook
-from reports.export import as_csv
+from reports import charts, exports, pivot, queries, querybar
+from reports.models import ReportFile
 from reports.outlook import Outlook, outlook
 from reports.picture import png
 from reports.querybar import QueryBar
 from reports.spec import ReportSpec, SpecError
 from reports.views import BARE
 
-XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+CONTENT_TYPES: dict[str, str] = {
+    ReportFile.Kind.CSV: "text/csv; charset=utf-8",
+    ReportFile.Kind.XLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
 View = Callable[[OrganizationRequest, ReportSpec], HttpResponseBase]
 
 
@@ -30,6 +36,7 @@ def of_report(view: View) -> Callable[..., HttpResponseBase]:
 
     @require_safe
     @organization_required
+    @limited
     @wraps(view)
     def file(request: OrganizationRequest) -> HttpResponseBase:
         query = request.GET.copy()
@@ -40,14 +47,7 @@ def of_report(view: View) -> Callable[..., HttpResponseBase]:
         except SpecError as error:
             return HttpResponse(f"{error}\n", content_type="text/plain; charset=utf-8", status=422)
         kind = view.__name__.rpartition("_")[2]
-        audit.record(
-            request.organization,
-            request.user,
-            "report.exported",
-            QueryBar(spec).title,
-            file=kind,
-            query=spec.to_query(),
-        )
+        exports.record(request.organization, request.user, spec, kind)
         return response
 
     return file
@@ -56,23 +56,39 @@ def of_report(view: View) -> Callable[..., HttpResponseBase]:
 @of_report
 def explore_csv(request: OrganizationRequest, spec: ReportSpec) -> HttpResponseBase:
     """The rows of the page: its interval first, then its groupings, exact and all of them."""
-    report = queries.stream(request.organization, spec.by_interval())
-    return StreamingHttpResponse(
-        spreadsheets.download(as_csv(report)),
-        content_type="text/csv; charset=utf-8",
-        headers=_named(request, report.spec, "csv"),
-    )
+    return _rows(request, spec, ReportFile.Kind.CSV)
 
 
 @of_report
 def explore_xlsx(request: OrganizationRequest, spec: ReportSpec) -> HttpResponseBase:
-    """The same rows as a workbook, which is whole only when its last row is written."""
-    report = queries.stream(request.organization, spec.by_interval())
-    file = TemporaryFile()  # noqa: SIM115  # the response closes it, and so deletes it
+    """The same rows as a workbook."""
+    return _rows(request, spec, ReportFile.Kind.XLSX)
+
+
+def _rows(
+    request: OrganizationRequest, spec: ReportSpec, kind: ReportFile.Kind
+) -> HttpResponseBase:
+    """The file if it is soon made; otherwise the page where it can be fetched when it is.
+
+    It is whole before its first byte is sent: what breaks is an error and no short file, a slow
+    reader keeps no cursor open, and the length says when a download is cut.
+    """
     address = request.build_absolute_uri(f"../explore/?{spec.to_query()}")
-    workbook.write(report, file, address=address, now=datetime.now(UTC))
-    file.seek(0)
-    return FileResponse(file, content_type=XLSX, headers=_named(request, report.spec, "xlsx"))
+    content = TemporaryFile()  # noqa: SIM115  # the response closes it, and so deletes it
+    try:
+        with deadlines.shorter(exports.DIRECT_SECONDS):
+            report = queries.stream(
+                request.organization, spec.by_interval(), most=exports.DIRECT_ROWS
+            )
+            exports.write(report, kind, content, address=address)
+    except (TooSlow, queries.TooManyRows):
+        content.close()
+        ordered = exports.order(request.organization, request.user, kind, spec, address=address)
+        return redirect("reports:file", request.organization.slug, ordered.pk)
+    content.seek(0)
+    return FileResponse(
+        content, content_type=CONTENT_TYPES[kind], headers=_named(request, report.spec, kind)
+    )
 
 
 @of_report

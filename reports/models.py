@@ -146,3 +146,75 @@ class ReportSchedule(models.Model):
         if self.frequency == self.Frequency.WEEKLY:
             return moment.weekday() == self.weekday
         return self.frequency == self.Frequency.DAILY or moment.day == self.day_of_month
+
+
+class ReportFileQuerySet(models.QuerySet["ReportFile"]):
+    def unfinished(self) -> Self:
+        return self.filter(state__in=[ReportFile.State.WAITING, ReportFile.State.WORKING])
+
+    def of(self, membership: Membership) -> Self:
+        """The member's own; nobody else sees them."""
+        return self.filter(organization=membership.organization, owner=membership.user)
+
+
+class ReportFile(models.Model):
+    """One file that a member ordered and a worker makes. Gone after a day.
+
+    `rows_written` and `touched_at` are the signs of life of the worker that makes it.
+    """
+
+    class Kind(models.TextChoices):
+        CSV = "csv", "CSV"
+        XLSX = "xlsx", "Excel workbook"
+
+    class State(models.TextChoices):
+        WAITING = "waiting", "Waiting"
+        WORKING = "working", "Being made"
+        READY = "ready", "Ready"
+        FAILED = "failed", "Failed"
+
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="report_files")
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="report_files")
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    query = models.TextField()
+    address = models.TextField(help_text="The page of the report, for the sheet About.")
+    title = models.CharField(max_length=200)
+    name = models.CharField(max_length=200)
+    state = models.CharField(max_length=20, choices=State.choices, default=State.WAITING)
+    error = models.CharField(max_length=300, blank=True, help_text="Fit for the page.")
+    attempts = models.PositiveSmallIntegerField(default=0)
+    rows_written = models.PositiveBigIntegerField(default=0)
+    size = models.PositiveBigIntegerField(default=0, help_text="Bytes.")
+    requested_at = models.DateTimeField(default=timezone.now, editable=False)
+    touched_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ReportFileQuerySet.as_manager()
+
+    class Meta:
+        indexes = [models.Index(fields=["organization", "owner", "-requested_at"])]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_unfinished(self) -> bool:
+        return self.state in {self.State.WAITING, self.State.WORKING}
+
+    @property
+    def is_ready(self) -> bool:
+        return self.state == self.State.READY
+
+
+class FilePiece(models.Model):
+    """A piece of the content of a file, by its number from 0 on."""
+
+    file = models.ForeignKey(ReportFile, models.CASCADE, related_name="pieces")
+    number = models.PositiveIntegerField()
+    content = models.BinaryField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["file", "number"], name="piece_once")]
+
+    def __str__(self) -> str:
+        return f"{self.file}, piece {self.number}"

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from reports import files, product_views, saved_views, views
+from reports import file_views, files, product_views, saved_views, views
 
 app_name = "reports"
 urlpatterns = [
@@ -10,6 +10,10 @@ urlpatterns = [
     path("explore.csv", files.explore_csv, name="explore_csv"),
     path("explore.xlsx", files.explore_xlsx, name="explore_xlsx"),
     path("explore.png", files.explore_png, name="explore_png"),
+    path("files/", file_views.index, name="files"),
+    path("files/<int:file_pk>/", file_views.file, name="file"),
+    path("files/<int:file_pk>/download/", file_views.download, name="download"),
+    path("files/<int:file_pk>/delete/", file_views.delete, name="delete_file"),
     path("save/", saved_views.save, name="save"),
     path("saved/<int:report_pk>/", saved_views.open_report, name="open"),
     path("saved/<int:report_pk>/edit/", saved_views.edit, name="edit"),

@@ -24,7 +24,7 @@ from integrations.models import (
     UsageFact,
 )
 from integrations.models.dimensions import METER_FIELDS
-from reports.models import ReportSchedule, SavedReport
+from reports.models import ReportFile, ReportSchedule, SavedReport
 
 _numbers = count(1)
 PASSWORD = "correct horse battery"
@@ -245,6 +245,15 @@ def make_schedule(report: SavedReport, *recipients: User, **fields: Any) -> Repo
     plan = ReportSchedule.objects.create(report=report, **values)
     plan.recipients.set(recipients)
     return plan
+
+
+def make_report_file(organization: Organization, owner: User, **fields: Any) -> ReportFile:
+    known = {"kind": "csv", "query": "metrics=cost&range=30d", "title": "Cost", **fields}
+    file = ReportFile.objects.create(organization=organization, owner=owner, **known)
+    if "name" not in fields:
+        ReportFile.objects.filter(pk=file.pk).update(name=f"file-{file.pk}.csv")
+        file.refresh_from_db()
+    return file
 
 
 def _day(day: date | str) -> date:

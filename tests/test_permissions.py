@@ -102,6 +102,11 @@ PAGES = {
     "reports:explore_xlsx": Page(EVERYBODY, get=200),
     "reports:explore_png": Page(EVERYBODY, get=200),
     "reports:index": Page(EVERYBODY, get=200),
+    "reports:files": Page(EVERYBODY, get=200),
+    # Files belong to who ordered them, and nobody else has a way to them.
+    "reports:file": Page(EVERYBODY, get=404),
+    "reports:download": Page(EVERYBODY, get=404),
+    "reports:delete_file": Page(EVERYBODY, post=404),
     "reports:open": Page(EVERYBODY, get=302),
     "reports:save": Page(REPORTS, get=200, post=422),
     "reports:duplicate": Page(REPORTS, post=302),

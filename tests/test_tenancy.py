@@ -22,8 +22,10 @@ from tests.factories import (
     make_member,
     make_organization,
     make_report,
+    make_report_file,
     make_schedule,
     make_token,
+    make_user,
 )
 
 pytestmark = pytest.mark.django_db
@@ -68,6 +70,7 @@ ARGUMENTS: dict[str, Any] = {
     "widget": "spend",
     "report_pk": 700_001,
     "schedule_pk": 700_001,
+    "file_pk": 700_001,
 }
 # Arguments that name one thing of an organization, which another organization does not have.
 NAMING = (
@@ -80,6 +83,7 @@ NAMING = (
     "token_pk",
     "report_pk",
     "schedule_pk",
+    "file_pk",
 )
 
 
@@ -112,6 +116,7 @@ def make_one_of_each(organization: Organization) -> Connection:
     )
     report = make_report(organization, pk=ARGUMENTS["report_pk"])
     make_schedule(report, pk=ARGUMENTS["schedule_pk"])
+    make_report_file(organization, make_user(), pk=ARGUMENTS["file_pk"])
     return connection
 
 

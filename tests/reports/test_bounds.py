@@ -11,7 +11,6 @@ from accounts.models import Role
 from integrations.models import Person
 from integrations.window import Window
 from reports import dispatch, queries
-from reports.models import SavedReport
 from reports.spec import MOST_DAYS, ReportSpec, SpecError
 from tests.factories import (
     cost,
@@ -90,7 +89,7 @@ def test_api_refuses_a_thousand_years(client, company):
 
 def test_mail_refuses_a_thousand_years(company, mails):
     ann = make_member(company, Role.ANALYST)
-    report = make_report(company, ann, query=ATTACK, sharing=SavedReport.Sharing.ORGANIZATION)
+    report = make_report(company, owner=ann, query=ATTACK)
     schedule = make_schedule(report, ann, next_at=timezone.now() - timedelta(minutes=1))
 
     dispatch.send(schedule.pk, now=timezone.now())
@@ -158,14 +157,13 @@ def test_added_up_report_has_the_same_bound(company, monkeypatch):
         _ = queries.run(company, spec).rows
 
 
-def test_file_has_a_bound_on_rows(company, monkeypatch):
-    monkeypatch.setattr(queries, "MOST_FILE_ROWS", 1)
+def test_file_has_a_bound_on_rows(company):
     spec = ReportSpec.from_query(
         "from=2026-11-20&to=2026-11-21&group_by=day", today=date(2026, 11, 30)
     )
 
     with pytest.raises(SpecError, match="This report has more than 1 rows"):
-        list(queries.stream(company, spec).text_rows())
+        list(queries.stream(company, spec, most=1).text_rows())
 
 
 def test_sets_of_people_have_a_bound(company, monkeypatch):

@@ -1,0 +1,63 @@
+"""The pages of files that workers make: where to wait, where to fetch."""
+
+from django.contrib import messages
+from django.http import HttpResponseBase, StreamingHttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts import audit
+from accounts.tenancy import OrganizationRequest, organization_required
+from reports import exports
+from reports.files import CONTENT_TYPES
+from reports.models import ReportFile
+
+
+@require_safe
+@organization_required
+def index(request: OrganizationRequest) -> HttpResponseBase:
+    """The member's files, the newest first."""
+    files = ReportFile.objects.of(request.membership).order_by("-requested_at")
+    context = {"files": files, "is_waiting": any(file.is_unfinished for file in files)}
+    return render(request, "reports/files.html", context)
+
+
+@require_safe
+@organization_required
+def file(request: OrganizationRequest, file_pk: int) -> HttpResponseBase:
+    """One file: how far it is, and where to fetch it. Looks again by itself until it is ready."""
+    return render(request, "reports/file.html", {"file": _own(request, file_pk)})
+
+
+@require_safe
+@organization_required
+def download(request: OrganizationRequest, file_pk: int) -> HttpResponseBase:
+    """The content of a file that is ready; the page of one that is not."""
+    found = _own(request, file_pk)
+    if not found.is_ready:
+        return redirect("reports:file", request.organization.slug, found.pk)
+    audit.record(
+        request.organization, request.user, "report.file_downloaded", found.title, file=found.kind
+    )
+    return StreamingHttpResponse(
+        exports.content(found),
+        content_type=CONTENT_TYPES[found.kind],
+        headers={
+            "Content-Disposition": f'attachment; filename="{found.name}"',
+            "Content-Length": f"{found.size}",
+        },
+    )
+
+
+@require_POST
+@organization_required
+def delete(request: OrganizationRequest, file_pk: int) -> HttpResponseBase:
+    """Remove a file; a worker that makes it stops."""
+    found = _own(request, file_pk)
+    found.delete()
+    messages.success(request, f"{found.name} deleted.")
+    return redirect("reports:files", request.organization.slug)
+
+
+def _own(request: OrganizationRequest, file_pk: int) -> ReportFile:
+    """A file of the member; files of others do not exist."""
+    return get_object_or_404(ReportFile.objects.of(request.membership), pk=file_pk)
