@@ -33,6 +33,11 @@ format: .venv/dev
 bench: .venv/dev
 	$(PYTHON) -m benchmarks
 
+# Fifty people on two web processes for five minutes, one of whom wants to stop the others.
+.PHONY: load
+load: .venv/dev
+	$(PYTHON) -m benchmarks.load
+
 # A picture of every page, taken by the test that walks them.
 .PHONY: screenshots
 screenshots: .venv/dev chromium
