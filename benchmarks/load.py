@@ -22,6 +22,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -223,17 +224,16 @@ def _measure(
     abuser, *others = [
         (slug, session) for slug, sessions in organizations.items() for session in sessions
     ]
-    jobs: list[Callable[[], None]] = [lambda: _watch_health(port, answers, ends_at)]
-    jobs += [
-        lambda n=n, who=who: _read_pages(port, *who, answers, ends_at, random.Random(n))  # type: ignore[misc]
-        for n, who in enumerate(others)
+    jobs: list[Callable[[], None]] = [
+        partial(_watch_health, port, answers, ends_at),
+        partial(_hang_up, port, *abuser, ends_at),
+        partial(_half_send, port, ends_at),
     ]
-    jobs.append(lambda: _hang_up(port, *abuser, ends_at))
-    jobs.append(lambda: _half_send(port, ends_at))
-    jobs += [
-        lambda n=n: _ask_for_a_year(port, *abuser, answers, ends_at, n)  # type: ignore[misc]
-        for n in range(len(others) + 1)
-    ]
+    for number, (slug, session) in enumerate(others):
+        person = random.Random(number)  # the same people each time
+        jobs.append(partial(_read_pages, port, slug, session, answers, ends_at, person))
+    for number in range(len(others) + 1):
+        jobs.append(partial(_ask_for_a_year, port, *abuser, answers, ends_at, number))
     threads = [threading.Thread(target=job, daemon=True) for job in jobs]
     for thread in threads:
         thread.start()

@@ -1,7 +1,9 @@
 """What the report page lets one choose, and what is chosen now."""
 
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import date
 from typing import Any
 
 from django.http import QueryDict
@@ -293,6 +295,45 @@ def check(spec: ReportSpec) -> ReportSpec:
                 field="group_by",
             )
     return check_columns(spec)
+
+
+@dataclass(frozen=True)
+class Repair:
+    """A report that can be asked instead. `query` is its address."""
+
+    label: str
+    query: str
+
+
+def repairs(query: QueryDict, error: SpecError, today: date) -> list[Repair]:
+    """Smaller reports to offer beside an error; those that cannot be asked either are left out."""
+    first_group = query.get("group_by", "").partition(",")[0]
+    changes: dict[str, tuple[set[str], dict[str, str]]] = {
+        "The last 365 days": (
+            {"range"},
+            {"from": "", "to": "", "interval": "", "range": "365d"},
+        ),
+        "An automatic interval": ({"interval", "range", "group_by"}, {"interval": ""}),
+        "The 20 largest groups": ({"group_by"}, {"show": "top-20"}),
+        "The first grouping only": ({"group_by"}, {"group_by": first_group}),
+        "The first four metrics": (
+            {"metrics"},
+            {"metrics": ",".join(query.get("metrics", "").split(",")[:MOST_METRICS])},
+        ),
+    }
+    found = []
+    for label, (fields, values) in changes.items():
+        smaller = query.copy()
+        for name, value in values.items():
+            smaller.setlist(name, [value] if value else [])
+        for name in [name for name in smaller if not smaller.getlist(name)]:
+            del smaller[name]
+        if error.field not in fields or smaller == query:
+            continue
+        with suppress(SpecError):
+            spec = check(ReportSpec.from_query(smaller, today=today))
+            found.append(Repair(label, spec.to_query()))
+    return found
 
 
 def check_columns(spec: ReportSpec) -> ReportSpec:

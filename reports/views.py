@@ -92,7 +92,11 @@ def explore(request: OrganizationRequest) -> HttpResponseBase:
         spec = querybar.check(ReportSpec.from_query(query or BARE, today=today))
         report = queries.run(request.organization, spec.by_interval())
     except SpecError as error:
-        context |= {"error": error, "bar": QueryBar(_nearest(query, today), report=number)}
+        context |= {
+            "error": error,
+            "repairs": querybar.repairs(query, error, today),
+            "bar": QueryBar(_nearest(query, today), report=number),
+        }
         return _page(request, context, status=422)
     filtered = [filter_.dimension for filter_ in spec.filters]
     bar = QueryBar(spec, naming.of(report.connections, filtered), number)

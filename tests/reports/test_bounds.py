@@ -213,3 +213,32 @@ def test_command_prints_what_is_within_the_bounds(company):
     )
 
     assert printed.getvalue().split() == ["day,cost", "2026-11-20,1.50", "2026-11-21,2.25"]
+
+
+def test_page_offers_smaller_reports(client, company):
+    client.force_login(make_member(company, Role.VIEWER))
+
+    response = client.get(f"/o/{company.slug}/reports/explore/?{ATTACK}")
+
+    # An automatic interval would still be a thousand years, so it is not offered.
+    assert [(repair.label, repair.query) for repair in response.context["repairs"]] == [
+        (
+            "The last 365 days",
+            "metrics=cost&range=365d&group_by=user_email,sku,token_type&cumulative=yes",
+        )
+    ]
+
+
+def test_report_of_too_many_rows_offers_fewer(client, company, monkeypatch):
+    monkeypatch.setattr(queries, "MOST_ROWS", 1)
+    client.force_login(make_member(company, Role.VIEWER))
+    query = "metrics=cost&from=2026-11-20&to=2026-11-21&group_by=user_email,sku"
+
+    response = client.get(f"/o/{company.slug}/reports/explore/?{query}")
+
+    assert response.status_code == 422
+    assert {repair.label for repair in response.context["repairs"]} == {
+        "The 20 largest groups",
+        "The first grouping only",
+    }
+    assert "show=top-20" in response.content.decode()
