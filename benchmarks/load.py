@@ -13,6 +13,7 @@ import itertools
 import math
 import os
 import random
+import signal
 import socket
 import subprocess
 import sys
@@ -26,7 +27,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from config.embedded import Server, start_postgres, start_redis
+from config.embedded import Server, die_with_parent, start_postgres, start_redis
 
 if TYPE_CHECKING:
     from accounts.models import Organization
@@ -185,14 +186,23 @@ def _web(port: int) -> subprocess.Popen[bytes]:
     """The documented web command."""
     command = ["-m", "gunicorn", "--config", "config/gunicorn.py", "--no-control-socket"]
     command += ["--bind", f"{HOST}:{port}", "--graceful-timeout", "5", "--log-level", "error"]
-    return subprocess.Popen([sys.executable, *command, "config.wsgi"], stderr=subprocess.DEVNULL)
+    return _start([*command, "config.wsgi"])
 
 
 def _worker() -> subprocess.Popen[bytes]:
     """A worker of large files."""
     command = ["-m", "celery", "--app", "config", "--quiet", "worker", "--queues", "exports"]
     command += ["--concurrency", "1", "--loglevel", "ERROR"]
-    return subprocess.Popen([sys.executable, *command], stderr=subprocess.DEVNULL)
+    return _start(command)
+
+
+def _start(arguments: list[str]) -> subprocess.Popen[bytes]:
+    """A server that ends with us, however we end."""
+    return subprocess.Popen(
+        [sys.executable, *arguments],
+        stderr=subprocess.DEVNULL,
+        preexec_fn=die_with_parent(signal.SIGTERM),
+    )
 
 
 def _free_port() -> int:

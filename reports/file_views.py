@@ -48,8 +48,8 @@ def download(request: OrganizationRequest, file_pk: int) -> HttpResponseBase:
     )
 
 
-@require_POST
 @organization_required
+@require_POST
 def delete(request: OrganizationRequest, file_pk: int) -> HttpResponseBase:
     """Remove a file; a worker that makes it stops."""
     found = _own(request, file_pk)

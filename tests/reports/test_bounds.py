@@ -40,7 +40,8 @@ def company(organization, connection):
     ann = make_person(connection, "user_ann", email="ann@example.com")
     know(connection, "2026-11-20", "2026-11-21")
     cost(connection, "2026-11-20", "1.50", person=ann)
-    cost(connection, "2026-11-21", "2.25", person=make_person(connection, "user_zoe"))
+    zoe = make_person(connection, "user_zoe", email="zoe@example.com")
+    cost(connection, "2026-11-21", "2.25", person=zoe)
     return organization
 
 
@@ -128,8 +129,8 @@ def test_days_beyond_the_data_cost_nothing(company, monkeypatch):
     # 1.50 of Ann, and on the second day hers again and 2.25 of Zoe: nothing of the ten years.
     assert [(row[0], row[1], row[4]) for row in rows] == [
         ("2026-11-20", "ann@example.com", "1.50"),
-        ("2026-11-21", "", "2.25"),
         ("2026-11-21", "ann@example.com", "1.50"),
+        ("2026-11-21", "zoe@example.com", "2.25"),
     ]
     assert list(queries.run(company, spec).text_rows()) == rows
     assert len(looks) < 10

@@ -16,8 +16,8 @@ from tests.factories import cost, make_member, make_organization, make_report_fi
 from tests.reports.conftest import know
 
 QUERY = "metrics=cost&from=2026-11-20&to=2026-11-21&interval=day"
-# Worked out by hand: 1.50 on the first day, 2.25 on the second.
-CSV = b"day,cost\r\n2026-11-20,1.50\r\n2026-11-21,2.25\r\n"
+# Worked out by hand: 1.50 on the first day, 2.25 on the second, behind a byte order mark.
+CSV = b"\xef\xbb\xbfday,cost\r\n2026-11-20,1.50\r\n2026-11-21,2.25\r\n"
 
 
 @pytest.fixture
