@@ -6,6 +6,16 @@ export UV_SYSTEM_CERTS := true
 UV := .tools/bin/uv
 PYTHON := .venv/bin/python
 
+# What `make check` looks into for holes and secrets.
+OURS := accounts api config integrations reports manage.py
+TEXTS := '*.py' '*.html' '*.js' '*.md' '*.sh' '*.toml' '*.yaml' .env.example Dockerfile Makefile
+# Passwords in our own code are found by ruff (S105 to S107); these lines show how an address is written.
+NO_SECRETS := --disable-plugin KeywordDetector --disable-plugin Base64HighEntropyString \
+  --disable-plugin HexHighEntropyString --exclude-lines '((user|spendglass):password|u:hunter2|ada:[^@]+)@'
+LICENCES := MIT;BSD;Apache;Mozilla;MPL-2.0;Python Software Foundation;PSF-2.0;LGPL-3.0-only;License
+# Both are MIT, and say so in their repositories alone.
+READ_BY_HAND := axe-playwright-python resvg_py
+
 .PHONY: run test check format bench
 
 run: .venv/run
@@ -21,8 +31,18 @@ check: .venv/dev
 	.venv/bin/ruff format --check .
 	.venv/bin/djade --check $$(git ls-files -co --exclude-standard 'templates/*.html')
 	.venv/bin/lint-imports
+	.venv/bin/bandit --quiet --recursive --severity-level medium --configfile pyproject.toml $(OURS)
+	@git ls-files -z -- $(TEXTS) | xargs -0 .venv/bin/detect-secrets-hook $(NO_SECRETS)
+	@! git grep -nE 'sk-ant-[a-z0-9]+-[A-Za-z0-9_-]{60,}' || { echo "These look like keys of Anthropic." >&2; false; }
+	@.venv/bin/pip-licenses --partial-match --allow-only="$(LICENCES)" --ignore-packages $(READ_BY_HAND) >/dev/null
 	.venv/bin/mypy .
 	$(PYTHON) -m tests.settings_check
+
+# Known vulnerabilities of what we depend on. It asks the advisory database of PyPI: not offline.
+.PHONY: audit
+audit: .venv/dev
+	$(UV) export --quiet --frozen --no-dev --format requirements-txt --output-file .tools/requirements.txt
+	.venv/bin/pip-audit --require-hashes --disable-pip --requirement .tools/requirements.txt
 
 format: .venv/dev
 	.venv/bin/ruff check --fix .

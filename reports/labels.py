@@ -3,6 +3,8 @@
 A word that is not listed is shown as it is: a product of next month needs no release of ours.
 """
 
+import unicodedata
+
 from integrations.connectors.records import NOT_READ
 from reports import identity
 from reports.metrics import OTHER
@@ -82,6 +84,8 @@ _METERED = frozenset(
         *("cost_type", "token_type", "organization_id", "workspace_id", "api_key_id"),
     }
 )
+_OTHER = "Other"  # of the groups that are not among the first; an item of that name is quoted
+_NOT_SHOWN = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufffe\uffff")
 # Identifiers: set in the monospaced face and never translated.
 IDENTIFIERS = frozenset(
     {"project_id", "user_id", "sku", "organization_id", "workspace_id", "api_key_id"}
@@ -107,10 +111,27 @@ def label(dimension: str, value: str, names: Names = NONE) -> str:
     if not value:
         return NOTHING.get(dimension, "Not set")
     if value == OTHER:
-        return "Other"
+        return _OTHER
     if value == NOT_READ and dimension in _METERED:
         return "Not read"
-    return WORDS.get(dimension, {}).get(value) or names.get((dimension, value), value)
+    found = WORDS.get(dimension, {}).get(value) or names.get((dimension, value), value)
+    shown = visible(found)
+    return f"\u201c{shown}\u201d" if shown.casefold() == _OTHER.casefold() else shown
+
+
+def visible(name: str) -> str:
+    """Return a name of a provider as a page and an SVG can show it, one that is blank in words.
+
+    XML has no place for control characters, and those that turn the direction of text would turn
+    what stands beside the name.
+    """
+    shown = "".join("\ufffd" if _is_hidden(sign) else sign for sign in name)
+    return shown if shown.strip() else "Blank name"
+
+
+def _is_hidden(sign: str) -> bool:
+    """Control characters, half pairs, what XML lacks, and what turns the direction of text."""
+    return unicodedata.category(sign) in {"Cc", "Cs"} or sign in _NOT_SHOWN
 
 
 def colors(dimension: str, values: list[str]) -> dict[str, int]:

@@ -38,6 +38,7 @@ from reports import identity
 Number = Decimal | int | None  # US dollars, a share or a count; None is not known
 Key = date | str  # the value of a dimension; weeks, months and quarters are their first day
 
+OTHER_TEXT = "(other)"  # in files, where a real value may be called Other
 OTHER = "\U0010ffff"  # the key of all values that were not among the first: sorts last everywhere
 
 
@@ -664,7 +665,7 @@ class Dimension:
             if self.name == "quarter":
                 return f"{value.year}-Q{(value.month + 2) // 3}"
             return f"{value:%Y-%m}" if self.name == "month" else value.isoformat()
-        return "Other" if value == OTHER else value
+        return OTHER_TEXT if value == OTHER else value
 
 
 def truncated(interval: str, day: Expression | F) -> Expression | F:

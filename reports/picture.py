@@ -6,6 +6,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.template.loader import render_to_string
+from django.utils.text import Truncator
 from resvg_py import svg_to_bytes
 
 from reports.charts import AnyChart
@@ -15,6 +16,7 @@ from reports.querybar import QueryBar
 FONTS = sorted(str(path) for path in (Path(__file__).parent / "fonts").glob("*.ttf"))
 WIDTH, SIDE, HEAD, KEY, LINE = 1200, 70, 84, 40, 22  # pixels
 NAMES = 170  # pixels to the left of a chart whose rows have names
+LONGEST = 60  # letters of a name in the key
 LETTER = 7.2  # pixels a letter of the key needs
 SHARPNESS = 2  # pixels of the picture for one of the page
 
@@ -57,10 +59,11 @@ def _key(pivot: Pivot, chart: AnyChart, left: int) -> tuple[list[tuple[int, int,
         return [], 0
     x, row, found = left, 0, []
     for series in pivot.series:
-        width = round(len(series.label) * LETTER) + 40
+        name = Truncator(series.label).chars(LONGEST)
+        width = round(len(name) * LETTER) + 40
         if x + width > WIDTH and x > left:
             x, row = left, row + 1
-        found.append((x, HEAD + chart.height + KEY // 2 + row * LINE, series.color, series.label))
+        found.append((x, HEAD + chart.height + KEY // 2 + row * LINE, series.color, name))
         x += width
     return found, row + 1
 

@@ -52,7 +52,7 @@ def names(scope: Scope, ids: Sequence[str]) -> dict[str, Who]:
     people = Person.objects.filter(connection__organization=scope.organization, external_id__in=ids)
     found = {id: Who(id, id) for id in ids}
     for person in people:
-        name = person.name or person.email or person.external_id
+        name = labels.visible(person.name or person.email or person.external_id)
         tag = "" if person.kind == Person.Kind.USER else person.get_kind_display().lower()
         found[person.external_id] = Who(
             person.external_id,

@@ -111,7 +111,7 @@ def test_the_top_groups_and_other_make_the_whole(organization, connection, peopl
         (OTHER, 6),
     ]
     assert found.totals == (25,)
-    assert list(found.text_rows())[-1] == ["Other", "6.00"]
+    assert list(found.text_rows())[-1] == ["(other)", "6.00"]
 
 
 def test_the_bottom_groups(organization, connection, people):

@@ -488,7 +488,10 @@ def console(organization, connection):
 
 def test_commits_meet_under_one_address_and_keys_have_names(organization, console):
     assert ask(organization, "code_commits") == [(14,)]
-    assert ask(organization, "code_commits", "user_email") == [("", 7), ("ann@example.com", 7)]
+    assert ask(organization, "code_commits", "user_email") == [
+        ("ann@example.com", 7),
+        ("service identity", 7),
+    ]
     assert ask(organization, "code_commits", "user_name") == [("Ann", 7), ("ci-runner", 7)]
     assert ask(organization, "code_commits", "billing_account") == [("my-org", 2), ("platform", 12)]
 
