@@ -6,6 +6,7 @@ spelling is stored; what is compared is the id as it is, and the email in small 
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from django.db.models import Case, CharField, F, Q, Value, When
 from django.db.models.expressions import Expression
@@ -46,24 +47,27 @@ def full_name_of(prefix: str = "") -> Expression:
     return _case(prefix, *_by_name(prefix, _qualified(prefix)))
 
 
-def names_of_several(connections: Sequence[Connection]) -> list[str]:
-    """The names that different people of these connections have."""
-    people = Person.objects.filter(connection__in=connections).exclude(name="")
-    same = duplicates(connections)
-    owners: dict[str, set[int]] = defaultdict(set)
-    for pk, name in people.values_list("pk", "name"):
-        owners[name].add(same.get(pk, pk))
-    return sorted(name for name, people_ids in owners.items() if len(people_ids) > 1)
+@dataclass(frozen=True)
+class Identities:
+    """Who of some connections is who.
+
+    `same` leads from each row of a person whom an earlier row names already to that earlier row.
+    `names_of_several` are the names that different people have.
+    """
+
+    same: Mapping[int, int]
+    names_of_several: tuple[str, ...]
 
 
-def duplicates(connections: Sequence[Connection]) -> dict[int, int]:
-    """For each row of a person whom an earlier row names already, that earlier row.
+def identities(connections: Sequence[Connection]) -> Identities:
+    """Find out in one query which rows are one person.
 
     Rows of one id are one person, and users of one email. What a federated subject is called says
     nothing across connections.
     """
     first: dict[tuple[str, str], int] = {}
     leads_to: dict[int, int] = {}
+    named: dict[str, list[int]] = defaultdict(list)
 
     def root(pk: int) -> int:
         while pk in leads_to:
@@ -71,7 +75,10 @@ def duplicates(connections: Sequence[Connection]) -> dict[int, int]:
         return pk
 
     people = Person.objects.filter(connection__in=connections).order_by("pk")
-    for pk, external_id, email, kind in people.values_list("pk", "external_id", "email", "kind"):
+    for pk, external_id, email, name, kind in people.values_list(
+        "pk", "external_id", "email", "name", "kind"
+    ):
+        named[name].append(pk)
         keys = [("id", external_id)] if kind != Person.Kind.FEDERATED else []
         if kind == Person.Kind.USER and email:
             keys.append(("email", email.lower()))
@@ -79,7 +86,8 @@ def duplicates(connections: Sequence[Connection]) -> dict[int, int]:
             one, other = sorted((root(first.setdefault(key, pk)), root(pk)))
             if one != other:
                 leads_to[other] = one
-    return {pk: root(pk) for pk in leads_to}
+    several = (name for name, pks in named.items() if name and len({*map(root, pks)}) > 1)
+    return Identities({pk: root(pk) for pk in leads_to}, tuple(sorted(several)))
 
 
 def _case(prefix: str, *cases: When) -> Expression:

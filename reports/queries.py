@@ -566,6 +566,11 @@ class _Question:
         """The groups of one source in the order of their keys, through a server-side cursor."""
         return self._read(source, in_order=True)
 
+    @cached_property
+    def identities(self) -> identity.Identities:
+        """Read once, and only if people are counted or named."""
+        return identity.identities(self.connections)
+
     def measures(self, source: Source) -> tuple[Measure, ...]:
         return tuple(measure for measure in self.spec.measures if measure.source is source)
 
@@ -576,6 +581,8 @@ class _Question:
         keys: dict[str, Any] = {}
         for name in self.spec.group_by:
             key = _key(found.model, name, source, self.connections, self.laid)
+            if name == "user_name":
+                key = identity.name_of("person__", self.identities.names_of_several)
             if self.kept and name == self.spec.ranked_by:
                 found = found.alias(ranked=key)
                 key = Case(
@@ -592,7 +599,7 @@ class _Question:
         for measure in measures:
             numbers |= measure.aggregates()
         counts_people = any(isinstance(measure, Distinct) for measure in measures)
-        same = identity.duplicates(self.connections) if counts_people else {}
+        same = self.identities.same if counts_people else {}
         rows: Iterable[dict[str, Any]] = [found.aggregate(**numbers)] if not keys else ()
         if keys:
             grouped = found.values(**keys).annotate(**numbers).values(*keys, *numbers)
@@ -672,8 +679,6 @@ def _key(
             default=Value(""),
             output_field=CharField(),
         )
-    if name == "user_name":
-        return identity.name_of("person__", identity.names_of_several(connections))
     if laid and name in TIMES:
         return truncated(name, laid.expression)
     return on_table(model, source, name)

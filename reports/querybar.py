@@ -464,7 +464,7 @@ def _people(field: str, connections: Sequence[Connection]) -> dict[str, str]:
     people = Person.objects.filter(connection__in=connections)
     if field != "external_id":
         is_email = field == "email"
-        several = () if is_email else identity.names_of_several(connections)
+        several = () if is_email else identity.identities(connections).names_of_several
         shown = identity.email_of() if is_email else identity.name_of("", several)
         values = people.values_list(shown, flat=True).distinct()
         return {value: identity.MISSING.get(value, value) for value in values}

@@ -407,7 +407,7 @@ def test_a_day_without_a_count_is_unknown_and_no_zero(organization, connection):
     [
         ("cost", {}, 3),
         ("cost,requests", {}, 4),
-        ("cost_per_active_user,chat_messages", {}, 5),
+        ("cost_per_active_user,chat_messages", {}, 6),  # one tells who is who
         ("cost,requests", {"limit": 2}, 5),
         ("cost,requests", {"compare": "year"}, 7),
         ("cost,requests", {"compare": "year", "limit": 2, "cumulative": True}, 8),

@@ -164,7 +164,7 @@ def test_federated_subjects_of_two_connections_are_two(connection, console):
     for one in (connection, console):
         make_person(one, "repo:main", kind="federated")
 
-    assert identity.duplicates([connection, console]) == {}
+    assert identity.identities([connection, console]).same == {}
 
 
 def test_chains_of_ids_and_emails_are_one_person(connection, console):
@@ -172,4 +172,4 @@ def test_chains_of_ids_and_emails_are_one_person(connection, console):
     two = make_person(console, "user_1", email="b@example.com")
     three = make_person(console, "user_2", email="B@example.com")
 
-    assert identity.duplicates([connection, console]) == {two.pk: one.pk, three.pk: one.pk}
+    assert identity.identities([connection, console]).same == {two.pk: one.pk, three.pk: one.pk}
