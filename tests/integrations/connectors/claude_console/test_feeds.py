@@ -181,6 +181,15 @@ def test_a_person_with_two_terminals_is_one_document_and_a_repeated_row_counts_o
     assert record.values[f"{root}.estimated_cost_usd"] == Decimal("3.72")
 
 
+def test_a_person_in_two_spellings_of_an_address_is_one_document():
+    shouted = {"type": "user_actor", "email_address": "Dev@EXAMPLE.com"}
+
+    (record,) = read("claude_code", developers(developer(actor=shouted), developer()))
+
+    assert (record.subject, record.person.email) == ("dev@example.com", "Dev@EXAMPLE.com")
+    assert record.values["claude_code_metrics.core_metrics.distinct_session_count"] == 4
+
+
 def test_a_key_is_known_by_its_name_and_a_number_of_tomorrow_by_its_path():
     (record,) = read(
         "claude_code",
