@@ -10,9 +10,9 @@ PYTHON := .venv/bin/python
 OURS := accounts api config integrations reports manage.py
 TEXTS := '*.py' '*.html' '*.js' '*.md' '*.sh' '*.toml' '*.yaml' .env.example Dockerfile Makefile
 # Passwords in our own code are found by ruff (S105 to S107); these lines show how an address is written.
-NO_SECRETS := --disable-plugin KeywordDetector --disable-plugin Base64HighEntropyString \
+NO_SECRETS := --no-verify --disable-plugin KeywordDetector --disable-plugin Base64HighEntropyString \
   --disable-plugin HexHighEntropyString --exclude-lines '((user|spendglass):password|u:hunter2|ada:[^@]+)@'
-LICENCES := MIT;BSD;Apache;Mozilla;MPL-2.0;Python Software Foundation;PSF-2.0;LGPL-3.0-only;License
+LICENCES := MIT;BSD;Apache;Mozilla;MPL-2.0;Python Software Foundation;PSF-2.0;LGPL-3.0-only
 # Both are MIT, and say so in their repositories alone.
 READ_BY_HAND := axe-playwright-python resvg_py
 
