@@ -243,3 +243,16 @@ def test_report_of_too_many_rows_offers_fewer(client, company, monkeypatch):
         "The first grouping only",
     }
     assert "show=top-20" in response.content.decode()
+
+
+def test_command_prints_csv_row_by_row_and_other_formats_up_to_the_bound(company, monkeypatch):
+    monkeypatch.setattr(queries, "MOST_ROWS", 1)
+    options = ["--metrics=cost", "--since=2026-11-20", "--until=2026-11-22", "--group-by=day"]
+    command = ("report", f"--organization={company.slug}", *options)
+    printed = io.StringIO()
+
+    call_command(*command, "--format=csv", stdout=printed)
+
+    assert printed.getvalue().split() == ["day,cost", "2026-11-20,1.50", "2026-11-21,2.25"]
+    with pytest.raises(CommandError, match="more than 1 rows"):
+        call_command(*command, "--format=json", stdout=printed)

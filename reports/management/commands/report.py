@@ -3,7 +3,7 @@
 import os
 import sys
 from argparse import ArgumentParser
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -83,17 +83,22 @@ class Command(BaseCommand):
             raise _refused(f"There is no organization “{slug}”.", known)
         try:
             spec = _spec(options)
-            report = queries.run(organization, spec)
-        except SpecError as error:
-            raise _refused(str(error), error.known) from error
-        write = {"table": as_table, "csv": as_csv, "json": as_json}[options["format"]]
-        try:
-            for text in write(report):
+            for text in _written(organization, spec, options["format"]):
                 self.stdout.write(text, ending="")
             self.stdout.flush()
+        except SpecError as error:
+            raise _refused(str(error), error.known) from error
         except BrokenPipeError:
             # The reader has seen enough, as `head` does: no reason to complain, now or at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _written(organization: Organization, spec: ReportSpec, kind: str) -> Iterator[str]:
+    """The report as text. CSV is written row by row, so it may be as long as a file."""
+    if kind == "csv":
+        return as_csv(queries.stream(organization, spec))
+    write = as_json if kind == "json" else as_table
+    return write(queries.run(organization, spec))
 
 
 def _spec(options: dict[str, Any]) -> ReportSpec:
