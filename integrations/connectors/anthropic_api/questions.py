@@ -33,7 +33,7 @@ from integrations.connectors.base import AskDifferently, PayloadError
 from integrations.connectors.records import NOT_READ
 from integrations.window import Window
 
-_REFUSED = {400, 413}
+_REFUSED = 400
 
 Read = Callable[..., Iterator[Part]]
 
@@ -116,7 +116,7 @@ class Questions:
             try:
                 first = next(parts, None)
             except PayloadError as exc:
-                if exc.status not in _REFUSED or exc.code != UNEXPECTED:
+                if exc.status != _REFUSED or exc.code != UNEXPECTED:
                     raise
                 if limit == full:
                     self._find_fault(exc, window, group_by, asked)
@@ -170,7 +170,7 @@ class Questions:
         try:
             next(self._read(window, group_by=(), filters=filters, limit=1), None)
         except PayloadError as exc:
-            if exc.status not in _REFUSED:
+            if exc.status != _REFUSED:
                 raise
             return False
         return True
