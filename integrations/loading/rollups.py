@@ -29,6 +29,10 @@ _BY_PERSON = {
     "person_id": "facts.person_id",
     "project_id": "COALESCE(NULLIF(meters.workspace_id, ''), people.external_id, '')",
 }
+_NAMED = (
+    f" JOIN {Meter._meta.db_table} meters ON meters.id = facts.meter_id"
+    f" LEFT JOIN {Person._meta.db_table} people ON people.id = facts.person_id"
+)
 
 
 def roll_up(connection: Connection, table: Table, days: Sequence[date]) -> None:
@@ -63,9 +67,7 @@ def _write(
             f"INSERT INTO {rollup._meta.db_table}"  # noqa: S608
             f" (connection_id, day, {', '.join(keys)}, {', '.join(measures)})"
             f" SELECT facts.connection_id, facts.day, {', '.join(keys.values())}, {sums}"
-            f" FROM {facts._meta.db_table} facts"
-            f" JOIN {Meter._meta.db_table} meters ON meters.id = facts.meter_id"
-            f" LEFT JOIN {Person._meta.db_table} people ON people.id = facts.person_id"
+            f" FROM {facts._meta.db_table} facts{_NAMED if 'project_id' in keys else ''}"
             " WHERE facts.connection_id = %(connection)s AND facts.day = ANY(%(days)s)"
             f" GROUP BY facts.connection_id, facts.day, {', '.join(keys.values())}",
             scope,
