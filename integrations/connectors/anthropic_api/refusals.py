@@ -6,7 +6,7 @@ its `Wording`.
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, final
 
@@ -24,6 +24,8 @@ from integrations.connectors.base import (
 
 UNEXPECTED = "unexpected_answer"  # the code of what only we can repair
 _RETRIED = {408, 409, 429}  # and every 5xx; 410 on purpose not
+_LONGEST_WISH_SECONDS = 86_400.0
+_NO_SENSE_SECONDS = 7 * 86_400.0
 
 
 @dataclass(frozen=True)
@@ -158,22 +160,39 @@ def name(exc: Exception) -> str:
 
 
 def wished_wait(headers: httpx.Headers) -> float | None:
-    """Seconds the provider asks to wait; None if it names none that makes sense."""
-    try:
-        if "retry-after-ms" in headers:
-            seconds = float(headers["retry-after-ms"]) / 1000
-        elif "retry-after" in headers:
-            try:
-                seconds = float(headers["retry-after"])
-            except ValueError:
-                at = parsedate_to_datetime(headers["retry-after"])
-                at = at if at.tzinfo else at.replace(tzinfo=UTC)
-                seconds = (at - datetime.now(UTC)).total_seconds()
-        else:
+    """Seconds the provider asks to wait, a day at most; None if it names none that makes sense.
+
+    What cannot be read does not hide what can: milliseconds first, then seconds or a date.
+    """
+    milliseconds = _seconds(headers.get("retry-after-ms"))
+    if milliseconds is not None:
+        return milliseconds / 1000
+    wish = headers.get("retry-after")
+    seconds = _seconds(wish)
+    if seconds is None:
+        # By the clock that wrote the date: ours may be off by hours.
+        until, now = _instant(wish), _instant(headers.get("date"))
+        if until is None or now is None or not now <= until < now + timedelta(days=7):
             return None
-    except (ValueError, TypeError):
+        seconds = (until - now).total_seconds()
+    return min(seconds, _LONGEST_WISH_SECONDS)
+
+
+def _seconds(text: str | None) -> float | None:
+    try:
+        found = float(text or "")
+    except ValueError:
         return None
-    return seconds if 0 <= seconds < 7 * 86_400 else None
+    return found if 0 <= found < _NO_SENSE_SECONDS else None
+
+
+def _instant(text: str | None) -> datetime | None:
+    """An HTTP date, which is UTC also where it does not say so."""
+    try:
+        found = parsedate_to_datetime(text or "")
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 # --- The envelope of errors ----------------------------------------------------------------

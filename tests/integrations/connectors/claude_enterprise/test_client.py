@@ -1,4 +1,4 @@
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import httpx
 import pytest
@@ -19,6 +19,7 @@ from integrations.connectors.claude_enterprise.client import AnalyticsClient
 from integrations.window import Window
 from tests.integrations.connectors.wire import KEY, Script, access, error, everything_about, ok
 
+NOON = "Fri, 20 Nov 2026 12:00:00 GMT"
 AUGUST = Window(date(2026, 8, 1), date(2026, 9, 1))
 
 
@@ -164,14 +165,41 @@ def test_it_stops_after_the_attempts_it_was_given():
         ({"retry_after": "25"}, 25),
         ({"retry_after": "0.5"}, 0.5),
         ({"retry_after_ms": "1500", "retry_after": "9"}, 1.5),
-        ({"retry_after": "Fri, 20 Nov 2026 12:00:40 GMT"}, 40),
+        ({"retry_after_ms": "soon", "retry_after": "9"}, 9),
+        ({"retry_after_ms": "-1", "retry_after": "9"}, 9),
+        ({"retry_after": "Fri, 20 Nov 2026 12:00:40 GMT", "date": NOON}, 40),
+        ({"retry_after": "Fri, 20 Nov 2026 12:00:40 -0000", "date": NOON}, 40),
     ],
 )
-def test_it_waits_as_long_as_asked(headers, seconds, pauses):
-    with time_machine.travel(datetime(2026, 11, 20, 12, 0, tzinfo=UTC), tick=False):
+@pytest.mark.parametrize("our_clock_is_off_by", [-3, 0, 3])
+def test_it_waits_as_long_as_asked_by_the_clock_of_the_answer(
+    headers, seconds, our_clock_is_off_by, pauses
+):
+    noon = datetime(2026, 11, 20, 12, tzinfo=UTC)
+    with time_machine.travel(noon + timedelta(hours=our_clock_is_off_by), tick=False):
         pages(Script(error(429, **headers), EMPTY))
 
     assert pauses == [seconds]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"retry_after": "Fri, 20 Nov 2026 12:00:40 GMT"},
+        {"retry_after": "Fri, 20 Nov 2026 12:00:40 GMT", "date": "today"},
+        {"retry_after": "Fri, 20 Nov 2026 11:59:00 GMT", "date": NOON},
+        {"retry_after": "Fri, 20 Nov 2099 12:00:00 GMT", "date": NOON},
+    ],
+)
+def test_a_date_that_cannot_be_read_against_the_answers_own_is_no_wish(headers, pauses):
+    with time_machine.travel(datetime(2026, 11, 20, 12, tzinfo=UTC), tick=False):
+        pages(Script(error(429, **headers), EMPTY))
+
+    assert 0.375 <= pauses[0] <= 0.5
+
+
+def test_the_longest_wait_is_a_day():
+    assert failure(Script(error(429, retry_after="200000"))).retry_after_seconds == 86_400
 
 
 def test_a_longer_wish_is_handed_to_the_caller(pauses):
