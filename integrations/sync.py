@@ -6,6 +6,7 @@ worker leaves behind is claimed again as soon as its lease has run out. Nothing 
 broker.
 """
 
+import errno
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +19,7 @@ from django.db import InterfaceError, OperationalError, transaction
 from django.db import connection as database
 from django.db.models import Case, Q, QuerySet, Value, When
 from django.utils import timezone
+from psycopg.errors import DiskFull
 
 from integrations import loading, pacing
 from integrations.connectors import connectors
@@ -53,7 +55,8 @@ _MOST_REFUSALS = 20  # of one window: each leads to a smaller question
 _LONGEST_PAUSE = timedelta(minutes=15)
 _MOST_ATTEMPTS = 8  # of one window while others are read: about half an hour
 _MOST_WORKERS = 5  # that one window may take with it; people who kill them do so less often
-_FOR_EVERYONE = {"rate_limited", "no_turn", "database"}  # whatever is asked next would wait, too
+# Whatever is asked next would have to wait, too.
+_FOR_EVERYONE = {"rate_limited", "no_turn", "database", "disk_full"}
 
 
 class LeaseLost(Exception):
@@ -167,27 +170,23 @@ def perform(window: SyncWindow, *, patient: bool = True) -> None:
         _pause_for_action(connection, window, unreadable)
     except (TransientError, SnapshotMoved) as exc:
         _wait_or_fail(window, exc, patient=patient)
-    except (OperationalError, InterfaceError):
-        # Down, restarted or out of locks: no fault of these days. If it is still down, what
+    except (OperationalError, InterfaceError) as exc:
+        # Down, restarted, full or out of locks: no fault of these days. If it is still down, what
         # follows raises, and the window is claimed again when its lease has run out.
         logger.exception("The database failed while window %s was stored", window.pk)
         database.close()
-        problem = TransientError(
-            "The database did not answer.",
-            code="database",
-            repair="Nothing to do: we go on as soon as it is back.",
-        )
-        _retry_later(window, problem)
+        _retry_later(window, _database_problem(exc))
     except ConnectorError as exc:
         _refused(connection, window, exc)
+    except OSError as exc:
+        logger.exception("Window %s could not be kept on disk", window.pk)
+        if not _is_out_of_space(exc):
+            _finish(window, SyncWindow.State.FAILED, _our_fault())
+        else:
+            _retry_later(window, _disk_full("The disk for temporary files", "TMPDIR"))
     except Exception:
         logger.exception("Window %s failed", window.pk)
-        ours = ConnectorError(
-            "Spendglass failed to store these days. The days before and after are not affected.",
-            code="internal",
-            repair="Report it with the log of the worker; the next refresh tries again.",
-        )
-        _finish(window, SyncWindow.State.FAILED, ours)
+        _finish(window, SyncWindow.State.FAILED, _our_fault())
     else:
         unchanged = loaded.unchanged_export or not loaded.changed
         state = SyncWindow.State.UNCHANGED if unchanged else SyncWindow.State.DONE
@@ -195,6 +194,39 @@ def perform(window: SyncWindow, *, patient: bool = True) -> None:
         window.rows_written = loaded.rows_written
         window.watermark = loaded.watermark
         _finish(window, state, None)
+
+
+def _our_fault() -> ConnectorError:
+    return ConnectorError(
+        "Spendglass failed to store these days. The days before and after are not affected.",
+        code="internal",
+        repair="Report it with the log of the worker; the next refresh tries again.",
+    )
+
+
+def _database_problem(exc: Exception) -> TransientError:
+    if isinstance(exc.__cause__, DiskFull):
+        return _disk_full("The disk of the database", "its data directory")
+    return TransientError(
+        "The database did not answer.",
+        code="database",
+        repair="Nothing to do: we go on as soon as it is back.",
+    )
+
+
+def _disk_full(which: str, where: str) -> TransientError:
+    return TransientError(
+        f"{which} is full. Nothing that was stored is lost, and nothing new can be stored.",
+        code="disk_full",
+        repair=f"Ask the operator of Spendglass to free space or to enlarge the disk ({where}). "
+        "Reading resumes automatically.",
+    )
+
+
+def _is_out_of_space(exc: OSError) -> bool:
+    """True if there is no room for a temporary file; Python finds no folder for one then."""
+    no_folder = isinstance(exc, FileNotFoundError) and exc.filename is None
+    return no_folder or exc.errno in {errno.ENOSPC, errno.EDQUOT}
 
 
 def _read_and_store(connection: Connection, feed: Feed, window: SyncWindow) -> loading.Loaded:

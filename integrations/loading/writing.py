@@ -285,8 +285,13 @@ def _metered(feed: Feed) -> tuple[Any, Sequence[str]]:
 
 
 def _copy(table: str, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
+    """Send rows by COPY. Raises Django's database errors: `copy` by itself passes psycopg's."""
     names = ", ".join(f'"{name}"' for name in columns)
-    with database.cursor() as cursor, cursor.copy(f'COPY "{table}" ({names}) FROM STDIN') as copy:
+    with (
+        database.wrap_database_errors,
+        database.cursor() as cursor,
+        cursor.copy(f'COPY "{table}" ({names}) FROM STDIN') as copy,
+    ):
         for row in rows:
             copy.write_row(row)
 

@@ -1,11 +1,13 @@
 """Runs are worked off window by window, survive kills, and hand on what went wrong."""
 
+import errno
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 import time_machine
 from cryptography.fernet import Fernet
 from django.db import InterfaceError, OperationalError
+from django.db import connection as database
 from django.utils import timezone
 
 from integrations import connections, planning, sync, tasks
@@ -394,6 +396,66 @@ def test_a_database_that_went_away_fails_no_window(connection, monkeypatch, trou
 
     assert set(run.windows.values_list("state", flat=True)) == {SyncWindow.State.PENDING}
     assert sync.claim(run, now=timezone.now() + timedelta(seconds=16)) is not None
+
+
+def test_a_full_disk_of_the_database_makes_windows_wait_and_says_so(connection, monkeypatch):
+    """The refusal comes from PostgreSQL itself, in the middle of a COPY."""
+    monkeypatch.setattr(sync.database, "close", lambda: None)  # the test's own transaction
+    with database.cursor() as cursor:
+        cursor.execute(
+            "CREATE FUNCTION no_space() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+            " RAISE EXCEPTION 'could not extend file' USING ERRCODE = 'disk_full'; END $$;"
+            "CREATE TRIGGER full_disk BEFORE INSERT ON integrations_costtotal"
+            " FOR EACH ROW EXECUTE FUNCTION no_space()"
+        )
+    run = short_run(connection)
+    run.windows.exclude(feed="organization_cost").delete()
+
+    sync.perform(sync.claim(run))
+
+    window = run.windows.get()
+    assert (window.state, window.error_code) == (SyncWindow.State.PENDING, "disk_full")
+    assert window.error.startswith("The disk of the database is full.")
+    assert "operator" in window.error_repair
+    run.refresh_from_db()
+    assert run.not_before > timezone.now()
+
+    with database.cursor() as cursor:
+        cursor.execute("DROP TRIGGER full_disk ON integrations_costtotal")
+    sync.perform(sync.claim(run, now=timezone.now() + timedelta(seconds=16)))
+    assert run.windows.get().state == SyncWindow.State.DONE
+
+
+def test_a_full_disk_for_temporary_files_makes_windows_wait_and_says_so(connection, monkeypatch):
+    monkeypatch.setattr(
+        "integrations.loading.spool.tempfile.SpooledTemporaryFile",
+        lambda size: open("/dev/full", "r+b", buffering=0),
+    )
+    run = short_run(connection)
+
+    sync.perform(sync.claim(run))
+
+    window = run.windows.exclude(error="").get()
+    assert (window.state, window.error_code) == (SyncWindow.State.PENDING, "disk_full")
+    assert window.error.startswith("The disk for temporary files is full.")
+
+
+@pytest.mark.parametrize(
+    ("trouble", "state"),
+    [
+        (FileNotFoundError(errno.ENOENT, "No usable temporary directory found"), "pending"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "pending"),
+        (PermissionError(errno.EACCES, "Permission denied"), "failed"),
+    ],
+)
+def test_only_a_lack_of_space_waits(connection, monkeypatch, trouble, state):
+    answers(monkeypatch, trouble)
+    window = sync.claim(short_run(connection))
+
+    sync.perform(window)
+
+    window.refresh_from_db()
+    assert window.state == state
 
 
 def test_a_busy_provider_is_asked_again_when_it_said(connection, monkeypatch):
