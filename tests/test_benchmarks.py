@@ -4,6 +4,7 @@ import pytest
 
 from benchmarks import export_memory, ledger, loading, measure
 from benchmarks.questions import DASHBOARDS, REPORTS
+from benchmarks.second import two_organizations
 from integrations.models import CostFact, UsageFact
 from reports import queries
 from reports.dashboard.widgets import ALL
@@ -51,6 +52,18 @@ def test_storing_is_measured_and_leaves_the_ledger_as_it_was(books):
     assert load > 0
     assert upsert > 0
     assert books.facts == UsageFact.objects.count() + CostFact.objects.count()
+
+
+def test_two_organizations_of_one_size_are_imported():
+    first, second = two_organizations(people=3, days=2)
+
+    assert list(first.seconds) == list(second.seconds)
+    assert len(first.seconds) == 4
+    first_facts, second_facts = (
+        CostFact.objects.filter(connection__label=label).count() for label in ("first", "second")
+    )
+    # Two days of three people with eight meters each, and what nobody used of 90 meters.
+    assert first_facts == second_facts == 2 * (3 * 8 + 90)
 
 
 def test_a_file_that_is_measured_is_the_whole_report(books):
