@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from django.db.models import Max, Q
+from django.db.models import Count, Max, Q, Sum
 from django.utils import timezone
 
 from integrations import overview
@@ -23,6 +23,7 @@ class FeedHealth:
     """One feed. `requests` and `rows` are those of the last run that read it; unknown is None.
 
     `error` and `repair` are what stands in its way, `outlook` what comes next where nothing does.
+    `kept_out` says how many rows of the provider made no sense and are not stored.
     """
 
     name: str
@@ -39,6 +40,7 @@ class FeedHealth:
     outlook: str
     request_id: str
     run_id: int | None
+    kept_out: str = ""
 
 
 def of(connection: Connection) -> list[FeedHealth]:
@@ -67,6 +69,9 @@ def of(connection: Connection) -> list[FeedHealth]:
             watermark=Max("watermark"),
             newest=Max("day"),
             complete=Max("day", filter=~Q(state=FeedDay.State.INCOMPLETE)),
+            kept=Sum("kept_out"),
+            spoilt=Count("pk", filter=Q(kept_out__gt=0)),
+            reason=Max("kept_out_reason"),
         )
         .order_by()
     }
@@ -110,6 +115,17 @@ def _health(
         outlook=_outlook(connection, status),
         request_id=problem.request_id if problem else "",
         run_id=tried["run"] if tried else None,
+        kept_out=_kept_out(reach),
+    )
+
+
+def _kept_out(reach: dict[str, Any]) -> str:
+    if not reach.get("kept"):
+        return ""
+    rows, days = reach["kept"], reach["spoilt"]
+    return (
+        f"{rows:,} row{'' if rows == 1 else 's'} of {days:,} day{'' if days == 1 else 's'} "
+        f"{'is' if rows == 1 else 'are'} kept out, so these days are incomplete. {reach['reason']}"
     )
 
 

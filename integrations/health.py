@@ -4,7 +4,7 @@ Reads with a fixed number of queries, however many days and feeds.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from itertools import groupby, takewhile
 from typing import Literal
@@ -13,6 +13,7 @@ from django.db.models import Min, Q
 from django.utils import timezone
 
 from integrations.connectors.base import Feed
+from integrations.failing import failing_feeds
 from integrations.models import Connection, FeedDay, SyncRun, SyncWindow
 from integrations.window import Window
 
@@ -33,7 +34,8 @@ class Coverage:
     """One feed over the days of the page. `final_to` is the last day before the first open one.
 
     `complete_to` is the instant of its newest export, or the end of its newest day where the
-    provider names no export. Feeds of names have no days: they were read, or not.
+    provider names no export. Feeds of names have no days: they were read, or not. `failure` says
+    that its last runs failed, and `spoilt` are days of which rows were kept out.
     """
 
     label: str
@@ -44,6 +46,8 @@ class Coverage:
     read_at: datetime | None
     gaps: tuple[Gap, ...]
     sentence: str
+    failure: str = ""
+    spoilt: tuple[Gap, ...] = ()
 
     @property
     def is_known(self) -> bool:
@@ -60,7 +64,7 @@ class Health:
 
     @property
     def has_gaps(self) -> bool:
-        return any(feed.gaps for feed in self.feeds)
+        return any(feed.gaps or feed.failure or feed.spoilt for feed in self.feeds)
 
 
 def health(connection: Connection, *, today: date, days: int | None) -> Health:
@@ -74,15 +78,27 @@ def health(connection: Connection, *, today: date, days: int | None) -> Health:
     for row in stored.defer("content_hash"):
         known.setdefault(row.feed, {})[row.day] = row
     reasons = _Reasons(connection, today)
-    feeds = connection.connector.feeds
-    return Health(
-        connection,
-        window,
-        tuple(
-            _coverage(feed, window, max(first, window.start), known.get(feed.name, {}), reasons)
-            for feed in feeds
-        ),
-    )
+    failing = {one.feed: one for one in failing_feeds([connection]).get(connection.pk, ())}
+    feeds = []
+    for feed in connection.connector.feeds:
+        days_known = known.get(feed.name, {})
+        coverage = _coverage(feed, window, max(first, window.start), days_known, reasons)
+        failure = failing[feed.name].sentence if feed.name in failing else ""
+        feeds.append(replace(coverage, failure=failure, spoilt=tuple(_spoilt(days_known))))
+    return Health(connection, window, tuple(feeds))
+
+
+def _spoilt(known: Mapping[date, FeedDay]) -> Iterator[Gap]:
+    """Days of which rows were kept out, newest first, neighbors of one reason together."""
+    by_reason: dict[str, list[FeedDay]] = {}
+    for day in sorted(known):
+        if known[day].kept_out:
+            by_reason.setdefault(known[day].kept_out_reason, []).append(known[day])
+    for reason, rows in by_reason.items():
+        for span in _spans(row.day for row in rows):
+            count = sum(row.kept_out for row in rows if row.day in span)
+            word = "row is" if count == 1 else "rows are"
+            yield Gap(span, f"{count:,} {word} kept out. {reason}")
 
 
 def _first_day(connection: Connection) -> date | None:

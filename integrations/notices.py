@@ -16,6 +16,7 @@ from django.utils import timezone
 from accounts import mail
 from accounts.models import Membership, Organization, User
 from accounts.permissions import Permission
+from integrations.failing import failing_feeds
 from integrations.models import Connection, Notice, SyncRun, SyncWindow
 from integrations.models.connection import ConnectionQuerySet
 
@@ -24,7 +25,8 @@ _WARN_DAYS = (14, 3, 0)
 # An import that ended longer ago was told when it ended.
 _LOOK_BACK = timedelta(days=3)
 # What somebody has to do something about; it settles by itself when that is done.
-_CALLS = (Notice.Kind.ACTION_NEEDED, Notice.Kind.KEY_EXPIRES)
+_CALLS = (Notice.Kind.ACTION_NEEDED, Notice.Kind.KEY_EXPIRES, Notice.Kind.FEED_FAILING)
+_RUNS_IN_A_ROW = 2  # a feed that failed once may be well with the next refresh
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class _Event:
 
 def look(now: datetime) -> None:
     """Tell what is new since the last look, and settle what needs nobody any more."""
-    events = [*_imports(now), *_problems(), *_expiries(now.date())]
+    events = [*_imports(now), *_problems(), *_failing(), *_expiries(now.date())]
     names = [event.name for event in events]
     told = set(Notice.objects.filter(event__in=names).values_list("organization_id", "event"))
     for event in events:
@@ -134,6 +136,22 @@ def _problems() -> Iterator[_Event]:
             f"{connection.label} stopped: {connection.problem}",
             connection.problem_repair,
         )
+
+
+def _failing() -> Iterator[_Event]:
+    """One event for each feed and series of failed runs."""
+    connections = list(_read(Connection.objects.filter(state=Connection.State.ACTIVE)))
+    failing = failing_feeds(connections)
+    for connection in connections:
+        for feed in failing.get(connection.pk, ()):
+            if feed.runs >= _RUNS_IN_A_ROW:
+                yield _Event(
+                    connection,
+                    Notice.Kind.FEED_FAILING,
+                    f"failing-{connection.pk}-{feed.feed[:40]}-{feed.first_run_id}",
+                    f"{feed.label} of {connection.label} is not read: {feed.error}",
+                    feed.repair or "The next refresh tries again.",
+                )
 
 
 def _expiries(today: date) -> Iterator[_Event]:

@@ -15,6 +15,7 @@ from django.utils import timezone
 from accounts.models import Organization
 from integrations.connectors import connector_of, connectors, missing
 from integrations.connectors.base import Connector, Feed, Table
+from integrations.failing import FailingFeed, failing_feeds
 from integrations.models import Connection, FeedDay, SyncRun, SyncWindow
 
 # Cost arrives within a day of use (anthropic-api.md, 2.6): older than this is late.
@@ -36,6 +37,7 @@ NOT_CONNECTED = Status("Not connected", "off", "dash")
 QUEUED = Status("Queued", "off", "queue")
 IMPORTING = Status("Importing", "busy", "sync")
 CONNECTED = Status("Connected", "good", "ok")
+PARTLY_FAILING = Status("Partly failing", "warn", "warn")
 DELAYED = Status("Delayed", "warn", "clock")
 PAUSED = Status("Paused (rate limit)", "warn", "pause")
 ACTION_NEEDED = Status("Action needed", "bad", "warn")
@@ -192,6 +194,7 @@ def of(found: Iterable[Connection]) -> list[Overview]:
         .annotate(Max("finished_at"))
     )
     freshness = _freshness(connections)
+    failing = failing_feeds(connections)
     today = timezone.now().date()
     result = []
     for connection in connections:
@@ -200,11 +203,16 @@ def of(found: Iterable[Connection]) -> list[Overview]:
         fresh = freshness[connection.pk]
         progress = _progress(connection, parts) if run else None
         status = _status(connection, run, parts, fresh)
+        failed = failing.get(connection.pk, [])
+        if failed and status is CONNECTED:
+            status = PARTLY_FAILING
         result.append(
             Overview(
                 connection=connection,
                 status=status,
-                sentence=_sentence(connection, status, progress, run, parts, fresh),
+                sentence=_failed(failed)
+                if status is PARTLY_FAILING
+                else _sentence(connection, status, progress, run, parts, fresh),
                 progress=progress,
                 active_run=run,
                 cost_complete_to=fresh.cost_complete_to,
@@ -354,6 +362,13 @@ def _sentence(
     return ""
 
 
+def _failed(failed: Sequence[FailingFeed]) -> str:
+    """Name the feeds that are not read, and say why the first of them is not."""
+    first, *others = failed
+    more = f" Also failing: {', '.join(one.label for one in others)}." if others else ""
+    return f"{first.sentence}{more} The next refresh tries again."
+
+
 def _instant(value: datetime) -> str:
     return f"{value.day} {value:%b, %H:%M} UTC"
 
@@ -371,7 +386,7 @@ def _card(connector: Connector, found: Sequence[Overview]) -> Card:
         count = f"{len(broken)} of {len(live)} organizations. " if len(live) > 1 else ""
         sentence = f"{count}{first.connection.label}: {first.sentence}"
         return Card(connector, NEEDS_ATTENTION, sentence, tuple(found))
-    for status in (NOT_INSTALLED, PAUSED, IMPORTING, QUEUED, DELAYED):
+    for status in (NOT_INSTALLED, PAUSED, IMPORTING, QUEUED, DELAYED, PARTLY_FAILING):
         for one in live:
             if one.status is status:
                 return Card(connector, status, one.sentence, tuple(found))

@@ -33,6 +33,7 @@ class Notice(models.Model):
         ACTION_NEEDED = "action_needed", "Action needed"
         KEY_EXPIRES = "key_expires", "Key expires"
         HISTORY_ERASED = "history_erased", "History erased"
+        FEED_FAILING = "feed_failing", "Feed failing"
 
     organization = models.ForeignKey(Organization, models.CASCADE, related_name="notices")
     connection = models.ForeignKey(
