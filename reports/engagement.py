@@ -15,7 +15,6 @@ from django.contrib.postgres.aggregates import BoolOr
 from django.db.models import (
     Case,
     Count,
-    DecimalField,
     Expression,
     IntegerField,
     Max,
@@ -28,6 +27,7 @@ from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast
 
 from integrations.models import ActivityByPerson, Connection, EngagementFact, FeedDay
+from integrations.models.fields import ExactField
 from integrations.window import Window
 
 SUMMARIES, USERS = "summaries", "users"
@@ -129,7 +129,7 @@ def _activity(people: Sequence[_Did]) -> Activity:
 
 def number(path: str) -> Expression:
     """A number of a document by its dotted path; NULL where it is not known."""
-    return Cast(KeyTextTransform(path, "values"), DecimalField(max_digits=30, decimal_places=12))
+    return Cast(KeyTextTransform(path, "values"), ExactField())
 
 
 # --- Things people use -------------------------------------------------------------------------

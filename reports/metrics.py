@@ -21,7 +21,6 @@ from django.db.models import (
     CharField,
     Count,
     DateField,
-    DecimalField,
     Expression,
     F,
     Q,
@@ -33,6 +32,7 @@ from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast, Coalesce, TruncMonth, TruncQuarter, TruncWeek
 
 from integrations.connectors.base import Feed
+from integrations.models.fields import ExactField
 from reports import identity
 
 Number = Decimal | int | None  # US dollars, a share or a count; None is not known
@@ -314,11 +314,11 @@ def _tokens(name: str, label: str, definition: str) -> Measure:
     return _usage(name, label, Unit.TOKENS, F(name), definition)
 
 
-def _path(path: str, decimal_places: int = 0) -> Expression:
+def _path(path: str) -> Expression:
     """A number of an engagement fact, which holds them by dotted path. Most are counts."""
     return Cast(
         KeyTextTransform(path, "values"),
-        DecimalField(max_digits=30, decimal_places=decimal_places),
+        ExactField(),
     )
 
 
@@ -370,7 +370,7 @@ _CODE_ESTIMATE = Measure(
     Kind.ACTIVITY,
     "The provider's estimate, in whole cents. It is in the cost already: never add the two.",
     Source.CODE_ESTIMATE,
-    _path(_ESTIMATE, decimal_places=12),
+    _path(_ESTIMATE),
     (f"{_VALUES}{_ESTIMATE}",),
 )
 _LIST_COST = _cost("list_cost", "List cost", F(_LIST), "At list price, before discounts.", _LIST)

@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 import httpx
 
+from integrations import text
 from integrations.connectors.ids import canonical_id
 from integrations.connectors.records import Page
 from integrations.window import Window
@@ -44,12 +45,12 @@ class ConnectorError(Exception):
         status: int | None = None,
         request_id: str = "",
     ) -> None:
-        super().__init__(message)
+        super().__init__(text.storable(message))
         self.code = code
         self.repair = repair
-        self.provider_message = provider_message
+        self.provider_message = text.storable(provider_message)
         self.status = status
-        self.request_id = request_id
+        self.request_id = text.label(request_id)
 
 
 class ActionNeeded(ConnectorError):

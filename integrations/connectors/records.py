@@ -82,8 +82,7 @@ TOKEN_MEASURES = USAGE_MEASURES[1:6]
 class CostRecord:
     """One priced line of one UTC day. `person` None: a line of the whole organization.
 
-    `spelling` tells rows of one line apart that the provider writes in several ways within one
-    read: those are added up, while the same row sent again counts once.
+    Several records of one day, meter and person within one read are parts of one fact.
     """
 
     day: date
@@ -91,12 +90,11 @@ class CostRecord:
     person: PersonRef | None
     amount_usd: Decimal
     list_amount_usd: Decimal | None
-    spelling: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class UsageRecord:
-    """Counted tokens and requests of one UTC day; `person` and `spelling` as above."""
+    """Counted tokens and requests of one UTC day; `person` as above."""
 
     day: date
     meter: MeterKey
@@ -108,7 +106,6 @@ class UsageRecord:
     cache_write_1h_tokens: int
     output_tokens: int
     web_searches: int
-    spelling: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +146,18 @@ Record = CostRecord | UsageRecord | EngagementRecord | TotalRecord
 
 
 @dataclass(frozen=True, slots=True)
+class KeptOut:
+    """Rows of the provider that make no sense and are in no record. Their day is incomplete.
+
+    `day` None: they do not say, so no day of the window is complete. `reason` is fit for the page.
+    """
+
+    day: date | None
+    reason: str
+    rows: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """One answer of the provider, translated. `people` and `resources` are names, without numbers.
 
@@ -161,3 +170,4 @@ class Page:
     organization_id: str = ""
     people: tuple[PersonRef, ...] = ()
     resources: tuple[ResourceRef, ...] = ()
+    kept_out: tuple[KeptOut, ...] = ()

@@ -114,6 +114,7 @@ def _store(
         written = 0
         for day in spool.window:
             lines = spool.day(day)
+            kept_out = spool.kept_out(day)
             covered = bool(lines) or _answered(feed, spool.window, day, watermark)
             if day in known:
                 if _is_older(watermark, known[day].watermark):
@@ -122,11 +123,12 @@ def _store(
                 continue
             digest = hashlib.sha256(b"\n".join(lines)).digest()
             if day in known and bytes(known[day].content_hash) == digest:
+                known[day].kept_out, known[day].kept_out_reason = kept_out
                 confirmed.append(known[day])
                 continue
             decoded = [decode(line) for line in lines]
             written += writer.replace(day, decoded, known.get(day))
-            _save_feed_day(connection, feed, day, digest, len(lines), watermark)
+            _save_feed_day(connection, feed, day, digest, len(lines), watermark, kept_out)
             changed.append(day)
         if changed and feed.is_metered:
             balance(connection, feed.table, changed)
@@ -153,7 +155,7 @@ def _store_names(
         names = sorted(map(repr, [*spool.people.values(), *spool.resources.values()]))
         digest = hashlib.sha256("\n".join(names).encode()).digest()
         day = spool.window.last_day
-        _save_feed_day(connection, feed, day, digest, len(names), None)
+        _save_feed_day(connection, feed, day, digest, len(names), None, spool.kept_out(day))
     return Loaded(len(names), written, None, (day,) if written else ())
 
 
@@ -176,10 +178,15 @@ def _lock(connection: Connection, table: Table) -> None:
 # --- Days ----------------------------------------------------------------------------------
 
 
-def day_state(feed: Feed, day: date, watermark: datetime | None, read_at: datetime) -> str:
-    """Incomplete until the export covers the whole day, final once it can no longer change."""
+def day_state(
+    feed: Feed, day: date, watermark: datetime | None, read_at: datetime, kept_out: int = 0
+) -> str:
+    """Incomplete until the export covers the whole day, final once it can no longer change.
+
+    A day of which rows had to be kept out stays incomplete: what they say is not known.
+    """
     known_at = watermark or read_at
-    if known_at < midnight(day + timedelta(days=1)):
+    if kept_out or known_at < midnight(day + timedelta(days=1)):
         return FeedDay.State.INCOMPLETE
     if known_at >= midnight(feed.closes_on(day)):
         return FeedDay.State.FINAL
@@ -193,14 +200,18 @@ def _save_feed_day(
     digest: bytes,
     rows: int,
     watermark: datetime | None,
+    kept_out: tuple[int, str],
 ) -> None:
     now = timezone.now()
+    count, reason = kept_out
     FeedDay.objects.update_or_create(
         connection=connection,
         feed=feed.name,
         day=day,
         defaults={
-            "state": day_state(feed, day, watermark, now),
+            "state": day_state(feed, day, watermark, now, count),
+            "kept_out": count,
+            "kept_out_reason": reason,
             "watermark": watermark,
             "content_hash": digest,
             "rows": rows,
@@ -216,13 +227,15 @@ def _mark_days(
     now = timezone.now()
     moved = []
     for row in days:
-        state = day_state(feed, row.day, watermark, now)
-        if (state, watermark) != (row.state, row.watermark):
+        state = day_state(feed, row.day, watermark, now, row.kept_out)
+        if (state, watermark) != (row.state, row.watermark) or row.kept_out:
             row.state, row.watermark, row.read_at = state, watermark, now
             moved.append(row)
     if not moved:
         return
-    FeedDay.objects.bulk_update(moved, ["state", "watermark", "read_at"])
+    FeedDay.objects.bulk_update(
+        moved, ["state", "watermark", "read_at", "kept_out", "kept_out_reason"]
+    )
     DayCheck.objects.filter(
         connection=connection, feed=feed.name, day__in=[row.day for row in moved]
     ).update(watermark=watermark)

@@ -1,8 +1,9 @@
 """Keep the facts of a day equal to the organization's lines, and check them with its total."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from decimal import Decimal
+from functools import reduce
 from typing import Any
 
 from django.db import connection as database
@@ -10,6 +11,7 @@ from django.db.models import Count, Sum
 
 from integrations.connectors.base import Table
 from integrations.connectors.records import COST_MEASURES, TOKEN_MEASURES, USAGE_MEASURES
+from integrations.exact import EXACT
 from integrations.models import (
     Connection,
     CostFact,
@@ -114,11 +116,15 @@ def _stored(sums: dict[str, Any] | None, parts: Sequence[str]) -> Decimal | None
         return Decimal()
     if any(sums[f"known_{part}"] != sums["lines"] for part in parts):
         return None
-    return sum((Decimal(sums[f"sum_{part}"]) for part in parts), Decimal())
+    return _exact_sum(Decimal(sums[f"sum_{part}"]) for part in parts)
 
 
 def _excess(excesses: dict[str, Decimal] | None, parts: Sequence[str]) -> Decimal:
-    return sum((excesses[part] for part in parts), Decimal()) if excesses else Decimal()
+    return _exact_sum(excesses[part] for part in parts) if excesses else Decimal()
+
+
+def _exact_sum(numbers: Iterable[Decimal]) -> Decimal:
+    return reduce(EXACT.add, numbers, Decimal())
 
 
 def _excesses(

@@ -9,6 +9,7 @@ from typing import Any
 from django.db.models import Count, Sum
 
 from integrations.connectors.records import COST_MEASURES, TOKEN_MEASURES, USAGE_MEASURES
+from integrations.exact import EXACT
 from integrations.loading.spool import plain_or_none
 
 # The measures restatements are told in, and the numbers of a fact each is the sum of.
@@ -80,7 +81,7 @@ def _plus(one: Numbers | None, other: Numbers) -> Numbers:
     if one is None:
         return other
     return tuple(
-        None if left is None or right is None else left + right
+        None if left is None or right is None else EXACT.add(left, right)
         for left, right in zip(one, other, strict=True)
     )
 
@@ -90,7 +91,7 @@ def _sum(numbers: Iterable[Decimal | None]) -> Decimal | None:
     for number in numbers:
         if number is None:
             return None
-        total += number
+        total = EXACT.add(total, number)
     return total
 
 
@@ -129,7 +130,8 @@ def activity(documents: Iterable[tuple[int, dict[str, Any]]]) -> dict[str, Decim
     sums: dict[str, Decimal] = defaultdict(Decimal)
     for days, values in documents:
         for path, number in values.items():
-            sums[path if days == 1 else f"{path} · {days} days"] += number
+            name = path if days == 1 else f"{path} · {days} days"
+            sums[name] = EXACT.add(sums[name], number)
     return sums
 
 

@@ -4,21 +4,23 @@ Memory follows the largest day and not the window: records are spooled in one fi
 """
 
 import tempfile
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 from decimal import Decimal
+from functools import lru_cache
+from hashlib import blake2b
 from itertools import chain
 from typing import IO, Any
 
 import msgspec
-from msgspec.structs import replace
 
+from integrations import text
 from integrations.connectors.base import PayloadError, SnapshotMoved
 from integrations.connectors.records import (
     USAGE_MEASURES,
     CostRecord,
     EngagementRecord,
+    KeptOut,
+    MeterKey,
     Page,
     PersonRef,
     Record,
@@ -28,7 +30,8 @@ from integrations.connectors.records import (
 from integrations.models.dimensions import METER_FIELDS
 from integrations.window import Window
 
-_USD_PLACES = 12  # of the column: a finer amount is refused, because storing it would round it
+# Ids of resources: the same cut as their own key, and short enough for an index of rollups.
+_ID_FIELDS = {"organization_id", "workspace_id", "api_key_id"}
 
 
 class Spool:
@@ -41,9 +44,10 @@ class Spool:
         self.watermark: datetime | None = None
         self.rows = 0
         self.pages = 0
-        # Two for a day: lines, and apart from them lines that have a spelling.
-        self._files: dict[tuple[date, bool], IO[bytes]] = {}
+        self._files: dict[date, IO[bytes]] = {}
         self._encoder = msgspec.msgpack.Encoder()
+        self._seen: set[bytes] = set()  # fingerprints of pages
+        self._kept_out: dict[date | None, list[KeptOut]] = {}
 
     def __enter__(self) -> "Spool":
         return self
@@ -60,52 +64,65 @@ class Spool:
         self.pages += 1
         self.watermark = page.watermark
         for person in page.people:
-            self._meet(person)
+            self._meet(stored_person(person))
         for resource in page.resources:
-            self.resources[resource.kind, resource.external_id] = resource
-        for record in page.records:
-            self._add_record(record)
+            found = stored_resource(resource)
+            self.resources[found.kind, found.external_id] = found
+        for kept_out in page.kept_out:
+            self._kept_out.setdefault(kept_out.day, []).append(kept_out)
+        self._add_records(page.records)
+
+    def kept_out(self, day: date) -> tuple[int, str]:
+        """How many rows of the day were kept out, and why the first of them was.
+
+        Rows that do not say their day count for every day.
+        """
+        found = [*self._kept_out.get(day, ()), *self._kept_out.get(None, ())]
+        return sum(one.rows for one in found), text.label(found[0].reason)[:500] if found else ""
+
+    def _add_records(self, records: tuple[Record, ...]) -> None:
+        """Keep the records of a page. The same page sent again counts once.
+
+        Rows with one key are different: within one read they are parts of one fact, and are added
+        up when their day is written.
+        """
+        lines = [self._line(record) for record in records]
+        packed = [self._encoder.encode(line) for line in lines]
+        fingerprint = blake2b(b"\n".join(packed), digest_size=16).digest()
+        if packed and fingerprint in self._seen:
+            return
+        self._seen.add(fingerprint)
+        for line, content in zip(lines, packed, strict=True):
+            if line.kind != "total":
+                self.rows += 1
+            if line.day not in self._files:
+                # Closed together in __exit__; small days never touch the disk.
+                self._files[line.day] = tempfile.SpooledTemporaryFile(1 << 18)  # noqa: SIM115
+            self._files[line.day].write(len(content).to_bytes(4, "big") + content)
 
     def _meet(self, person: PersonRef) -> None:
         self.people[person.external_id] = newest(self.people.get(person.external_id), person)
 
-    def _add_record(self, record: Record) -> None:
+    def _line(self, record: Record) -> "Line":
         if record.day not in self.window:
             raise PayloadError(
                 f"The provider sent {record.day}, which was not asked for.", code="payload"
             )
         person = getattr(record, "person", None)
         if person is not None:
+            person = stored_person(person)
             self._meet(person)
-        if isinstance(record, CostRecord):
-            check_precision(record.amount_usd)
-            check_precision(record.list_amount_usd)
-        if not isinstance(record, TotalRecord):
-            self.rows += 1
-        spelling = getattr(record, "spelling", "")
-        place = (record.day, bool(spelling))
-        if place not in self._files:
-            # Closed together in __exit__; small days never touch the disk.
-            self._files[place] = tempfile.SpooledTemporaryFile(1 << 18)  # noqa: SIM115
-        packed = self._encoder.encode((line(record), spelling) if spelling else line(record))
-        self._files[place].write(len(packed).to_bytes(4, "big") + packed)
+        return line(record, person.external_id if person else "")
 
     def day(self, day: date) -> list[bytes]:
-        """The day's lines in canonical order, each once: equal content is equal bytes.
-
-        Raises `SnapshotMoved` if one row came with two different numbers and a spelling.
-        """
-        spelled = _added_up(map(_decode_spelled, self._read(day, True)))
-        return sorted(self._read(day, False).union(map(self._encoder.encode, spelled)))
-
-    def _read(self, day: date, spelled: bool) -> set[bytes]:
-        file = self._files.get((day, spelled))
-        lines: set[bytes] = set()
+        """The day's lines in canonical order: equal content is equal bytes."""
+        file = self._files.get(day)
+        lines: list[bytes] = []
         if file is not None:
             file.seek(0)
             while size := file.read(4):
-                lines.add(file.read(int.from_bytes(size, "big")))
-        return lines
+                lines.append(file.read(int.from_bytes(size, "big")))
+        return sorted(lines)
 
 
 class Line(msgspec.Struct, frozen=True, array_like=True):
@@ -119,21 +136,21 @@ class Line(msgspec.Struct, frozen=True, array_like=True):
 
 
 decode = msgspec.msgpack.Decoder(Line).decode
-_decode_spelled = msgspec.msgpack.Decoder(tuple[Line, str]).decode
 
 
-def line(record: Record) -> Line:
+def line(record: Record, person: str) -> Line:
+    """The record as it is spooled: every text can be stored. `person` is its stored id."""
     if isinstance(record, TotalRecord):
         return Line("total", record.day, "", (record.measure,), (plain(record.value),))
-    person = record.person.external_id if record.person else ""
     if isinstance(record, EngagementRecord):
-        pairs = [(path, plain(value)) for path, value in sorted(record.values.items())]
-        numbers = tuple(chain.from_iterable(pairs))
+        pairs = [(text.key(path, None), plain(value)) for path, value in record.values.items()]
+        numbers = tuple(chain.from_iterable(sorted(pairs)))
         # Labels only where there are some: a day without them keeps its content hash.
-        labels = chain.from_iterable(sorted(record.labels.items()))
-        key = (record.subject, str(record.days), record.name, *labels)
+        labels = sorted((name, text.key(value)) for name, value in record.labels.items())
+        subject, name = _subject(record.subject, record.name)
+        key = (subject, str(record.days), name, *chain.from_iterable(labels))
         return Line("engagement", record.day, person, key, numbers)
-    meter = tuple(getattr(record.meter, name) for name in METER_FIELDS)
+    meter = _meter(record.meter)
     if isinstance(record, CostRecord):
         amounts = (record.amount_usd, record.list_amount_usd)
         return Line("cost", record.day, person, meter, tuple(map(plain_or_none, amounts)))
@@ -141,33 +158,37 @@ def line(record: Record) -> Line:
     return Line("usage", record.day, person, meter, counts)
 
 
-def _added_up(lines: Iterable[tuple[Line, str]]) -> Iterator[Line]:
-    """One line of those that differ in their spelling only."""
-    found: dict[Line, dict[str, tuple[Any, ...]]] = defaultdict(dict)
-    for spelled, spelling in lines:
-        known = found[replace(spelled, numbers=())]
-        if known.setdefault(spelling, spelled.numbers) != spelled.numbers:
-            raise two_numbers()
-    for key, spellings in found.items():
-        yield replace(key, numbers=tuple(map(_sum, zip(*spellings.values(), strict=True))))
+# --- Text that can be stored ---------------------------------------------------------------
 
 
-def _sum(numbers: Iterable[str | None]) -> str | None:
-    """What one of them does not know, the sum does not know."""
-    total = Decimal()
-    for number in numbers:
-        if number is None:
-            return None
-        total += Decimal(number)
-    return plain(total)
-
-
-def two_numbers() -> SnapshotMoved:
-    return SnapshotMoved(
-        "The provider sent two different numbers for the same day, user and meter.",
-        code="snapshot_moved",
-        repair="Nothing to do. We read these days again from their start.",
+@lru_cache(maxsize=8192)
+def _meter(meter: MeterKey) -> tuple[str, ...]:
+    return tuple(
+        text.key(getattr(meter, name), text.LONGEST_KEY if name in _ID_FIELDS else None)
+        for name in METER_FIELDS
     )
+
+
+@lru_cache(maxsize=8192)
+def stored_person(person: PersonRef) -> PersonRef:
+    external_id, name = _subject(person.external_id, person.name)
+    return PersonRef(
+        external_id, text.label(person.email), name, text.label(person.kind), person.state
+    )
+
+
+def stored_resource(found: ResourceRef) -> ResourceRef:
+    external_id, name = _subject(found.external_id, found.name)
+    return ResourceRef(found.kind, external_id, name, found.state)
+
+
+def _subject(id: str, name: str) -> tuple[str, str]:
+    """Id and name; the whole of an id that had to change stands in for a name that is missing."""
+    stored = text.key(id)
+    return stored, text.label(name) or ("" if stored == id else text.label(id))
+
+
+# --- Numbers -------------------------------------------------------------------------------
 
 
 def plain(value: Decimal | int) -> str:
@@ -180,16 +201,6 @@ def plain(value: Decimal | int) -> str:
 
 def plain_or_none(value: Decimal | int | None) -> str | None:
     return None if value is None else plain(value)
-
-
-def check_precision(amount: Decimal | None) -> None:
-    if amount is None:
-        return
-    if not amount.is_finite() or -int(amount.normalize().as_tuple().exponent) > _USD_PLACES:
-        raise PayloadError(
-            f"An amount has more than {_USD_PLACES} decimal places or is not a number.",
-            code="payload",
-        )
 
 
 def newest(old: PersonRef | None, new: PersonRef) -> PersonRef:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -14,8 +14,9 @@ from django.db.models.functions import Lower
 
 from integrations.connectors.base import Feed, Table
 from integrations.connectors.records import COST_MEASURES, USAGE_MEASURES, PersonRef, ResourceRef
+from integrations.loading.adding import Documents, added_up
 from integrations.loading.restating import Change, Said, activity, changed_activity, changes
-from integrations.loading.spool import Line, Spool, newest, two_numbers
+from integrations.loading.spool import Line, Spool, newest
 from integrations.models import (
     Connection,
     CostFact,
@@ -163,6 +164,7 @@ class DayWriter:
         self._watermark = spool.watermark
         self._people = people_ids(connection, spool.people)
         self._meters = Meters(connection)
+        self._documents = Documents(connection.connector, feed)
 
     def replace(self, day: date, lines: Sequence[Line], before: FeedDay | None) -> int:
         """Make the stored rows of `day` equal to `lines`; return the rows written."""
@@ -177,16 +179,22 @@ class DayWriter:
         restated = _was_complete(before)
         said = activity(stored.values_list("days", "values")) if restated else {}
         stored._raw_delete(stored.db)  # nothing points at facts: no need to collect
-        rows, values = [], []
+        merged: dict[tuple[str, int], _Document] = {}
         for line in lines:
-            numbers = {path: Decimal(text) for path, text in items(line)}
-            subject, days, name, *labels = line.key
-            values.append((int(days), numbers))
-            person = self._people.get(line.person)
-            key = (self._connection.pk, self._feed.name, day, subject, int(days))
-            cut = dict(zip(labels[::2], labels[1::2], strict=True))
-            rows.append((*key, name, person, _json(numbers).decode(), _json(cut).decode()))
-        _refuse_doubles(rows, key_length=5)
+            document = _document(line)
+            known = merged.setdefault((document.subject, document.days), document)
+            if known is not document:
+                self._documents.merge(known.numbers, document.numbers)
+                known.name = known.name or document.name
+        values = [(document.days, document.numbers) for document in merged.values()]
+        rows = [
+            (
+                *(self._connection.pk, self._feed.name, day, document.subject, document.days),
+                *(document.name, self._people.get(document.person)),
+                *(_json(document.numbers).decode(), _json(document.labels).decode()),
+            )
+            for document in merged.values()
+        ]
         keys = ["connection_id", "feed", "day", "subject", "days"]
         columns = [*keys, "name", "person_id", "values", "labels"]
         _copy(EngagementFact._meta.db_table, columns, rows)
@@ -205,7 +213,7 @@ class DayWriter:
         said = Said.before(stored, measures, by_person) if _was_complete(before) else None
         stored._raw_delete(stored.db)  # nothing points at facts: no need to collect
 
-        rows = []
+        merged: dict[tuple[int, ...], tuple[str | None, ...]] = {}
         now = Said(measures)
         totals: dict[str, Decimal] = {}
         for line in lines:
@@ -214,17 +222,18 @@ class DayWriter:
                 continue
             meter = self._meters[line.key]
             person = self._people[line.person] if by_person else None
-            key = (self._connection.pk, day, meter, *([person] if by_person else []))
-            rows.append((*key, *line.numbers))
+            key = (meter,) if person is None else (meter, person)
+            known = merged.get(key)
+            merged[key] = line.numbers if known is None else added_up(known, line.numbers)
             if said is not None:
                 now.add(meter, person, line.numbers)
-        _refuse_doubles(rows, key_length=len(columns))
+        rows = ((self._connection.pk, day, *key, *numbers) for key, numbers in merged.items())
         _copy(model._meta.db_table, [*columns, *measures], rows)
         if before is not None and said is not None:
             self._keep(day, before, changes(said, now, self._meters.names()))
         if not by_person:
             self._replace_totals(day, totals)
-        return len(rows)
+        return len(merged)
 
     def _replace_totals(self, day: date, totals: dict[str, Decimal]) -> None:
         """Keep what the provider says the day sums to; `check_days` adds what we stored."""
@@ -270,10 +279,23 @@ def _was_complete(before: FeedDay | None) -> bool:
     return before is not None and before.state != FeedDay.State.INCOMPLETE
 
 
-def _refuse_doubles(rows: Sequence[tuple[Any, ...]], *, key_length: int) -> None:
-    keys = {row[:key_length] for row in rows}
-    if len(keys) != len(rows):
-        raise two_numbers()
+@dataclass
+class _Document:
+    """A row of an engagement feed, or several of one subject and span merged."""
+
+    subject: str
+    days: int
+    name: str
+    labels: dict[str, str]
+    person: str
+    numbers: dict[str, Decimal]
+
+
+def _document(line: Line) -> _Document:
+    subject, days, name, *labels = line.key
+    numbers = {path: Decimal(number) for path, number in items(line)}
+    cut = dict(zip(labels[::2], labels[1::2], strict=True))
+    return _Document(subject, int(days), name, cut, line.person, numbers)
 
 
 def _metered(feed: Feed) -> tuple[Any, Sequence[str]]:

@@ -1,6 +1,8 @@
 """What facts are cut by: people and meters. Small tables that narrow facts point to."""
 
 from django.db import models
+from django.db.models import F
+from django.db.models.functions import MD5
 
 from integrations.models.connection import Connection
 
@@ -37,9 +39,9 @@ class Person(models.Model):
         DELETED = "deleted", "Deleted"
 
     connection = models.ForeignKey(Connection, models.CASCADE, related_name="people")
-    external_id = models.CharField(max_length=200)
-    email = models.CharField(max_length=320, blank=True)
-    name = models.CharField(max_length=300, blank=True)
+    external_id = models.TextField()
+    email = models.TextField(blank=True)
+    name = models.TextField(blank=True)
     kind = models.CharField(max_length=20, choices=Kind.choices, default=Kind.USER)
     state = models.CharField(max_length=20, choices=State.choices, default=State.ACTIVE)
 
@@ -66,8 +68,8 @@ class Resource(models.Model):
 
     connection = models.ForeignKey(Connection, models.CASCADE, related_name="resources")
     kind = models.CharField(max_length=50, help_text="The dimension it names.")
-    external_id = models.CharField(max_length=200)
-    name = models.CharField(max_length=300, blank=True)
+    external_id = models.TextField()
+    name = models.TextField(blank=True)
     state = models.CharField(max_length=20, choices=State.choices, default=State.ACTIVE)
 
     class Meta:
@@ -89,22 +91,25 @@ class Meter(models.Model):
     """
 
     connection = models.ForeignKey(Connection, models.CASCADE, related_name="meters")
-    product = models.CharField(max_length=100, blank=True)
-    model = models.CharField(max_length=200, blank=True)
-    context_window = models.CharField(max_length=50, blank=True)
-    inference_geo = models.CharField(max_length=50, blank=True)
-    speed = models.CharField(max_length=50, blank=True)
-    cost_type = models.CharField(max_length=50, blank=True)
-    token_type = models.CharField(max_length=100, blank=True)
-    service_tier = models.CharField(max_length=50, blank=True)
-    organization_id = models.CharField(max_length=100, blank=True)
-    workspace_id = models.CharField(max_length=100, blank=True)
-    api_key_id = models.CharField(max_length=100, blank=True)
+    product = models.TextField(blank=True)
+    model = models.TextField(blank=True)
+    context_window = models.TextField(blank=True)
+    inference_geo = models.TextField(blank=True)
+    speed = models.TextField(blank=True)
+    cost_type = models.TextField(blank=True)
+    token_type = models.TextField(blank=True)
+    service_tier = models.TextField(blank=True)
+    organization_id = models.TextField(blank=True)
+    workspace_id = models.TextField(blank=True)
+    api_key_id = models.TextField(blank=True)
 
     class Meta:
         constraints = [
+            # By their hashes: eleven texts of any length do not fit into an entry of an index.
             models.UniqueConstraint(
-                fields=["connection", *METER_FIELDS], name="meter_once_per_connection"
+                F("connection"),
+                *(MD5(name) for name in METER_FIELDS),
+                name="meter_once_per_connection",
             )
         ]
 

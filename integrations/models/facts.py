@@ -15,6 +15,7 @@ from django.db.models import Value
 from accounts.models import Organization
 from integrations.models.connection import Connection
 from integrations.models.dimensions import Meter, Person
+from integrations.models.fields import ExactField
 from integrations.window import Window
 
 # Facts point to small tables without an index or a constraint of their own: with a constraint,
@@ -32,17 +33,12 @@ class FactQuerySet(models.QuerySet[models.Model]):
         return self.filter(day__gte=window.start, day__lt=window.end)
 
 
-def _usd() -> "models.DecimalField[Decimal, Decimal]":
-    # 12 places: the wire has up to 8 for cents seen so far; more is refused, never rounded.
-    return models.DecimalField(max_digits=28, decimal_places=12)
-
-
 class Cost(models.Model):
     """US dollars of one UTC day: after discounts, and at list price (None: not reported)."""
 
     day = models.DateField()
-    amount_usd = _usd()
-    list_amount_usd = models.DecimalField(max_digits=28, decimal_places=12, null=True)
+    amount_usd = ExactField()
+    list_amount_usd = ExactField(null=True)
 
     objects = FactQuerySet.as_manager()
 
@@ -150,8 +146,8 @@ class EngagementFact(models.Model):
     connection = models.ForeignKey(Connection, models.CASCADE, related_name="engagements")
     feed = models.CharField(max_length=50)
     day = models.DateField()
-    subject = models.CharField(max_length=300, blank=True)
-    name = models.CharField(max_length=500, blank=True)
+    subject = models.TextField(blank=True)
+    name = models.TextField(blank=True)
     person = models.ForeignKey(Person, models.CASCADE, null=True, **BARE)
     days = models.PositiveSmallIntegerField(default=1, db_default=1)
     values = models.JSONField(decoder=ExactDecoder)

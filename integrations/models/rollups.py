@@ -3,8 +3,6 @@
 Written by `loading.rollups` in the transaction that writes the facts, and never read to write
 anything else. A number is NULL as soon as one fact it is made of has none, so a sum over a rollup
 knows exactly what a sum over the facts knows.
-
-Sums of a day need more room than its facts: an amount of 16 digits may stand there twice.
 """
 
 from typing import Any
@@ -17,20 +15,9 @@ from integrations.models.dimensions import Meter, Person
 from integrations.models.facts import BARE, Cost, ExactDecoder, FactQuerySet, Usage
 
 
-def _usd(**options: Any) -> "models.DecimalField[Any, Any]":
-    return models.DecimalField(max_digits=38, decimal_places=12, **options)
-
-
 def _count(**options: Any) -> "models.DecimalField[Any, Any]":
+    # Sums of a day need more room than its facts.
     return models.DecimalField(max_digits=30, decimal_places=0, **options)
-
-
-class CostSums(Cost):
-    amount_usd = _usd()
-    list_amount_usd = _usd(null=True)
-
-    class Meta:
-        abstract = True
 
 
 class UsageSums(Usage):
@@ -65,7 +52,7 @@ class ByPerson(models.Model):
 
     connection = models.ForeignKey(Connection, models.CASCADE, related_name="+", db_index=False)
     person = models.ForeignKey(Person, models.CASCADE, null=True, **BARE)
-    project_id = models.CharField(max_length=200, blank=True)
+    project_id = models.TextField(blank=True)
 
     class Meta:
         abstract = True
@@ -84,12 +71,12 @@ def _who(name: str) -> list[models.Index]:
     return [models.Index(fields=["connection", "person", "day"], name=f"{name}_who")]
 
 
-class CostByMeter(ByMeter, CostSums):
+class CostByMeter(ByMeter, Cost):
     class Meta:
         constraints = _grain("cost_by_meter", "meter")
 
 
-class CostByPerson(ByPerson, CostSums):
+class CostByPerson(ByPerson, Cost):
     class Meta:
         constraints = _grain("cost_by_person", "person", "project_id")
         indexes = _who("cost_by_person")

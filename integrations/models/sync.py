@@ -11,6 +11,7 @@ from django.db import models
 from django.utils import timezone
 
 from integrations.models.connection import Connection
+from integrations.models.fields import ExactField
 from integrations.window import Window
 
 
@@ -135,6 +136,10 @@ class FeedDay(models.Model):
     content_hash = models.BinaryField(max_length=32)
     rows = models.PositiveIntegerField()
     read_at = models.DateTimeField(help_text="When the provider last confirmed this content.")
+    kept_out = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="Rows that made no sense and are not stored."
+    )
+    kept_out_reason = models.TextField(blank=True, default="", db_default="")
 
     class Meta:
         constraints = [
@@ -164,9 +169,9 @@ class DayCheck(models.Model):
     feed = models.CharField(max_length=50)
     day = models.DateField()
     measure = models.CharField(max_length=50)
-    reported = models.DecimalField(max_digits=30, decimal_places=12)
-    stored = models.DecimalField(max_digits=30, decimal_places=12, null=True)
-    excess = models.DecimalField(max_digits=30, decimal_places=12, default=0, db_default=0)
+    reported = ExactField()
+    stored = ExactField(null=True)
+    excess = ExactField(default=0, db_default=0)
     watermark = models.DateTimeField(null=True, blank=True)
     reread_at = models.DateTimeField(
         null=True, blank=True, help_text="When both sides were read again, because they differ."
@@ -206,8 +211,8 @@ class Restatement(models.Model):
     feed = models.CharField(max_length=50)
     day = models.DateField()
     measure = models.CharField(max_length=50)
-    old = models.DecimalField(max_digits=30, decimal_places=12, null=True)
-    new = models.DecimalField(max_digits=30, decimal_places=12, null=True)
+    old = ExactField(null=True)
+    new = ExactField(null=True)
     old_watermark = models.DateTimeField(null=True, blank=True)
     new_watermark = models.DateTimeField(null=True, blank=True)
     meters = models.JSONField(default=list, help_text="Which meters moved, and from what to what.")

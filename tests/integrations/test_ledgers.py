@@ -16,6 +16,7 @@ from integrations.connectors.base import Feed, SnapshotMoved, Table, TransientEr
 from integrations.connectors.claude_enterprise import ClaudeEnterprise
 from integrations.connectors.records import CostRecord, MeterKey, Page, PersonRef, TotalRecord
 from integrations.encryption import Secret
+from integrations.exact import EXACT
 from integrations.models import CostFact, FeedDay, Restatement, SyncRun
 from integrations.window import Window
 from tests.factories import make_connection, make_organization
@@ -31,10 +32,11 @@ FAULTS = (
     TransientError("Down.", code="outage"),
     TransientError("Busy.", code="rate_limited", retry_after_seconds=5),
     "another export",
-    "a row twice",
+    "a page twice",
 )
 
-AMOUNTS = st.decimals("0.00000001", "9999999", places=8)
+# Any number of decimals, and parts of one key: what the API may send beside what it documents.
+AMOUNTS = st.decimals("0.00000001", "9999999", places=8) | st.decimals("0.1", "9", places=40)
 LEDGERS = st.dictionaries(
     st.tuples(
         st.sampled_from(list(DAYS)),
@@ -44,6 +46,9 @@ LEDGERS = st.dictionaries(
     AMOUNTS,
     max_size=15,
 )
+
+
+SPLIT = Decimal("0.000000001")  # every line of a person comes in two rows
 
 
 @dataclass
@@ -84,8 +89,8 @@ class Provider:
         sums, totals = {}, {}
         for (day, meter, _), amount in self.ledger.items():
             if day in window:
-                sums[day, meter] = sums.get((day, meter), 0) + amount
-                totals[day] = totals.get(day, 0) + amount
+                sums[day, meter] = EXACT.add(sums.get((day, meter), 0), amount)
+                totals[day] = EXACT.add(totals.get(day, 0), amount)
         yield from self.pages(
             [TotalRecord(day, "amount_usd", Decimal(totals.get(day, 0))) for day in window]
             + [CostRecord(*key, None, amount, amount) for key, amount in sums.items()]
@@ -94,9 +99,10 @@ class Provider:
     def people(self, client, window):
         yield from self.pages(
             [
-                CostRecord(day, meter, person, amount, amount)
+                CostRecord(day, meter, person, part, part)
                 for (day, meter, person), amount in self.ledger.items()
                 if person and day in window
+                for part in (EXACT.subtract(amount, SPLIT), SPLIT)
             ]
         )
 
@@ -109,9 +115,9 @@ class Provider:
             export = self.export
             if fault == "another export":
                 export += timedelta(hours=4)
-            if fault == "a row twice":
-                cut = [*cut, *cut]
             yield Page(tuple(cut), export)
+            if fault == "a page twice":
+                yield Page(tuple(cut), export)
 
 
 def read_all(connection):

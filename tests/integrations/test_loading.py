@@ -2,9 +2,10 @@
 
 from dataclasses import replace
 from datetime import UTC, date, datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 
 import pytest
+import time_machine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +14,7 @@ from integrations.connectors.base import Feed, PayloadError, SnapshotMoved, Tabl
 from integrations.connectors.records import (
     CostRecord,
     EngagementRecord,
+    KeptOut,
     MeterKey,
     Page,
     PersonRef,
@@ -23,11 +25,14 @@ from integrations.connectors.records import (
 from integrations.loading import Loaded, load
 from integrations.models import (
     Connection,
+    CostByMeter,
+    CostByPerson,
     CostFact,
     CostTotal,
     DayCheck,
     EngagementFact,
     FeedDay,
+    Meter,
     Person,
     Resource,
     Restatement,
@@ -401,27 +406,197 @@ def test_pages_of_two_exports_are_refused_whole(connection):
     assert not CostFact.objects.exists()
 
 
-def test_an_identical_repeated_row_counts_once(connection):
-    row = line(FIRST, CODE, "1.5", JANE)
-    load(connection, USER_COST, DAYS, pages(row, row, size=1))
+def test_a_page_that_is_sent_twice_counts_once(connection):
+    page = pages(line(FIRST, CODE, "1.5", JANE), line(FIRST, CHAT, "2", JANE))
+    load(connection, USER_COST, DAYS, [*page, *page])
 
-    assert costs(connection) == {(FIRST, "claude_code", "user_jane"): Decimal("1.5")}
-
-
-def test_two_numbers_for_one_line_are_refused(connection):
-    with pytest.raises(SnapshotMoved):  # both cannot be of one export: it is read again
-        load(
-            connection,
-            USER_COST,
-            DAYS,
-            pages(line(FIRST, CODE, "1", JANE), line(FIRST, CODE, "2", JANE)),
-        )
-    assert not CostFact.objects.exists()
+    assert costs(connection) == {
+        (FIRST, "claude_code", "user_jane"): Decimal("1.5"),
+        (FIRST, "chat", "user_jane"): Decimal("2"),
+    }
 
 
-def test_a_finer_amount_than_can_be_stored_is_refused_and_not_rounded(connection):
-    with pytest.raises(PayloadError):
-        load(connection, USER_COST, DAYS, pages(line(FIRST, CODE, "0.0000000000001", JANE)))
+def test_rows_of_one_key_are_parts_of_one_fact(connection):
+    """Also where two parts are equal by chance."""
+    parts = [line(FIRST, CODE, amount, JANE) for amount in ("1", "2", "2")]
+    load(connection, USER_COST, DAYS, pages(*parts))
+
+    assert costs(connection) == {(FIRST, "claude_code", "user_jane"): Decimal("5")}
+
+
+def test_what_one_part_does_not_know_is_unknown_of_all(connection):
+    parts = [line(FIRST, CODE, "1", JANE), CostRecord(FIRST, CODE, JANE, Decimal("2"), None)]
+    load(connection, USER_COST, DAYS, pages(*parts))
+
+    fact = CostFact.objects.get()
+    assert (fact.amount_usd, fact.list_amount_usd) == (Decimal("3"), None)
+
+
+def test_a_later_read_replaces_what_an_earlier_one_added_up(connection):
+    parts = [line(FIRST, CODE, "1", JANE), line(FIRST, CODE, "2", JANE)]
+    load(connection, USER_COST, DAYS, pages(*parts))
+    load(connection, USER_COST, DAYS, pages(*parts, watermark=LATER_EXPORT))
+
+    assert costs(connection) == {(FIRST, "claude_code", "user_jane"): Decimal("3")}
+    assert not Restatement.objects.exists()
+
+
+SKILLS = CONNECTOR.feed("skills")
+
+
+def test_parts_of_a_document_add_up_and_their_distinct_counts_take_the_larger(connection):
+    """A count of tomorrow is told by its name."""
+    one = {"distinct_user_count": 7, "invocation_count": 10, "distinct_moon_count": 4, "runs": 1}
+    other = {"distinct_user_count": 5, "invocation_count": 3, "distinct_moon_count": 9, "hops": 2}
+    parts = [
+        EngagementRecord(FIRST, "xlsx", None, one, name=""),
+        EngagementRecord(FIRST, "xlsx", None, other, name="Spreadsheets"),
+    ]
+    load(connection, SKILLS, Window(FIRST, SECOND), pages(*parts, watermark=None))
+
+    fact = EngagementFact.objects.get()
+    assert fact.name == "Spreadsheets"
+    assert fact.values == {
+        "distinct_user_count": 7,
+        "distinct_moon_count": 9,
+        "invocation_count": 13,
+        "runs": 1,
+        "hops": 2,
+    }
+
+
+def test_sessions_of_claude_code_add_up_although_they_are_called_distinct(connection):
+    path = "claude_code_metrics.core_metrics.distinct_session_count"
+    parts = [EngagementRecord(FIRST, "user_jane", JANE, {path: count}) for count in (3, 4)]
+    load(connection, USERS, Window(FIRST, SECOND), pages(*parts, watermark=None))
+
+    assert EngagementFact.objects.get().values == {path: 7}
+
+
+# --- Amounts of any number of decimals -----------------------------------------------------
+
+WIDE = Context(prec=100)
+LONG = "0.1234567890123456789012345678901234567890123456789"
+
+
+def test_any_number_of_decimals_is_stored_and_summed_exactly(connection):
+    """Worked out by hand: three times the long amount, and the rest of the organization."""
+    whole = "1.3703703670370370367037037036703703703670370370367"  # 1 more than three of LONG
+    load(connection, USER_COST, DAYS, pages(*(line(FIRST, CODE, LONG, p) for p in (JANE, OMAR))))
+    load(
+        connection,
+        ORGANIZATION_COST,
+        DAYS,
+        pages(total(whole), line(FIRST, CODE, whole)),
+    )
+
+    found = costs(connection)
+    assert found[FIRST, "claude_code", "user_jane"] == Decimal(LONG)
+    assert found[FIRST, "claude_code", None] == Decimal(
+        "1.1234567890123456789012345678901234567890123456789"
+    )
+    check = DayCheck.objects.get()
+    assert (str(check.stored.normalize(WIDE)), check.agrees) == (whole, True)
+    assert CostByMeter.objects.get().amount_usd == Decimal(whole)
+
+
+def test_parts_with_many_decimals_are_not_rounded(connection):
+    load(connection, USER_COST, DAYS, pages(*(line(FIRST, CODE, a, JANE) for a in (LONG, "1"))))
+
+    assert CostFact.objects.get().amount_usd == Decimal("1" + LONG[1:])
+
+
+# --- Text that no column takes as it is ----------------------------------------------------
+
+ODD = {
+    "nul": "a\x00b",
+    "half a pair": "a\ud800b",
+    "the other half": "a\udc00b",
+    "long": "n" * 5_000,
+    "long and wide": "\N{GRINNING FACE}" * 3_000,
+}
+
+
+@pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
+def test_odd_text_costs_nobody_a_number_and_collapses_nothing(connection, odd):
+    """Everywhere a provider's word is stored; a twin that differs at its end stays another."""
+    twin = f"{odd}!"
+    meters = [MeterKey(product=text, model=text, workspace_id=text) for text in (odd, twin)]
+    people = [PersonRef(text, f"{text}@example.com", text) for text in (odd, twin)]
+    load(
+        connection,
+        USER_COST,
+        DAYS,
+        pages(
+            *(line(FIRST, m, "1", p) for m, p in zip(meters, people, strict=True)),
+            line(FIRST, CODE, "4", JANE),
+        ),
+    )
+    load(connection, ORGANIZATION_COST, DAYS, pages(*(line(FIRST, m, "2") for m in meters)))
+    documents = [
+        EngagementRecord(FIRST, text, None, {f"models.{text}.count": 1}, name=text)
+        for text in (odd, twin)
+    ]
+    load(connection, SKILLS, Window(FIRST, SECOND), pages(*documents, watermark=None))
+    names = tuple(ResourceRef("workspace_id", text, text) for text in (odd, twin))
+    load(connection, NAMES, Window(FIRST, SECOND), [Page((), resources=names)])
+
+    facts = CostFact.objects.filter(person__isnull=False).select_related("meter", "person")
+    assert facts.count() == 3
+    assert len({fact.meter.model for fact in facts}) == 3
+    assert len({fact.person.external_id for fact in facts}) == 3
+    assert len({key for one in EngagementFact.objects.all() for key in one.values}) == 2
+    assert len({one.subject for one in EngagementFact.objects.all()}) == 2
+    ids = set(Resource.objects.values_list("external_id", flat=True))
+    odd_facts = facts.exclude(meter__model=CODE.model)
+    assert ids == set(odd_facts.values_list("meter__workspace_id", flat=True))
+    # Three people, what is left of two workspaces, and what Jane has beyond the organization.
+    assert CostByPerson.objects.count() == 6
+
+
+def test_names_are_stored_in_any_length_and_on_one_line(connection):
+    long = "Ada " * 300
+    spoken = PersonRef("user_ada", "ada@example.com", f"  {long}\n\tLovelace\x00 ")
+    load(connection, USER_COST, DAYS, pages(line(FIRST, CODE, "1", spoken)))
+
+    assert Person.objects.get().name == f"{long.strip()} Lovelace\ufffd"
+
+
+def test_a_model_of_any_length_keeps_its_name(connection):
+    name = "claude-" + "x" * 3_000
+    load(connection, USER_COST, DAYS, pages(line(FIRST, MeterKey(model=name), "1", JANE)))
+
+    assert Meter.objects.get().model == name
+
+
+# --- Rows that make no sense ---------------------------------------------------------------
+
+
+def kept_out(day, reason="Anthropic sent an amount in EUR.", rows=1):
+    return Page((), EXPORT, kept_out=(KeptOut(day, reason, rows),))
+
+
+def test_a_day_without_one_of_its_rows_is_incomplete_and_never_final(connection):
+    with time_machine.travel(datetime(2026, 12, 1, tzinfo=UTC)):
+        rows = pages(line(FIRST, CODE, "1", JANE), line(SECOND, CODE, "2", JANE))
+        load(connection, USER_COST, DAYS, [*rows, kept_out(FIRST, rows=2)])
+        load(connection, USER_COST, DAYS, pages(watermark=EXPORT), anew=False)  # the same export
+
+        spoilt, whole = FeedDay.objects.order_by("day")
+        assert (spoilt.state, spoilt.kept_out) == ("incomplete", 2)
+        assert spoilt.kept_out_reason == "Anthropic sent an amount in EUR."
+        assert (whole.state, whole.kept_out) == ("provisional", 0)
+        assert costs(connection)[FIRST, "claude_code", "user_jane"] == 1
+
+        load(connection, USER_COST, DAYS, [replace(page, watermark=LATER_EXPORT) for page in rows])
+        assert set(FeedDay.objects.values_list("state", "kept_out")) == {("provisional", 0)}
+
+
+def test_a_row_that_does_not_say_its_day_spoils_every_day(connection):
+    rows = pages(line(FIRST, CODE, "1", JANE), line(SECOND, CODE, "2", JANE))
+    load(connection, USER_COST, DAYS, [*rows, kept_out(None)])
+
+    assert set(FeedDay.objects.values_list("state", "kept_out")) == {("incomplete", 1)}
 
 
 def test_a_day_that_was_not_asked_for_is_refused(connection):

@@ -2,6 +2,7 @@
 
 import errno
 from datetime import UTC, date, datetime, timedelta
+from io import FileIO
 
 import pytest
 import time_machine
@@ -429,7 +430,7 @@ def test_a_full_disk_of_the_database_makes_windows_wait_and_says_so(connection, 
 def test_a_full_disk_for_temporary_files_makes_windows_wait_and_says_so(connection, monkeypatch):
     monkeypatch.setattr(
         "integrations.loading.spool.tempfile.SpooledTemporaryFile",
-        lambda size: open("/dev/full", "r+b", buffering=0),
+        lambda size: FileIO("/dev/full", "r+"),
     )
     run = short_run(connection)
 

@@ -8,8 +8,8 @@ import random
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
-from decimal import Decimal
 from functools import cache
+from hashlib import blake2b
 from typing import Any, Protocol, Self, TypeVar
 
 import httpx
@@ -24,10 +24,12 @@ from integrations.connectors.anthropic_api.refusals import (
     unexpected,
     unreachable,
 )
+from integrations.connectors.anthropic_api.tolerance import Decoder, Tally
 from integrations.connectors.base import (
     Access,
     ActionNeeded,
     ConnectorError,
+    NotAvailable,
     PayloadError,
     Request,
     SnapshotMoved,
@@ -38,9 +40,11 @@ API_VERSION = "2023-06-01"
 
 _LONGEST_WAIT_SECONDS = 60.0  # a longer wish of the provider is for the caller to plan
 _LONGEST_BACKOFF_SECONDS = 30.0
+_MOST_EMPTY_PAGES = 100  # in a row: more is a loop of ever new cursors
 
 Params = list[tuple[str, str]]
 Answer = TypeVar("Answer", bound=msgspec.Struct)
+Decode = Callable[[bytes, Tally], Any]
 
 
 class Paged(Protocol):
@@ -51,19 +55,18 @@ class _Reported(Paged, Protocol):
     has_more: bool | None
 
 
-def decoder(type_: Any) -> Callable[[bytes], Any]:
-    """Decodes a body into `type_`. Fractions of open rows become Decimal, not float."""
-    return msgspec.json.Decoder(type_, float_hook=Decimal).decode
+def decoder(type_: Any) -> Decode:
+    return Decoder(type_)
 
 
 def says_more(page: _Reported) -> bool:
     """The cost and usage reports say whether there is more."""
-    return page.next_page is not None if page.has_more is None else page.has_more
+    return bool(page.next_page) if page.has_more is None else page.has_more
 
 
 def has_cursor(page: Paged) -> bool:
-    """The engagement endpoints end where there is no cursor."""
-    return page.next_page is not None
+    """The engagement endpoints end where there is no cursor, or an empty one."""
+    return bool(page.next_page)
 
 
 @cache
@@ -87,6 +90,7 @@ class ApiClient:
                 repair="Copy the key again, all of it and nothing else.",
             )
         self.organization_id = ""
+        self.kept_out = Tally()
         self.learned = Learned(access.options, access.learn)
         self._access = access
         self._root = root
@@ -115,7 +119,7 @@ class ApiClient:
         self,
         path: str,
         params: Params,
-        decode: Callable[[bytes], Any],
+        decode: Decode,
         *,
         bad_request: type[ConnectorError] = PayloadError,
         more: Callable[[Any], bool] = says_more,
@@ -123,13 +127,21 @@ class ApiClient:
     ) -> Iterator[Any]:
         """Follow the cursors. The end is where the API says so, never where rows run short."""
         page = self.get(path, params, decode, bad_request=bad_request, headers=headers)
-        yield page
         seen: set[str] = set()
+        sent = {_fingerprint(page)}
+        empty = 0
+        yield page
         while more(page):
             cursor = page.next_page
-            if not cursor or cursor in seen:
-                problem = "twice the same" if cursor else "no"
-                raise unexpected(f"Anthropic announced another page, but sent {problem} cursor.")
+            if not cursor:
+                # What is there is stored, and no day of it counts as whole.
+                self.kept_out.note(None, "Anthropic announced another page, but sent no cursor.")
+                return
+            if cursor in seen:
+                raise unexpected("Anthropic announced another page, but sent a cursor twice.")
+            empty = 0 if getattr(page, "data", None) else empty + 1
+            if empty > _MOST_EMPTY_PAGES:
+                raise unexpected("Anthropic sent one page without rows after the other.")
             seen.add(cursor)
             # A cursor that fits no more dies with 400: the query is ours, so its data has moved.
             page = self.get(
@@ -139,13 +151,16 @@ class ApiClient:
                 bad_request=SnapshotMoved,
                 headers=headers,
             )
-            yield page
+            fingerprint = _fingerprint(page)
+            if fingerprint not in sent:  # a page sent twice counts once
+                sent.add(fingerprint)
+                yield page
 
     def get(
         self,
         path: str,
         params: Params,
-        decode: Callable[[bytes], Answer],
+        decode: Callable[[bytes, Tally], Answer],
         *,
         bad_request: type[ConnectorError] = PayloadError,
         headers: Mapping[str, str] | None = None,
@@ -171,7 +186,7 @@ class ApiClient:
         self,
         path: str,
         params: Params,
-        decode: Callable[[bytes], Answer],
+        decode: Callable[[bytes, Tally], Answer],
         bad_request: type[ConnectorError],
         headers: Mapping[str, str] | None,
     ) -> Answer | Failure:
@@ -205,23 +220,34 @@ class ApiClient:
             return failure
         if response.status_code != 200:
             return refusal(response, self._wording, bad_request)
-        return _decoded(response, decode)
+        return _decoded(response, decode, self.kept_out)
 
 
-def _decoded(response: httpx.Response, decode: Callable[[bytes], Answer]) -> Answer | Failure:
+def _decoded(
+    response: httpx.Response, decode: Callable[[bytes, Tally], Answer], kept_out: Tally
+) -> Answer | Failure:
     """Decode an answer 200. Broken JSON may be a cut body, so it is worth another try."""
     about = {"status": 200, "request_id": response.headers.get("request-id", "")}
     if "html" in response.headers.get("content-type", ""):
         return Failure(unexpected("Anthropic's address answered with a web page.", **about))
     retry = True
     try:
-        return decode(response.content)
+        return decode(response.content, kept_out)
+    except NotAvailable as exc:
+        return Failure(exc)
     except msgspec.ValidationError as exc:
         # Names the place and the types, never a value.
         problem, retry = f"Anthropic's answer has another shape than documented: {exc}.", False
     except msgspec.DecodeError:
         problem = "Anthropic's answer is not complete JSON."
     return Failure(unexpected(problem, **about), retry=retry)
+
+
+def _fingerprint(page: Any) -> bytes:
+    """What tells the rows of a page from those of others; an empty page is like no other."""
+    rows = getattr(page, "data", None) or page.next_page
+    content = repr((rows, getattr(page, "data_refreshed_at", None)))
+    return blake2b(content.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def _backoff(attempt: int) -> float:

@@ -14,8 +14,9 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from integrations.connectors.anthropic_api.actors import Actor
-from integrations.connectors.anthropic_api.rows import in_dollars, usd
+from integrations.connectors.anthropic_api.rows import in_dollars, odd, usd
 from integrations.connectors.records import MeterKey
+from integrations.exact import add, subtract
 
 Numbers = tuple[Decimal | int | None, ...]  # in the order of COST_MEASURES or USAGE_MEASURES
 
@@ -23,6 +24,8 @@ Numbers = tuple[Decimal | int | None, ...]  # in the order of COST_MEASURES or U
 # retiring bot.
 CLAUDE_TAG = "claude_tag"
 _SPELLINGS = {"claude-in-slack": CLAUDE_TAG, "claude-tag": CLAUDE_TAG}
+
+_TOO_MANY = 2**63
 
 Values = tuple[str | None, ...]  # of the dimensions grouped by, in their order, as sent
 
@@ -118,9 +121,12 @@ def dollars(row: Priced) -> Numbers:
 
 
 def counts(row: Counted) -> Numbers:
-    """The numbers of `USAGE_MEASURES`. Tokens that are not named were not used."""
+    """The numbers of `USAGE_MEASURES`. Tokens that are not named were not used.
+
+    Raises `PayloadError` for a count beyond 64 bits, which no column of counts holds.
+    """
     written, tools = row.cache_creation, row.server_tool_use
-    return (
+    found = (
         row.requests,
         row.uncached_input_tokens or 0,
         row.cache_read_input_tokens or 0,
@@ -129,6 +135,9 @@ def counts(row: Counted) -> Numbers:
         row.output_tokens or 0,
         (tools and tools.web_search_requests) or 0,
     )
+    if any(number is not None and abs(number) >= _TOO_MANY for number in found):
+        raise odd("a count beyond 64 bits")
+    return found
 
 
 # --- Sums ----------------------------------------------------------------------------------
@@ -137,7 +146,7 @@ def counts(row: Counted) -> Numbers:
 def plus(one: Numbers, other: Numbers) -> Numbers:
     """What either side does not know, the sum does not know."""
     return tuple(
-        None if left is None or right is None else left + right
+        None if left is None or right is None else add(left, right)
         for left, right in zip(one, other, strict=True)
     )
 
@@ -145,7 +154,7 @@ def plus(one: Numbers, other: Numbers) -> Numbers:
 def minus(one: Numbers, other: Numbers) -> Numbers:
     """What either side does not know, the difference does not know."""
     return tuple(
-        None if left is None or right is None else left - right
+        None if left is None or right is None else subtract(left, right)
         for left, right in zip(one, other, strict=True)
     )
 

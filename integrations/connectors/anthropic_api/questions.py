@@ -47,7 +47,7 @@ class _Rest:
 
 _REST = _Rest()
 _Place = tuple[Any, ...]  # of a combination: a value or the rest, for each dimension split over
-_Key = tuple[date, bytes, Values]
+_Key = tuple[date, tuple[Any, ...], Values]
 
 
 class Questions:
@@ -348,8 +348,8 @@ def _is_inside(other: _Place, place: _Place) -> bool:
     return all(wide is _REST or wide == narrow for wide, narrow in zip(place, other, strict=True))
 
 
-def _name(actor: Actor | None) -> bytes:
-    return msgspec.json.encode(actor)
+def _name(actor: Actor | None) -> tuple[Any, ...]:
+    return msgspec.structs.astuple(actor) if actor else ()
 
 
 def _again(why: str) -> AskDifferently:

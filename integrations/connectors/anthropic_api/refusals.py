@@ -13,6 +13,7 @@ from typing import Any, final
 import httpx
 import msgspec
 
+from integrations import text
 from integrations.connectors.base import (
     ActionNeeded,
     ConnectorError,
@@ -209,7 +210,7 @@ class _ErrorDetail(msgspec.Struct):
     @property
     def code(self) -> str:
         """The stable machine code, where Anthropic sends one."""
-        return (self.details and self.details.error_code) or ""
+        return text.label((self.details and self.details.error_code) or "")[:50]
 
 
 class _ErrorBody(msgspec.Struct):
@@ -221,7 +222,7 @@ def _provider_words(response: httpx.Response) -> _ErrorBody:
     """The provider's own message; empty where the body is not its envelope."""
     try:
         return msgspec.json.decode(response.content, type=_ErrorBody)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return _ErrorBody(_ErrorDetail())
 
 

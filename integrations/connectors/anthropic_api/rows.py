@@ -1,19 +1,20 @@
-"""What rows of Anthropic's reports have in common: days, cents, and being sent once.
+"""What rows of Anthropic's reports have in common: days, cents and numbers.
 
 Here cents become dollars. Feeds of both products translate with these.
 """
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
-from decimal import Context, Decimal, Inexact, InvalidOperation
+from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Any, Protocol
 
 from integrations.connectors.anthropic_api.refusals import unexpected
 from integrations.connectors.base import PayloadError, SnapshotMoved
+from integrations.exact import EXACT, is_storable
 from integrations.window import Window, midnight
 
-_EXACT = Context(prec=60, traps=[Inexact, InvalidOperation])
+Number = int | Decimal
 
 
 class Exported(Protocol):
@@ -24,12 +25,11 @@ class Exported(Protocol):
 
 
 class Read:
-    """What has to hold over all pages of one read: one export, and every row once."""
+    """What has to hold over all pages of one read: they come from one export."""
 
     def __init__(self) -> None:
         self.watermark: datetime | None = None
         self._pages = 0
-        self._rows: dict[int, int] = {}  # 64-bit hashes of key and numbers: 100 bytes a row
 
     def check(self, report: Exported) -> None:
         """Raise `SnapshotMoved` if this page comes from another export than those before."""
@@ -42,30 +42,15 @@ class Read:
         self._pages += 1
         self.watermark = report.data_refreshed_at
 
-    def is_new(self, key: tuple[object, ...], numbers: tuple[object, ...]) -> bool:
-        """False for a row we have had. Raises `SnapshotMoved` if its numbers were others."""
-        name, fingerprint = hash(key), hash(numbers)
-        known = self._rows.get(name)
-        if known is None:
-            self._rows[name] = fingerprint
-            return True
-        if known != fingerprint:
-            raise SnapshotMoved(
-                "Anthropic sent two different numbers for the same row: its data moved while we "
-                "were reading.",
-                code="snapshot_moved",
-                repair="Nothing to do. We read these days again from their start.",
-            )
-        return False
-
 
 @lru_cache(maxsize=512)
 def day_of(instant: str | None) -> date:
-    """The UTC day of an RFC 3339 midnight; raises `PayloadError`."""
+    """The UTC day of a midnight, also one that names no zone; raises `PayloadError`."""
     try:
         found = datetime.fromisoformat(instant or "")
-    except ValueError:
+    except (ValueError, TypeError):
         raise odd("an instant that is not a date") from None
+    found = found if found.tzinfo else found.replace(tzinfo=UTC)
     if found.utcoffset() != timedelta(0) or found != midnight(found.date()):
         raise odd(f"{instant}, which is not midnight UTC, as a day")
     return found.date()
@@ -84,28 +69,44 @@ def yesterday() -> date:
 
 
 def usd(cents: Decimal) -> Decimal:
-    """Exactly: "41280.000000" cents are 412.80 dollars."""
-    if not cents.is_finite():
-        raise odd("an amount that is not a number")
-    try:
-        return _EXACT.scaleb(cents, -2)
-    except (Inexact, InvalidOperation):
-        raise odd("an amount with too many digits") from None
+    """Exactly, whatever the number of decimals: "41280.000000" cents are 412.80 dollars."""
+    if not is_storable(cents):
+        raise odd("an amount that is not a number, or one of a thousand digits")
+    return EXACT.scaleb(cents, -2)
 
 
 def in_dollars(currency: str | None) -> None:
     """Raise `PayloadError` for an amount in another currency than US dollars."""
-    if currency not in (None, "USD"):
+    if currency is not None and currency.upper() != "USD":
         raise odd(f"an amount in {currency}; we only know US dollars")
 
 
-def numbers(value: Any, path: str = "") -> Iterator[tuple[str, int | Decimal]]:
-    """Every number below `value` with its dotted path, also of fields nobody knows yet."""
+def numbers(value: Any, path: str = "", *, all_count: bool = False) -> Iterator[tuple[str, Number]]:
+    """Every number below `value` with its dotted path, also of fields nobody knows yet.
+
+    A count may be written as text. Where `all_count`, everything below is one; elsewhere names tell
+    counts from ids.
+    """
     if isinstance(value, dict):
         for name, inner in value.items():
-            yield from numbers(inner, f"{path}.{name}" if path else name)
+            yield from numbers(inner, f"{path}.{name}" if path else name, all_count=all_count)
+    elif isinstance(value, str):
+        if all_count or path.endswith("_count"):
+            found = _counted(value)
+            if found is not None:
+                yield path, found
     elif isinstance(value, int | Decimal) and not isinstance(value, bool):
+        if not is_storable(Decimal(value)):
+            raise odd("a number of a thousand digits")
         yield path, value
+
+
+def _counted(text: str) -> Decimal | None:
+    try:
+        found = Decimal(text)
+    except InvalidOperation:
+        return None
+    return found if is_storable(found) else None
 
 
 def odd(what: str) -> PayloadError:

@@ -7,7 +7,7 @@ Source: the official SDK, `anthropic.types.beta.organization.analytics`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -16,7 +16,7 @@ import msgspec
 
 from integrations.connectors.anthropic_api import limits
 from integrations.connectors.anthropic_api.actors import Actor
-from integrations.connectors.anthropic_api.client import ApiClient, Params, decoder
+from integrations.connectors.anthropic_api.client import ApiClient, Decode, Params, decoder
 from integrations.connectors.anthropic_api.limits import Filters
 from integrations.connectors.anthropic_api.lines import (
     CacheCreation,
@@ -30,6 +30,7 @@ from integrations.connectors.anthropic_api.lines import (
 )
 from integrations.connectors.anthropic_api.questions import Questions
 from integrations.connectors.anthropic_api.rows import day_in
+from integrations.connectors.anthropic_api.tolerance import Instant
 from integrations.connectors.base import ConnectorError
 from integrations.window import Window
 
@@ -82,7 +83,7 @@ class Report(msgspec.Struct, Generic[Row]):
     data: list[Row]
     has_more: bool | None = None
     next_page: str | None = None
-    data_refreshed_at: datetime | None = None
+    data_refreshed_at: Instant | None = None
 
 
 _COST = decoder(Report[CostRow])
@@ -173,22 +174,20 @@ def _read(
     path: str,
     window: Window,
     params: Params,
-    decode: Callable[[bytes], Any],
+    decode: Decode,
     numbers_of: Callable[[Any], Numbers],
 ) -> Iterator[Part]:
     grouped = [value for name, value in params if name == "group_by[]"]
     names = [name for name in grouped if name != "actor"]
     for report in client.pages(path, params, decode, headers={"anthropic-beta": BETA}):
-        lines = tuple(
-            Line(
-                _day(row.starting_at, window),
-                row.group.actor,
-                tuple(getattr(row.group, name) for name in names),
-                numbers_of(row),
-            )
-            for row in report.data
-        )
-        yield Part(lines, report.data_refreshed_at, client.organization_id)
+        lines = []
+        for row in report.data:
+            with client.kept_out.guard():
+                day = _day(row.starting_at, window)
+                with client.kept_out.guard(day):
+                    values = tuple(getattr(row.group, name) for name in names)
+                    lines.append(Line(day, row.group.actor, values, numbers_of(row)))
+        yield Part(tuple(lines), report.data_refreshed_at, client.organization_id)
 
 
 def _params(window: Window, group_by: Sequence[str], filters: Filters, limit: int) -> Params:

@@ -4,14 +4,14 @@ Source: https://platform.claude.com/docs/en/build-with-claude/administration-api
 three reports, …/usage-cost-api and …/claude-code-analytics-api
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from integrations.connectors.anthropic_api.client import ApiClient, Params, decoder
+from integrations.connectors.anthropic_api.client import ApiClient, Decode, Params, decoder
 from integrations.connectors.anthropic_api.limits import Filters
 from integrations.connectors.anthropic_api.lines import CacheCreation, Dimensions, ServerToolUse
 from integrations.connectors.anthropic_api.refusals import Wording, unexpected
@@ -111,7 +111,7 @@ class Developed(msgspec.Struct):
     """One developer, day, terminal and kind of customer. The maps are open."""
 
     date: str
-    actor: Developer
+    actor: Developer | None
     customer_type: str | None = None
     subscription_type: str | None = None
     terminal_type: str | None = None
@@ -228,9 +228,7 @@ class AdminClient(ApiClient):
         """Yield pages of those who are members now; former members are not among them."""
         return self._listings("/users", [], _MEMBERS)
 
-    def _listings(
-        self, path: str, params: Params, decode: Callable[[bytes], Any]
-    ) -> Iterator[Listing[Any]]:
+    def _listings(self, path: str, params: Params, decode: Decode) -> Iterator[Listing[Any]]:
         """Follow a list from object to object, a thousand at a time."""
         params = [*params, ("limit", "1000")]
         after: Params = []

@@ -21,7 +21,7 @@ from integrations.connectors.anthropic_api.lines import (
     dollars,
 )
 from integrations.connectors.anthropic_api.questions import Questions
-from integrations.connectors.anthropic_api.rows import Read, day_in
+from integrations.connectors.anthropic_api.rows import day_in
 from integrations.connectors.base import SnapshotMoved
 from integrations.connectors.claude_console.client import (
     LONGEST_RANGE,
@@ -138,17 +138,16 @@ class Reports:
         names: Sequence[str],
         numbers_of: Callable[[Any], Numbers],
     ) -> Iterator[Part]:
-        """Every row once, however often a page repeats it."""
-        read = Read()
+        kept_out = self._client.kept_out
         for report in reports:
             lines = []
             for bucket in report.data:
-                day = day_in(window, bucket.starting_at)
-                for row in bucket.results:
-                    numbers = numbers_of(row)
-                    if read.is_new((day, *_name(row)), numbers):
-                        values = tuple(_value(row, name) for name in names)
-                        lines.append(Line(day, _actor(row), values, numbers))
+                with kept_out.guard():
+                    day = day_in(window, bucket.starting_at)
+                    for row in bucket.results:
+                        with kept_out.guard(day):
+                            values = tuple(_value(row, name) for name in names)
+                            lines.append(Line(day, _actor(row), values, numbers_of(row)))
             yield Part(tuple(lines), self._complete_to, self._client.organization_id)
 
 
@@ -172,23 +171,6 @@ def _described(asked: Sequence[str], values: Sequence[Any], names: Sequence[str]
     parts = (NOT_READ,) * len(_DESCRIBED) if described == NOT_READ else described
     known |= dict(zip(_DESCRIBED, parts, strict=True))
     return tuple(known[name] for name in names)
-
-
-def _name(row: CostRow | UsageRow) -> tuple[object, ...]:
-    """What tells the rows of one day apart."""
-    own: tuple[object, ...] = (
-        (row.description, row.cost_type, row.token_type)
-        if isinstance(row, CostRow)
-        else (row.api_key_id, row.account_id, row.service_account_id)
-    )
-    return (
-        *own,
-        row.workspace_id,
-        row.model,
-        row.service_tier,
-        row.context_window,
-        row.inference_geo,
-    )
 
 
 def _actor(row: CostRow | UsageRow) -> Actor | None:
@@ -232,7 +214,6 @@ class Successors:
     ) -> Iterator[Part]:
         """The same lines as the reports have them: a combination without numbers has no line."""
         place = names.index("workspace_id") if "workspace_id" in names else None
-        read = Read()
         for part in parts:
             lines = []
             for line in part.lines:
@@ -240,7 +221,7 @@ class Successors:
                 if place is not None:
                     workspace = self._workspace(values[place])
                     values = (*values[:place], workspace, *values[place + 1 :])
-                if any(numbers) and read.is_new((line.day, _whose(line), *values), numbers):
+                if any(numbers):
                     lines.append(line._replace(values=values, numbers=numbers))
             yield part._replace(lines=tuple(lines))
 
@@ -260,10 +241,6 @@ class Successors:
     @cached_property
     def _listed(self) -> frozenset[str]:
         return frozenset(one.id for page in self._client.workspaces() for one in page.data)
-
-
-def _whose(line: Line) -> str | None:
-    return (line.actor.user_id or line.actor.service_account_id) if line.actor else None
 
 
 def _amount(numbers: Numbers) -> Numbers:

@@ -4,7 +4,7 @@ Source: https://platform.claude.com/docs/en/build-with-claude/claude-enterprise-
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
@@ -14,7 +14,8 @@ from integrations.connectors.anthropic_api.actors import Actor
 from integrations.connectors.anthropic_api.client import ApiClient, Params, decoder, has_cursor
 from integrations.connectors.anthropic_api.limits import Filters
 from integrations.connectors.anthropic_api.lines import CacheCreation, Dimensions, ServerToolUse
-from integrations.connectors.anthropic_api.refusals import Wording, unexpected
+from integrations.connectors.anthropic_api.refusals import Wording
+from integrations.connectors.anthropic_api.tolerance import Instant
 from integrations.connectors.base import Access, NotAvailable
 from integrations.window import Window
 
@@ -96,7 +97,7 @@ class Report(msgspec.Struct, Generic[Row]):
     data: list[Row]
     has_more: bool | None = None
     next_page: str | None = None
-    data_refreshed_at: datetime | None = None
+    data_refreshed_at: Instant | None = None
     organization_id: str | None = None
 
 
@@ -205,7 +206,11 @@ class AnalyticsClient(ApiClient):
             "/analytics/summaries", params, _SUMMARIES, bad_request=NotAvailable
         )
         if answer.days is None:
-            raise unexpected("Anthropic answered without any daily summaries.")
+            raise NotAvailable(
+                "Anthropic answered without a list of daily summaries.",
+                code="not_available",
+                repair="Nothing to do. We ask again with the next refresh.",
+            )
         return answer.days
 
     def activity(

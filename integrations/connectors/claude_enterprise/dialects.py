@@ -148,13 +148,15 @@ class FourReports:
         names: Sequence[str],
         numbers_of: Callable[[Any], Numbers],
     ) -> Iterator[Part]:
+        kept_out = self._client.kept_out
         for report in reports:
-            lines = tuple(
-                Line(day, None, _values(row, names), numbers_of(row))
-                for bucket in report.data
-                for day in [day_in(window, bucket.starting_at)]
-                for row in bucket.results
-            )
+            lines = []
+            for bucket in report.data:
+                with kept_out.guard():
+                    day = day_in(window, bucket.starting_at)
+                    for row in bucket.results:
+                        with kept_out.guard(day):
+                            lines.append(Line(day, None, _values(row, names), numbers_of(row)))
             yield self._part(report, lines)
 
     def _rows(
@@ -165,21 +167,20 @@ class FourReports:
         numbers_of: Callable[[Any], Numbers],
     ) -> Iterator[Part]:
         only = window.start if len(window) == 1 else None
+        kept_out = self._client.kept_out
         for report in reports:
-            lines = tuple(
-                Line(
-                    only if only and row.starting_at is None else day_in(window, row.starting_at),
-                    row.actor,
-                    _values(row, names),
-                    numbers_of(row),
-                )
-                for row in report.data
-            )
+            lines = []
+            for row in report.data:
+                with kept_out.guard():
+                    day = only if only and row.starting_at is None else None
+                    day = day or day_in(window, row.starting_at)
+                    with kept_out.guard(day):
+                        lines.append(Line(day, row.actor, _values(row, names), numbers_of(row)))
             yield self._part(report, lines)
 
-    def _part(self, report: Report[Any], lines: tuple[Line, ...]) -> Part:
+    def _part(self, report: Report[Any], lines: list[Line]) -> Part:
         organization_id = report.organization_id or self._client.organization_id
-        return Part(lines, report.data_refreshed_at, organization_id)
+        return Part(tuple(lines), report.data_refreshed_at, organization_id)
 
 
 def _values(row: Any, names: Sequence[str]) -> tuple[str | None, ...]:

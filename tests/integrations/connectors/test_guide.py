@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from integrations.connectors import anthropic_api, base, records
-from integrations.connectors.anthropic_api import questions, refusals
+from integrations.connectors.anthropic_api import questions, refusals, tolerance
 from integrations.models import Resource
 from reports.metrics import DIMENSIONS
 
@@ -19,7 +19,8 @@ WORDS = {
     "Resource": Resource,
     "Questions": questions.Questions,
     "check_key": base.Connector.check_key,
-    "spelling": records.CostRecord.__dataclass_fields__["spelling"],
+    "telling_kept_out": tolerance.telling_kept_out,
+    "kept_out": records.Page.__dataclass_fields__["kept_out"],
     "user_id": DIMENSIONS["user_id"],
 }
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from typing import Any, Literal
 
+from integrations.connectors.anthropic_api.tolerance import telling_kept_out
 from integrations.connectors.base import Feed, Table
 from integrations.connectors.claude_console.client import LONGEST_RANGE
 from integrations.connectors.claude_console.feeds.activity import read_claude_code
@@ -82,7 +83,7 @@ def _metered(name: str, label: str, table: Table, read: Reader, grain: Grain = "
 
 
 # In the order in which an import reads them: names come first, so that no id is left without.
-FEEDS = (
+_FEEDS = (
     _names("workspaces", "Workspaces", read_workspaces),
     _names("api_keys", "API keys", read_api_keys),
     _names("members", "Members", read_members, "person"),
@@ -101,3 +102,6 @@ FEEDS = (
         surfaces={"claude_code": ("claude_code_metrics.core_metrics.distinct_session_count",)},
     ),
 )
+
+# What makes no sense is kept out of every feed, and told.
+FEEDS = tuple(map(telling_kept_out, _FEEDS))

@@ -2,13 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
-from integrations.connectors.anthropic_api.rows import Read, in_dollars, numbers, odd, usd
+from integrations.connectors.anthropic_api.rows import in_dollars, numbers, odd, usd
 from integrations.connectors.base import NotAvailable
 from integrations.connectors.claude_console.client import AdminClient, Developed, Developer
 from integrations.connectors.records import EngagementRecord, Page, PersonRef
+from integrations.exact import add
 from integrations.window import Window, midnight
 
 Values = dict[str, int | Decimal]
@@ -39,13 +40,10 @@ def read_claude_code(client: AdminClient, window: Window) -> Iterator[Page]:
             )
         values: dict[str, Values] = defaultdict(dict)
         people: dict[str, PersonRef] = {}
-        read = Read()
         for page in client.claude_code(day):
             for row in page.data:
-                if row.date[:10] != day.isoformat():
-                    raise odd(f"{row.date}, which was not asked for")
-                person, found = _person(row.actor), _values(row)
-                if person is not None and read.is_new(_name(row), tuple(found.items())):
+                with client.kept_out.guard(day):
+                    person, found = _translated(row, day)
                     people.setdefault(person.external_id, person)
                     for path, number in found.items():
                         _add(values[person.external_id], path, number)
@@ -56,11 +54,23 @@ def read_claude_code(client: AdminClient, window: Window) -> Iterator[Page]:
         yield Page(records, known_to, client.organization_id)
 
 
-def _person(actor: Developer) -> PersonRef | None:
+def _translated(row: Developed, day: date) -> tuple[PersonRef, Values]:
+    """Who it was, and every number; no key of the report is promised to be in one row alone."""
+    if row.date[:10] != day.isoformat():
+        raise odd(f"{row.date}, which was not asked for")
+    person = _person(row.actor)
+    if person is None:
+        raise odd("a row that does not say whose it is")
+    return person, _values(row)
+
+
+def _person(actor: Developer | None) -> PersonRef | None:
     """The report sends no ids: a person is known by address, a key by its name.
 
     The address is an id in small letters, so that one person in two spellings is one.
     """
+    if actor is None:
+        return None
     if actor.email_address:
         return PersonRef(actor.email_address.lower(), actor.email_address, kind="user")
     if actor.api_key_name:
@@ -68,28 +78,16 @@ def _person(actor: Developer) -> PersonRef | None:
     return None
 
 
-def _name(row: Developed) -> tuple[object, ...]:
-    """What tells a person's rows of one day apart."""
-    return (
-        row.actor.email_address,
-        row.actor.api_key_name,
-        row.terminal_type,
-        row.customer_type,
-        row.subscription_type,
-        row.is_remote,
-    )
-
-
 def _values(row: Developed) -> Values:
     """Every number of a row under its path; those Claude Enterprise has, too, under its names."""
     found: Values = {}
-    for path, number in numbers({"core_metrics": row.core_metrics}):
+    for path, number in numbers({"core_metrics": row.core_metrics}, all_count=True):
         found[f"{_ROOT}.{_KNOWN_AS.get(path, path)}"] = number
-    for path, number in numbers({"tool_actions": row.tool_actions}):
+    for path, number in numbers({"tool_actions": row.tool_actions}, all_count=True):
         tool, _, decision = path.rpartition(".")
         found[f"{_ROOT}.{tool}.{_DECISIONS.get(decision, decision)}"] = number
     for use in row.model_breakdown:
-        for path, number in numbers(use.tokens):
+        for path, number in numbers(use.tokens, all_count=True):
             _add(found, f"{_ROOT}.models.{use.model}.tokens.{path}", number)
         if use.estimated_cost is not None:
             in_dollars(use.estimated_cost.currency)
@@ -100,4 +98,4 @@ def _values(row: Developed) -> Values:
 
 
 def _add(values: Values, path: str, number: int | Decimal) -> None:
-    values[path] = values.get(path, 0) + number
+    values[path] = add(values.get(path, 0), number)

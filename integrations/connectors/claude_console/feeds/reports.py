@@ -106,14 +106,15 @@ def _whole(kind: _Kind, client: AdminClient, window: Window) -> Iterator[Page]:
     def page(*records: CostRecord | UsageRecord | TotalRecord) -> Page:
         return Page(tuple(records), read.watermark, client.organization_id)
 
-    totals = _totals(kind, ask, window, read)
+    totals = _totals(kind, client, ask, window, read)
     settled = {day for day in totals if dialect.is_snapshot or _has_ended(day, read)}
     yield page(*_total_records(kind, {day: totals[day] for day in sorted(settled)}))
     lines = _lines(kind, ask, window, read)
     rest = {day: _rest(kind, totals[day], lines.get(day, {})) for day in totals}
     apart = {day for day in settled if any(rest[day])}
-    if apart and not dialect.is_snapshot:
-        _refuse_if_moved(kind, ask, window, totals, apart)
+    moved = {day for day in apart if not client.kept_out.spoils(day)}
+    if moved and not dialect.is_snapshot:
+        _refuse_if_moved(kind, client, ask, window, totals, moved)
     for day in apart:
         lines[day][kind.rest] = rest[day]
     yield page(
@@ -128,7 +129,7 @@ def _whole(kind: _Kind, client: AdminClient, window: Window) -> Iterator[Page]:
         yield page(*_total_records(kind, agreed))
 
 
-def _totals(kind: _Kind, ask: Ask, window: Window, read: Read) -> Totals:
+def _totals(kind: _Kind, client: AdminClient, ask: Ask, window: Window, read: Read) -> Totals:
     """What each day sums to, ungrouped; zero where an answer covers it and nothing was used."""
     totals: Totals = {}
     for part in ask(window):
@@ -136,7 +137,9 @@ def _totals(kind: _Kind, ask: Ask, window: Window, read: Read) -> Totals:
         for line in part.lines:
             totals[line.day] = plus(totals.get(line.day, nothing(kind.measures)), line.numbers)
     for day in window:
-        if read.watermark is not None and midnight(day) < read.watermark:
+        if client.kept_out.spoils(day):
+            totals.pop(day, None)  # without a row that was kept out it is no total
+        elif read.watermark is not None and midnight(day) < read.watermark:
             totals.setdefault(day, nothing(kind.measures))
     return totals
 
@@ -166,10 +169,10 @@ def _zero_of(whole: Numbers) -> Numbers:
 
 
 def _refuse_if_moved(
-    kind: _Kind, ask: Ask, window: Window, totals: Totals, days: set[date]
+    kind: _Kind, client: AdminClient, ask: Ask, window: Window, totals: Totals, days: set[date]
 ) -> None:
     """Raise `SnapshotMoved` if totals have changed since: then the lines are newer, not short."""
-    again = _totals(kind, ask, window, Read())
+    again = _totals(kind, client, ask, window, Read())
     if any(again.get(day, nothing(kind.measures)) != totals[day] for day in days):
         raise SnapshotMoved(
             "Anthropic’s data moved while we were reading.",

@@ -11,7 +11,6 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from integrations.connectors.anthropic_api.rows import (
-    Read,
     day_in,
     in_dollars,
     numbers,
@@ -36,13 +35,12 @@ Row = dict[str, Any]
 def read_summaries(client: AnalyticsClient, window: Window) -> Iterator[Page]:
     """Active users and seats of the whole organization, all days in one request."""
     asked = published(window)
-    read = Read()
     records = []
     for entry in _summaries(client, asked):
-        day = day_in(asked, entry.get("starting_at"))
-        values = dict(numbers(entry))
-        if read.is_new((day,), tuple(sorted(values.items()))):
-            records.append(EngagementRecord(day, "", None, values))
+        with client.kept_out.guard():
+            day = day_in(asked, entry.get("starting_at"))
+            with client.kept_out.guard(day):
+                records.append(EngagementRecord(day, "", None, dict(numbers(entry))))
     yield Page(tuple(records), None, client.organization_id)
 
 
@@ -66,16 +64,15 @@ _LONGEST_LAG = timedelta(days=3)  # older texts say three days, current ones one
 
 def read_users(client: AnalyticsClient, window: Window) -> Iterator[Page]:
     """Activity of every user, day by day: counts of a range would not add up."""
-    read = Read()
     for day in published(window):
         for listing in client.activity("/users", _only(day)):
             records = []
             for row in listing.data:
-                person = _engaged(row.pop("user", None))
-                values = dict(numbers(row))
-                if person is None:
-                    continue
-                if read.is_new((day, person.external_id), tuple(sorted(values.items()))):
+                with client.kept_out.guard(day):
+                    person = _engaged(row.pop("user", None))
+                    if person is None:
+                        raise odd("a row of /users that does not say whose it is")
+                    values = dict(numbers(row))
                     records.append(EngagementRecord(day, person.external_id, person, values))
             yield Page(tuple(records), None, client.organization_id)
 
@@ -96,20 +93,21 @@ def read_user_spans(client: AnalyticsClient, window: Window) -> Iterator[Page]:
 
 
 def _active_people(client: AnalyticsClient, span: Window) -> Iterator[Page]:
-    counts = {"distinct_user_count": 0}
-    seen: set[str] = set()
+    active: dict[str, set[str]] = {"distinct_user_count": set()}
     for listing in client.activity("/users", span):
         for row in listing.data:
             person = _engaged(row.pop("user", None))
-            if person is None or person.external_id in seen:
+            if person is None:
                 continue
-            seen.add(person.external_id)
-            used = [name for name, block in row.items() if _is_active(block)]
-            counts["distinct_user_count"] += bool(used)
-            for name in used:
-                if name.endswith("_metrics"):
-                    path = f"{name}.distinct_user_count"
-                    counts[path] = counts.get(path, 0) + 1
+            with client.kept_out.guard(span.last_day):
+                used = [name for name, block in row.items() if _is_active(block)]
+                if used:
+                    active["distinct_user_count"].add(person.external_id)
+                for name in used:
+                    if name.endswith("_metrics"):
+                        path = f"{name}.distinct_user_count"
+                        active.setdefault(path, set()).add(person.external_id)
+    counts = {path: len(people) for path, people in active.items()}
     record = EngagementRecord(span.last_day, "", None, counts, days=len(span))
     yield Page((record,), None, client.organization_id)
 
@@ -131,44 +129,42 @@ class Things:
 
     def read(self, client: AnalyticsClient, window: Window) -> Iterator[Page]:
         """Day by day, not cut by product: blocks of a row tell products apart already."""
-        read = Read()
         for day in published(window):
-            yield from self._pages(client, _only(day), read)
+            yield from self._pages(client, _only(day))
 
     def read_spans(self, client: AnalyticsClient, window: Window) -> Iterator[Page]:
         """What a span of days comes to, its distinct people counted by the provider."""
-        read = Read()
-        return _by_span(window, lambda span: self._pages(client, span, read))
+        return _by_span(window, lambda span: self._pages(client, span))
 
-    def _pages(self, client: AnalyticsClient, days: Window, read: Read) -> Iterator[Page]:
+    def _pages(self, client: AnalyticsClient, days: Window) -> Iterator[Page]:
         for listing in client.activity(self.endpoint, days):
             records = []
             for row in listing.data:
-                subject, name = self.subject(row), self.name(row)
-                if not isinstance(subject, str):
-                    raise odd(f"a row of {self.endpoint} that does not say what it is about")
-                values = dict(_values(row))
-                key = (days.last_day, subject, len(days))
-                if read.is_new(key, tuple(sorted(values.items()))):
-                    records.append(
-                        EngagementRecord(
-                            days.last_day,
-                            subject,
-                            None,
-                            values,
-                            name=name if isinstance(name, str) else "",
-                            days=len(days),
-                        )
-                    )
+                with client.kept_out.guard(days.last_day):
+                    records.append(self._record(row, days))
             yield Page(tuple(records), None, client.organization_id)
+
+    def _record(self, row: Row, days: Window) -> EngagementRecord:
+        subject, name = self.subject(row), self.name(row)
+        if not isinstance(subject, str):
+            raise odd(f"a row of {self.endpoint} that does not say what it is about")
+        return EngagementRecord(
+            days.last_day,
+            subject,
+            None,
+            dict(_values(row)),
+            name=name if isinstance(name, str) else "",
+            days=len(days),
+        )
 
 
 def _values(row: Row) -> Iterator[tuple[str, int | Decimal]]:
     """The numbers of a row; its estimates of money, strings of cents, as exact dollars."""
-    yield from numbers(row)
-    for name in ("estimated_overage_spend", "attributed_list_price"):
+    money = ("estimated_overage_spend", "attributed_list_price")
+    yield from numbers({name: value for name, value in row.items() if name not in money})
+    for name in money:
         cents = row.get(name)
-        if isinstance(cents, str):
+        if isinstance(cents, str | int | Decimal):
             in_dollars(row.get("currency"))
             try:
                 yield f"{name}_usd", usd(Decimal(cents))

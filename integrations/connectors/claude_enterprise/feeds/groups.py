@@ -76,14 +76,16 @@ def _named_groups(
     records = []
     rows: dict[date, int] = defaultdict(int)
     filters = {f"{GROUP}s": ids}
+    known_before = {day: set(found[day]) for day in capped}
     for part in kind.organization(reports)(window, group_by=[GROUP], filters=filters):
         read.check(part)
         for line in part.lines:
             rows[line.day] += 1
             (id,) = line.values
             # Other groups of the same people may come along, told in part only.
-            if id is not None and id in ids and line.day in capped and id not in found[line.day]:
-                found[line.day][id] = line.numbers
+            is_asked = id is not None and id in ids and line.day in capped
+            if id is not None and is_asked and id not in known_before[line.day]:
+                _add(found[line.day], id, line.numbers)
                 records.append(_record(kind, line, id))
     cap = reports.group_cap
     return records, cap is not None and any(count >= cap for count in rows.values())
@@ -101,7 +103,6 @@ def _ids(client: AnalyticsClient, window: Window) -> set[str]:
 
 def read_group_activity(client: AnalyticsClient, window: Window) -> Iterator[Page]:
     """What the people of each group did, day by day; brings the names of the groups."""
-    read = Read()
     for day in published(window):
         for listing in client.activity("/users", Window.last(1, today=day), group_by=[GROUP]):
             records, names = [], []
@@ -109,10 +110,9 @@ def read_group_activity(client: AnalyticsClient, window: Window) -> Iterator[Pag
                 id, name = row.get(GROUP), row.get("rbac_group_name")
                 name = name if isinstance(name, str) else ""
                 subject = id if isinstance(id, str) else NO_GROUP
-                values = dict(numbers(row))
-                if not read.is_new((day, subject), tuple(sorted(values.items()))):
-                    continue
-                records.append(EngagementRecord(day, subject, None, values, name=name))
+                with client.kept_out.guard(day):
+                    values = dict(numbers(row))
+                    records.append(EngagementRecord(day, subject, None, values, name=name))
                 if name and subject != NO_GROUP:
                     names.append(ResourceRef(GROUP, subject, name))
             yield Page(tuple(records), None, client.organization_id, resources=tuple(names))
@@ -188,12 +188,14 @@ def _cut(
         records = []
         for line in part.lines:
             (value,) = line.values
-            if not read.is_new((line.day, value), line.numbers):
-                continue
-            found[line.day][value] = line.numbers
+            _add(found[line.day], value, line.numbers)
             if value is not None or dimension == GROUP:
                 records.append(_record(kind, line, value or NO_GROUP))
         yield Page(tuple(records), read.watermark, part.organization_id)
+
+
+def _add(known: dict[str | None, Numbers], value: str | None, numbers: Numbers) -> None:
+    known[value] = plus(known[value], numbers) if value in known else numbers
 
 
 def _capped(reports: Reports, found: dict[date, dict[str | None, Numbers]]) -> set[date]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 
 from integrations.connectors.anthropic_api.limits import Filters
-from integrations.connectors.anthropic_api.lines import Numbers, Values, total
+from integrations.connectors.anthropic_api.lines import Numbers, Values, plus, total
 from integrations.connectors.anthropic_api.rows import Read
 from integrations.connectors.claude_enterprise.feeds.cover import Cover
 from integrations.connectors.claude_enterprise.feeds.metered import USAGE_CUT, Ask, Kind
@@ -153,7 +153,6 @@ class Itemizer:
         """One read grouped by `names`, of the rows inside `cut`."""
         self._queries += 1
         lines: Lines = {}
-        seen = Read()
         for part in self._ask(self._window, group_by=names, filters=_filters(cut)):
             self._read.check(part)
             for day, _, values, numbers in part.lines:
@@ -161,8 +160,9 @@ class Itemizer:
                     name not in cut or value in cut[name]
                     for name, value in zip(names, values, strict=True)
                 )
-                if inside and seen.is_new((day, values), numbers):
-                    lines.setdefault(day, {})[values] = numbers
+                if inside:
+                    found = lines.setdefault(day, {})
+                    found[values] = plus(found[values], numbers) if values in found else numbers
         return lines
 
 

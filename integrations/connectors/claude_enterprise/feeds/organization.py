@@ -43,11 +43,13 @@ def _pages(client: AnalyticsClient, window: Window, kind: Kind) -> Iterator[Page
         read.check(part)
         organization_id = part.organization_id
         for line in part.lines:
-            if read.is_new((line.day,), line.numbers):  # one row a day
-                totals[line.day] = line.numbers
+            known = totals.get(line.day)
+            totals[line.day] = plus(known, line.numbers) if known else line.numbers
     for day in window:
-        # A day without a row is a true zero once an export covers it.
-        if read.watermark is not None and midnight(day) < read.watermark:
+        # A day without a row is a true zero once an export covers it, unless one was kept out.
+        if client.kept_out.spoils(day):
+            totals.pop(day, None)
+        elif read.watermark is not None and midnight(day) < read.watermark:
             totals.setdefault(day, nothing(kind.measures))
     found = tuple(record for day in sorted(totals) for record in kind.totals(day, totals[day]))
     yield Page(found, read.watermark, organization_id)

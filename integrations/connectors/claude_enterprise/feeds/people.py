@@ -1,13 +1,13 @@
 """Cost and tokens per user: the part of the organization's that user accounts stand for.
 
 Rows are handed on as they come and none is remembered: there are as many as people, days and
-meters. Loading, which has them on disk, drops a row sent twice and refuses one with two numbers.
+meters. Loading, which has them on disk, adds up rows of one key.
 """
 
 from collections.abc import Iterator
 
 from integrations.connectors.anthropic_api.actors import person_of
-from integrations.connectors.anthropic_api.lines import CLAUDE_TAG, Line, meter_of
+from integrations.connectors.anthropic_api.lines import Line, meter_of
 from integrations.connectors.anthropic_api.rows import Read
 from integrations.connectors.claude_enterprise.client import AnalyticsClient
 from integrations.connectors.claude_enterprise.dialects import reports_of
@@ -39,6 +39,4 @@ def _record(kind: Kind, line: Line) -> Record | None:
     person, meter = person_of(line.actor), meter_of(kind.cut, line.values)
     if person is None:
         return None
-    sent = line.values[kind.cut.index("product")] or ""
-    spelling = sent if meter.product == CLAUDE_TAG else ""
-    return kind.record(line.day, meter, person, *line.numbers, spelling=spelling)
+    return kind.record(line.day, meter, person, *line.numbers)

@@ -1,4 +1,5 @@
 from datetime import UTC, date, datetime, timedelta
+from itertools import count
 
 import httpx
 import pytest
@@ -347,13 +348,31 @@ def test_a_redirect_is_not_followed():
 
 
 @pytest.mark.parametrize(
+    "rows",
+    [
+        [{"starting_at": {}, "results": []}],
+        [{"starting_at": "2026-08-01T00:00:00Z", "results": [{"list_amount": "1"}]}],
+    ],
+)
+def test_a_row_of_another_shape_is_kept_out(rows):
+    script = Script(ok(report(*rows)))
+
+    with AnalyticsClient(access(script)) as client:
+        list(client.cost_report(AUGUST))
+        assert [found.rows for found in client.kept_out.take()] == [1]
+
+
+def test_no_rows_and_no_export_are_not_known():
+    (page,) = pages(Script(ok({"data": None, "data_refreshed_at": None})))
+
+    assert (page.data, page.data_refreshed_at) == ([], None)
+
+
+@pytest.mark.parametrize(
     "answer",
     [
         httpx.Response(200, html="<html>Sign in to the hotel network</html>"),
         ok([]),
-        ok({"rows": []}),
-        ok(report({"starting_at": 5, "results": []})),
-        ok(report({"starting_at": "2026-08-01T00:00:00Z", "results": [{"list_amount": "1"}]})),
         ok(report(data_refreshed_at="yesterday")),
     ],
 )
@@ -432,8 +451,26 @@ def test_a_cursor_changes_nothing_else_of_the_query():
     assert second == [*first, ("page", "page_2")]
 
 
-def test_more_without_a_cursor_is_refused():
-    assert isinstance(failure(Script(ok(report(has_more=True)))), PayloadError)
+@pytest.mark.parametrize("cursor", [None, ""])
+def test_more_without_a_cursor_is_the_end_and_no_day_is_whole(cursor):
+    script = Script(ok(report(has_more=True, next_page=cursor)))
+
+    with AnalyticsClient(access(script)) as client:
+        assert len(list(client.cost_report(AUGUST))) == 1
+        assert client.kept_out.spoils(date(2026, 8, 1))
+
+
+@pytest.mark.parametrize("has_more", [False, None])
+def test_an_empty_cursor_is_the_end(has_more):
+    assert len(pages(Script(ok(report(has_more=has_more, next_page=""))))) == 1
+
+
+def test_pages_without_rows_do_not_go_on_for_ever():
+    numbers = count()
+    script = Script(lambda request: ok(report(more=f"page_{next(numbers)}")))
+
+    assert isinstance(failure(script), PayloadError)
+    assert len(script.requests) < 200
 
 
 def test_a_cursor_that_comes_back_is_refused():
