@@ -13,7 +13,7 @@ TEXTS := '*.py' '*.html' '*.js' '*.md' '*.sh' '*.toml' '*.yaml' .env.example Doc
 NO_SECRETS := --no-verify --disable-plugin KeywordDetector --disable-plugin Base64HighEntropyString \
   --disable-plugin HexHighEntropyString --exclude-lines '((user|spendglass):password|u:hunter2|ada:[^@]+)@'
 LICENCES := MIT;BSD;Apache;Mozilla;MPL-2.0;Python Software Foundation;PSF-2.0;LGPL-3.0-only
-# Both are MIT, and say so in their repositories alone.
+# Both are MIT, which their LICENSE files say and their metadata do not.
 READ_BY_HAND := axe-playwright-python resvg_py
 
 .PHONY: run test check format bench
