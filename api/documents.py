@@ -125,6 +125,30 @@ class ReportCheck(Schema):
     reported: str | None
     ours: str | None
     difference: str | None
+    attributed: str | None = Field(None, description="The part that belongs to users.")
+    unattributed: str | None = Field(None, description="The part that belongs to no user.")
+    unknown: str | None = Field(
+        None, description="The part whose users are not known yet; neither of the two above."
+    )
+    unknown_days: int = Field(0, description="How many days lack the cost per user.")
+
+
+class Missing(Schema):
+    """A connection that the total of a metric lacks."""
+
+    metric: str
+    connection: str
+    reason: str
+
+
+class Comparison(Schema):
+    """The days of a comparison: as many on each side, all of them over and known."""
+
+    first_day: date
+    last_day: date
+    before_first_day: date
+    before_last_day: date
+    days: int = Field(description="On each side, by what is known of the first metric.")
 
 
 class Report(Schema):
@@ -136,5 +160,8 @@ class Report(Schema):
     columns: list[str]
     totals: dict[str, str | int | None]
     days: Days
+    partial: bool = Field(description="Does a total lack the part of a connection?")
+    missing: list[Missing] = Field(description="Which connections the totals lack, and why.")
+    comparison: Comparison | None = Field(description="null if nothing is compared.")
     check: ReportCheck | None = Field(description="null where the report has no cost.")
     rows: list[dict[str, Any]]

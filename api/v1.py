@@ -319,10 +319,31 @@ def _report(spec: ReportSpec, found: Report) -> Iterator[str]:
             final_to=known.final_to,
             states={f"{day}": state.name.lower() for day, state in known.states.items()},
         ),
+        partial=bool(found.missing),
+        missing=[
+            documents.Missing(
+                metric=one.metric.name, connection=one.connection.label, reason=one.reason
+            )
+            for one in found.missing
+        ],
+        comparison=_comparison(found),
         check=_check(reconcile(found)),
         rows=[],
     )
     return chain([head.model_dump_json().removesuffix("[]}")], as_json(found), ["}"])
+
+
+def _comparison(found: Report) -> documents.Comparison | None:
+    if found.before is None or found.alike is None or not found.compared_days:
+        return None
+    now, before = found.alike.spec.window, found.before.spec.window
+    return documents.Comparison(
+        first_day=now.start,
+        last_day=now.last_day,
+        before_first_day=before.start,
+        before_last_day=before.last_day,
+        days=found.compared_days,
+    )
 
 
 def _check(found: Reconciliation | None) -> documents.ReportCheck | None:
@@ -330,11 +351,28 @@ def _check(found: Reconciliation | None) -> documents.ReportCheck | None:
         return None
     if found.problem:
         return documents.ReportCheck(
-            problem=found.problem, agrees=None, reported=None, ours=None, difference=None
+            problem=found.problem,
+            agrees=None,
+            reported=None,
+            ours=None,
+            difference=None,
+            attributed=None,
+            unattributed=None,
+            unknown=None,
+            unknown_days=0,
         )
     return documents.ReportCheck(
-        problem="",
-        agrees=found.agrees,
+        problem=(
+            f"The cost per user is not known yet for {found.unknown_days} of these days."
+            if found.unknown_days
+            else ""
+        ),
+        # Nothing is proven as long as it is not known whose it is.
+        agrees=found.agrees if found.is_proven or not found.agrees else None,
+        attributed=exact_usd(found.attributed),
+        unattributed=exact_usd(found.unattributed),
+        unknown=exact_usd(found.unknown),
+        unknown_days=found.unknown_days,
         reported=exact_usd(found.reported),
         ours=exact_usd(found.ours),
         difference=exact_usd(found.difference),

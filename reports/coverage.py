@@ -2,10 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from enum import IntEnum
 from functools import cached_property
+from typing import Self
 
 from integrations.models import Connection, FeedDay
 from integrations.window import Window
@@ -32,8 +33,11 @@ STATES = {
 class Part:
     """The days one connection knows of one source: only those every feed it needs has read.
 
-    `is_whole`: a feed of the whole organization is among them, so nothing is left out. `last_day`
-    is set for a disconnected connection: nothing is expected of it afterwards.
+    `is_whole`: a feed of the whole organization is among them, so nothing is left out.
+    `names_people`: so is a feed of people, or will be when it is asked for them.
+    `unnamed` are the days whose total is known, and whose people are not: what no person accounts
+    for there belongs to people nobody knows yet. `last_day` is set for a disconnected connection:
+    nothing is expected of it afterwards. `only` are the days that count, where not all do.
     """
 
     connection_id: int
@@ -41,13 +45,43 @@ class Part:
     states: Mapping[date, DayState]
     is_whole: bool
     last_day: date | None = None
+    names_people: bool = True
+    unnamed: frozenset[date] = frozenset()
+    shows_unnamed: bool = True  # False for a report of certain people alone
+    only: frozenset[date] | None = None
 
     @cached_property
     def first_day(self) -> date | None:
         """The first day known. What is before may never come: `Coverage.late` tells of it."""
-        return min(self.states, default=None)
+        return min(self._shown, default=None)
+
+    @cached_property
+    def _shown(self) -> frozenset[date]:
+        """The days of which a report shows anything."""
+        return self.unnamed.union(self.states) if self.shows_unnamed else frozenset(self.states)
+
+    @cached_property
+    def ended(self) -> frozenset[date]:
+        """The days that are over and known."""
+        return frozenset(d for d, state in self.states.items() if state >= DayState.PROVISIONAL)
+
+    def state(self, day: date) -> DayState:
+        """A day whose people alone are not known is incomplete, not unknown."""
+        is_partly = day in self._shown
+        return self.states.get(day, DayState.INCOMPLETE if is_partly else DayState.UNKNOWN)
+
+    def limited(self, days: frozenset[date]) -> "Part":
+        """As if only these days existed."""
+        return replace(
+            self,
+            states={day: state for day, state in self.states.items() if day in days},
+            unnamed=self.unnamed & days,
+            only=days,
+        )
 
     def expects(self, day: date) -> bool:
+        if self.only is not None and day not in self.only:
+            return False
         return self.last_day is None or day <= self.last_day
 
     def speaks_of(self, day: date) -> bool:
@@ -63,7 +97,7 @@ class Coverage:
 
     def state(self, day: date) -> DayState:
         """Unknown if no part knows the day; incomplete if one has a hole there; else the worst."""
-        found = [p.states.get(day, DayState.UNKNOWN) for p in self.parts if p.speaks_of(day)]
+        found = [part.state(day) for part in self.parts if part.speaks_of(day)]
         if not any(found):
             return DayState.UNKNOWN
         return max(min(found), DayState.INCOMPLETE)
@@ -116,6 +150,11 @@ class Coverage:
         return known[-1] if known else None
 
     @property
+    def days(self) -> int:
+        """How many of its days any part knows."""
+        return len({day for part in self.parts for day in part.states})
+
+    @property
     def is_complete(self) -> bool:
         """Is every day over and known, of every connection?"""
         return not self.late and not self.count(DayState.UNKNOWN, DayState.INCOMPLETE)
@@ -139,6 +178,34 @@ class Coverage:
         parts = [part for part in self.parts if part.source is source]
         return bool(parts) and all(part.is_whole for part in parts)
 
+    def part(self, connection_id: int, source: Source) -> Part | None:
+        """What is known of one source of one connection; None if it has no such source."""
+        return self._by_key.get((connection_id, source))
+
+    @cached_property
+    def _by_key(self) -> dict[tuple[int, Source], Part]:
+        return {(part.connection_id, part.source): part for part in self.parts}
+
+    def limited(self, days: Mapping[tuple[int, Source], frozenset[date]], window: Window) -> Self:
+        """As if only these days of every connection and source existed."""
+        parts = (p.limited(days.get((p.connection_id, p.source), frozenset())) for p in self.parts)
+        return replace(self, window=window, parts=tuple(parts))
+
+    def lacking(self, part: Part) -> frozenset[date]:
+        """The days that are over for another connection, and of which this one knows nothing."""
+        return frozenset(
+            day
+            for other in self.parts
+            if other.source is part.source and other is not part
+            for day in other.ended
+            if not part.state(day) and part.expects(day)
+        )
+
+    @cached_property
+    def unnamed_days(self) -> int:
+        """How many days of how many connections lack the people of a known total, added up."""
+        return sum(len(part.unnamed) for part in self.parts)
+
 
 def read(
     connections: Sequence[Connection],
@@ -146,6 +213,7 @@ def read(
     sources: Iterable[Source],
     *,
     by_person: bool,
+    shows_unnamed: bool = True,
 ) -> Coverage:
     """Coverage of these connections, in one query.
 
@@ -156,13 +224,12 @@ def read(
     for connection in connections:
         for source in sources:
             totals, people = feed_names(connection, source)
-            needed = totals + people if by_person or not totals else totals
-            if needed:
-                asked.append((connection, source, needed, bool(totals)))
+            if totals or people:
+                asked.append((connection, source, totals, people))
     days: dict[tuple[int, str], dict[date, DayState]] = defaultdict(dict)
     found = FeedDay.objects.filter(
         connection__in=connections,
-        feed__in={feed for _, _, needed, _ in asked for feed in needed},
+        feed__in={feed for *_, totals, people in asked for feed in (*totals, *people)},
         day__gte=window.start,
         day__lt=window.end,
     )
@@ -171,12 +238,45 @@ def read(
     ):
         days[connection_id, feed][day] = STATES[state]
     parts = []
-    for connection, source, needed, is_whole in asked:
+    for connection, source, totals, people in asked:
+        needed = totals + people if by_person or not totals else totals
         states = _worst([days[connection.pk, feed] for feed in needed])
+        unnamed = _unnamed(
+            [days[connection.pk, feed] for feed in totals],
+            [days[connection.pk, feed] for feed in people],
+        )
         # A disconnected connection owes no day after the last it has brought.
         last_day = max(states, default=date.min) if connection.is_disconnected else None
-        parts.append(Part(connection.pk, source, states, is_whole, last_day))
+        parts.append(
+            Part(
+                connection.pk,
+                source,
+                states,
+                is_whole=bool(totals),
+                last_day=last_day,
+                names_people=bool(people),
+                unnamed=unnamed,
+                shows_unnamed=shows_unnamed,
+            )
+        )
     return Coverage(window, tuple(parts))
+
+
+def _unnamed(
+    totals: list[dict[date, DayState]], people: list[dict[date, DayState]]
+) -> frozenset[date]:
+    """The days whose total is known, and whose people are not, or to an earlier hour only.
+
+    A provider that never names people has none: what it charges belongs to no user for good.
+    """
+    if not (totals and people):
+        return frozenset()
+    named = _worst(people)
+    return frozenset(
+        day
+        for day, state in _worst(totals).items()
+        if day not in named or named[day] is DayState.INCOMPLETE < state
+    )
 
 
 def feed_names(connection: Connection, source: Source) -> tuple[list[str], list[str]]:

@@ -6,7 +6,7 @@ from itertools import chain
 
 from accounts import spreadsheets
 from reports.metrics import Unit
-from reports.queries import Report, Stream
+from reports.queries import COMPARED, LABELS_APART, PARTIAL, Report, Stream
 
 
 def as_csv(report: Report | Stream) -> Iterator[str]:
@@ -17,14 +17,19 @@ def as_csv(report: Report | Stream) -> Iterator[str]:
 def as_json(report: Report) -> Iterator[str]:
     """A list with one object per line. Dollars are strings, counts numbers, unknown is null."""
     counts = {m.name for m in report.spec.metric_objects if m.unit in {Unit.TOKENS, Unit.COUNT}}
-    counts |= {f"{name}_before" for name in counts}
+    counts |= {f"{name}_{end}" for name in counts for end in COMPARED}
     metrics = set(report.columns[len(report.spec.group_by) :])
     before = "[\n"
     for row in report.text_rows():
-        values = {
+        values: dict[str, object] = {
             name: (int(text) if name in counts else text) if text or name not in metrics else None
             for name, text in zip(report.columns, row, strict=True)
         }
+        if PARTIAL[0] in metrics:
+            partial, missing = PARTIAL
+            values[partial] = values[partial] == "yes"
+            labels = values[missing]
+            values[missing] = str(labels).split(LABELS_APART) if labels else []
         yield before + json.dumps(values, ensure_ascii=False)
         before = ",\n"
     yield "[]\n" if before == "[\n" else "\n]\n"

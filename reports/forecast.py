@@ -80,7 +80,8 @@ def _estimate(history: tuple[float | None, ...], places: tuple[int, ...]) -> Est
 def _futures(history: tuple[float | None, ...]) -> tuple[Any, Any]:
     """What was expected of each day of the history, and what each day ahead is in each future.
 
-    Arrays of (days of the history) and (days ahead, futures). Nothing costs less than nothing.
+    Arrays of (days of the history) and (days ahead, futures). Nothing costs less than nothing,
+    unless the history has credits.
     """
     # Not above: these take a second and 140 MB, in a process that may never be asked.
     import numpy as np
@@ -97,7 +98,8 @@ def _futures(history: tuple[float | None, ...]) -> tuple[Any, Any]:
         FARTHEST, anchor="end", repetitions=FUTURES, rng=np.random.default_rng(0)
     )
     futures = np.asarray(drawn).reshape(FARTHEST, FUTURES)
-    return np.maximum(fitted.predict(), 0) * scale, np.maximum(futures, 0) * scale
+    lowest = -np.inf if np.nanmin(values) < 0 else 0
+    return np.maximum(fitted.predict(), lowest) * scale, np.maximum(futures, lowest) * scale
 
 
 def _rounded(number: float) -> Decimal:

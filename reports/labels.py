@@ -7,7 +7,7 @@ import unicodedata
 
 from integrations.connectors.records import NOT_READ
 from reports import identity
-from reports.metrics import OTHER
+from reports.metrics import SPECIAL
 from reports.naming import NONE, Names
 
 PRODUCTS = {
@@ -84,7 +84,8 @@ _METERED = frozenset(
         *("cost_type", "token_type", "organization_id", "workspace_id", "api_key_id"),
     }
 )
-_OTHER = "Other"  # of the groups that are not among the first; an item of that name is quoted
+# An item that is called like what is no item is quoted.
+_QUOTED = frozenset(text.casefold() for text in SPECIAL.values())
 _NOT_SHOWN = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufffe\uffff")
 # Identifiers: set in the monospaced face and never translated.
 IDENTIFIERS = frozenset(
@@ -110,13 +111,13 @@ def label(dimension: str, value: str, names: Names = NONE) -> str:
     """
     if not value:
         return NOTHING.get(dimension, "Not set")
-    if value == OTHER:
-        return _OTHER
+    if value in SPECIAL:
+        return SPECIAL[value]
     if value == NOT_READ and dimension in _METERED:
         return "Not read"
     found = WORDS.get(dimension, {}).get(value) or names.get((dimension, value), value)
     shown = visible(found)
-    return f"\u201c{shown}\u201d" if shown.casefold() == _OTHER.casefold() else shown
+    return f"\u201c{shown}\u201d" if shown.casefold() in _QUOTED else shown
 
 
 def visible(name: str) -> str:

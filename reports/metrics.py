@@ -6,7 +6,7 @@ was never counted by token type.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
@@ -38,8 +38,12 @@ from reports import identity
 Number = Decimal | int | None  # US dollars, a share or a count; None is not known
 Key = date | str  # the value of a dimension; weeks, months and quarters are their first day
 
-OTHER_TEXT = "(other)"  # in files, where a real value may be called Other
 OTHER = "\U0010ffff"  # the key of all values that were not among the first: sorts last everywhere
+# The key of what belongs to people that are not known yet: neither a person nor nobody.
+UNKNOWN_USER = "\U0010fffe"
+SPECIAL = {OTHER: "Other", UNKNOWN_USER: "Unknown user"}
+# In files, where a real value may be called the same.
+FILE_TEXTS = {OTHER: "(other)", UNKNOWN_USER: "(unknown user)"}
 
 
 class Source(StrEnum):
@@ -137,12 +141,20 @@ class Metric:
 class Measure(Metric):
     """A metric read from one source. Amounts are what groups keep, numbers what they show.
 
-    `nullable` names the lookups that may be unreported.
+    `nullable` names the lookups that may be unreported. `beside` is another source: then only
+    days count that both know, as the two sides of a ratio need.
     """
 
     source: Source
     value: Expression | F
     nullable: tuple[str, ...] = ()
+    beside: Source | None = None
+
+    def counted_beside(self, other: "Measure") -> "Measure":
+        """The same on the days alone that the source of another measure knows, too."""
+        if self.source is other.source:
+            return self
+        return replace(self, name=f"{self.name}_beside_{other.source}", beside=other.source)
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -155,13 +167,21 @@ class Measure(Metric):
     def measures(self) -> tuple["Measure", ...]:
         return (self,)
 
-    def aggregates(self) -> dict[str, Aggregate]:
-        """What SQL has to compute for a group, by name."""
-        found: dict[str, Aggregate] = {f"sum_{self.name}": Sum(self.value)}
+    def aggregates(self, only: Q | None = None) -> dict[str, Aggregate]:
+        """What SQL has to compute for a group, by name; of all its facts, or of some."""
+        found: dict[str, Aggregate] = {f"sum_{self.name}": Sum(self.value, filter=only)}
+        if only is not None:
+            found[f"facts_{self.name}"] = Count("pk", filter=only)
         if self.nullable:
             holes = reduce(Q.__or__, (Q(**{f"{name}__isnull": True}) for name in self.nullable))
-            found[f"holes_{self.name}"] = Count("pk", filter=holes)
+            found[f"holes_{self.name}"] = Count(
+                "pk", filter=holes if only is None else holes & only
+            )
         return found
+
+    def has_facts(self, row: Mapping[str, Any]) -> bool:
+        """Is any fact of this row of SQL among those that count?"""
+        return bool(row.get(f"facts_{self.name}", True))
 
     def amount(self, row: Mapping[str, Any]) -> Any:
         """The amount of one row of SQL: not known as soon as one part was not reported."""
@@ -193,8 +213,8 @@ class Measure(Metric):
 class Distinct(Measure):
     """How many different people. Groups keep who it was, so that nobody is counted twice."""
 
-    def aggregates(self) -> dict[str, Aggregate]:
-        named = Q(person__isnull=False)
+    def aggregates(self, only: Q | None = None) -> dict[str, Aggregate]:
+        named = Q(person__isnull=False) if only is None else Q(person__isnull=False) & only
         return {f"set_{self.name}": ArrayAgg(self.value, distinct=True, filter=named, default=[])}
 
     def amount(self, row: Mapping[str, Any]) -> frozenset[int]:
@@ -225,7 +245,7 @@ class Level(Measure):
     is_rolling: bool = True
     is_people: bool = True
 
-    def aggregates(self) -> dict[str, Aggregate]:
+    def aggregates(self, only: Q | None = None) -> dict[str, Aggregate]:
         return {}
 
     def merged(self, amounts: Iterable[Levels]) -> Levels:
@@ -264,11 +284,12 @@ class Ratio(Metric):
 
     @property
     def measures(self) -> tuple[Measure, ...]:
-        return (self.of, self.per)
+        """Both sides, on the same days where they are of two sources."""
+        return (self.of.counted_beside(self.per), self.per.counted_beside(self.of))
 
     def number(self, numbers: Mapping[str, Number]) -> Number:
         """Rounded to twelve places; not known where there is nothing to divide by."""
-        of, per = numbers[self.of.name], numbers[self.per.name]
+        of, per = (numbers[measure.name] for measure in self.measures)
         if of is None or not per:
             return None
         return (Decimal(of) * self.times / Decimal(per)).quantize(_TWELVE, ROUND_HALF_UP)
@@ -665,7 +686,7 @@ class Dimension:
             if self.name == "quarter":
                 return f"{value.year}-Q{(value.month + 2) // 3}"
             return f"{value:%Y-%m}" if self.name == "month" else value.isoformat()
-        return OTHER_TEXT if value == OTHER else value
+        return FILE_TEXTS.get(value, value)
 
 
 def truncated(interval: str, day: Expression | F) -> Expression | F:

@@ -1,7 +1,7 @@
 """Spans of UTC days: the ranges, intervals and comparisons a report can name."""
 
 from calendar import monthrange
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Literal, get_args
@@ -79,6 +79,18 @@ def cut(window: Window, interval: str) -> Iterator[Window]:
         day = end
 
 
+def spans(days: Iterable[date]) -> Iterator[Window]:
+    """Neighboring days together, oldest first."""
+    start = last = None
+    for day in sorted(days):
+        if start and last and day - last > timedelta(days=1):
+            yield Window(start, last + timedelta(days=1))
+            start = None
+        start, last = start or day, day
+    if start and last:
+        yield Window(start, last + timedelta(days=1))
+
+
 def plus_months(day: date, months: int) -> date:
     """The same day of another month; its last one where that month is shorter."""
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
@@ -101,6 +113,15 @@ class Shift:
         """The day of `window` an earlier one is laid on: 31 January is laid on 28 February."""
         return max(plus_months(day, self.months) + timedelta(days=self.days), window.start)
 
+    def earlier(self, day: date) -> date | None:
+        """The one earlier day that a day is compared with; None where that month is too short.
+
+        31 October is compared with no day of a month of 30, so both sides have as many days.
+        """
+        moved = day - timedelta(days=self.days)
+        found = plus_months(moved, -self.months)
+        return found if found.day == moved.day or not self.months else None
+
     def before(self, window: Window) -> Window:
         """The earlier days: whole months for whole months, otherwise the same days."""
         start, last = (
@@ -110,6 +131,19 @@ class Shift:
         if self.months and _is_whole_months(window):
             last = _month_end(last)
         return Window(start, last + timedelta(days=1))
+
+
+TO_DATE = {"mtd": 1, "qtd": 3, "ytd": 12}  # months
+
+
+def shift_of(comparison: str, window: Window, range_: str) -> Shift:
+    """How far back the days of a comparison lie.
+
+    What began with a month, a quarter or a year is compared with the same days of the one before.
+    """
+    if comparison == "previous" and range_ in TO_DATE:
+        return Shift(months=TO_DATE[range_])
+    return COMPARISONS[comparison].shift(window)
 
 
 def _previous(window: Window) -> Shift:

@@ -6,17 +6,17 @@ from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from itertools import groupby, repeat
-from math import ceil
+from math import ceil, sqrt
 
 from integrations.window import Window
 from reports import labels, naming
 from reports.coverage import Coverage, DayState
 from reports.forecast import Estimate
-from reports.metrics import OTHER, Key, Metric, Number, add
+from reports.metrics import OTHER, SPECIAL, Key, Metric, Number, add
 from reports.naming import Names
-from reports.periods import cut, first_day
-from reports.queries import Keys, Report
-from reports.spec import ReportSpec
+from reports.periods import cut, first_day, last_day
+from reports.queries import Keys, Reason, Report
+from reports.spec import Filter, ReportSpec
 
 NAMED = 6  # series with a color of their own; the rest is drawn as Other
 BARS = 20  # groups that are drawn one below the other
@@ -44,7 +44,23 @@ class Column:
             return f"Q{(self.start.month + 2) // 3} {self.start.year}"
         if self.interval == "month":
             return f"{self.start:%b %Y}"
-        return f"{self.start.day} {self.start:%b}"
+        first = self.window.start  # of a week that is cut off, too
+        return f"{first.day} {first:%b}"
+
+    @property
+    def _whole_days(self) -> int:
+        return (last_day(self.interval, self.start) - self.start).days + 1
+
+    @property
+    def part(self) -> str:
+        """How much of its week, month or quarter is in the report: “3 of 7 days”; "" for all."""
+        days, whole = len(self.window), self._whole_days
+        return f"{days} of {whole} days" if days < whole else ""
+
+    @property
+    def part_width(self) -> float:
+        """How wide its bar is beside that of a whole one; wide enough to be seen."""
+        return max(len(self.window) / self._whole_days, 0.2)
 
     @property
     def certainty(self) -> str:
@@ -76,27 +92,29 @@ class Cell:
 
 @dataclass(frozen=True)
 class Total:
-    """One metric of one line over all columns, and over the days it is compared with.
+    """One metric of one line over all columns.
 
-    `is_comparable`: every one of those is known.
+    `alike` and `before` are of as many days of the report and of the days it is compared with, all
+    of them known; `is_comparable`: there is such a day.
     """
 
     value: Number
     metric: Metric
     before: Number = None
+    alike: Number = None
     is_comparable: bool = False
 
     @property
     def change(self) -> Decimal | None:
         """As a part of what was before: 0.25 is a quarter more. None: nothing to compare with."""
-        if self.value is None or not self.before or not self.is_comparable:
+        if self.alike is None or not self.before or not self.is_comparable:
             return None
-        return (Decimal(self.value) - Decimal(self.before)) / abs(Decimal(self.before))
+        return (Decimal(self.alike) - Decimal(self.before)) / abs(Decimal(self.before))
 
     @property
     def is_new(self) -> bool:
         """Is there something now, and was there surely nothing before?"""
-        return bool(self.value) and self.before == 0 and self.is_comparable
+        return bool(self.alike) and self.before == 0 and self.is_comparable
 
 
 @dataclass(frozen=True)
@@ -144,6 +162,24 @@ class Late:
 
     label: str
     first_day: date | None
+    without: str = ""  # the address of the same report without it
+
+
+@dataclass(frozen=True)
+class Lacking:
+    """A connection without a part in the totals of some metrics.
+
+    `without` is the address of the same report without it; "" if it is the only one.
+    """
+
+    label: str
+    reason: Reason
+    metrics: tuple[Metric, ...]
+    without: str
+
+    @property
+    def names(self) -> str:
+        return ", ".join(metric.label for metric in self.metrics)
 
 
 @dataclass(frozen=True)
@@ -173,7 +209,9 @@ class Pivot:
     late: tuple[Late, ...]
     before: tuple[Number, ...] = ()
     before_window: Window | None = None
-    before_unknown: int = 0  # of its days
+    compared_days: int = 0  # on each side
+    alike_window: Window | None = None
+    missing: tuple["Lacking", ...] = ()
     ahead: tuple[Ahead, ...] = ()
 
     @property
@@ -258,13 +296,19 @@ def build(report: Report, ahead: Sequence[Ahead] = ()) -> Pivot:
         series=tuple(series),
         groups=tuple(bars),
         late=tuple(
-            Late(connection.label, report.coverage.late[connection.pk])
+            Late(
+                connection.label,
+                report.coverage.late[connection.pk],
+                _without(report, connection.label),
+            )
             for connection in report.connections
             if connection.pk in report.coverage.late
         ),
         before=_values(before, across, ()) if before else (),
         before_window=before.spec.window if before else None,
-        before_unknown=before.coverage.count(DayState.UNKNOWN) if before else 0,
+        compared_days=report.compared_days,
+        alike_window=report.alike.spec.window if report.alike and before else None,
+        missing=_missing(report),
         ahead=tuple(ahead),
     )
 
@@ -284,8 +328,40 @@ def _totals(report: Report, keys: Keys) -> tuple[Total, ...]:
     metrics = report.spec.metric_objects
     if report.before is None:
         return tuple(map(Total, row.values, metrics))
-    is_comparable = report.before.coverage.count(DayState.UNKNOWN) == 0
-    return tuple(map(Total, row.values, metrics, row.before, repeat(is_comparable)))
+    is_comparable = bool(report.before.coverage.days)
+    return tuple(map(Total, row.values, metrics, row.before, row.alike, repeat(is_comparable)))
+
+
+def _missing(report: Report) -> tuple[Lacking, ...]:
+    """The connections that totals lack, each with what it lacks."""
+    found: dict[tuple[str, Reason], list[Metric]] = {}
+    late = report.coverage.late
+    for one in report.missing:
+        if one.reason is Reason.DAYS and one.connection.pk in late:
+            continue  # it is named with the first day it knows
+        found.setdefault((one.connection.label, one.reason), []).append(one.metric)
+    without = {label: _without(report, label) for label, _ in found}
+    return tuple(
+        Lacking(label, reason, tuple(metrics), without[label])
+        for (label, reason), metrics in found.items()
+    )
+
+
+def _without(report: Report, label: str) -> str:
+    """The address of the same report without a connection; "" if nothing would be left of it."""
+    if len(report.connections) < 2:
+        return ""
+    spec = replace(
+        report.spec,
+        group_by=report.spec.group_by[1:],
+        filters=(
+            *report.spec.without("billing_account").filters,
+            Filter(
+                "billing_account", tuple(c.label for c in report.connections if c.label != label)
+            ),
+        ),
+    )
+    return spec.to_query()
 
 
 def _ranked(report: Report) -> dict[Keys, Report]:
@@ -311,7 +387,7 @@ def _names(dimension: str, values: Iterable[Key], known: Names) -> dict[Key, str
 
 def _colors(dimension: str, ranked: Sequence[Keys]) -> dict[Key, int]:
     """A color of its own for the first six values; the others are grey."""
-    named = [str(key) for (key,) in ranked if key and key != OTHER][:NAMED]
+    named = [str(key) for (key,) in ranked if key and key not in SPECIAL][:NAMED]
     found: dict[Key, int] = {key: labels.GREY for (key,) in ranked}
     found.update(labels.colors(dimension, named))
     return found
@@ -420,16 +496,24 @@ def _lines(
 
 
 def _is_identifier(dimension: str, value: Key, known: Names) -> bool:
-    is_named = value in {"", OTHER} or (dimension, str(value)) in known
+    is_named = value in {"", *SPECIAL} or (dimension, str(value)) in known
     return dimension in labels.IDENTIFIERS and not is_named
 
 
+def heat(value: Number, highest: Number) -> int:
+    """A step for each fifth of the square root of the highest: 0 for nothing, 5 for the highest.
+
+    Sizes differ by orders of magnitude: in fifths of the highest itself, all but the largest group
+    would be as pale as nothing.
+    """
+    if not value or value < 0 or not highest:
+        return 0
+    return ceil(HEAT * sqrt(value / highest))
+
+
 def _heated(lines: Sequence[Line]) -> Iterator[Line]:
-    """With the heat of every cell: a step for each fifth of the highest cell of any group."""
+    """With the heat of every cell beside the highest cell of any group."""
     highest = max((c.value or 0 for line in lines for c in line.cells), default=0)
     for line in lines:
-        cells = (
-            replace(c, heat=ceil(HEAT * c.value / highest) if c.value and c.value > 0 else 0)
-            for c in line.cells
-        )
+        cells = (replace(c, heat=heat(c.value, highest)) for c in line.cells)
         yield replace(line, cells=tuple(cells)) if highest > 0 else line

@@ -254,7 +254,7 @@ def _surfaces(
 ) -> Iterable[Surface]:
     found: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for side, word in zip(metered.sides, ("Cost", "Tokens"), strict=True):
-        for label, _, service in side.groups:
+        for label, _, service, _ in side.groups:
             if word not in found[str(service)][str(label)]:
                 found[str(service)][str(label)].append(word)
     for connection, surfaces in _active(connections, window):

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from enum import StrEnum
 from functools import cached_property, partial, reduce
 from heapq import merge
 from itertools import groupby
@@ -54,6 +55,7 @@ from reports.metrics import (
     DIMENSIONS,
     OTHER,
     THINGS,
+    UNKNOWN_USER,
     Distinct,
     Key,
     Level,
@@ -63,13 +65,15 @@ from reports.metrics import (
     Source,
     truncated,
 )
-from reports.periods import CUSTOM, INTERVALS, Shift, first_day, last_day
+from reports.periods import CUSTOM, INTERVALS, Shift, first_day, last_day, spans
 from reports.spec import Filter, Operator, ReportSpec, SpecError
 
 T = TypeVar("T")
 Keys = tuple[Key, ...]
+Place = tuple[Any, ...]  # the keys of a group, then the connection
 Amounts = Mapping[str, Any]  # by measure: what a group keeps of it
 TIMES = INTERVALS
+CONNECTION = "key_connection"
 CHUNK = 2000  # rows a server-side cursor hands over at a time
 MOST_ROWS = 50_000  # of a report that is held in memory: pages, widgets, the API, mails
 MOST_FILE_ROWS = 2_000_000  # of a report that is written row by row
@@ -85,10 +89,16 @@ TABLES: dict[Source, tuple[Any, ...]] = {
     Source.CODE_ESTIMATE: (ActivityByDay, EngagementFact),
     **dict.fromkeys(THINGS, (EngagementFact,)),
 }
+_WITH_PROJECT = (CostByPerson, UsageByPerson)
 # Those that say who it was.
 _BY_PERSON = (CostByPerson, UsageByPerson, CostFact, UsageFact)
+# How files name the two sides of a comparison, and what several connections lack.
+COMPARED = ("comparable", "before")
+PARTIAL = ("partial", "missing_connections")
+LABELS_APART = "; "
 # What no user accounts for.
 NOBODY = Filter("user_id", ("",))
+_NOT_RANKED = ("", UNKNOWN_USER)  # they have a row of their own beside the first
 # Dimensions that say who it was. Few people share a value.
 _IDENTIFYING = frozenset({"project_id", "user_id", "user_email", "user_name"})
 
@@ -97,12 +107,43 @@ _IDENTIFYING = frozenset({"project_id", "user_id", "user_email", "user_name"})
 class Row:
     """One group: the values of its dimensions and of its metrics, in the order asked.
 
-    `before` are the values of the days it is compared with; empty if it is not.
+    `before` are the values of the days it is compared with, and `alike` those of as many days of
+    its own that are known; both are empty if it is not compared. `missing` are the labels of the
+    connections whose part the values lack.
     """
 
     keys: Keys
     values: tuple[Number, ...]
     before: tuple[Number, ...] = ()
+    alike: tuple[Number, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+class Reason(StrEnum):
+    """Why a connection has no part in a number."""
+
+    SILENT = "does not report it"
+    UNREPORTED = "does not report all of it"
+    UNNAMED = "does not say who it was"
+    DAYS = "has no data for some of these days"
+    OVERLAP = "counts people whom another connection may count, too"
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One metric of one group: what is known of it, and which connections it lacks, and why."""
+
+    number: Number
+    missing: Mapping[int, Reason]
+
+
+@dataclass(frozen=True)
+class Missing:
+    """One connection that a total lacks."""
+
+    metric: Metric
+    connection: Connection
+    reason: Reason
 
 
 @dataclass(frozen=True)
@@ -128,7 +169,8 @@ class Report:
     """`columns` are the names asked for; `rows` stand in the order of their keys.
 
     `totals` are what the same question without a grouping answers. `before` is the report of the
-    days it is compared with; its keys are those of the days they are laid on.
+    days it is compared with; its keys are those of the days they are laid on. `alike` is the report
+    of as many days of its own, every one of which is known on both sides.
     """
 
     spec: ReportSpec
@@ -136,30 +178,70 @@ class Report:
     coverage: Coverage
     sides: tuple["Side", ...]
     before: "Report | None" = None
+    alike: "Report | None" = None
     laid: Laid | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
-        before = [f"{name}_before" for name in self.spec.metrics] if self.before else []
-        return (*self.spec.group_by, *self.spec.metrics, *before)
+        return columns(self.spec, self.connections, is_compared=self.before is not None)
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:
-        keys = {keys for side in self._shown.values() for keys in side}
-        if self.before:
-            keys |= {keys for side in self.before._shown.values() for keys in side}
+        # A running sum may be known on the days that are compared, and not on all of its own.
+        sides = [side for side in (self, self.alike, self.before) if side]
+        keys = {keys[:-1] for side in sides for groups in side._shown.values() for keys in groups}
         return tuple(self.row(k) for k in (sorted(keys) if self.spec.group_by else [()]))
 
     def row(self, keys: Keys) -> Row:
-        return Row(keys, self.values(keys), self.before.values(keys) if self.before else ())
+        answered = self._answered(keys)
+        return Row(
+            keys,
+            tuple(answer.number for answer in answered),
+            self.before.values(keys) if self.before else (),
+            self.alike.values(keys) if self.alike else (),
+            self._numbers.labels(answered),
+        )
+
+    @cached_property
+    def missing(self) -> tuple[Missing, ...]:
+        """What the totals lack, metric by metric."""
+        answered = self.by()._answered(())
+        return tuple(
+            Missing(metric, connection, answer.missing[connection.pk])
+            for metric, answer in zip(self.spec.metric_objects, answered, strict=True)
+            for connection in self.connections
+            if connection.pk in answer.missing
+        )
 
     @cached_property
     def totals(self) -> tuple[Number, ...]:
         return self.by().values(())
 
+    @property
+    def compared_days(self) -> int:
+        """How many days stand on each side of the comparison of the first metric."""
+        if self.before is None:
+            return 0
+        sources = self.spec.metric_objects[0].sources
+        parts = (part for part in self.before.coverage.parts if part.source in sources)
+        return len({day for part in parts for day in part.states})
+
     def values(self, keys: Keys) -> tuple[Number, ...]:
         """The metrics of one group, which need not have a row: 0 or None where it has none."""
-        return self._numbers.of(keys, {s: shown.get(keys) for s, shown in self._shown.items()})
+        return tuple(answer.number for answer in self._answered(keys))
+
+    def _answered(self, keys: Keys) -> Sequence[Answered]:
+        return self._numbers.of(
+            keys,
+            {
+                source: {
+                    connection.pk: amounts
+                    for connection in self.connections
+                    if (amounts := shown.get((*keys, connection.pk))) is not None
+                }
+                for source, shown in self._shown.items()
+            },
+        )
 
     def by(self, *names: str) -> "Report":
         """The same report with only some of its groupings, from the amounts at hand."""
@@ -169,14 +251,15 @@ class Report:
             spec=replace(self.spec, group_by=names),
             sides=tuple(side.merged(at) for side in self.sides),
             before=self.before and self.before.by(*names),
+            alike=self.alike and self.alike.by(*names),
         )
 
     def text_rows(self) -> Iterator[list[str]]:
         """The rows as they stand in files: exact, "" for what is not known."""
-        return texts(self.spec, self.rows)
+        return texts(self.spec, self.connections, self.rows)
 
     @cached_property
-    def _shown(self) -> dict[Source, Mapping[Keys, Amounts]]:
+    def _shown(self) -> dict[Source, Mapping[Place, Amounts]]:
         """The groups of each source, added up from the first day on if that is asked."""
         if not self.spec.is_running:
             return {side.source: side.groups for side in self.sides}
@@ -195,21 +278,24 @@ class Report:
 
 @dataclass(frozen=True)
 class Side:
-    """What one source says: per group, an amount for each of its measures by name."""
+    """What one source says: per group, an amount for each of its measures by name.
+
+    The last key of a group is the connection, so that what one of them lacks stays its own.
+    """
 
     source: Source
     measures: tuple[Measure, ...]
-    groups: Mapping[Keys, Amounts]
+    groups: Mapping[Place, Amounts]
 
     def merged(self, at: Sequence[int]) -> "Side":
         """Keep only the keys at these places, and merge what becomes the same group."""
-        parts: dict[Keys, list[Amounts]] = defaultdict(list)
+        parts: dict[Place, list[Amounts]] = defaultdict(list)
         for keys, amounts in self.groups.items():
-            parts[tuple(keys[place] for place in at)].append(amounts)
+            parts[(*(keys[place] for place in at), keys[-1])].append(amounts)
         merged = {keys: _merge(self.measures, found) for keys, found in parts.items()}
         return replace(self, groups=merged)
 
-    def added_up(self, starts: Iterable[date], is_known: Callable[[Source, Keys], bool]) -> "Side":
+    def added_up(self, starts: Iterable[date], is_known: Callable[[Source, Place], bool]) -> "Side":
         """Every column with all that came before it."""
         in_order = sorted(self.groups.items())
         found = _running(in_order, self.measures, starts, partial(is_known, self.source))
@@ -243,7 +329,7 @@ def _at_most(most: int, rows: Iterable[T]) -> Iterator[T]:
         yield row
 
 
-def _identified(rows: Iterable[tuple[Keys, Amounts]]) -> Iterator[tuple[Keys, Amounts]]:
+def _identified(rows: Iterable[tuple[Place, Amounts]]) -> Iterator[tuple[Place, Amounts]]:
     """Hand the rows on; raise `SpecError` if their sets of people are too large to hold."""
     count = 0
     for keys, amounts in rows:
@@ -270,16 +356,16 @@ def _known_starts(
 
 
 def _running(
-    groups: Iterable[tuple[Keys, Amounts]],
+    groups: Iterable[tuple[Place, Amounts]],
     measures: Sequence[Measure],
     known_starts: Iterable[date],
-    is_known: Callable[[Keys], bool],
-) -> Iterator[tuple[Keys, Amounts]]:
+    is_known: Callable[[Place], bool],
+) -> Iterator[tuple[Place, Amounts]]:
     """Every group from its first column on, with all that came before it; takes and gives order.
 
     Holds what each group has come to, and no column. One that is not known stays without an amount.
     """
-    so_far: dict[Keys, Amounts] = {}
+    so_far: dict[Place, Amounts] = {}
     columns = groupby(groups, key=lambda group: group[0][0])
     starts = iter(known_starts)
     start = next(starts, None)
@@ -312,14 +398,21 @@ def run(organization: Organization, spec: ReportSpec) -> Report:
 
 
 def run_if_comparable(organization: Organization, spec: ReportSpec) -> Report | None:
-    """The answer to a comparison; None, and no fact is read, if a day before is not complete."""
+    """Only the two sides of a comparison; None, and no fact is read, if no day can be compared."""
     questions = _questions(organization, spec)
-    return _answer(questions) if questions[-1].known.is_complete else None
+    if len(questions) == 1 or not questions[-1].known.days:
+        return None
+    *_, alike, before = (question.answer() for question in questions[1:])
+    return replace(alike, before=before, alike=alike)
 
 
-def _answer(questions: Iterable["_Question"]) -> Report:
-    now, *before = (question.answer() for question in questions)
-    return replace(now, before=before[0] if before else None)
+def _answer(questions: Sequence["_Question"]) -> Report:
+    if len(questions) == 1:
+        return questions[0].answer()
+    now, alike, before = questions
+    report = now.answer()
+    same = replace(report, coverage=alike.known) if alike.is_whole_of(now) else alike.answer()
+    return replace(report, before=before.answer(), alike=same)
 
 
 @dataclass(frozen=True)
@@ -330,8 +423,10 @@ class Stream:
     columns: tuple[str, ...]
     rows: Iterator[Row]
 
+    connections: tuple[Connection, ...] = ()
+
     def text_rows(self) -> Iterator[list[str]]:
-        return texts(self.spec, self.rows)
+        return texts(self.spec, self.connections, self.rows)
 
 
 def stream(
@@ -344,20 +439,41 @@ def stream(
     if not spec.group_by:
         return run(organization, spec)
     questions = _questions(organization, spec)
-    before = [f"{name}_before" for name in spec.metrics] if len(questions) > 1 else []
-    columns = (*spec.group_by, *spec.metrics, *before)
-    return Stream(questions[0].spec, columns, _at_most(most, _merged(questions)))
+    connections = tuple(questions[0].connections)
+    named = columns(spec, connections, is_compared=len(questions) > 1)
+    rows = _at_most(most, _merged(questions))
+    return Stream(questions[0].spec, named, rows, connections)
 
 
-def texts(spec: ReportSpec, rows: Iterable[Row]) -> Iterator[list[str]]:
+def columns(
+    spec: ReportSpec, connections: Sequence[Connection], *, is_compared: bool
+) -> tuple[str, ...]:
+    """The names of what files hold of a row.
+
+    A comparison adds, for each metric, as many known days of the report and of before. Several
+    connections add whether a number lacks one of them, and which.
+    """
+    compared = [f"{name}_{end}" for end in COMPARED for name in spec.metrics] if is_compared else []
+    lacking = PARTIAL if len(connections) > 1 else ()
+    return (*spec.group_by, *spec.metrics, *compared, *lacking)
+
+
+def texts(
+    spec: ReportSpec, connections: Sequence[Connection], rows: Iterable[Row]
+) -> Iterator[list[str]]:
     """Rows as they stand in files: exact, "" for what is not known."""
     dimensions, metrics = spec.dimension_objects, spec.metric_objects
+    is_several = len(connections) > 1
     for row in rows:
-        yield [
+        found = [
             *(d.text(key) for d, key in zip(dimensions, row.keys, strict=True)),
             *(m.text(v) for m, v in zip(metrics, row.values, strict=True)),
+            *(m.text(v) for m, v in zip(metrics, row.alike, strict=False)),
             *(m.text(v) for m, v in zip(metrics, row.before, strict=False)),
         ]
+        if is_several:
+            found += ["yes" if row.missing else "no", LABELS_APART.join(row.missing)]
+        yield found
 
 
 def coverage(organization: Organization, spec: ReportSpec) -> Coverage:
@@ -382,10 +498,16 @@ def provider_name(connection: Connection) -> str:
     return connection.connector.name
 
 
-def facts(source: Source, connections: Sequence[Connection], spec: ReportSpec) -> FactQuerySet:
+def facts(
+    source: Source,
+    connections: Sequence[Connection],
+    spec: ReportSpec,
+    known: Coverage | None = None,
+) -> FactQuerySet:
     """What a report sums: the smallest table that knows all it asks for.
 
     The one place that chooses a table. Each holds the same numbers; a rollup has fewer rows.
+    `known` tells what belongs to people that are not known yet from what belongs to nobody.
     """
     model = _smallest(source, spec)
     found: FactQuerySet = model.objects.within(spec.window).filter(connection__in=connections)
@@ -395,14 +517,16 @@ def facts(source: Source, connections: Sequence[Connection], spec: ReportSpec) -
     for filter_ in spec.filters:
         if model in _BY_PERSON and filter_.operator is Operator.IS:
             found = found.filter(_who(model, connections, filter_))
-        if (value := on_table(model, source, filter_.dimension)) is not None:
+        if (value := _cut(model, source, filter_.dimension, known)) is not None:
             name = f"by_{filter_.dimension}"
             condition = _condition(filter_, name)
             if filter_.dimension == "user_name":  # with or without what tells namesakes apart
                 found = found.alias(full_name=identity.full_name_of("person__"))
                 full = _condition(filter_, "full_name")
-                is_not = filter_.operator is Operator.IS_NOT
-                condition = condition & full if is_not else condition | full
+                if filter_.operator is Operator.IS_NOT:
+                    condition &= full
+                else:
+                    condition |= full & Q(person__isnull=False)
             found = found.alias(**{name: value}).filter(condition)
     return found
 
@@ -423,9 +547,10 @@ def _who(model: Any, connections: Sequence[Connection], filter_: Filter) -> Q:
     Empty if nothing does. It takes a query more, and saves reading the facts of everybody else.
     """
     values = filter_.values
+    nobody = {"", UNKNOWN_USER}.intersection(values)
     if filter_.dimension not in _IDENTIFYING:
         return Q()
-    if values == ("",):
+    if nobody == {*values}:
         return Q(person__isnull=True)
     if filter_.dimension == "project_id" and model not in (CostFact, UsageFact):
         return Q()  # a rollup has a column of its own for it
@@ -447,7 +572,7 @@ def _who(model: Any, connections: Sequence[Connection], filter_: Filter) -> Q:
     for kind, pk in found:
         ids.setdefault(kind, []).append(pk)
     followed = reduce(Q.__or__, (Q(**{f"{kind}__in": pks}) for kind, pks in ids.items()))
-    return followed | Q(person__isnull=True) if "" in values else followed
+    return followed | Q(person__isnull=True) if nobody else followed
 
 
 def _condition(filter_: Filter, name: str) -> Q:
@@ -460,6 +585,36 @@ def _condition(filter_: Filter, name: str) -> Q:
         return ~wanted if filter_.operator is Operator.IS_NOT else wanted
     lookup = f"{name}__{filter_.operator.lookup}"
     return Q(*(Q(**{lookup: value}) for value in filter_.values), _connector=Q.OR)
+
+
+def _cut(model: Any, source: Source, dimension: str, known: Coverage | None) -> Any:
+    """The same expression, in which nobody is not whom nobody knows yet."""
+    return _or_unknown(on_table(model, source, dimension), model, source, dimension, known)
+
+
+def _or_unknown(
+    value: Any, model: Any, source: Source, dimension: str, known: Coverage | None
+) -> Any:
+    """A value that says who it was, or that it is not known yet."""
+    if known is None or value is None or not DIMENSIONS[dimension].is_person:
+        return value
+    unnamed = {part.connection_id: part.unnamed for part in known.parts if part.source is source}
+    if not any(unnamed.values()):
+        return value
+    unknown = Q(person__isnull=True) & _on(unnamed)
+    if dimension == "project_id":  # which a workspace may have decided
+        unknown &= Q(project_id="") if model in _WITH_PROJECT else Q(meter__workspace_id="")
+    return Case(When(unknown, then=Value(UNKNOWN_USER)), default=value, output_field=CharField())
+
+
+def _on(days: Mapping[int, frozenset[date]]) -> Q:
+    """The facts of these days of each connection."""
+    found = (
+        Q(connection=pk, day__gte=span.start, day__lt=span.end)
+        for pk, some in days.items()
+        for span in spans(some)
+    )
+    return reduce(Q.__or__, found, Q()) or Q(pk__in=())
 
 
 def on_table(model: Any, source: Source, dimension: str) -> Any:
@@ -489,7 +644,14 @@ def _knows(model: Any, source: Source, spec: ReportSpec) -> bool:
 
 
 def _coverage(connections: Sequence[Connection], spec: ReportSpec) -> Coverage:
-    return coverages.read(connections, spec.window, spec.sources, by_person=spec.is_by_person)
+    of_people = [f for f in spec.filters if DIMENSIONS[f.dimension].is_person]
+    return coverages.read(
+        connections,
+        spec.window,
+        spec.sources,
+        by_person=spec.is_by_person,
+        shows_unnamed=all(filter_.matches(UNKNOWN_USER) for filter_ in of_people),
+    )
 
 
 def _until_open(spec: ReportSpec, known: Coverage) -> ReportSpec:
@@ -520,13 +682,52 @@ def _questions(organization: Organization, spec: ReportSpec) -> list["_Question"
     now = replace(now, kept=_kept(now))
     if shift is None:
         return [now]
+    return [now, *_compared(now, shift)]
+
+
+def _compared(now: "_Question", shift: Shift) -> tuple["_Question", "_Question"]:
+    """As many days on each side, every one of them over and known on both, by connection.
+
+    Today has not ended, so it counts as nothing, and so does the day it would be compared with.
+    """
+    spec = now.spec
     earlier = replace(spec, window=shift.before(spec.window), range=CUSTOM, compare="")
-    known = _coverage(connections, earlier)
-    return [now, replace(now, spec=earlier, known=known, laid=Laid(shift, spec.window))]
+    known = _coverage(now.connections, earlier)
+    pairs = {
+        day: then
+        for day in spec.window
+        if (then := shift.earlier(day)) is not None and then in earlier.window
+    }
+    ours: dict[tuple[int, Source], frozenset[date]] = {}
+    theirs: dict[tuple[int, Source], frozenset[date]] = {}
+    for part in now.known.parts:
+        key = (part.connection_id, part.source)
+        other = known.part(*key)
+        days = {d for d in part.ended if other and d in pairs and pairs[d] in other.ended}
+        ours[key] = frozenset(days)
+        theirs[key] = frozenset(pairs[day] for day in days)
+    alike = replace(spec, window=_hull(ours.values(), spec.window), range=CUSTOM, compare="")
+    before = replace(earlier, window=_hull(theirs.values(), earlier.window))
+    return (
+        replace(now, spec=alike, known=now.known.limited(ours, alike.window), days=ours),
+        replace(
+            now,
+            spec=before,
+            known=known.limited(theirs, before.window),
+            days=theirs,
+            laid=Laid(shift, spec.window),
+        ),
+    )
+
+
+def _hull(days: Iterable[frozenset[date]], otherwise: Window) -> Window:
+    """From the first of these days to the last; other days if there are none."""
+    every = {day for some in days for day in some}
+    return Window(min(every), max(every) + timedelta(days=1)) if every else otherwise
 
 
 def _kept(question: "_Question") -> tuple[str, ...]:
-    """The values a limit keeps: the first by the first metric, and what has no value.
+    """The values a limit keeps: the first by what is known of the first metric, and no value.
 
     Empty if nothing is cut off.
     """
@@ -534,10 +735,10 @@ def _kept(question: "_Question") -> tuple[str, ...]:
     if not spec.ranked_by:
         return ()
     first = replace(spec, metrics=spec.metrics[:1], group_by=(spec.ranked_by,), cumulative=False)
-    rows = [r for r in replace(question, spec=first).answer().rows if r.keys != ("",)]
+    rows = [r for r in replace(question, spec=first).answer().rows if r.keys[0] not in _NOT_RANKED]
     sign = 1 if spec.smallest else -1
     rows.sort(key=lambda row: (row.values[0] is None, sign * (row.values[0] or 0), row.keys))
-    return ("", *(str(row.keys[0]) for row in rows[: spec.limit]))
+    return (*_NOT_RANKED, *(str(row.keys[0]) for row in rows[: spec.limit]))
 
 
 @dataclass(frozen=True)
@@ -549,6 +750,15 @@ class _Question:
     known: Coverage
     kept: tuple[str, ...] = ()
     laid: Laid | None = None
+    days: Mapping[tuple[int, Source], frozenset[date]] | None = None  # where not all count
+
+    def is_whole_of(self, other: "_Question") -> bool:
+        """Do its days leave out none that another question knows anything about?"""
+        days = self.days or {}
+        return all(
+            part.unnamed | part.states.keys() == days.get((part.connection_id, part.source))
+            for part in other.known.parts
+        )
 
     def answer(self) -> Report:
         return Report(
@@ -562,7 +772,7 @@ class _Question:
             laid=self.laid,
         )
 
-    def groups(self, source: Source) -> Iterator[tuple[Keys, Amounts]]:
+    def groups(self, source: Source) -> Iterator[tuple[Place, Amounts]]:
         """The groups of one source in the order of their keys, through a server-side cursor."""
         return self._read(source, in_order=True)
 
@@ -574,15 +784,18 @@ class _Question:
     def measures(self, source: Source) -> tuple[Measure, ...]:
         return tuple(measure for measure in self.spec.measures if measure.source is source)
 
-    def _read(self, source: Source, *, in_order: bool = False) -> Iterator[tuple[Keys, Amounts]]:
-        """Read one source in one query."""
+    def _read(self, source: Source, *, in_order: bool = False) -> Iterator[tuple[Place, Amounts]]:
+        """Read one source in one query. The last key is the connection."""
         measures = self.measures(source)
-        found = facts(source, self.connections, self.spec)
+        found = facts(source, self.connections, self.spec, self.known)
+        if self.days is not None:
+            found = found.filter(_on({pk: d for (pk, of), d in self.days.items() if of is source}))
         keys: dict[str, Any] = {}
         for name in self.spec.group_by:
-            key = _key(found.model, name, source, self.connections, self.laid)
+            key = _key(found.model, name, source, self)
             if name == "user_name":
-                key = identity.name_of("person__", self.identities.names_of_several)
+                called = identity.name_of("person__", self.identities.names_of_several)
+                key = _or_unknown(called, found.model, source, name, self.known)
             if self.kept and name == self.spec.ranked_by:
                 found = found.alias(ranked=key)
                 key = Case(
@@ -595,9 +808,11 @@ class _Question:
             levels = _levels(found, measures, keys)
             yield from sorted(levels.items()) if in_order else levels.items()
             return
+        if len(self.connections) > 1:
+            keys[CONNECTION] = F("connection_id")
         numbers: dict[str, Any] = {"facts": Count("pk")}
         for measure in measures:
-            numbers |= measure.aggregates()
+            numbers |= measure.aggregates(self._beside(measure))
         counts_people = any(isinstance(measure, Distinct) for measure in measures)
         same = self.identities.same if counts_people else {}
         rows: Iterable[dict[str, Any]] = [found.aggregate(**numbers)] if not keys else ()
@@ -605,12 +820,33 @@ class _Question:
             grouped = found.values(**keys).annotate(**numbers).values(*keys, *numbers)
             in_memory = _at_most(MOST_ROWS, grouped[: MOST_ROWS + 1])
             rows = _in_order(grouped, keys).iterator(CHUNK) if in_order else in_memory
+        only = () if CONNECTION in keys else tuple(c.pk for c in self.connections)
         for row in rows:
             if row["facts"]:
                 yield (
-                    tuple(row[key] for key in keys),
-                    {m.name: _once(m.amount(row), same) for m in measures},
+                    (*(row[key] for key in keys), *only),
+                    {m.name: _once(m.amount(row), same) for m in measures if m.has_facts(row)},
                 )
+
+    def _beside(self, measure: Measure) -> Q | None:
+        """The days that count for a side of a ratio; None for all of them.
+
+        A day counts unless only one of the two sources knows it, or knows all of it.
+        """
+        if measure.beside is None:
+            return None
+        unlike: dict[int, frozenset[date]] = {}
+        for connection in self.connections:
+            one = self.known.part(connection.pk, measure.source)
+            other = self.known.part(connection.pk, measure.beside)
+            if one and other:
+                unlike[connection.pk] = frozenset(
+                    day
+                    for day in {*one.states, *other.states}
+                    if (day in one.ended) != (day in other.ended)
+                    or (day in one.states) != (day in other.states)
+                )
+        return ~_on(unlike) if any(unlike.values()) else None
 
 
 def _once(amount: Any, same: Mapping[int, int]) -> Any:
@@ -624,7 +860,12 @@ def _in_order(rows: QuerySet[Any], keys: Mapping[str, Any]) -> QuerySet[Any]:
     """Sorted as Python sorts: text by code points, whatever language the database speaks."""
     names = (key.removeprefix("key_") for key in keys)
     return rows.order_by(
-        *(F(f"key_{name}") if name in TIMES else Collate(F(f"key_{name}"), "C") for name in names)
+        *(
+            F(f"key_{name}")
+            if name in TIMES or f"key_{name}" == CONNECTION
+            else Collate(F(f"key_{name}"), "C")
+            for name in names
+        )
     )
 
 
@@ -632,8 +873,11 @@ def _merged(questions: Sequence["_Question"]) -> Iterator[Row]:
     """Walk through all sources side by side, a key at a time."""
 
     numbers = [_Numbers(q.spec, q.connections, q.known, q.laid) for q in questions]
+    # The sides are now, alike and before. Nothing is read twice where the first two are the same.
+    is_same = len(questions) > 1 and questions[1].is_whole_of(questions[0])
+    read = [at for at in range(len(questions)) if not (is_same and at == 1)]
 
-    def tagged(at: int, source: Source) -> Iterator[tuple[Keys, tuple[int, Source], Amounts]]:
+    def tagged(at: int, source: Source) -> Iterator[tuple[Place, tuple[int, Source], Amounts]]:
         question, groups = questions[at], questions[at].groups(source)
         if question.spec.is_running:
             is_known = partial(numbers[at].absence.is_known, source)
@@ -642,34 +886,45 @@ def _merged(questions: Sequence["_Question"]) -> Iterator[Row]:
         for keys, amounts in groups:
             yield keys, (at, source), amounts
 
-    sources = [tagged(at, s) for at, q in enumerate(questions) for s in q.spec.sources]
+    sources = [tagged(at, s) for at in read for s in questions[at].spec.sources]
     in_order = merge(*sources, key=itemgetter(0))
-    for keys, found in groupby(in_order, key=itemgetter(0)):
-        amounts: dict[int, dict[Source, Amounts | None]] = defaultdict(dict)
-        for _, (at, source), group in found:
-            amounts[at][source] = group
-        now, *before = (each.of(keys, amounts[at]) for at, each in enumerate(numbers))
-        yield Row(keys, now, before[0] if before else ())
+    for keys, found in groupby(in_order, key=lambda group: group[0][:-1]):
+        amounts: dict[int, dict[Source, dict[int, Amounts]]] = defaultdict(
+            partial(defaultdict, dict)
+        )
+        for (*_, connection), (at, source), group in found:
+            amounts[at][source][connection] = group
+        if is_same:
+            amounts[1] = amounts[0]
+        now, *compared = (each.of(keys, amounts[at]) for at, each in enumerate(numbers))
+        alike, before = compared or ((), ())
+        yield Row(
+            keys,
+            tuple(answer.number for answer in now),
+            tuple(answer.number for answer in before),
+            tuple(answer.number for answer in alike),
+            numbers[0].labels(now),
+        )
 
 
 def _levels(
     found: QuerySet[Any], measures: Sequence[Measure], keys: Mapping[str, Any]
-) -> Mapping[Keys, Amounts]:
+) -> Mapping[Place, Amounts]:
     """One fact a connection and day: nothing to sum."""
     values: dict[str, Any] = {f"level_{m.name}": m.value for m in measures}
-    groups: dict[Keys, dict[str, dict[tuple[int, date], Number]]] = {}
+    groups: dict[Place, dict[str, dict[tuple[int, date], Number]]] = {}
     for row in found.values("connection_id", "day", **keys, **values):
-        group = groups.setdefault(tuple(row[key] for key in keys), {m.name: {} for m in measures})
+        place = (*(row[key] for key in keys), row["connection_id"])
+        group = groups.setdefault(place, {m.name: {} for m in measures})
         for name, levels in group.items():
             value = row[f"level_{name}"]
             levels[row["connection_id"], row["day"]] = None if value is None else int(value)
     return groups
 
 
-def _key(
-    model: Any, name: str, source: Source, connections: Sequence[Connection], laid: Laid | None
-) -> Any:
+def _key(model: Any, name: str, source: Source, question: "_Question") -> Any:
     """The expression a dimension is grouped by."""
+    connections, laid = question.connections, question.laid
     if name == "billing_account":
         return F("connection__label")
     if name == "provider":
@@ -681,7 +936,7 @@ def _key(
         )
     if laid and name in TIMES:
         return truncated(name, laid.expression)
-    return on_table(model, source, name)
+    return _cut(model, source, name, question.known)
 
 
 class _Numbers:
@@ -695,20 +950,86 @@ class _Numbers:
         laid: Laid | None,
     ) -> None:
         self.absence = _Absence(spec, connections, coverage, laid)
+        self._connections = connections
         self._metrics: tuple[Metric, ...] = spec.metric_objects
         self._measures = spec.measures
 
-    def of(self, keys: Keys, amounts: Mapping[Source, Amounts | None]) -> tuple[Number, ...]:
-        """The metrics in the order asked; a source may have nothing of the group."""
-        numbers: dict[str, Number] = {}
-        for measure in self._measures:
-            group = amounts.get(measure.source)
-            numbers[measure.name] = (
-                self.absence.value(measure, keys)
-                if group is None
-                else measure.shown(group[measure.name])
-            )
-        return tuple(metric.number(numbers) for metric in self._metrics)
+    def of(
+        self, keys: Keys, amounts: Mapping[Source, Mapping[int, Amounts]]
+    ) -> tuple[Answered, ...]:
+        """The metrics in the order asked, of what each connection has of the group."""
+        measured = {
+            measure.name: self._measured(measure, keys, amounts.get(measure.source, {}))
+            for measure in self._measures
+        }
+        return tuple(self._answer(metric, measured) for metric in self._metrics)
+
+    def labels(self, answered: Iterable[Answered]) -> tuple[str, ...]:
+        """The connections that any of these numbers lacks."""
+        lacking = {pk for answer in answered for pk in answer.missing}
+        return tuple(c.label for c in self._connections if c.pk in lacking) if lacking else ()
+
+    def _measured(self, measure: Measure, keys: Keys, groups: Mapping[int, Amounts]) -> "_Measured":
+        known: dict[int, Any] = {}
+        missing: dict[int, Reason] = {}
+        absence = self.absence
+        for pk in absence.connection_ids(keys):
+            group = groups.get(pk)
+            if group is not None and measure.name in group:
+                reason = absence.why_partly(measure, keys, pk, group[measure.name])
+                if group[measure.name] is not None and reason is not Reason.UNNAMED:
+                    known[pk] = group[measure.name]
+            else:
+                reason = absence.why(measure, keys, pk)
+            if reason is not None:
+                missing[pk] = reason
+        zeros = absence.connection_ids(keys).difference(known, missing)
+        return _Measured(measure, known, zeros, missing)
+
+    def _answer(self, metric: Metric, measured: Mapping[str, "_Measured"]) -> Answered:
+        parts = [measured[measure.name] for measure in metric.measures]
+        missing = {pk: reason for part in parts for pk, reason in part.missing.items()}
+        if len(parts) > 1:
+            # A quotient is of the connections alone that know both of its sides.
+            common = frozenset.intersection(*(part.connections for part in parts))
+            parts = [part.of(common) for part in parts]
+        numbers = {part.measure.name: part.number for part in parts}
+        overlapping = {pk: Reason.OVERLAP for part in parts for pk in part.overlapping}
+        return Answered(metric.number(numbers), {**missing, **overlapping})
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """One measure of a group: the amounts of connections that have some, and who has none."""
+
+    measure: Measure
+    known: Mapping[int, Any]
+    zeros: frozenset[int]
+    missing: Mapping[int, Reason]
+
+    @property
+    def connections(self) -> frozenset[int]:
+        return self.zeros.union(self.known)
+
+    def of(self, connections: frozenset[int]) -> "_Measured":
+        known = {pk: amount for pk, amount in self.known.items() if pk in connections}
+        return replace(self, known=known, zeros=self.zeros & connections)
+
+    @property
+    def number(self) -> Number:
+        """What is known of it; None where a part that is not known may be all there is."""
+        if self.known:
+            amounts = list(self.known.values())
+            whole = amounts[0] if len(amounts) == 1 else self.measure.merged(amounts)
+            return self.measure.shown(whole)
+        lacks_part = any(reason is not Reason.SILENT for reason in self.missing.values())
+        return None if lacks_part or not self.zeros else self.measure.nothing
+
+    @property
+    def overlapping(self) -> Iterable[int]:
+        """The connections whose people cannot be added up."""
+        is_people = isinstance(self.measure, Level) and self.measure.is_people
+        return self.known if is_people and len(self.known) > 1 else ()
 
 
 def _names_nobody(connection: Connection, source: Source) -> bool:
@@ -718,7 +1039,7 @@ def _names_nobody(connection: Connection, source: Source) -> bool:
 
 
 class _Absence:
-    """What it means that a group has no fact: nothing was used, or nothing is known."""
+    """What it means that a connection has no fact of a group: nothing was used, or who knows."""
 
     def __init__(
         self,
@@ -734,37 +1055,80 @@ class _Absence:
         self._names = {
             c.pk: {"provider": provider_name(c), "billing_account": c.label} for c in connections
         }
-        self._known: dict[tuple[Source, Window | None, frozenset[int]], bool] = {}
+        self._every = frozenset(self._names)
+        self._places = [
+            (at, name) for at, name in enumerate(spec.group_by) if name in CONNECTION_DIMENSIONS
+        ]
+        self._known: dict[tuple[Source, Window | None, int], bool] = {}
         self._windows: dict[Keys, Window | None] = {}
         self._nameless = {
             source: frozenset(c.pk for c in connections if _names_nobody(c, source))
             for source in spec.sources
         }
+        self._silent = {
+            (source, pk): coverage.part(pk, source) is None
+            for source in spec.sources
+            for pk in self._every
+        }
+        self._lacking = {
+            (part.source, part.connection_id): coverage.lacking(part) for part in coverage.parts
+        }
 
-    def value(self, measure: Measure, keys: Keys) -> Number:
-        """0 where every day of the group is known and would have shown a use, else None."""
+    def why(self, measure: Measure, keys: Keys, pk: int) -> Reason | None:
+        """Why a group without a fact is not known; None if it is a zero.
+
+        It is one where every day of the group is known and would have shown a use.
+        """
         source = measure.source
-        if not (self._is_counted(source, keys) and self._is_named(source, keys)):
+        if self._silent[source, pk]:
+            return Reason.SILENT
+        if not self._is_counted(source, keys, pk):
+            return Reason.UNREPORTED
+        if not self._is_named(source, keys):
+            return Reason.UNNAMED
+        if isinstance(measure, Level) or not self.is_known(source, (*keys, pk)):
+            return Reason.DAYS
+        return None
+
+    def why_partly(self, measure: Measure, keys: Keys, pk: int, amount: Any) -> Reason | None:
+        """Why what a connection has of a group is not all of it; None if it is."""
+        source = measure.source
+        if amount is None:
+            return Reason.UNREPORTED
+        if isinstance(measure, Distinct) and not amount and self._is_unnamed(source, keys, pk):
+            return Reason.UNNAMED
+        lacking = self._lacking.get((source, pk))
+        if not lacking or isinstance(measure, Level):
             return None
-        return measure.nothing if self.is_known(source, keys) else None
-
-    def is_known(self, source: Source, keys: Keys) -> bool:
-        """Is every day of this group known?"""
         window = self._window(keys)
-        connections = self._connection_ids(keys)
-        if (source, window, connections) not in self._known:
-            self._known[source, window, connections] = (
-                window is not None and self._coverage.is_known(source, window, connections)
-            )
-        return self._known[source, window, connections]
+        return Reason.DAYS if window and any(day in window for day in lacking) else None
 
-    def _is_counted(self, source: Source, keys: Keys) -> bool:
+    def _is_unnamed(self, source: Source, keys: Keys, pk: int) -> bool:
+        """Is there a use, and no day of which it is known whose?"""
+        part, window = self._coverage.part(pk, source), self._window(keys)
+        if part is None or not part.names_people:
+            return True
+        named = part.states.keys() - part.unnamed
+        return bool(part.unnamed) and not (window and any(day in window for day in named))
+
+    def is_known(self, source: Source, keys: Place) -> bool:
+        """Is every day of this group known? Its last key is the connection."""
+        *own, pk = keys
+        window = self._window(tuple(own))
+        if (source, window, pk) not in self._known:
+            self._known[source, window, pk] = window is not None and self._coverage.is_known(
+                source, window, frozenset({pk})
+            )
+        return self._known[source, window, pk]
+
+    def _is_counted(self, source: Source, keys: Keys, pk: int) -> bool:
         """Would the provider have told? Where only its per-user feeds count, for people alone.
 
         So a product without a line may have been used by nobody or by something without a
         user: not known. A person without a line has used nothing.
         """
-        if self._coverage.is_whole(source):
+        part = self._coverage.part(pk, source)
+        if part is not None and part.is_whole:
             return True
         people: list[bool] = []
         labels = False
@@ -786,7 +1150,7 @@ class _Absence:
             key and name != "project_id" and DIMENSIONS[name].is_person
             for name, key in zip(self._spec.group_by, keys, strict=True)
         )
-        return not asked or not self._connection_ids(keys) <= self._nameless[source]
+        return not asked or not self.connection_ids(keys) <= self._nameless[source]
 
     def _window(self, keys: Keys) -> Window | None:
         """The days of the report that the group's own day, week or month leaves; None: no day."""
@@ -812,16 +1176,15 @@ class _Absence:
                 return None
             start = max(start, window.start + timedelta(days=first))
             last = min(last, window.start + timedelta(days=behind - 1))
-        return Window(start, last + timedelta(days=1))
+        return Window(start, last + timedelta(days=1)) if start <= last else None
 
-    def _connection_ids(self, keys: Keys) -> frozenset[int]:
-        wanted = {
-            name: key
-            for name, key in zip(self._spec.group_by, keys, strict=True)
-            if name in CONNECTION_DIMENSIONS
-        }
+    def connection_ids(self, keys: Keys) -> frozenset[int]:
+        """The connections that can have a part in a group."""
+        if not self._places:
+            return self._every
+        wanted = [(name, keys[at]) for at, name in self._places]
         return frozenset(
             pk
             for pk, names in self._names.items()
-            if all(names[name] == key or key == OTHER for name, key in wanted.items())
+            if all(names[name] == key or key == OTHER for name, key in wanted)
         )

@@ -18,18 +18,24 @@ CHECKABLE = {"provider", "billing_account"}
 
 @dataclass(frozen=True)
 class Reconciliation:
-    """Our sum beside the provider's, in USD. `problem` says why they cannot be compared."""
+    """Our sum beside the provider's, in USD. `problem` says why they cannot be compared.
+
+    `unknown` belongs to people that are not known yet, on `unknown_days` days: it is no part of
+    what is not attributed, and nothing is proven as long as there is such a day.
+    """
 
     vendor: str
     problem: str = ""
     attributed: Decimal = Decimal(0)
     unattributed: Decimal = Decimal(0)
+    unknown: Decimal = Decimal(0)
+    unknown_days: int = 0
     reported: Decimal = Decimal(0)
     read_at: datetime | None = None
 
     @property
     def ours(self) -> Decimal:
-        return self.attributed + self.unattributed
+        return self.attributed + self.unattributed + self.unknown
 
     @property
     def difference(self) -> Decimal:
@@ -39,6 +45,11 @@ class Reconciliation:
     def agrees(self) -> bool:
         """To the cent: what differs by less is a rounding of the provider's own."""
         return abs(self.difference) < CENT / 2
+
+    @property
+    def is_proven(self) -> bool:
+        """Does it agree, and is it known whose it is?"""
+        return self.agrees and not self.unknown_days
 
 
 def reconcile(report: Report) -> Reconciliation | None:
@@ -79,7 +90,14 @@ def reconcile(report: Report) -> Reconciliation | None:
         (part.connection_id, day)
         for part in report.coverage.parts
         if part.source is Source.COST
-        for day in part.states
+        for day in part.unnamed.union(part.states)
+        if day in spec.window
+    }
+    unnamed = {
+        (part.connection_id, day)
+        for part in report.coverage.parts
+        if part.source is Source.COST
+        for day in part.unnamed
         if day in spec.window
     }
     unchecked = {day for _, day in (known | ours.keys()) - theirs.keys()}
@@ -88,7 +106,9 @@ def reconcile(report: Report) -> Reconciliation | None:
     return Reconciliation(
         vendor,
         attributed=sum((a for a, _ in ours.values()), Decimal(0)),
-        unattributed=sum((u for _, u in ours.values()), Decimal(0)),
+        unattributed=sum((u for at, (_, u) in ours.items() if at not in unnamed), Decimal(0)),
+        unknown=sum((u for at, (_, u) in ours.items() if at in unnamed), Decimal(0)),
+        unknown_days=len({day for _, day in unnamed}),
         reported=sum(theirs.values(), Decimal(0)),
         read_at=FeedDay.objects.filter(feeds, days).aggregate(at=Max("read_at"))["at"],
     )

@@ -20,7 +20,7 @@ from reports.metrics import (
     Section,
     Source,
 )
-from reports.periods import COMPARISONS, CUSTOM, INTERVALS, RANGES, Interval, Shift
+from reports.periods import COMPARISONS, CUSTOM, INTERVALS, RANGES, Interval, Shift, shift_of
 
 # Reports of other days are a slip of the keyboard, and the calendar ends somewhere.
 FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2999, 12, 31)
@@ -252,7 +252,7 @@ class ReportSpec:
     @property
     def shift(self) -> Shift | None:
         """How far back the days lie that it is compared with."""
-        return COMPARISONS[self.compare].shift(self.window) if self.compare else None
+        return shift_of(self.compare, self.window, self.range) if self.compare else None
 
     def by_interval(self) -> "ReportSpec":
         """The same question with the interval as its first grouping: the rows of page and CSV."""

@@ -10,7 +10,7 @@ from xlsxwriter import Workbook
 from xlsxwriter.worksheet import Worksheet
 
 from reports.metrics import Key, Metric, Number, Unit
-from reports.queries import Report, Stream
+from reports.queries import LABELS_APART, PARTIAL, Report, Stream
 from reports.querybar import QueryBar
 
 ROWS = 1_048_575  # of a sheet, below its head
@@ -62,8 +62,15 @@ class _Sheets:
                 sheet, at = self._sheet(rows // ROWS + 1), 1
             for place, (dimension, key) in enumerate(zip(dimensions, row.keys, strict=True)):
                 self._key(sheet, at, place, key, dimension.text(key))
-            self._numbers(sheet, at, len(dimensions), metrics, row.values)
-            self._numbers(sheet, at, len(dimensions) + len(metrics), metrics, row.before)
+            start = len(dimensions)
+            self._numbers(sheet, at, start, metrics, row.values)
+            for values in (row.alike, row.before):
+                start += len(metrics)
+                self._numbers(sheet, at, start, metrics, values)
+            if self._report.columns[-len(PARTIAL) :] == PARTIAL:
+                place = len(self._report.columns) - len(PARTIAL)
+                sheet.write_string(at, place, "yes" if row.missing else "no")
+                sheet.write_string(at, place + 1, LABELS_APART.join(row.missing))
             at, rows = at + 1, rows + 1
         return rows
 

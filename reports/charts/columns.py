@@ -17,7 +17,8 @@ def stacked(pivot: Pivot) -> Chart:
     slot = 100 / pivot.places
 
     def segments(at: int) -> tuple[Sequence[Segment], float, float]:
-        x, width = round(slot * (at + (1 - BAR) / 2), 3), round(slot * BAR, 3)
+        wide = slot * BAR * pivot.columns[at].part_width
+        x, width = round(slot * (at + 0.5) - wide / 2, 3), round(wide, 3)
         return tuple(_stack(columns[at], colors, scale.y, x, width)), ups[at], downs[at]
 
     return plot("stacked", pivot, scale, segments, has_marks=True)
@@ -29,10 +30,10 @@ def grouped(pivot: Pivot) -> Chart:
     is_alone = count == 1
     values = [v for series in pivot.series for v in floats(series.values)]
     scale = Scale.of([*values, *(floats(pivot.before) if is_alone else []), *highest(pivot)])
-    width = slot * BAR / count
 
     def segments(at: int) -> tuple[Sequence[Segment], float, float]:
-        found, start = [], slot * (at + (1 - BAR) / 2)
+        whole = slot * BAR * pivot.columns[at].part_width
+        found, start, width = [], slot * (at + 0.5) - whole / 2, whole / count
         for place, series in enumerate(pivot.series):
             value = series.values[at]
             if value:

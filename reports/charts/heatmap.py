@@ -1,11 +1,8 @@
 """A row a group, a cell a column."""
 
-from math import ceil
-
 from reports.charts.plot import Scale, plot
 from reports.charts.tiles import HeatCell, HeatChart, HeatLabel, HeatRow
-from reports.metrics import Number
-from reports.pivot import HEAT, Pivot
+from reports.pivot import Pivot, heat
 
 ROW = 26
 ROWS = 20
@@ -18,9 +15,6 @@ def heatmap(pivot: Pivot) -> HeatChart:
     found = found or [(pivot.metric.label, pivot.foot)]
     highest = max((cell.value or 0 for _, cells in found for cell in cells), default=0)
 
-    def heat(value: Number) -> int:
-        return ceil(HEAT * value / highest) if value and value > 0 else 0
-
     frame = plot("heatmap", pivot, Scale.of([]))
     return HeatChart(
         rows=tuple(
@@ -30,9 +24,9 @@ def heatmap(pivot: Pivot) -> HeatChart:
                 tuple(
                     HeatCell(
                         x=round(slot * place, 3),
-                        heat=heat(cell.value),
+                        heat=heat(cell.value, highest),
                         value=cell.value,
-                        state=cell.column.state.name.lower(),
+                        state="unknown" if cell.value is None else cell.column.state.name.lower(),
                         label=cell.column.label,
                     )
                     for place, cell in enumerate(cells)

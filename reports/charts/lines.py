@@ -1,7 +1,7 @@
 """Lines and stacked areas over time. What is not known is a gap in them."""
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from dataclasses import dataclass
 
 from reports.charts.plot import Chart, Scale, Trace, floats, highest, plot
 from reports.metrics import Number
@@ -28,21 +28,44 @@ def line(pivot: Pivot) -> Chart:
 def area(pivot: Pivot) -> Chart:
     """The series on top of each other, as areas."""
     count = len(pivot.columns)
-    sums = [[0.0] * count]
+    layers = [_layer([0.0] * count, [0.0] * count, ())]
     for series in pivot.series:
-        layer = (float(value or 0) for value in series.values)
-        sums.append([below + own for below, own in zip(sums[-1], layer, strict=True)])
-    scale = Scale.of(
-        [value for layer in sums for value in layer] + floats(pivot.before) + highest(pivot)
-    )
+        layers.append(_layer(layers[-1].ups, layers[-1].downs, series.values))
+    reached = [value for layer in layers for value in (*layer.ups, *layer.downs)]
+    scale = Scale.of(reached + floats(pivot.before) + highest(pivot))
     known = [any(s.values[at] is not None for s in pivot.series) for at in range(count)]
     traces = [
-        Trace(series.color, _outline(run, lower, upper, pivot.places, scale))
-        for series, (lower, upper) in zip(pivot.series, pairwise(sums), strict=True)
+        Trace(series.color, _outline(run, layer.lower, layer.upper, pivot.places, scale))
+        for series, layer in zip(pivot.series, layers[1:], strict=True)
         for run in _runs(known)
     ]
     compared = _compared(pivot.before, pivot.places, scale)
     return plot("area", pivot, scale, traces=traces, compared=compared)
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """One series of stacked areas: its edges, and what all so far reach up and down from zero."""
+
+    lower: list[float]
+    upper: list[float]
+    ups: list[float]
+    downs: list[float]
+
+
+def _layer(ups: list[float], downs: list[float], values: Sequence[Number]) -> _Layer:
+    """Positive values lie on top of what is above zero, credits below what is under it."""
+    numbers = [float(value or 0) for value in values] or [0.0] * len(ups)
+    bases = [
+        up if number >= 0 else down for up, down, number in zip(ups, downs, numbers, strict=True)
+    ]
+    ends = [base + number for base, number in zip(bases, numbers, strict=True)]
+    return _Layer(
+        lower=bases,
+        upper=ends,
+        ups=[max(up, end) for up, end in zip(ups, ends, strict=True)],
+        downs=[min(down, end) for down, end in zip(downs, ends, strict=True)],
+    )
 
 
 def _lines(values: Sequence[Number], pivot: Pivot, scale: Scale, color: int) -> Iterator[Trace]:

@@ -32,6 +32,7 @@ class Segment:
 class Bar:
     """One column. `state` is unknown, incomplete, provisional or final.
 
+    `part` says how much of its interval it holds, "" for all of it; a part is drawn narrower.
     `label_on`: "" nowhere, "wide-only" not on phones, "everywhere". `mark` is where the days it is
     compared with reach.
     """
@@ -41,6 +42,7 @@ class Bar:
     middle: float
     label: str
     label_on: str
+    part: str
     state: str
     segments: tuple[Segment, ...]
     y: float
@@ -153,6 +155,10 @@ class Chart:
         return any(bar.state == "incomplete" for bar in self.bars)
 
     @property
+    def has_parts(self) -> bool:
+        return any(bar.part for bar in self.bars)
+
+    @property
     def has_marks(self) -> bool:
         return bool(self.compared) or any(bar.mark is not None for bar in self.bars)
 
@@ -178,7 +184,7 @@ class Scale:
 
     def ticks(self, unit: Unit) -> Iterator[Tick]:
         for number in range(ceil(self.low / self.step), floor(self.top / self.step) + 1):
-            if number:
+            if number or self.low:  # zero is the base line, and named where it is not the lowest
                 value = number * self.step
                 yield Tick(self.y(value), axis_label(value, unit))
 
@@ -202,13 +208,15 @@ def plot(
     bars = []
     for at, column in enumerate(pivot.columns):
         parts, high, low = segments(at)
+        width = slot * BAR * column.part_width
         before = pivot.before[at] if has_marks and pivot.before else None
         bars.append(
             Bar(
-                x=round(slot * (at + (1 - BAR) / 2), 3),
-                width=round(slot * BAR, 3),
+                x=round(slot * (at + 0.5) - width / 2, 3),
+                width=round(width, 3),
                 middle=round(slot * (at + 0.5), 3),
                 label=column.label,
+                part=column.part,
                 label_on=label_on(at, strides),
                 state=column.state.name.lower(),
                 segments=tuple(parts),
@@ -239,8 +247,8 @@ def _guesses(pivot: Pivot, scale: Scale, slot: float, strides: tuple[int, int]) 
         yield Guess(
             x=round(slot * (ahead.at + (1 - BAR) / 2), 3),
             width=round(slot * BAR, 3),
-            y=y,
-            height=round(scale.y(0) - y, 1),
+            y=min(y, scale.y(0)),
+            height=round(abs(scale.y(0) - y), 1),
             band_y=high,
             band_height=round(max(low - high, 1), 1),
             middle=round(slot * (ahead.at + 0.5), 3),
@@ -250,8 +258,10 @@ def _guesses(pivot: Pivot, scale: Scale, slot: float, strides: tuple[int, int]) 
 
 
 def highest(pivot: Pivot) -> list[float]:
-    """How far up the columns ahead may reach, for the scale."""
-    return [float(ahead.estimate.high) for ahead in pivot.ahead]
+    """How far up and down the columns ahead may reach, for the scale."""
+    return [
+        float(bound) for ahead in pivot.ahead for bound in (ahead.estimate.high, ahead.estimate.low)
+    ]
 
 
 def label_on(at: int, strides: tuple[int, int]) -> str:
@@ -266,6 +276,8 @@ def floats(values: Iterable[Number]) -> list[float]:
 
 def axis_label(value: float, unit: Unit) -> str:
     """Short enough for the edge: $15k, 1.2 B, $0.25, 25%."""
+    if not value:
+        return {Unit.SHARE: "0%", Unit.USD: "$0", Unit.RATE: "$0"}.get(unit, "0")
     if unit is Unit.SHARE:
         return f"{'−' if value < 0 else ''}{abs(value) * 100:g}%"
     if unit not in {Unit.USD, Unit.RATE}:

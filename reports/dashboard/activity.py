@@ -3,7 +3,7 @@ counts them. Distinct people are never added up: not over days, products or conn
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -383,7 +383,7 @@ def code_output(scope: Scope) -> Answer:
     interval = _sparks(scope)
     by_account = scope.ask(*_CODE, group_by=(interval, "billing_account"))
     report = by_account.by(interval)
-    rows = [*_measured(report, interval), *_code_prices(scope, by_account.by("billing_account"))]
+    rows = [*_measured(report, interval), *_code_prices(scope, by_account.connections)]
     return Answer(
         shown=Output(tuple(rows), report.coverage.known_to),
         empty=when_empty(report, "activity of Claude Code"),
@@ -394,35 +394,47 @@ def code_output(scope: Scope) -> Answer:
     )
 
 
-def _code_prices(scope: Scope, by_account: Report) -> Iterator[Measured]:
+def _code_prices(scope: Scope, connections: Sequence[Connection]) -> Iterator[Measured]:
     """What a commit cost, over the days whose activity is known.
 
     Where a provider bills Claude Code as a product of its own, that is its cost. Where it only
     estimates what Claude Code took of another product, the estimate stands by itself.
     """
-    days = _known_days(by_account)
-    told = engagement.counting(by_account.connections, _CLAUDE_CODE)
+    told = engagement.counting(connections, _CLAUDE_CODE)
     estimating = [c for c in told if any(feed_names(c, Source.CODE_ESTIMATE))]
     billing = [c for c in told if c not in estimating]
 
-    def ask(metric: str, of: Sequence[Connection], *also: Filter) -> Report:
-        return scope.ask(metric, also=(_accounts(of), *also), window=days)
-
-    def price(amount: Number, of: Sequence[Connection]) -> Decimal | None:
-        labels = {(connection.label,) for connection in of}
-        at = _CODE.index("code_commits")
-        return _each(amount, add(r.values[at] for r in by_account.rows if r.keys in labels))
-
     if billing:
-        cost = ask("cost", billing, Filter("service", (_CLAUDE_CODE,))) if days else None
-        amount = cost.totals[0] if cost and cost.coverage.known_to else None
-        each = price(amount, billing)
+        _, each = _per_commit(scope, "cost", billing, Filter("service", (_CLAUDE_CODE,)))
         yield Measured("Cost per commit", figures.usd(each), (), each, Kind.USD)
     if estimating:
-        amount = ask("code_estimated_cost", estimating).totals[0] if days else None
-        each = price(amount, estimating)
+        amount, each = _per_commit(scope, "code_estimated_cost", estimating)
         yield Measured("Estimated cost", figures.usd(amount), (), amount, Kind.USD)
         yield Measured("Estimated cost per commit", figures.usd(each), (), each, Kind.USD)
+
+
+def _per_commit(
+    scope: Scope, metric: str, of: Sequence[Connection], *also: Filter
+) -> tuple[Number, Decimal | None]:
+    """What a metric came to, and its part per commit: of the days that both know, by connection."""
+    by, accounts = ("day", "billing_account"), _accounts(of)
+    amounts = scope.ask(metric, group_by=by, also=(accounts, *also))
+    commits = scope.ask("code_commits", group_by=by, also=(accounts,))
+    spent = made = Decimal()
+    is_known = False
+    for connection in of:
+        for day in _ended(amounts, connection) & _ended(commits, connection):
+            amount = amounts.values((day, connection.label))[0]
+            count = commits.values((day, connection.label))[0]
+            if amount is not None and count is not None:
+                spent, made, is_known = spent + amount, made + count, True
+    return amounts.by().totals[0], _each(spent if is_known else None, made)
+
+
+def _ended(report: Report, connection: Connection) -> frozenset[date]:
+    """The days that are over and known of a report with one source."""
+    part = report.coverage.part(connection.pk, report.spec.sources[0])
+    return part.ended if part else frozenset()
 
 
 def _accounts(connections: Iterable[Connection]) -> Filter:
@@ -504,11 +516,6 @@ def _no_activity(scope: Scope, *surfaces: str) -> tuple[str, tuple[str, ...]]:
 def _sparks(scope: Scope) -> Interval:
     """How a small line cuts time: into about a dozen pieces."""
     return "day" if len(scope.window) <= 31 else "week"
-
-
-def _known_days(report: Report) -> Window | None:
-    known = [day for day, state in report.coverage.states.items() if state]
-    return Window(known[0], known[-1] + timedelta(days=1)) if known else None
 
 
 def _measured(report: Report, interval: Interval) -> Iterator[Measured]:

@@ -1,6 +1,6 @@
 """What a widget gives back: something to draw, the same as rows, and the report behind it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
@@ -11,7 +11,7 @@ from accounts import spreadsheets
 from integrations.window import Window
 from reports.coverage import DayState
 from reports.metrics import Number, exact, exact_usd
-from reports.queries import Report
+from reports.queries import Reason, Report
 from reports.spec import ReportSpec
 from reports.templatetags import figures
 
@@ -140,10 +140,40 @@ class Change:
         return "up" if self.ratio > 0 else "down"
 
 
+# On the first of a month, or where the days before were never read.
+NOTHING_TO_COMPARE = "no complete days to compare yet"
+
+
+def lacking(report: Report) -> tuple[str, ...]:
+    """Which connections a report's totals lack, as sentences that say what to do."""
+    late = report.coverage.late
+    found: dict[str, list[str]] = {}
+    for one in report.missing:
+        label, pk = one.connection.label, one.connection.pk
+        if one.reason is Reason.DAYS and pk in late:
+            first = late[pk]
+            which = f"before {figures.day(first)}" if first else "in these days"
+            found.setdefault(f"{label} has no data {which}, so its part is missing.", [])
+        else:
+            found.setdefault(f"{label} {one.reason}.", []).append(one.metric.label)
+    remedy = " The filter by connection leaves it out." if len(report.connections) > 1 else ""
+    return tuple(
+        f"{', '.join(metrics)}{': ' if metrics else ''}{sentence}{remedy}"
+        for sentence, metrics in found.items()
+    )
+
+
+def shares(values: Iterable[Number]) -> list[Decimal | None]:
+    """The part of each in what was spent. A credit is no part of it, so it has no share."""
+    numbers = list(values)
+    gross = sum((Decimal(n) for n in numbers if n is not None and n > 0), Decimal())
+    return [None if n is None or n < 0 else part_of(n, gross) for n in numbers]
+
+
 def change(compared: Report | None, at: int = 0) -> Change:
     """How a total moved; `compared` is what `Scope.compared` found."""
     if compared is None or compared.before is None:
-        return Change(None, "the days before are not all known")
+        return Change(None, NOTHING_TO_COMPARE)
     ratio = ratio_of(compared.totals[at], compared.before.totals[at])
     return Change(ratio, f"vs {span(compared.before.spec.window)}")
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 from math import ceil
 
 from integrations.models import Person
-from reports import labels, queries
+from reports import labels
 from reports.dashboard.answers import (
     Answer,
     Change,
@@ -16,6 +16,7 @@ from reports.dashboard.answers import (
     Kind,
     Table,
     change,
+    lacking,
     less,
     part_of,
     ratio_of,
@@ -25,8 +26,8 @@ from reports.dashboard.answers import (
 )
 from reports.dashboard.scope import Scope
 from reports.dashboard.spend import length
-from reports.metrics import Number, add
-from reports.queries import Keys, Report
+from reports.metrics import UNKNOWN_USER, Number, add
+from reports.queries import Keys, Report, Row
 from reports.spec import Filter
 
 TOP = 10
@@ -100,7 +101,7 @@ def top_users(scope: Scope) -> Answer:
     """The ten who cost most, everybody else together, and what nobody accounts for."""
     report = scope.ask("cost", "total_tokens", group_by=("user_id",))
     everybody = sorted(
-        (row for row in report.rows if row.keys[0] and row.values[0] is not None),
+        (row for row in _of_people(report) if row.values[0] is not None),
         key=lambda row: (-(row.values[0] or 0), row.keys),
     )
     ids = [str(row.keys[0]) for row in everybody[:TOP]]
@@ -127,6 +128,7 @@ def top_users(scope: Scope) -> Answer:
         spec=scope.spec("cost", "total_tokens", group_by=("user_id",), limit=TOP),
         figure=report.totals[0],
         table=_ranking_table(spenders, rest),
+        notes=lacking(report),
     )
 
 
@@ -177,16 +179,27 @@ class _Movement:
 def _movement(scope: Scope, report: Report, ids: Sequence[str]) -> _Movement:
     """Of these people, of what nobody accounts for, and of all."""
     whole = replace(report.spec, metrics=("cost",))
-    few = replace(whole, filters=(*whole.filters, Filter("user_id", (*ids, ""))))
-    found = scope.beside(few, report.coverage)
-    return _Movement(found, found and scope.beside(replace(whole, group_by=()), report.coverage))
+    few = replace(whole, filters=(*whole.filters, Filter("user_id", (*ids, *_NOT_PEOPLE))))
+    found = scope.beside(few)
+    return _Movement(found, found and scope.beside(replace(whole, group_by=())))
+
+
+# What is no person, and what it is.
+_NOT_PEOPLE = {
+    "": "API keys, automation and the like",
+    UNKNOWN_USER: "The cost per user of some days has not been read",
+}
+
+
+def _of_people(report: Report) -> Iterator[Row]:
+    return (row for row in report.rows if row.keys[0] not in _NOT_PEOPLE)
 
 
 def _rest(report: Report, movement: _Movement, top: set[tuple[str]], count: int) -> Iterator[Rest]:
     """Other people, nobody, and all together."""
     if count:
         people = "1 person" if count == 1 else f"{count:,} people"
-        others = [row.values for row in report.rows if row.keys[0] and row.keys not in top]
+        others = [row.values for row in _of_people(report) if row.keys not in top]
         yield Rest(
             "Other users",
             people,
@@ -194,15 +207,10 @@ def _rest(report: Report, movement: _Movement, top: set[tuple[str]], count: int)
             movement.of_others(),
             add(tokens for _, tokens in others),
         )
-    if any(row.keys == ("",) for row in report.rows):
-        cost, tokens = report.values(("",))
-        yield Rest(
-            labels.label("user_id", ""),
-            "API keys, automation and the like",
-            cost,
-            movement.of(("",)),
-            tokens,
-        )
+    for key, detail in _NOT_PEOPLE.items():
+        if any(row.keys == (key,) for row in report.rows):
+            cost, tokens = report.values((key,))
+            yield Rest(labels.label("user_id", key), detail, cost, movement.of((key,)), tokens)
     yield Rest("Total", "", report.totals[0], movement.of_all(), report.totals[1])
 
 
@@ -262,14 +270,15 @@ def per_user(scope: Scope) -> Answer:
     mean = report.totals[0]
     costs = sorted(
         Decimal(row.values[1])
-        for row in report.rows
-        if row.keys[0] and row.values[1] is not None and row.values[1] > 0
+        for row in _of_people(report)
+        if row.values[1] is not None and row.values[1] > 0
     )
     answer = Answer(
         empty=when_empty(report, "spend") or ("" if costs else _NOBODYS),
         spec=scope.spec("cost_per_active_user", "cost", "people"),
         figure=mean,
         table=Table((), ()),
+        notes=lacking(report.by()),
     )
     return answer if not costs else _with_spread(answer, costs, mean)
 
@@ -293,7 +302,7 @@ def _with_spread(answer: Answer, costs: Sequence[Decimal], mean: Number) -> Answ
         ("p99", spread.p99),
     )
     columns = (Column("measure", "Measure", Kind.TEXT), Column("cost", "Cost per user", Kind.USD))
-    return Answer(shown=spread, spec=answer.spec, figure=answer.figure, table=Table(columns, rows))
+    return replace(answer, shown=spread, table=Table(columns, rows))
 
 
 def percentile(ordered: Sequence[Decimal], percent: int) -> Decimal:
@@ -362,7 +371,7 @@ class Risers:
 def rising(scope: Scope) -> Answer:
     """The people and the models whose cost grew most, in dollars."""
     asked = scope.spec("cost", group_by=("user_id",))
-    by_user = scope.beside(asked, queries.coverage(scope.organization, asked))
+    by_user = scope.beside(asked)
     columns = (
         Column("kind", "Kind", Kind.TEXT),
         Column("name", "Name", Kind.TEXT),
@@ -372,7 +381,7 @@ def rising(scope: Scope) -> Answer:
     )
     if by_user is None or by_user.before is None:
         report = scope.ask("cost")
-        reason = "The days before are not all known, so there is nothing to rise from."
+        reason = "No complete days have complete days before, so there is nothing to rise from."
         return Answer(
             table=Table(columns, ()),
             empty=when_empty(report, "spend") or reason,
@@ -380,11 +389,11 @@ def rising(scope: Scope) -> Answer:
             figure=report.totals[0],
         )
     # Asked one by one: both at once are too many groups for any rollup.
-    by_model = queries.run(scope.organization, replace(by_user.spec, group_by=("sku",)))
+    by_model = scope.beside(replace(asked, group_by=("sku",)))
     users = _risers(by_user)
     who = names(scope, [riser.id for riser in users])
     users = tuple(Riser(who[r.id].name, False, r.now, r.before, r.more, r.id) for r in users)
-    models = _risers(by_model)
+    models = _risers(by_model) if by_model else ()
     rows = tuple(
         (kind, riser.label, riser.before, riser.now, riser.more)
         for kind, risers in (("user", users), ("model", models))
@@ -393,8 +402,9 @@ def rising(scope: Scope) -> Answer:
     return Answer(
         shown=Risers(users, models, span(by_user.spec.window), span(by_user.before.spec.window)),
         empty=when_empty(by_user, "spend"),
-        spec=by_user.spec,
-        figure=by_user.totals[0],
+        # The same days as the report compares; its total is that of all of them.
+        spec=replace(asked, compare="previous"),
+        figure=scope.ask("cost").totals[0],
         table=Table(columns, rows),
     )
 
@@ -403,7 +413,12 @@ def _risers(compared: Report) -> tuple[Riser, ...]:
     found = []
     for row in compared.rows:
         now, before = row.values[0], row.before[0]
-        if row.keys[0] and now is not None and before is not None and now > before:
+        if (
+            row.keys[0] not in ("", UNKNOWN_USER)
+            and now is not None
+            and before is not None
+            and now > before
+        ):
             word = str(row.keys[0])
             found.append(Riser(word, True, now, before, Decimal(now - before), word))
     return tuple(sorted(found, key=lambda riser: (-riser.more, riser.label))[:RISING])

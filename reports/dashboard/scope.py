@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date
 from typing import Self
 
 from django.http import QueryDict
@@ -10,7 +10,6 @@ from django.http import QueryDict
 from accounts.models import Organization
 from integrations.window import Window
 from reports import queries
-from reports.coverage import Coverage
 from reports.metrics import DIMENSIONS, METRICS
 from reports.periods import CUSTOM, Interval
 from reports.queries import Report
@@ -98,26 +97,17 @@ class Scope:
         return queries.run(self.organization, self.spec(*metrics, **question))  # type: ignore[arg-type]
 
     def compared(self, report: Report, *metrics: str) -> Report | None:
-        """The complete days of a report beside the days before them, all metrics or only these.
+        """The days of a report that can be compared beside those before, all metrics or only these.
 
-        Today would be compared with whole days, so it is left out. None if no day is complete,
-        or if one of the days before is not known: then there is nothing to compare with.
+        The same as on the report page: as many days on each side, all of them over and known.
+        None if there is no such day.
         """
         asked = replace(report.spec, metrics=metrics or report.spec.metrics)
-        return self.beside(asked, report.coverage)
+        return self.beside(asked)
 
-    def beside(self, asked: ReportSpec, known: Coverage) -> Report | None:
-        """The same for a report whose days are known and whose facts nobody has read."""
-        last = known.known_to
-        if last is None:
-            return None
-        earlier = replace(
-            asked,
-            window=Window(asked.window.start, last + timedelta(days=1)),
-            range=CUSTOM,
-            compare="month" if asked.range == "mtd" else "previous",
-        )
-        return queries.run_if_comparable(self.organization, earlier)
+    def beside(self, asked: ReportSpec) -> Report | None:
+        """The same for a report whose facts nobody has read."""
+        return queries.run_if_comparable(self.organization, replace(asked, compare="previous"))
 
 
 def cuts(dimension: str, metrics: Iterable[str]) -> bool:

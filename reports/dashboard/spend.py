@@ -17,15 +17,17 @@ from reports.dashboard.answers import (
     Kind,
     Table,
     change,
+    lacking,
     part_of,
     ratio_of,
     rule_of,
+    shares,
     span,
     when_empty,
 )
 from reports.dashboard.scope import MOST_COLUMNS, Scope
 from reports.forecast import LONGEST, Estimate, Forecast
-from reports.metrics import DIMENSIONS, Number, add
+from reports.metrics import DIMENSIONS, SPECIAL, Number, add
 from reports.outlook import complete_days
 from reports.periods import RANGES, Interval, first_day, last_day
 from reports.pivot import Pivot
@@ -57,6 +59,7 @@ def spend(scope: Scope) -> Answer:
             (Column("start", "First day", Kind.DAY), Column("end", "Last day", Kind.DAY), _COST),
             tuple(_totals(report, compared)),
         ),
+        notes=lacking(report),
     )
 
 
@@ -71,11 +74,10 @@ def _totals(report: Report, compared: Report | None) -> Iterator[tuple[date, dat
 def month_to_date(scope: Scope) -> Answer:
     """This month, whatever days are looked at, with what the discounts took off."""
     window = RANGES["mtd"].window(scope.today)
-    report = scope.ask("cost", "savings", "list_cost", window=window)
+    report = scope.ask("cost", "savings", "savings_share", window=window)
     report = replace(report, spec=replace(report.spec, range="mtd"))
     compared = scope.compared(report)
-    cost, savings, listed = report.totals
-    off = part_of(savings, listed)
+    cost, savings, off = report.totals
     saved = f"{figures.usd(savings)} saved by discounts, {figures.share(off)}" if savings else ""
     return Answer(
         title=f"{scope.today:%B} to date",
@@ -92,6 +94,7 @@ def month_to_date(scope: Scope) -> Answer:
             ),
             tuple(_saved(report, compared)),
         ),
+        notes=lacking(report),
     )
 
 
@@ -148,11 +151,11 @@ def forecast(scope: Scope) -> Answer:
 
 
 def _outlook(spent: Decimal, estimate: Estimate, known: dict[date, Decimal]) -> Figure:
-    low, high = (figures.usd_whole(spent + value) for value in (estimate.low, estimate.high))
+    low, high = (figures.usd_rounded(spent + value) for value in (estimate.low, estimate.high))
     return Figure(
-        f"${figures.usd_whole(spent + estimate.expected)}",
+        figures.usd_rounded(spent + estimate.expected),
         under=(
-            f"likely ${low} – ${high}",
+            f"likely {low} – {high}",
             f"from complete days to {figures.day(max(known, default=None))}",
         ),
     )
@@ -198,15 +201,10 @@ def over_time(scope: Scope) -> Answer:
     report = scope.ask("cost", group_by=(interval, "service"))
     laid_out = pivot.build(report)
     total = report.totals[0]
+    lines = [line for line in laid_out.lines if not line.is_part]
     slices = tuple(
-        Slice(
-            line.label,
-            line.color or labels.GREY,
-            line.totals[0].value,
-            part_of(line.totals[0].value, total),
-        )
-        for line in laid_out.lines
-        if not line.is_part
+        Slice(line.label, line.color or labels.GREY, line.totals[0].value, share)
+        for line, share in zip(lines, shares(line.totals[0].value for line in lines), strict=True)
     )
     return Answer(
         shown=OverTime(
@@ -221,7 +219,7 @@ def over_time(scope: Scope) -> Answer:
         spec=replace(scope.spec("cost", group_by=("service",)), interval=interval),
         figure=total,
         table=by_column(laid_out, Kind.USD),
-        notes=late(laid_out),
+        notes=lacking(report),
     )
 
 
@@ -253,16 +251,6 @@ def by_column(laid_out: Pivot, kind: Kind) -> Table:
             )
             for at, column in enumerate(laid_out.columns)
         ),
-    )
-
-
-def late(laid_out: Pivot) -> tuple[str, ...]:
-    """Connections whose part is missing, as sentences."""
-    return tuple(
-        f"{found.label} has no data "
-        + (f"before {figures.day(found.first_day)}" if found.first_day else "in these days")
-        + ", so its part is missing."
-        for found in laid_out.late
     )
 
 
@@ -298,12 +286,13 @@ def by_model(scope: Scope) -> Answer:
         spec=report.spec,
         figure=report.totals[0],
         table=slices_table(Column("model", "Model", Kind.TEXT), slices),
+        notes=lacking(report),
     )
 
 
 def ranked(report: Report, compared: Report | None = None) -> tuple[Slice, ...]:
     """The groups of a report by their first metric, the largest first."""
-    dimension, total = report.spec.group_by[0], report.totals[0]
+    dimension = report.spec.group_by[0]
     rows = sorted(
         report.rows, key=lambda row: (row.values[0] is None, -(row.values[0] or 0), row.keys)
     )
@@ -311,14 +300,14 @@ def ranked(report: Report, compared: Report | None = None) -> tuple[Slice, ...]:
     return tuple(
         Slice(
             label=labels.label(dimension, str(row.keys[0])),
-            color=1 if row.keys[0] else labels.GREY,
+            color=1 if row.keys[0] and row.keys[0] not in SPECIAL else labels.GREY,
             value=row.values[0],
-            share=part_of(row.values[0], total),
+            share=share,
             moved=_moved(compared, row.keys),
             is_identifier=bool(row.keys[0]) and dimension in labels.IDENTIFIERS,
             length=length(row.values[0], largest),
         )
-        for row in rows
+        for row, share in zip(rows, shares(row.values[0] for row in rows), strict=True)
     )
 
 
@@ -337,13 +326,16 @@ def _moved(compared: Report | None, keys: Keys) -> Change:
 def _mover(compared: Report | None) -> Mover | None:
     if compared is None or compared.before is None:
         return None
-    now, before = compared.totals[0], compared.before.totals[0]
-    found = []
-    for row in compared.rows:
-        share, earlier = part_of(row.values[0], now), part_of(row.before[0], before)
-        if share is not None and earlier is not None and row.keys[0]:
-            found.append(Mover(str(row.keys[0]), earlier, share))
-    return max(found, key=lambda mover: abs(mover.now - mover.before), default=None)
+    rows = compared.rows
+    now, before = shares(row.values[0] for row in rows), shares(row.before[0] for row in rows)
+    found = [
+        Mover(str(row.keys[0]), earlier, share)
+        for row, share, earlier in zip(rows, now, before, strict=True)
+        if share is not None and earlier is not None and row.keys[0]
+    ]
+    most = max(found, key=lambda mover: abs(mover.now - mover.before), default=None)
+    # A mix that stayed as it was, or is of one model, has no mover.
+    return most if most and figures.share(most.now) != figures.share(most.before) else None
 
 
 def slices_table(first: Column, slices: Sequence[Slice]) -> Table:

@@ -7,11 +7,13 @@ from reports import pivot
 from reports.charts import Chart
 from reports.dashboard import drawing
 from reports.dashboard.answers import (
+    NOTHING_TO_COMPARE,
     Answer,
     Column,
     Figure,
     Kind,
     Table,
+    lacking,
     rule_of,
     span,
     when_empty,
@@ -38,7 +40,7 @@ def cache_share(scope: Scope) -> Answer:
     report = scope.ask("cache_read_share", "cache_read_tokens", "input_tokens")
     compared = scope.compared(report)
     share = report.totals[0]
-    under = ("of input tokens", "the days before are not all known")
+    under = ("of input tokens", NOTHING_TO_COMPARE)
     if compared and compared.before:
         now, before = compared.totals[0], compared.before.totals[0]
         if now is not None and before is not None:
@@ -59,6 +61,7 @@ def cache_share(scope: Scope) -> Answer:
             ),
             (report.totals,),
         ),
+        notes=lacking(report),
     )
 
 
@@ -101,6 +104,7 @@ def by_type(scope: Scope) -> Answer:
         ),
         figure=total,
         table=by_column(laid_out, Kind.TOKENS),
+        notes=lacking(report),
     )
 
 

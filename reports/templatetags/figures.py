@@ -29,6 +29,11 @@ def usd_whole(value: Figure) -> str:
     return _signed(value, Decimal(1), "")
 
 
+def usd_rounded(value: Figure) -> str:
+    """Dollars without cents: $1,235, −$5."""
+    return UNKNOWN if value is None else _signed(value, Decimal(1), "$")
+
+
 def usd_plain(value: Figure) -> str:
     """Dollars with cents for tables whose head names the unit: 1,234.56."""
     return UNKNOWN if value is None else _signed(value, Decimal("0.01"), "")

@@ -103,12 +103,25 @@ def test_a_report_says_how_sure_its_days_are_and_whether_it_adds_up(report, fact
         },
     }
     assert document["check"] == {
-        "problem": "",
-        "agrees": True,
+        # Only the feed of the organization was read: it adds up, and nobody knows whose it is.
+        "problem": "The cost per user is not known yet for 2 of these days.",
+        "agrees": None,
         "reported": "3.75",
         "ours": "3.750000000001",
         "difference": "0.000000000001",
+        "attributed": "0.00",
+        "unattributed": "0.00",
+        "unknown": "3.750000000001",
+        "unknown_days": 2,
     }
+    for number in (1, 2):
+        feed_day(facts, "user_cost", f"2026-11-0{number}")
+    check = report(**{"from": "2026-11-01", "to": "2026-11-03"})["check"]
+    assert (check["problem"], check["agrees"], check["unattributed"]) == (
+        "",
+        True,
+        "3.750000000001",
+    )
 
 
 def test_a_report_without_cost_has_no_check_and_one_that_cannot_be_checked_says_why(report, facts):

@@ -60,9 +60,10 @@ def test_the_mail_has_the_table_and_the_csv(send, plan):
     assert sent.attachments == [
         (
             "demo-2026-11-02-to-2026-11-08.csv",
-            "\ufeffweek,service,cost,list_cost,cost_before,list_cost_before\r\n"
-            "2026-11-02,chat,3.50,4.00,2.00,2.00\r\n"
-            "2026-11-02,cowork,6.50,8.00,0.00,0.00\r\n",
+            "\ufeffweek,service,cost,list_cost,cost_comparable,list_cost_comparable,cost_before,"
+            "list_cost_before\r\n"
+            "2026-11-02,chat,3.50,4.00,3.50,4.00,2.00,2.00\r\n"
+            "2026-11-02,cowork,6.50,8.00,6.50,8.00,0.00,0.00\r\n",
             "text/csv",
         )
     ]

@@ -23,8 +23,9 @@ from reports import charts, metrics, pivot, queries, workbook
 from reports.dashboard.scope import Scope
 from reports.dashboard.widgets import ALL
 from reports.export import as_csv, as_json
-from reports.metrics import DIMENSIONS, METRICS, OTHER, THINGS, Source
+from reports.metrics import DIMENSIONS, METRICS, OTHER, THINGS, UNKNOWN_USER, Source
 from reports.picture import png
+from reports.queries import PARTIAL
 from reports.querybar import QueryBar
 from reports.spec import CHARTS, FILTERABLE, Filter, Operator, ReportSpec
 from reports.templatetags import figures
@@ -197,6 +198,7 @@ def _is(key, label: str) -> bool:
     words = {
         "": ("Not", "No "),
         OTHER: ("Other",),
+        UNKNOWN_USER: ("Unknown user",),
         "claude_code": ("Claude Code",),
     }.get(key, (str(key).replace("_", " "), str(key)))
     return label.casefold().startswith(tuple(word.casefold() for word in words))
@@ -252,9 +254,11 @@ def _numbers(report) -> list[list[object]]:
             for key, text in zip(row.keys, texts, strict=False)
         ]
         values = [
-            None if v is None else float(f"{float(v):.16G}") for v in (*row.values, *row.before)
+            None if v is None else float(f"{float(v):.16G}")
+            for v in (*row.values, *row.alike, *row.before)
         ]
-        found.append(keys + values)
+        lacking = texts[-len(PARTIAL) :] if report.columns[-len(PARTIAL) :] == PARTIAL else []
+        found.append(keys + values + [text or None for text in lacking])
     return found
 
 

@@ -273,16 +273,18 @@ def test_states_are_ordered_from_worst_to_best():
 
 
 # --- Comparisons, limits, heat --------------------------------------------------------------
-def test_a_change_is_computed_only_if_all_days_before_are_known(organization, connection):
+def test_a_change_compares_the_days_that_are_known_on_both_sides(organization, connection):
     know(connection, "2026-10-27", "2026-11-08")
     cost(connection, "2026-10-28", "4", product="chat")
     cost(connection, "2026-11-02", "5", product="chat")
     cost(connection, "2026-11-02", "1", product="cowork")
 
     found = lay_out(organization, compare="previous")
-    assert found.before_unknown == 1
-    assert found.totals[0].before == 4
-    assert [line.totals[0].change for line in found.lines] == [None, None]
+    # 26 October is not known, so neither it nor 2 November, which it would stand beside, counts.
+    assert found.compared_days == 6
+    assert (found.totals[0].value, found.totals[0].alike, found.totals[0].before) == (6, 0, 4)
+    assert found.totals[0].change == -1
+    assert found.before == (None, 0, 4, 0, 0, 0, 0)
 
     know(connection, "2026-10-26", "2026-10-26")
     found = lay_out(organization, compare="previous")

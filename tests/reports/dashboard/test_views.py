@@ -234,8 +234,8 @@ def test_the_csv_has_the_rows_of_the_widget_exactly(get, company):
 MOST_QUERIES = {
     "spend": 8, "month-to-date": 8, "forecast": 3, "active-users": 2, "seats": 2,
     "cache-share": 8, "spend-over-time": 3, "models": 8, "tokens": 3,
-    "active-users-over-time": 6, "adoption": 4, "top-users": 25, "cost-per-user": 4,
-    "claude-code": 7, "activity": 5, "rising": 14, "price-drivers": 3, "catalog": 5,
+    "active-users-over-time": 6, "adoption": 4, "top-users": 25, "cost-per-user": 5,
+    "claude-code": 10, "activity": 5, "rising": 14, "price-drivers": 3, "catalog": 5,
     "unattributed": 11, "health": 4,
 }  # fmt: skip
 

@@ -33,9 +33,9 @@ def test_spend_is_that_of_the_days_and_compares_complete_ones(company, ask):
     assert answer.figure == 105
     assert answer.shown.text == "$105.00"
     assert answer.shown.rule == "open"
-    # 1–24 Nov is 100, the 24 days before (8–31 Oct) are 20: four times more.
+    # 1–24 Nov is 100. 25 days before are 7–30 Oct, 20: four times more. Today is on neither side.
     assert answer.shown.change.ratio == 4
-    assert answer.shown.change.label == "vs 8–31 Oct"
+    assert answer.shown.change.label == "vs 7–30 Oct"
 
 
 def test_final_days_are_closed(company, ask):
@@ -47,7 +47,7 @@ def test_days_before_that_are_not_known_are_no_comparison(company, ask):
 
     assert answer.figure == 60
     assert answer.shown.change.ratio is None
-    assert answer.shown.change.label == "the days before are not all known"
+    assert answer.shown.change.label == "no complete days to compare yet"
 
 
 def test_a_month_is_beside_the_same_days_of_the_last(company, ask):
@@ -67,7 +67,7 @@ def test_a_month_is_beside_the_same_days_of_the_last(company, ask):
     [
         (date(2026, 11, 1), "vs 1 Oct"),
         (date(2026, 11, 30), "vs 1–24 Oct"),  # the last six days have not been read
-        (date(2026, 12, 1), "the days before are not all known"),  # no day of it has
+        (date(2026, 12, 1), "no complete days to compare yet"),  # no day of it has
     ],
 )
 def test_a_month_is_compared_as_far_as_it_is_complete(company, ask, today, label):
@@ -139,7 +139,7 @@ def test_cache_reads_by_all_input(company, ask):
 
     assert answer.shown.text == "60.0%"  # 60 of 100
     # The 24 days before have no usage at all: nothing to compare with.
-    assert answer.shown.under == ("of input tokens", "the days before are not all known")
+    assert answer.shown.under == ("of input tokens", "no complete days to compare yet")
     october = ask("cache-share", "range=mtd")
     assert october.shown.under == ("of input tokens", "+10.0 points vs 1–24 Oct")  # 50 of 100
 
@@ -163,7 +163,10 @@ def test_a_connection_whose_part_is_missing_is_named(company, ask, organization)
     make_connection(organization, "labs")
 
     notes = ask("spend-over-time").notes
-    assert notes == ("labs has no data in these days, so its part is missing.",)
+    assert notes == (
+        "labs has no data in these days, so its part is missing."
+        " The filter by connection leaves it out.",
+    )
 
 
 def test_models_with_their_part_and_how_it_moved(company, ask):
