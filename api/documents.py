@@ -158,7 +158,7 @@ class Report(Schema):
     first_day: date
     last_day: date
     columns: list[str]
-    totals: dict[str, str | int | None]
+    totals: dict[str, bool | int | str | list[str] | None]
     days: Days
     partial: bool = Field(description="Does a total lack the part of a connection?")
     missing: list[Missing] = Field(description="Which connections the totals lack, and why.")
