@@ -326,7 +326,7 @@ def test_activity_is_summed_by_person_and_day(organization, connection):
         ("user_ann", 7, 4, 1),
         ("user_bo", 5, 2, 0),
     ]
-    assert rows(organization, metrics, "user_email")[1] == ("ann@example.com", 7, 4, 1)
+    assert rows(organization, metrics, "user_email")[0] == ("ann@example.com", 7, 4, 1)
     filters = (Filter("project_id", ("user_bo",)),)
     assert rows(organization, metrics, filters=filters) == [(5, 2, 0)]
 
