@@ -315,11 +315,11 @@ def test_what_does_not_add_up_is_not_stacked_and_has_no_other(organization, conn
     assert charts.kind_of(lay_out(organization)) == "stacked"
 
 
-def test_the_heat_of_a_cell_is_its_fifth_of_the_highest(organization, connection):
+def test_the_heat_of_a_cell_is_a_fifth_of_the_root_of_the_highest(organization, connection):
     for number, amount in enumerate(["100", "80", "41", "1", "-5"]):
         cost(connection, date(2026, 11, 2 + number), amount, product="chat")
 
-    assert [cell.heat for cell in lay_out(organization).lines[0].cells] == [5, 4, 3, 1, 0, 0, 0]
+    assert [cell.heat for cell in lay_out(organization).lines[0].cells] == [5, 5, 4, 1, 0, 0, 0]
 
 
 def test_twenty_bars_may_come_with_other_and_more_are_put_together(organization, connection):
