@@ -258,7 +258,7 @@ def _numbers(report) -> list[list[object]]:
             for v in (*row.values, *row.alike, *row.before)
         ]
         lacking = texts[-len(PARTIAL) :] if report.columns[-len(PARTIAL) :] == PARTIAL else []
-        found.append(keys + values + [text or None for text in lacking])
+        found.append(keys + values + [*lacking])
     return found
 
 
