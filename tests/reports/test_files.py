@@ -136,7 +136,8 @@ def test_every_output_says_the_same(company, client, spec):
     page = client.get(f"{reverse('reports:explore', args=[company.slug])}?{spec.to_query()}")
     html = page.content.decode()
     for metric, total in zip(spec.metric_objects, report.by().totals, strict=True):
-        assert escape(figures.figure(total, metric.unit)) in html
+        # Filters that leave no connection get a sentence instead of a total.
+        assert escape(figures.figure(total, metric.unit)) in html or not report.connections
     laid_out = pivot.build(report)
     assert (
         tuple(total.value for total in laid_out.totals)
