@@ -1,7 +1,9 @@
-"""What stays out of the log: links that open an account."""
+"""What stays out of the log: links that open an account, and what looks like a secret."""
 
 import logging
 import re
+
+from integrations.redaction import redact
 
 _LINK = re.compile(r"\A/(invitations|password|account/email)/.+")
 
@@ -16,3 +18,21 @@ class WithoutLinks(logging.Filter):
                 for value in record.args
             )
         return True
+
+
+class WithoutSecrets(logging.Formatter):
+    """Redacts each entry as a whole: message, arguments and traceback."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
+
+
+class WithoutSecretsAfter(logging.Formatter):
+    """Redacts what another formatter, such as Celery's, has made of an entry."""
+
+    def __init__(self, formatter: logging.Formatter) -> None:
+        super().__init__()
+        self._formatter = formatter
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(self._formatter.format(record))

@@ -302,12 +302,19 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES
 SECURITY_CONTACT = env.str("SECURITY_CONTACT", default="").strip()
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+DEFAULT_EXCEPTION_REPORTER = "config.debug.SecretReporter"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "config.debug.SecretFilter"
 
 # --- Logs --------------------------------------------------------------------------------
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "formatters": {
+        "line": {
+            "class": "config.logs.WithoutSecrets",
+            "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
+        }
+    },
     "filters": {"without_links": {"()": "config.logs.WithoutLinks"}},
     "handlers": {
         "console": {

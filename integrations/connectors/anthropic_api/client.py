@@ -16,6 +16,7 @@ import httpx
 import msgspec
 
 from integrations.connectors.anthropic_api.limits import Learned
+from integrations.connectors.anthropic_api.reading import BoundedReader, Bounds
 from integrations.connectors.anthropic_api.refusals import (
     Failure,
     Wording,
@@ -33,6 +34,7 @@ from integrations.connectors.base import (
     PayloadError,
     Request,
     SnapshotMoved,
+    TransientError,
 )
 
 VERSION = "0.1.0"
@@ -95,6 +97,8 @@ class ApiClient:
         self._access = access
         self._root = root
         self._wording = wording
+        # Someone who waits is told after 30 s; the importer grants slow reports more.
+        seconds = 30 if access.attempts == 1 else 120
         self._http = httpx.Client(
             base_url=access.base_url,
             headers={
@@ -102,18 +106,19 @@ class ApiClient:
                 "anthropic-version": API_VERSION,
                 "User-Agent": f"Spendglass/{VERSION} (https://github.com/spendglass/spendglass)",
             },
-            # Someone who waits is told after 30 s; the importer grants slow reports more.
-            timeout=httpx.Timeout(30 if access.attempts == 1 else 120, connect=5),
+            timeout=httpx.Timeout(seconds, connect=5),
             follow_redirects=False,
             transport=access.transport,
             verify=_trusted(),
         )
+        self._reader = BoundedReader(self._http, Bounds(seconds), secrets=(access.key,))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
         self._http.close()
+        self._reader.close()
 
     def pages(
         self,
@@ -196,7 +201,11 @@ class ApiClient:
         failure: Failure | None = None
         started = time.monotonic()
         try:
-            response = self._http.get(self._root + path, params=query, headers=headers)
+            response = self._reader.get(self._root + path, params=query, headers=headers)
+        except (PayloadError, TransientError) as exc:
+            # Not tried again here: a server that drips would hold this worker for minutes more.
+            # Without its frames, which hold on to what was read.
+            failure = Failure(exc.with_traceback(None))
         except httpx.TransportError as exc:
             failure = Failure(unreachable(exc, self._access.base_url), retry=True)
         except (httpx.DecodingError, httpx.InvalidURL) as exc:

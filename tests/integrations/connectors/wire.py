@@ -3,6 +3,9 @@
 And the official SDK as an oracle of what a sandbox answers.
 """
 
+import contextlib
+import socket
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -48,6 +51,36 @@ class Faulty(httpx.BaseTransport):
         if self.count in self._faults:
             return self._faults[self.count](request)
         return self._inner.handle_request(request)
+
+
+class RawServer:
+    """A server on a socket that answers each request by `answer(connection)`. Keeps requests.
+
+    `answer` returns "close" to end the connection.
+    """
+
+    def __init__(self, answer: Callable[[socket.socket], Any]) -> None:
+        self.answer = answer
+        self.requests: list[bytes] = []
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._socket.accept()
+                threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
+
+    def _talk(self, connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            while received := connection.recv(65536):
+                self.requests.append(received)
+                if self.answer(connection) == "close":
+                    return
 
 
 def sdk(key: str, app: Any) -> anthropic.Anthropic:

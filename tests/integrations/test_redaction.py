@@ -1,0 +1,173 @@
+"""What looks like a secret is nowhere: not in what providers sent, not in logs, not on any page."""
+
+import io
+import json
+import logging
+
+import httpx
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from accounts.permissions import Role
+from config.logs import WithoutSecrets, WithoutSecretsAfter
+from integrations.connectors.base import Access, ConnectorError
+from integrations.connectors.claude_console import ClaudeConsole
+from integrations.connectors.claude_enterprise import ClaudeEnterprise
+from integrations.redaction import redact, redact_json
+from tests.factories import make_member, make_organization
+
+KEY = "sk-ant-api03-" + "R2D2c3po" * 11 + "-igAA"
+PASTED = "sk-ant-admin01-" + "Zx9_Yw8-" * 8
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        KEY,
+        PASTED,
+        "sk-ant-api01-sandbox-labs",
+        "sgt_" + "a1B2" * 9,
+        "ghp_" + "a1B2" * 9,
+        "AKIA" + "ABCD1234EFGH5678",
+        "eyJ" + "a" * 20 + ".eyJ" + "b" * 20 + "." + "c" * 20,
+        "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----",
+    ],
+)
+def test_secrets_are_recognized_by_their_shape(secret):
+    cleaned = redact(f"The name is “{secret}”.")
+
+    assert secret not in cleaned
+    assert secret[8:] not in cleaned
+    assert cleaned.startswith("The name is “[redacted ")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sk-ant-api03-R2D...igAA",  # Anthropic's own hint of a key
+        "apikey_01Rj2N8SVvo6BePZj99NhmiT",
+        "wrkspc_01JwQvzr7rXLA5AGx3HKfFUJ",
+        "claude-sonnet-4-5-20250929",
+        "task-force-management-of-the-northern-region",
+        "page_MjAyNS0wNS0xNFQwMDowMDowMFosk-ant-notakeybutacursoratall",
+        "ada@example.com",
+    ],
+)
+def test_names_ids_hints_and_cursors_stay(text):
+    assert redact(text) == text
+
+
+def test_two_secrets_stay_two():
+    assert redact(KEY) != redact(PASTED)
+    assert redact(KEY) == redact(KEY)
+
+
+def test_a_secret_of_no_known_shape_is_found_when_it_is_given():
+    assert "hunter2" not in redact("it was hunter2", "hunter2")
+
+
+def test_json_that_escapes_more_than_it_must_hides_nothing():
+    escaped = '{"name": "' + "".join(f"\\u{ord(letter):04x}" for letter in KEY) + '"}'
+
+    body = redact_json(escaped.encode())
+
+    assert json.loads(body)["name"].startswith("[redacted ")
+    assert json.loads(redact_json(b'{"a": "\\\\u0041 \\u0022 \\u00e9"}')) == {"a": '\\u0041 " é'}
+
+
+# --- From a provider -----------------------------------------------------------------------
+
+
+def answering(status, document, headers=()):
+    def answer(request):
+        return httpx.Response(status, json=document, headers=dict(headers))
+
+    return Access(
+        key=KEY,
+        base_url="https://api.anthropic.com",
+        attempts=1,
+        transport=httpx.MockTransport(answer),
+    )
+
+
+@pytest.mark.parametrize("connector", [ClaudeEnterprise(), ClaudeConsole()])
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 429, 500, 302, 418])
+def test_an_error_that_repeats_the_key_does_not_show_it(connector, status):
+    document = {"error": {"message": f"Bad key {KEY}, Got: [{KEY}] Needed: [{PASTED}]"}}
+    headers = {"request-id": KEY, "anthropic-organization-id": PASTED}
+    seen = []
+    access = answering(status, {**document, "request_id": KEY}, headers.items())
+    object.__setattr__(access, "observe", seen.append)
+
+    with connector.open(access) as client, pytest.raises(ConnectorError) as caught:
+        client.get("/v1/x", [], lambda body: body)
+
+    error = caught.value
+    shown = [str(error), error.provider_message, error.repair, error.request_id, str(seen)]
+    for secret in (KEY, PASTED):
+        assert secret not in " ".join(shown)
+    assert "[redacted " in error.provider_message or status in {302, 418}
+
+
+def test_a_name_that_somebody_pasted_a_key_into_arrives_without_it():
+    access = answering(200, {"data": [{"name": f"prod {PASTED}"}]})
+
+    with ClaudeConsole().open(access) as client:
+        body = client.get("/v1/x", [], lambda body: body)
+
+    name = json.loads(body)["data"][0]["name"]
+    assert name.startswith("prod [redacted ")
+    assert PASTED not in body.decode()
+
+
+# --- In logs -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("formatter", [WithoutSecrets(), WithoutSecretsAfter(logging.Formatter())])
+def test_logs_hold_no_key_in_message_arguments_or_traceback(formatter):
+    output = io.StringIO()
+    handler = logging.StreamHandler(output)
+    handler.setFormatter(formatter)
+    log = logging.Logger("test")
+    log.addHandler(handler)
+
+    try:
+        raise ValueError(f"cannot send {KEY}")
+    except ValueError:
+        log.exception("Window %s of %s", PASTED, KEY)
+
+    assert "Window [redacted " in output.getvalue()
+    assert "ValueError: cannot send [redacted " in output.getvalue()
+    assert KEY not in output.getvalue()
+    assert PASTED not in output.getvalue()
+
+
+# --- On Django's page of an error ------------------------------------------------------------
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("accept", ["text/html", "text/plain"])
+def test_no_frame_of_a_debug_page_shows_the_key(settings, monkeypatch, accept):
+    settings.DEBUG = True
+    settings.ANTHROPIC_BASE_URL = "http://127.0.0.1:9"  # nothing is sent: see below
+    organization = make_organization()
+    admin = make_member(organization, email="ada@example.com", role=Role.ADMIN)
+    client = Client(raise_request_exception=False)
+    client.force_login(admin)
+
+    def fail_deep_inside(self, request):
+        raise ZeroDivisionError(f"while sending {request.headers}")
+
+    monkeypatch.setattr("httpcore.ConnectionPool.handle_request", fail_deep_inside)
+    key = KEY.replace("api03", "api01")
+    address = reverse("integrations:test", args=[organization.slug, "claude-enterprise"])
+    response = client.post(address, {"label": "labs", "key": key}, headers={"accept": accept})
+
+    page = response.content.decode()
+    assert response.status_code == 500
+    assert "ZeroDivisionError" in page
+    assert "handle_request" in page  # the frames of libraries are there
+    assert not any(key[at : at + 24] in page for at in range(len(key) - 24))
+    for secret in (settings.SECRET_KEY, settings.CREDENTIALS_KEYS[0]):
+        assert secret not in page
