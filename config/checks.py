@@ -210,3 +210,24 @@ def hosts_are_named(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
             )
         ]
     return []
+
+
+@register(Tags.security, deploy=True)
+def redis_keeps_what_it_is_given(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """Look at the memory policy of the Redis that is configured, if it answers."""
+    try:
+        with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2) as client:
+            memory = client.info("memory")
+    except (redis.RedisError, ValueError):
+        return []  # `/healthz` says that it does not answer
+    policy = memory.get("maxmemory_policy", "noeviction")
+    if memory.get("maxmemory") and policy != "noeviction":
+        return [
+            Warning(
+                f"Redis deletes keys when its memory is full (maxmemory-policy {policy}).",
+                hint="It would drop waiting tasks, sign-in counters and rate limits. Use a Redis "
+                "of its own with maxmemory-policy noeviction.",
+                id="spendglass.W002",
+            )
+        ]
+    return []

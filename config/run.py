@@ -327,8 +327,7 @@ def _children() -> list[Child]:
     children = [
         Child("web", [*gunicorn, "--log-level", "warning"]),
         *(Child(worker.name, [*celery, *worker.arguments, *alone]) for worker in WORKERS),
-        # One tick needs no memory of its last one: no file that a kill could spoil.
-        Child("beat", [*celery, "beat", "--scheduler", "celery.beat:Scheduler", "--pidfile", ""]),
+        Child("beat", [*celery, "beat", "--pidfile", ""]),
     ]
     if os.environ.get("SPENDGLASS_SANDBOX"):
         sandbox = [python, "manage.py", "sandbox", "--port", str(sandbox_port)]

@@ -173,6 +173,8 @@ CLAUDE_CONSOLE_REQUESTS_PER_MINUTE = _read(
 # Fernet keys; the first encrypts, all decrypt (see docs/security.md for rotation).
 CREDENTIALS_KEYS = env.list("CREDENTIALS_KEYS", default=[])
 SYNC_INTERVAL = timedelta(hours=6)
+# Windows of one organization that are read at the same time.
+IMPORTS_PER_ORGANIZATION = max(1, _read("IMPORTS_PER_ORGANIZATION", env.int, 2, _NUMBER))
 IMPORT_DAYS = _read("IMPORT_DAYS", env.int, 90, _NUMBER)  # of the first import
 # Who answers expert inquiries; empty: the Admins of the organization that asks.
 EXPERT_EMAILS = env.list("EXPERT_EMAILS", default=[])
@@ -198,37 +200,23 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "unacked_restore_interval": 15,
     "unacked_restore_throttle": 1,
 }
+# Nothing expires: that is decided by the worker's clock, and one that runs ahead dropped every
+# tick. Instead beat sends nothing to a queue in which enough waits.
+CELERY_BEAT_SCHEDULER = "config.beat.Scheduler"
 CELERY_BEAT_SCHEDULE = {
-    "tick": {
-        "task": "integrations.tasks.tick",
-        "schedule": timedelta(seconds=30),
-        "options": {"expires": 30},  # a worker that was away need not catch up on ticks
-    },
+    "tick": {"task": "integrations.tasks.tick", "schedule": timedelta(seconds=30)},
+    # Does each connection once a day.
     "start_comparisons": {
         "task": "integrations.tasks.start_comparisons",
-        "schedule": timedelta(hours=1),  # does each connection once a day
-        "options": {"expires": 3600},
-    },
-    "prune": {
-        "task": "integrations.tasks.prune",
         "schedule": timedelta(hours=1),
-        "options": {"expires": 3600},
     },
-    "tell": {
-        "task": "integrations.tasks.tell",
-        "schedule": timedelta(minutes=1),
-        "options": {"expires": 60},
-    },
+    "prune": {"task": "integrations.tasks.prune", "schedule": timedelta(hours=1)},
+    "tell": {"task": "integrations.tasks.tell", "schedule": timedelta(minutes=1)},
     "purge-sessions": {
         "task": "accounts.tasks.purge_sessions",
         "schedule": timedelta(hours=6),
-        "options": {"expires": 6 * 3600},
     },
-    "reports": {
-        "task": "reports.tasks.tick",
-        "schedule": timedelta(minutes=1),
-        "options": {"expires": 60},
-    },
+    "reports": {"task": "reports.tasks.tick", "schedule": timedelta(minutes=1)},
 }
 
 # --- People ------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Erase a connection and all that hangs on it, in pieces small enough to be interrupted."""
 
+import time
 from collections import defaultdict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,22 +18,29 @@ _PIECE = 20_000
 _LOCK = 0x65726173  # a number of our own among the advisory locks of this database
 
 
-def erase(connection_id: int) -> None:
-    """Delete piece by piece, then the connection itself. Safe to run twice, also at once."""
+def erase(connection_id: int, *, seconds: float | None = None) -> bool:
+    """Delete piece by piece, then the connection itself. Safe to run twice, also at once.
+
+    Stop after about so many seconds, and return False if something is left to erase.
+    """
+    ends_at = None if seconds is None else time.monotonic() + seconds
     with _alone(connection_id) as is_ours:
         found = Connection.objects.filter(pk=connection_id, state=Connection.State.DELETING)
         if not is_ours or not found.exists():
-            return
+            return True
         if found.filter(rows_to_erase__isnull=True).exists():
             total = sum(_rows(model, connection_id).count() for model in _paths())
             found.update(rows_to_erase=total)
         for model in _paths():
             while deleted := _delete_piece(model, connection_id):
                 found.update(rows_erased=F("rows_erased") + deleted)
+                if ends_at is not None and time.monotonic() >= ends_at:
+                    return False
         with transaction.atomic():
             for connection in found.select_for_update():
                 notices.tell_erased(connection)
                 connection.delete()
+    return True
 
 
 @contextmanager

@@ -11,13 +11,14 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from uuid import uuid4
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
 from django.db import connection as database
-from django.db.models import Case, Q, QuerySet, Value, When
+from django.db.models import Case, Count, Max, Q, QuerySet, Value, When
+from django.db.models.functions import Now
 from django.utils import timezone
 from psycopg.errors import DiskFull
 
@@ -52,6 +53,7 @@ LEASE = timedelta(seconds=45)
 _RENEW_SECONDS = 15
 _RESTARTS = 3  # of one window when new data is published while it is read
 _MOST_REFUSALS = 20  # of one window: each leads to a smaller question
+_NEVER = datetime.min.replace(tzinfo=UTC)
 _LONGEST_PAUSE = timedelta(minutes=15)
 _MOST_ATTEMPTS = 8  # of one window while others are read: about half an hour
 _MOST_WORKERS = 5  # that one window may take with it; people who kill them do so less often
@@ -73,7 +75,7 @@ def claim(run: SyncRun, *, now: datetime | None = None) -> SyncWindow | None:
     would only wait for each other. Feeds that had trouble come last, so that they hold up no
     other. What a frozen worker holds locked is left alone: nobody waits for it here.
     """
-    now = now or timezone.now()
+    now = now or database_now()
     with transaction.atomic():
         locked = (
             SyncRun.objects.select_for_update(of=("self",), skip_locked=True)
@@ -98,6 +100,55 @@ def claim(run: SyncRun, *, now: datetime | None = None) -> SyncWindow | None:
     if window is None and gave_up:
         settle(run)
     return window
+
+
+def database_now() -> datetime:
+    """The clock that all workers share. By its own, one that runs ahead takes over every lease."""
+    with database.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        now: datetime = cursor.fetchone()[0]
+    return now
+
+
+def claim_next(now: datetime) -> SyncWindow | None:
+    """Take a window of the organization whose turn it is; None if no organization has one ready.
+
+    First who has the fewest windows in work, then who got one longest ago, so that an organization
+    of 5,000 people and many connections gets as many turns as one of five. None has more than
+    `IMPORTS_PER_ORGANIZATION` windows in work, which leaves a worker to the others.
+    """
+    for run in _in_turn(now):
+        window = claim(run, now=now)
+        if window is not None:
+            return window
+    return None
+
+
+def _in_turn(now: datetime) -> list[SyncRun]:
+    """Runs with a window that is ready, those of the organization first whose turn it is."""
+    ready = runs_to_wake(now)
+    organizations = {run.connection.organization_id for run in ready}
+    windows = SyncWindow.objects.filter(
+        run__connection__organization__in=organizations, run__state=SyncRun.State.ACTIVE
+    ).values("run__connection__organization")
+    working = Q(state=SyncWindow.State.RUNNING, leased_until__gt=now)
+    turns = {
+        row["run__connection__organization"]: (row["working"], row["last"] or _NEVER)
+        for row in windows.annotate(working=Count("pk", filter=working), last=Max("started_at"))
+    }
+    served = dict(
+        SyncRun.objects.filter(pk__in=[run.pk for run in ready])
+        .annotate(last=Max("windows__started_at"))
+        .values_list("pk", "last")
+    )
+
+    def turn(run: SyncRun) -> tuple[int, datetime, datetime, int]:
+        return (*turns[run.connection.organization_id], served[run.pk] or _NEVER, run.pk)
+
+    most = settings.IMPORTS_PER_ORGANIZATION
+    return sorted(
+        (run for run in ready if turns[run.connection.organization_id][0] < most), key=turn
+    )
 
 
 def _take(window: SyncWindow, now: datetime) -> None:
@@ -344,7 +395,7 @@ def _renewed_lease(window: SyncWindow) -> Iterator[None]:
     def renew() -> None:
         try:
             while not done.wait(_RENEW_SECONDS):
-                _mine(window).update(leased_until=timezone.now() + LEASE, requests=window.requests)
+                _mine(window).update(leased_until=Now() + LEASE, requests=window.requests)
         except Exception:
             logger.exception("The lease of window %s could not be renewed", window.pk)
         finally:
@@ -634,6 +685,7 @@ def runs_to_wake(now: datetime) -> list[SyncRun]:
         .filter(connection__connector_slug__in=connectors())
         .filter(pk__in=SyncWindow.objects.filter(_is_ready(now)).values("run"))
         .exclude(pk__in=held.values("run"))
+        .select_related("connection")
     )
 
 

@@ -10,21 +10,26 @@ from celery import Task, shared_task
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
+from accounts import broker
 from integrations import deletion, notices, planning, sync
 from integrations.models import Connection, SyncRun
 
 logger = logging.getLogger(__name__)
 
+_ERASE_SECONDS = 5.0
+_MOST_CALLS = 20  # that wait for workers at a time: each is followed by the next
+
 
 @shared_task
 def tick() -> None:
     """Start refreshes that are due, and wake runs that nobody works on."""
-    now = timezone.now()
+    now = sync.database_now()
     sync.close_finished_runs()
     for connection in sync.due_refreshes(now):
         sync.plan_refresh(connection, today=now.date())
-    for run in sync.runs_to_wake(now):
-        work_off.delay(run_id=run.pk)
+    waiting = broker.waiting(work_off)
+    for _ in range(min(len(sync.runs_to_wake(now)), _MOST_CALLS) - waiting):
+        work_off.delay()
     for connection in Connection.objects.filter(state=Connection.State.DELETING):
         delete_connection.delay(connection_id=connection.pk)
 
@@ -57,25 +62,31 @@ def tell() -> None:
 
 
 @shared_task
-def work_off(*, run_id: int) -> None:
-    """Work off one window of a run, then make way: the next is a task of its own."""
-    run = SyncRun.objects.filter(pk=run_id).first()
-    window = sync.claim(run) if run else None
+def work_off() -> None:
+    """Read one window of the organization whose turn it is.
+
+    A message names no run: it calls a worker, who looks for whose turn it is by then.
+    """
+    window = sync.claim_next(sync.database_now())
     if window is None:
         return
     sync.perform(window)
-    work_off.delay(run_id=run_id)  # finds nothing if the run has to wait: tick wakes it then
+    work_off.delay()  # finds nothing if every run has to wait: tick calls a worker then
 
 
 @shared_task
 def delete_connection(*, connection_id: int) -> None:
-    """Erase a connection and its history piece by piece; goes on where it was stopped."""
-    deletion.erase(connection_id)
+    """Erase a connection and its history piece by piece; goes on where it was stopped.
+
+    A large one makes way for other work every few seconds.
+    """
+    if not deletion.erase(connection_id, seconds=_ERASE_SECONDS):
+        delete_connection.delay(connection_id=connection_id)
 
 
 def wake(run: SyncRun) -> None:
     """Ask a worker to start on the run now. Without a broker, `tick` will."""
-    _send(work_off, run_id=run.pk)
+    _send(work_off)
 
 
 def wake_deletion(connection_id: int) -> None:
@@ -85,6 +96,6 @@ def wake_deletion(connection_id: int) -> None:
 
 def _send(task: Task[..., None], **arguments: int) -> None:
     try:
-        task.apply_async(kwargs=arguments, retry=False, expires=300)
+        task.apply_async(kwargs=arguments, retry=False)
     except OperationalError:
         logger.warning("The broker does not answer; %s starts with the next tick", task.name)

@@ -669,14 +669,15 @@ def test_the_sync_log_does_not_grow_without_end(connection):
 
 def test_tick_starts_what_is_due_and_wakes_what_nobody_works_on(connection, monkeypatch):
     woken = []
-    monkeypatch.setattr(tasks.work_off, "delay", lambda run_id: woken.append(run_id))
+    monkeypatch.setattr(tasks.work_off, "delay", lambda: woken.append("called"))
     Connection.objects.update(next_sync_at=timezone.now() - timedelta(seconds=1))
 
     tasks.tick()
 
     run = SyncRun.objects.get()
     assert run.kind == SyncRun.Kind.REFRESH
-    assert woken == [run.pk]
+    assert woken == ["called"]
+    assert sync.claim_next(timezone.now()).run == run
 
 
 def test_tick_closes_a_run_whose_worker_died_before_it_could(connection):
