@@ -19,6 +19,7 @@ from django.shortcuts import redirect
 from accounts import audit, members
 from accounts.models import (
     AuditEvent,
+    Delivery,
     EmailChange,
     Invitation,
     Membership,
@@ -285,6 +286,17 @@ class EmailChangeAdmin(ReadOnlyAdmin):
     search_fields = ("user__email", "user__name", "email")
     list_select_related = ("user",)
     ordering = ("-expires_at",)
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(ReadOnlyAdmin):
+    """Mails that wait or failed; their texts stay out of sight, some are private reports."""
+
+    list_display = ("created_at", "to", "writer", "state", "attempts", "error")
+    list_filter = ("state",)
+    search_fields = ("to",)
+    fields = ("created_at", "to", "writer", "state", "attempts", "not_before", "error")
+    ordering = ("-created_at",)
 
 
 @admin.register(AuditEvent)

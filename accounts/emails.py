@@ -8,7 +8,6 @@ password alone changes it, at once.
 
 from datetime import timedelta
 
-from celery import shared_task
 from django.core import signing
 from django.db import IntegrityError, transaction
 from django.urls import reverse
@@ -92,20 +91,20 @@ def find(user: User, token: str) -> EmailChange:
     return found
 
 
-@shared_task(base=mail.Patient)
-def send_link(*, change_id: int) -> None:
-    """Mail the link, or that this e-mail has an account already.
+@mail.writer
+def send_link(*, change_id: int) -> mail.Mail | None:
+    """Write the mail with the link, or that this e-mail has an account already.
 
     The link is made here, in the worker: it is never in the queue.
     """
     change = EmailChange.objects.select_related("user").filter(pk=change_id).first()
     if change is None:
-        return
+        return None
     taken = User.objects.with_email(change.email).exclude(pk=change.user_id).exists()
     template = "email_change_taken" if taken else "email_change"
     context = {"change": change, "link": "" if taken else mail.absolute(path(change))}
     subject = "Sign in to Spendglass with this e-mail"
-    mail.deliver(mail.render(change.email, subject, template, context))
+    return mail.render(change.email, subject, template, context)
 
 
 def _salt(user: User) -> str:

@@ -1,47 +1,47 @@
-"""E-mail: rendered here, queued when the transaction commits, sent by a worker.
+"""E-mail: a row for each mail to each address, sent by a worker once the transaction commits.
 
-What is queued is text in Redis, so no mail passed to `send` may hold a secret. Mails with a link
-that opens an account are written by the worker itself (`accounts.tasks`).
+What travels through the broker is the row's id. A message that is lost, a broker that is emptied
+and a mail server that is away lose no mail: `sweep` finds what waits. Mails with a link that opens
+an account are written by the worker itself, so that no row holds one.
 
-A mail is better lost than sent twice: these tasks are taken off the queue before they start, so a
-killed worker loses the mail it had in hand. A mail server that does not answer is tried again.
+A mail is better lost than sent twice: once its handing over has begun, only an answer of the mail
+server starts it again. Every attempt has the same Message-ID, so that a server may notice.
 """
 
-import base64
 import logging
-from collections.abc import Mapping, Sequence
+import smtplib
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from email.utils import parseaddr
 from typing import Any
 
-from celery import Task, shared_task
+from celery import shared_task
 from django.conf import settings
-from django.core.mail import EmailMultiAlternatives
+from django.core.mail import EmailMultiAlternatives, get_connection
 from django.db import transaction
+from django.db.models import F, QuerySet
 from django.template import Context, Engine, TemplateDoesNotExist
+from django.utils import timezone
 from kombu.exceptions import OperationalError
+
+from accounts import broker
+from accounts.models import Delivery, MailAttachment, MailContent
 
 logger = logging.getLogger(__name__)
 
-
-class Patient(Task[..., None]):
-    """A task that tries again while the mail server does not answer, for about an hour in all.
-
-    30 s, 1 min, 2 min … 10 min: less than the 15 minutes after which the broker would hand a
-    waiting message to another worker as well.
-    """
-
-    acks_late = False
-    autoretry_for = (OSError,)  # SMTPException is one
-    retry_backoff = 30
-    retry_backoff_max = 600
-    retry_jitter = False
-    max_retries = 10
+_MOST_ATTEMPTS = 11  # 30 s, 1 min, 2 min … 10 min apart: about an hour in all
+_LONGEST_PAUSE = timedelta(minutes=10)
+_CLAIM = timedelta(minutes=5)  # far above what rendering and connecting take
+_MOST_CALLS = 100  # of waiting mails at a time
+_KEPT = timedelta(days=30)  # how long a failed one can be looked at
+_SOON, _LATER = 0, 9  # priorities of the broker: what somebody waits for goes first
 
 
 @dataclass(frozen=True)
 class Attachment:
-    """A file that travels with a mail, and through Redis: megabytes at most."""
+    """A file that is sent with a mail, stored once for all who get it: megabytes at most."""
 
     name: str
     content: bytes
@@ -80,25 +80,157 @@ def send(
 
     Templates also get `base_url`. A worker sends after the transaction commits, and tries again
     for about an hour while the mail server does not answer. Nothing happens if e-mail is not
-    configured. Never pass a secret: the text waits in Redis.
+    configured. Never pass a secret: the text is stored until it is sent.
     """
-    if not is_configured():
+    if not to or not is_configured():
         return
-    files = [(a.name, base64.b64encode(a.content).decode(), a.mimetype) for a in attachments]
-    for address in to:
-        mail = render(address, subject, template, context)
-        queue(send_mail, **asdict(mail), attachments=files)
+    mail = render("", subject, template, context)
+    with transaction.atomic():
+        content = MailContent.objects.create(subject=mail.subject, text=mail.text, html=mail.html)
+        MailAttachment.objects.bulk_create(
+            MailAttachment(content=content, name=a.name, mimetype=a.mimetype, data=a.content)
+            for a in attachments
+        )
+        deliveries = Delivery.objects.bulk_create(
+            Delivery(to=address, content=content) for address in to
+        )
+        _call([delivery.pk for delivery in deliveries], _SOON if len(to) == 1 else _LATER)
 
 
-@shared_task(base=Patient)
-def send_mail(
-    *, to: str, subject: str, text: str, html: str, attachments: Sequence[tuple[str, str, str]]
-) -> None:
-    """Send one rendered mail. Attachments are (name, base64, MIME type)."""
-    deliver(
-        Mail(to, subject, text, html),
-        [Attachment(name, base64.b64decode(data), kind) for name, data, kind in attachments],
+Writer = Callable[..., "Mail | None"]
+WRITERS: dict[str, Writer] = {}
+
+
+def writer(function: Writer) -> Writer:
+    """Make a function known that writes a mail when it is sent; None is a mail nobody needs.
+
+    Its arguments are ids, which are stored; what it returns is not.
+    """
+    WRITERS[function.__name__] = function
+    return function
+
+
+def queue(write: Writer, **arguments: int) -> None:
+    """Have a worker write and send a mail when the transaction commits."""
+    with transaction.atomic():
+        delivery = Delivery.objects.create(writer=write.__name__, arguments=arguments)
+        _call([delivery.pk], _SOON)
+
+
+def _call(delivery_ids: Sequence[int], priority: int) -> None:
+    """Ask workers to send when the transaction commits. Without a broker, `sweep` will."""
+
+    def start() -> None:
+        try:
+            for pk in delivery_ids:
+                send_mail.apply_async(kwargs={"delivery_id": pk}, priority=priority, retry=False)
+        except OperationalError:
+            logger.warning("The broker does not answer; mails start with the next sweep")
+
+    transaction.on_commit(start)
+
+
+# --- Sending -------------------------------------------------------------------------------
+
+
+@shared_task
+def send_mail(*, delivery_id: int) -> None:
+    """Send one mail, unless that was done or is being done."""
+    now = timezone.now()
+    delivery = _claim(delivery_id, now)
+    if delivery is None:
+        return
+    mail, attachments = _written(delivery)
+    if mail is None:
+        _forget(delivery)
+        return
+    connection = get_connection()
+    try:
+        connection.open()
+        if not _mine(delivery).update(state=Delivery.State.HANDING_OVER):
+            return
+        domain = parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2] or "localhost"
+        message_id = f"<{delivery.created_at:%Y%m%d%H%M%S}.{delivery.pk}@{domain}>"
+        deliver(mail, attachments, connection=connection, message_id=message_id)
+    except OSError as exc:  # SMTPException is one
+        _try_later(delivery, exc, now)
+    else:
+        _forget(delivery)
+    finally:
+        with suppress(OSError):
+            connection.close()
+
+
+@shared_task
+def sweep() -> None:
+    """Call for mails that wait, note those whose worker vanished, forget old failures."""
+    now = timezone.now()
+    vanished = Delivery.objects.filter(
+        state=Delivery.State.HANDING_OVER, not_before__lte=now - _CLAIM
+    ).update(
+        state=Delivery.State.FAILED,
+        error="The worker ended while it handed the mail over. It may have been sent.",
     )
+    if vanished:
+        logger.warning("%s mails may not have been sent: their workers vanished", vanished)
+    Delivery.objects.filter(state=Delivery.State.FAILED, created_at__lte=now - _KEPT).delete()
+    MailContent.objects.filter(deliveries=None).delete()
+    free = max(0, _MOST_CALLS - broker.waiting(send_mail))
+    waiting = Delivery.objects.filter(
+        state=Delivery.State.WAITING, not_before__lte=now - timedelta(seconds=20)
+    )
+    _call(list(waiting.order_by("not_before").values_list("pk", flat=True)[:free]), _LATER)
+
+
+def _claim(delivery_id: int, now: datetime) -> Delivery | None:
+    """The mail, if it waits and its time has come. A worker that vanishes loses it in a while."""
+    claimed = Delivery.objects.filter(
+        pk=delivery_id, state=Delivery.State.WAITING, not_before__lte=now
+    ).update(not_before=now + _CLAIM, attempts=F("attempts") + 1)
+    if not claimed:
+        return None
+    return Delivery.objects.select_related("content").filter(pk=delivery_id).first()
+
+
+def _mine(delivery: Delivery) -> QuerySet[Delivery]:
+    """The row, unless another worker has claimed it since."""
+    return Delivery.objects.filter(pk=delivery.pk, attempts=delivery.attempts)
+
+
+def _written(delivery: Delivery) -> "tuple[Mail | None, list[Attachment]]":
+    content = delivery.content
+    if content is None:
+        write = WRITERS.get(delivery.writer)
+        return (write(**delivery.arguments) if write else None), []
+    attachments = [
+        Attachment(file.name, bytes(file.data), file.mimetype)
+        for file in content.attachments.order_by("pk")
+    ]
+    return Mail(delivery.to, content.subject, content.text, content.html), attachments
+
+
+def _try_later(delivery: Delivery, exc: OSError, now: datetime) -> None:
+    """Put the mail back; give up where the mail server refuses for good, or after an hour."""
+    codes = [exc.smtp_code] if isinstance(exc, smtplib.SMTPResponseException) else []
+    if isinstance(exc, smtplib.SMTPRecipientsRefused):
+        codes = [code for code, _ in exc.recipients.values()]
+    # A refused sign-in is for the operator to repair, not the fault of this mail.
+    is_final = bool(codes) and min(codes) >= 500
+    is_final = is_final and not isinstance(exc, smtplib.SMTPAuthenticationError)
+    # The server's own text stays out: it may repeat the address or the password.
+    error = " ".join([type(exc).__name__, *map(str, codes)])[:200]
+    if is_final or delivery.attempts >= _MOST_ATTEMPTS:
+        logger.error("Mail %s was given up: %s", delivery.pk, error)
+        _mine(delivery).update(state=Delivery.State.FAILED, error=error)
+        return
+    pause = min(timedelta(seconds=30 * 2 ** (delivery.attempts - 1)), _LONGEST_PAUSE)
+    _mine(delivery).update(state=Delivery.State.WAITING, not_before=now + pause, error=error)
+
+
+def _forget(delivery: Delivery) -> None:
+    _mine(delivery).delete()
+    if delivery.content is not None:
+        MailContent.objects.filter(pk=delivery.content.pk, deliveries=None).delete()
 
 
 def render(to: str, subject: str, template: str, context: Mapping[str, Any]) -> Mail:
@@ -113,25 +245,22 @@ def render(to: str, subject: str, template: str, context: Mapping[str, Any]) -> 
     return Mail(to, " ".join(subject.split()), text.strip() + "\n", html)
 
 
-def deliver(mail: Mail, attachments: Sequence[Attachment] = ()) -> None:
+def deliver(
+    mail: Mail,
+    attachments: Sequence[Attachment] = (),
+    *,
+    connection: Any = None,
+    message_id: str = "",
+) -> None:
     """Hand the mail to the mail server now. Raises `OSError`."""
+    headers = {"Auto-Submitted": "auto-generated"}
+    if message_id:
+        headers["Message-ID"] = message_id
     message = EmailMultiAlternatives(
-        mail.subject, mail.text, to=[mail.to], headers={"Auto-Submitted": "auto-generated"}
+        mail.subject, mail.text, to=[mail.to], headers=headers, connection=connection
     )
     if mail.html:
         message.attach_alternative(mail.html, "text/html")
     for attachment in attachments:
         message.attach(attachment.name, attachment.content, attachment.mimetype)
     message.send()
-
-
-def queue(task: Task[..., None], **arguments: Any) -> None:
-    """Have a worker start the task when the transaction commits."""
-
-    def start() -> None:
-        try:
-            task.apply_async(kwargs=arguments, retry=False)
-        except OperationalError:
-            logger.warning("The broker does not answer; %s was not started", task.name)
-
-    transaction.on_commit(start)

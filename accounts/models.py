@@ -13,8 +13,11 @@ from accounts.permissions import Permission, Role
 
 __all__ = [
     "AuditEvent",
+    "Delivery",
     "EmailChange",
     "Invitation",
+    "MailAttachment",
+    "MailContent",
     "Membership",
     "Organization",
     "Role",
@@ -227,6 +230,69 @@ class EmailChange(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} to {self.email}"
+
+
+class MailContent(models.Model):
+    """A rendered mail, stored once for all who get it, until the last of them has it."""
+
+    subject = models.TextField()
+    text = models.TextField()
+    html = models.TextField(blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    def __str__(self) -> str:
+        return self.subject
+
+
+class MailAttachment(models.Model):
+    """A file of a mail."""
+
+    content = models.ForeignKey(MailContent, models.CASCADE, related_name="attachments")
+    name = models.CharField(max_length=254)
+    mimetype = models.CharField(max_length=100)
+    data = models.BinaryField()
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Delivery(models.Model):
+    """A mail to one address that the mail server does not have yet. Gone when it has.
+
+    Its text is either stored (`content`), or written when it is sent (`writer` of
+    `accounts.mail.WRITERS`, called with `arguments`), because a link in it opens an account.
+    """
+
+    class State(models.TextChoices):
+        WAITING = "waiting", "Waiting"
+        HANDING_OVER = "handing_over", "Being handed over"
+        FAILED = "failed", "Failed"
+
+    to = models.EmailField(max_length=254, blank=True)
+    content = models.ForeignKey(
+        MailContent, models.CASCADE, null=True, blank=True, related_name="deliveries"
+    )
+    writer = models.CharField(max_length=100, blank=True)
+    arguments = models.JSONField(default=dict, blank=True)
+    state = models.CharField(max_length=20, choices=State.choices, default=State.WAITING)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    not_before = models.DateTimeField(default=timezone.now)
+    error = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name_plural = "deliveries"
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(content__isnull=False, writer="")
+                | models.Q(content__isnull=True) & ~models.Q(writer=""),
+                name="delivery_has_one_text",
+            )
+        ]
+        indexes = [models.Index(fields=["state", "not_before"])]
+
+    def __str__(self) -> str:
+        return f"{self.writer or self.content} to {self.to or self.arguments}"
 
 
 class AuditEvent(models.Model):

@@ -1,6 +1,5 @@
 """Setting a new password by e-mail."""
 
-from celery import shared_task
 from django.contrib.auth.tokens import default_token_generator
 from django.urls import reverse
 from django.utils.encoding import force_bytes
@@ -17,14 +16,14 @@ def ask_for_reset(email: str) -> None:
         mail.queue(send_reset_link, user_id=user.pk)
 
 
-@shared_task(base=mail.Patient)
-def send_reset_link(*, user_id: int) -> None:
-    """Mail the link. It is made here, in the worker: it is never in the queue."""
+@mail.writer
+def send_reset_link(*, user_id: int) -> mail.Mail | None:
+    """Write the mail with the link. It is made here, in the worker: it is never in the queue."""
     user = User.objects.filter(pk=user_id, is_active=True).first()
     if user is None:
-        return
+        return None
     uid = urlsafe_base64_encode(force_bytes(user.pk))
     token = default_token_generator.make_token(user)
     link = mail.absolute(reverse("password_reset_confirm", args=[uid, token]))
     subject = "Set a new password for Spendglass"
-    mail.deliver(mail.render(user.email, subject, "password_reset", {"user": user, "link": link}))
+    return mail.render(user.email, subject, "password_reset", {"user": user, "link": link})

@@ -1,4 +1,4 @@
-"""Where workers look for the tasks of this app. Each lives beside what it belongs to."""
+"""Where workers look for the tasks of this app, and for the writers of its mails."""
 
 from importlib import import_module
 
@@ -7,10 +7,17 @@ from django.conf import settings
 
 from accounts.emails import send_link
 from accounts.invitations import send_invitation
-from accounts.mail import send_mail
+from accounts.mail import send_mail, sweep
 from accounts.passwords import send_reset_link
 
-__all__ = ["purge_sessions", "send_invitation", "send_link", "send_mail", "send_reset_link"]
+__all__ = [
+    "purge_sessions",
+    "send_invitation",
+    "send_link",
+    "send_mail",
+    "send_reset_link",
+    "sweep",
+]
 
 
 @shared_task

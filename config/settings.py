@@ -217,6 +217,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(hours=6),
     },
     "reports": {"task": "reports.tasks.tick", "schedule": timedelta(minutes=1)},
+    "mails": {"task": "accounts.mail.sweep", "schedule": timedelta(seconds=30)},
 }
 
 # --- People ------------------------------------------------------------------------------

@@ -3,10 +3,15 @@
 from pathlib import Path
 
 import pytest
+import redis
 import yaml
 
-from config import queues
+from accounts import mail, passwords
+from accounts.models import Delivery
+from config import checks, queues
 from config.celery import app
+from integrations import tasks
+from tests.factories import make_user
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -49,3 +54,61 @@ def test_compose_and_the_documentation_start_the_same_workers():
 
 def test_every_scheduled_task_exists():
     assert {entry["task"] for entry in app.conf.beat_schedule.values()} <= our_tasks()
+
+
+# --- Redis -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_redis(settings):
+    """Gives Redis a memory limit and a policy; what it had before comes back."""
+    with redis.Redis.from_url(settings.REDIS_URL) as client:
+        yield lambda **values: [
+            client.config_set(name.replace("_", "-"), value) for name, value in values.items()
+        ]
+        client.config_set("maxmemory", 0)
+        client.config_set("maxmemory-policy", "noeviction")
+
+
+@pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl"])
+def test_a_redis_that_deletes_keys_is_a_warning(small_redis, policy):
+    small_redis(maxmemory=500_000_000, maxmemory_policy=policy)
+
+    (warning,) = checks.redis_keeps_what_it_is_given(None)
+
+    assert warning.msg == (
+        f"Redis deletes keys when its memory is full (maxmemory-policy {policy})."
+    )
+    assert "noeviction" in warning.hint
+
+
+def test_a_redis_that_keeps_everything_is_fine(small_redis, settings):
+    assert checks.redis_keeps_what_it_is_given(None) == []
+    small_redis(maxmemory=500_000_000)
+    assert checks.redis_keeps_what_it_is_given(None) == []
+
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    assert checks.redis_keeps_what_it_is_given(None) == []
+
+
+@pytest.mark.django_db
+def test_a_full_redis_delays_mails_and_imports_but_fails_no_request(
+    small_redis, settings, caplog, django_capture_on_commit_callbacks
+):
+    settings.EMAIL_CONFIGURED = True
+    user = make_user("ines@example.com")
+    small_redis(maxmemory=1)
+
+    with django_capture_on_commit_callbacks(execute=True):
+        mail.queue(passwords.send_reset_link, user_id=user.pk)
+    tasks.wake_deletion(1)
+
+    assert caplog.text.count("The broker does not answer") == 2
+    assert Delivery.objects.count() == 1  # the next sweep sends it
+
+
+def test_no_result_is_stored_and_the_longest_task_is_not_handed_out_twice():
+    assert app.conf.task_ignore_result
+    assert app.conf.result_backend is None
+    longest_request = 120 + 5  # seconds; a window makes several, and renews its lease meanwhile
+    assert app.conf.broker_transport_options["visibility_timeout"] > longest_request
