@@ -7,13 +7,12 @@ stored; with e-mail it is known to the addressee alone, without to the Admin who
 
 from datetime import timedelta
 
-from celery import shared_task
 from django.core import signing
 from django.db import IntegrityError, transaction
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts import addresses, audit, mail
+from accounts import addresses, audit, mail, quotas
 from accounts.members import Refused, check_grant
 from accounts.models import Invitation, Membership, Organization, User
 from accounts.permissions import Role
@@ -43,6 +42,7 @@ def invite(organization: Organization, *, email: str, role: Role, actor: User | 
     _hold_back(organization, email)
     try:
         with transaction.atomic():
+            _check_limit(organization)
             invitation = Invitation.objects.create(
                 organization=organization,
                 email=email,
@@ -141,9 +141,9 @@ def accept_as_new(invitation: Invitation, *, name: str, password: str) -> Member
         raise Gone from None  # the account was made meanwhile, through another link
 
 
-@shared_task(base=mail.Patient)
-def send_invitation(*, invitation_id: int, issue: int) -> None:
-    """Mail the link, unless the invitation was answered, withdrawn or issued anew meanwhile.
+@mail.writer
+def send_invitation(*, invitation_id: int, issue: int) -> mail.Mail | None:
+    """Write the mail with the link, unless the invitation was answered or replaced meanwhile.
 
     The link is made here, in the worker: it is never in the queue.
     """
@@ -153,10 +153,17 @@ def send_invitation(*, invitation_id: int, issue: int) -> None:
         .first()
     )
     if invitation is None:
-        return
+        return None
     subject = f"{invitation.organization} invites you to Spendglass"
     context = {"invitation": invitation, "link": mail.absolute(path(invitation))}
-    mail.deliver(mail.render(invitation.email, subject, "invitation", context))
+    return mail.render(invitation.email, subject, "invitation", context)
+
+
+def _check_limit(organization: Organization) -> None:
+    try:
+        quotas.check(organization, "invitations", organization.invitations.all())
+    except quotas.LimitReached as exc:
+        raise Refused(str(exc)) from exc
 
 
 def _hold_back(organization: Organization, email: str) -> None:

@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.views.decorators.debug import sensitive_variables
 
-from accounts import audit
+from accounts import audit, quotas
 from accounts.models import Membership, User
 from api.models import Token
 
@@ -32,6 +32,9 @@ def issue(
     secret = PREFIX + secrets.token_urlsafe(32)
     try:
         with transaction.atomic():
+            organization = membership.organization
+            kept = Token.objects.filter(membership__organization=organization)
+            quotas.check(organization, "tokens", kept)
             token = Token.objects.create(
                 membership=membership,
                 name=name,

@@ -236,6 +236,20 @@ LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "login"
 PASSWORD_RESET_TIMEOUT = 4 * 60 * 60
 
+# How many of these one organization may have; `LIMIT_TOKENS` and so on change them.
+LIMITS = {
+    name: _read(f"LIMIT_{name.upper()}", env.int, default, _NUMBER)
+    for name, default in {
+        "saved_reports": 2_000,
+        "schedules": 200,
+        "recipients": 200,
+        "tokens": 500,
+        "connections": 100,
+        "invitations": 1_000,
+        "inquiries": 200,
+    }.items()
+}
+
 # --- The API -----------------------------------------------------------------------------
 API_REQUESTS = _read("API_REQUESTS", env.int, 1_800, _NUMBER)  # of one token in 15 minutes
 

@@ -18,7 +18,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.text import slugify
 
-from accounts import audit
+from accounts import audit, quotas
 from accounts.models import Organization, User, slug_validator
 from integrations import notices, pacing, sync, tasks
 from integrations.connectors import missing
@@ -126,6 +126,7 @@ def connect(
         with transaction.atomic():
             _one_at_a_time(organization)
             _refuse_twin(organization, connector, found)
+            _check_limit(organization)
             connection = Connection.objects.create(
                 organization=organization,
                 connector_slug=connector.slug,
@@ -155,6 +156,15 @@ def connect(
         _refuse_twin(organization, connector, found)
         raise
     return connection
+
+
+def _check_limit(organization: Organization) -> None:
+    try:
+        quotas.check(
+            organization, "connections", Connection.objects.filter(organization=organization)
+        )
+    except quotas.LimitReached as exc:
+        raise Refused(str(exc), code="limit") from exc
 
 
 def test_stored(connection: Connection) -> Tested:

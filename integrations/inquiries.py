@@ -10,12 +10,13 @@ from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts import audit, mail
+from accounts import audit, mail, quotas
 from accounts.models import Membership, Organization, User
 from accounts.permissions import Permission
 from integrations import connections, log, overview
 from integrations.connectors.base import Connector, ConnectorError
 from integrations.models import Connection, ExpertInquiry
+from integrations.redaction import redact
 
 Problem = ConnectorError | connections.Refused
 
@@ -74,11 +75,15 @@ def file(
 ) -> ExpertInquiry:
     """Store an inquiry and mail it to who answers them: `EXPERT_EMAILS`, or the Admins."""
     with transaction.atomic():
+        still_open = ExpertInquiry.objects.filter(
+            organization=organization, state=ExpertInquiry.State.OPEN
+        )
+        quotas.check(organization, "inquiries", still_open)
         inquiry = ExpertInquiry.objects.create(
             organization=organization,
             connector_slug=connector.slug,
             label=label,
-            question=question,
+            question=redact(question),  # people paste what does not work
             reply_to=reply_to,
             diagnosis=diagnosis,
             asked_by=actor,

@@ -35,14 +35,14 @@ def send(schedule_id: int, *, now: datetime) -> bool:
     plan = (
         ReportSchedule.objects.select_for_update(skip_locked=True, of=("self",))
         .filter(pk=schedule_id, is_paused=False, next_at__lte=now)
-        .select_related("report__organization")
+        .select_related("report__organization", "created_by")
         .first()
     )
     if plan is None:
         return False
     plan.next_at = plan.time_after(now)
     plan.last_at = now
-    plan.last_result = _send(plan, now)
+    plan.last_result = _send(plan, now)[:300]
     plan.save(update_fields=["next_at", "last_at", "last_result"])
     return True
 
@@ -50,6 +50,12 @@ def send(schedule_id: int, *, now: datetime) -> bool:
 def _send(plan: ReportSchedule, now: datetime) -> str:
     """Queue the mail; say how it went, fit for the page."""
     report, organization = plan.report, plan.report.organization
+    author = Membership.objects.active().filter(organization=organization, user=plan.created_by_id)
+    if not author.exists():
+        return (
+            f"Stopped: {plan.created_by or 'its author'} is not an active member. "
+            "An Admin can take it over."
+        )
     members = (
         Membership.objects.active()
         .filter(organization=organization, user__in=plan.recipients.all())
@@ -64,7 +70,7 @@ def _send(plan: ReportSchedule, now: datetime) -> str:
         spec = check(ReportSpec.from_query(report.query, today=now.date()))
         found = queries.run(organization, spec.by_interval())
     except SpecError as error:
-        return f"Not sent: {error}"[:300]
+        return f"Not sent: {error}"
     laid_out = pivot.build(found)
     content = _limited(spreadsheets.download(as_csv(found)))
     files = []

@@ -3,7 +3,9 @@
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
 
 from accounts.models import Membership, User
 from reports.models import ReportSchedule, SavedReport
@@ -75,3 +77,12 @@ class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
         people = User.objects.filter(memberships__in=members).order_by("email")
         self.fields["recipients"].queryset = people  # type: ignore[attr-defined]
         self.fields["recipients"].help_text = "Members of this organization."
+
+    def clean_recipients(self) -> QuerySet[User]:
+        chosen: QuerySet[User] = self.cleaned_data["recipients"]
+        most = settings.LIMITS["recipients"]
+        if len(chosen) > most:
+            raise ValidationError(
+                f"A schedule has {most:,} recipients at most. Choose fewer, or share the report."
+            )
+        return chosen

@@ -78,8 +78,21 @@ class SavedReport(models.Model):
         return is_owner or (self.is_shared and membership.may_manage_members)
 
 
+class ReportScheduleQuerySet(models.QuerySet["ReportSchedule"]):
+    def with_author(self) -> Self:
+        """Annotate `has_author`: whether who made it is an active member of its organization."""
+        authors = Membership.objects.active().filter(
+            organization=OuterRef("report__organization"), user=OuterRef("created_by")
+        )
+        return self.annotate(has_author=Exists(authors))
+
+
 class ReportSchedule(models.Model):
-    """When a saved report is mailed to whom. `next_at` is the truth about what is due."""
+    """When a saved report is mailed to whom. `next_at` is the truth about what is due.
+
+    It goes out on behalf of `created_by`: when they are deactivated or removed it stops, until
+    they are back or an Admin takes it over.
+    """
 
     class Frequency(models.TextChoices):
         DAILY = "daily", "Every day"
@@ -112,6 +125,8 @@ class ReportSchedule(models.Model):
     next_at = models.DateTimeField()
     last_at = models.DateTimeField(null=True, blank=True)
     last_result = models.CharField(max_length=300, blank=True, help_text="Fit for the page.")
+
+    objects = ReportScheduleQuerySet.as_manager()
 
     class Meta:
         constraints = [

@@ -5,7 +5,7 @@ from itertools import chain, count
 
 from django.db import transaction
 
-from accounts import audit
+from accounts import audit, quotas
 from accounts.models import Organization, User
 from reports.models import ReportSchedule, SavedReport
 
@@ -15,7 +15,10 @@ COPY = "Copy of {}"
 @transaction.atomic
 def save(report: SavedReport, *, actor: User) -> SavedReport:
     """Store a new report, or changes of one."""
-    verb = "report.saved" if report.pk is None else "report.changed"
+    verb = "report.saved" if report._state.adding else "report.changed"
+    if report._state.adding:
+        organization = report.organization
+        quotas.check(organization, "saved_reports", organization.saved_reports.all())
     report.save()
     audit.record(report.organization, actor, verb, report.name, sharing=report.sharing)
     return report
@@ -36,8 +39,10 @@ def take_over(report: SavedReport, *, actor: User) -> SavedReport:
         report.organization, actor, "report.taken_over", report.name, owner=str(report.owner or "")
     )
     report.name = _free_name(report.organization, actor, report.name)
+    left = report.owner
     report.owner = actor
     report.save()
+    report.schedules.filter(created_by=left).update(created_by=actor)
     return report
 
 
@@ -66,6 +71,10 @@ def schedule(
     plan: ReportSchedule, *, recipients: "list[User]", actor: User, now: datetime
 ) -> ReportSchedule:
     """Store a schedule; it is due the next time its day and hour come."""
+    if plan._state.adding:
+        organization = plan.report.organization
+        kept = ReportSchedule.objects.filter(report__organization=organization)
+        quotas.check(organization, "schedules", kept)
     plan.next_at = plan.time_after(now)
     plan.save()
     plan.recipients.set(recipients)
@@ -89,6 +98,22 @@ def pause(plan: ReportSchedule, *, is_paused: bool, actor: User, now: datetime) 
     plan.save()
     verb = "report.schedule_paused" if is_paused else "report.schedule_resumed"
     audit.record(plan.report.organization, actor, verb, plan.report.name, when=plan.when)
+
+
+@transaction.atomic
+def take_over_schedule(plan: ReportSchedule, *, actor: User, now: datetime) -> None:
+    """Let a schedule go on whose author is no active member any more, from its next time."""
+    audit.record(
+        plan.report.organization,
+        actor,
+        "report.schedule_taken_over",
+        plan.report.name,
+        owner=str(plan.created_by or ""),
+        when=plan.when,
+    )
+    plan.created_by = actor
+    plan.next_at = plan.time_after(now)
+    plan.save(update_fields=["created_by", "next_at"])
 
 
 @transaction.atomic

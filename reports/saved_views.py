@@ -36,9 +36,13 @@ def index(request: OrganizationRequest) -> HttpResponseBase:
         "reports": [(report, changeable[report.pk]) for report in reports],
         "plans": [
             (plan, changeable[plan.report_id])
-            for plan in plans.select_related("report").prefetch_related("recipients")
+            for plan in plans.with_author()
+            .select_related("report", "created_by")
+            .prefetch_related("recipients")
         ],
         "left": _left_behind(request),
+        "may_take_over": request.membership.may_manage_members,
+        "stopped": _stopped_authors(request),
         "presets": PRESETS,
         "has_mail": mail.is_configured(),
     }
@@ -155,6 +159,19 @@ def pause(request: OrganizationRequest, schedule_pk: int) -> HttpResponseBase:
     return _to_index(request)
 
 
+@permission_required(Permission.MANAGE_MEMBERS)
+@require_POST
+def take_over_schedule(request: OrganizationRequest, schedule_pk: int) -> HttpResponseBase:
+    """Let a schedule go on whose author is no active member any more."""
+    stopped = ReportSchedule.objects.with_author().filter(
+        report__in=SavedReport.objects.seen_by(request.membership), has_author=False
+    )
+    plan = get_object_or_404(stopped.select_related("report__organization"), pk=schedule_pk)
+    saved.take_over_schedule(plan, actor=request.user, now=datetime.now(UTC))
+    messages.success(request, f"{plan.report.name} is mailed again, {plan.when}, for you.")
+    return _to_index(request)
+
+
 @may_save
 @require_POST
 def unschedule(request: OrganizationRequest, schedule_pk: int) -> HttpResponseBase:
@@ -193,6 +210,22 @@ def _visible(request: OrganizationRequest, pk: int) -> SavedReport:
 def _left_behind(request: OrganizationRequest) -> SavedReportQuerySet:
     found = SavedReport.objects.left_behind(request.membership).order_by("name", "pk")
     return found.select_related("organization", "owner").prefetch_related("schedules__recipients")
+
+
+def _stopped_authors(request: OrganizationRequest) -> list[str]:
+    """Deactivated members, one for each of their stopped schedules of private reports.
+
+    For Admins, who see neither those reports nor the schedules otherwise.
+    """
+    if not request.membership.may_manage_members:
+        return []
+    stopped = ReportSchedule.objects.with_author().filter(
+        report__organization=request.organization, has_author=False
+    )
+    hidden = stopped.exclude(report__in=SavedReport.objects.seen_by(request.membership)).exclude(
+        report__in=SavedReport.objects.left_behind(request.membership)
+    )
+    return sorted(str(plan.created_by) for plan in hidden.select_related("created_by"))
 
 
 def _changeable(request: OrganizationRequest, pk: int) -> SavedReport:

@@ -24,5 +24,10 @@ urlpatterns = [
     path("saved/<int:report_pk>/schedule/", saved_views.schedule, name="schedule"),
     path("schedules/<int:schedule_pk>/", saved_views.change_schedule, name="change_schedule"),
     path("schedules/<int:schedule_pk>/pause/", saved_views.pause, name="pause"),
+    path(
+        "schedules/<int:schedule_pk>/take-over/",
+        saved_views.take_over_schedule,
+        name="take_over_schedule",
+    ),
     path("schedules/<int:schedule_pk>/delete/", saved_views.unschedule, name="unschedule"),
 ]

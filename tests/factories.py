@@ -241,7 +241,8 @@ def make_report(
 
 def make_schedule(report: SavedReport, *recipients: User, **fields: Any) -> ReportSchedule:
     """Mondays at 08:00 UTC, and due on 23 November 2026."""
-    values = {"next_at": datetime(2026, 11, 23, 8, tzinfo=UTC), **fields}
+    author = recipients[0] if recipients else None
+    values = {"next_at": datetime(2026, 11, 23, 8, tzinfo=UTC), "created_by": author, **fields}
     plan = ReportSchedule.objects.create(report=report, **values)
     plan.recipients.set(recipients)
     return plan

@@ -119,6 +119,7 @@ PAGES = {
     "reports:change_schedule": Page(MEMBERS, get=200, post=422),
     "reports:pause": Page(MEMBERS, post=302),
     "reports:unschedule": Page(MEMBERS, post=302),
+    "reports:take_over_schedule": Page(MEMBERS, post=302),  # it has no author
 }
 
 

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.core import mail
 
-from accounts.models import AuditEvent, Membership
+from accounts.models import AuditEvent, Delivery, MailAttachment, Membership, User
+from accounts.permissions import Role
 from reports import dispatch
 from reports.models import SavedReport
 from reports.tasks import tick
@@ -122,6 +123,8 @@ def test_nothing_goes_out_early_or_paused(send, plan):
 def test_who_left_the_organization_gets_nothing(send, plan, organization, ann):
     bo = make_member(organization, email="bo@example.com")
     plan.recipients.add(bo)
+    plan.created_by = bo
+    plan.save()
     Membership.objects.filter(user=ann).delete()
 
     send()
@@ -129,7 +132,9 @@ def test_who_left_the_organization_gets_nothing(send, plan, organization, ann):
     assert [sent.to for sent in mail.outbox] == [["bo@example.com"]]
 
 
-def test_without_a_recipient_or_a_server_it_says_so(send, plan, settings, ann):
+def test_without_a_recipient_or_a_server_it_says_so(send, plan, settings, ann, organization):
+    plan.created_by = make_member(organization, email="bo@example.com")
+    plan.save()
     ann.is_active = False
     ann.save()
     send()
@@ -171,3 +176,97 @@ def test_one_report_that_fails_stops_no_other(plan, organization, ann, monkeypat
     tick()
 
     assert len(started) == 2
+
+
+@pytest.mark.parametrize("gone", ["deactivated", "removed", "switched off"])
+def test_schedules_of_who_is_no_active_member_stop_until_an_admin_takes_over(
+    send, plan, ann, organization, client, gone
+):
+    admin = make_member(organization, email="admin@example.com", role=Role.ADMIN)
+    plan.recipients.add(admin)
+    if gone == "deactivated":
+        Membership.objects.filter(user=ann).update(is_active=False)
+    elif gone == "removed":
+        Membership.objects.filter(user=ann).delete()
+    else:
+        User.objects.filter(pk=ann.pk).update(is_active=False)
+
+    send()
+
+    plan.refresh_from_db()
+    assert mail.outbox == []
+    assert plan.last_result == (
+        "Stopped: Ann Ito is not an active member. An Admin can take it over."
+    )
+    assert plan.next_at == MONDAY + timedelta(days=7)  # what was missed is not made up for
+    client.force_login(admin)
+    page = client.get("/o/demo/reports/").content.decode()
+    assert "Stopped" in page
+    assert "Ann Ito is not an active member." in page
+
+    client.post(f"/o/demo/reports/schedules/{plan.pk}/take-over/")
+
+    send(MONDAY + timedelta(days=7000))
+    assert [sent.to for sent in mail.outbox][-1] == ["admin@example.com"]
+    assert "Stopped" not in client.get("/o/demo/reports/").content.decode()
+
+
+def test_the_schedule_of_who_is_back_goes_on(send, plan, ann):
+    Membership.objects.filter(user=ann).update(is_active=False)
+    send()
+    Membership.objects.filter(user=ann).update(is_active=True)
+
+    assert send(MONDAY + timedelta(days=7))
+
+    assert len(mail.outbox) == 1
+
+
+def test_nobody_takes_over_the_schedule_of_an_active_member(plan, organization, client):
+    client.force_login(make_member(organization, email="a@example.com", role=Role.ADMIN))
+
+    response = client.post(f"/o/demo/reports/schedules/{plan.pk}/take-over/")
+
+    assert response.status_code == 404
+
+
+def test_admins_see_that_schedules_of_private_reports_stopped_and_not_of_which(
+    send, plan, ann, organization, client
+):
+    admin = make_member(organization, email="admin@example.com", role=Role.ADMIN)
+    viewer = make_member(organization, email="viewer@example.com", role=Role.VIEWER)
+    plan.report.name = "Severance"
+    plan.report.sharing = SavedReport.Sharing.PRIVATE
+    plan.report.save()
+    Membership.objects.filter(user=ann).update(is_active=False)
+
+    client.force_login(admin)
+    page = client.get("/o/demo/reports/").content.decode()
+    assert "1 schedule of private reports stopped." in page
+    assert "Deactivated members made them: Ann Ito." in page
+    assert "Severance" not in page
+    assert client.post(f"/o/demo/reports/schedules/{plan.pk}/take-over/").status_code == 404
+    client.force_login(viewer)
+    assert "stopped" not in client.get("/o/demo/reports/").content.decode()
+
+    Membership.objects.filter(user=ann).delete()
+    client.force_login(admin)
+    assert "Severance" in client.get("/o/demo/reports/").content.decode()
+    client.post(f"/o/demo/reports/saved/{plan.report.pk}/take-over/")
+
+    plan.recipients.add(admin)
+    assert send()
+    assert [sent.to for sent in mail.outbox] == [["admin@example.com"]]
+
+
+def test_a_report_for_many_is_computed_and_stored_once(plan, organization, monkeypatch):
+    for number in range(30):
+        plan.recipients.add(make_member(organization, email=f"user{number}@example.com"))
+    computed = []
+    run = dispatch.queries.run
+    monkeypatch.setattr("reports.queries.run", lambda *args: computed.append(1) or run(*args))
+
+    dispatch.send(plan.pk, now=MONDAY)
+
+    assert len(computed) == 1
+    assert MailAttachment.objects.count() == 1
+    assert Delivery.objects.count() == 31
