@@ -219,7 +219,7 @@ def _stopped_authors(request: OrganizationRequest) -> list[str]:
     """
     if not request.membership.may_manage_members:
         return []
-    stopped = ReportSchedule.objects.with_author().filter(
+    stopped = ReportSchedule.objects.with_author().filter(  # type: ignore[misc]  # annotated by with_author
         report__organization=request.organization, has_author=False
     )
     hidden = stopped.exclude(report__in=SavedReport.objects.seen_by(request.membership)).exclude(
