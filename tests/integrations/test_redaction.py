@@ -101,7 +101,7 @@ def test_an_error_that_repeats_the_key_does_not_show_it(connector, status):
     object.__setattr__(access, "observe", seen.append)
 
     with connector.open(access) as client, pytest.raises(ConnectorError) as caught:
-        client.get("/v1/x", [], lambda body: body)
+        client.get("/v1/x", [], lambda body, kept_out: body)
 
     error = caught.value
     shown = [str(error), error.provider_message, error.repair, error.request_id, str(seen)]
@@ -114,7 +114,7 @@ def test_a_name_that_somebody_pasted_a_key_into_arrives_without_it():
     access = answering(200, {"data": [{"name": f"prod {PASTED}"}]})
 
     with ClaudeConsole().open(access) as client:
-        body = client.get("/v1/x", [], lambda body: body)
+        body = client.get("/v1/x", [], lambda body, kept_out: body)
 
     name = json.loads(body)["data"][0]["name"]
     assert name.startswith("prod [redacted ")

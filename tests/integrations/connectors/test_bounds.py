@@ -43,7 +43,7 @@ def ask(monkeypatch):
             "integrations.connectors.anthropic_api.client.Bounds", lambda seconds: limits
         )
         with ClaudeConsole().open(Access(key=KEY, base_url=url)) as client:
-            return client.get("/v1/x", [], lambda body: body)
+            return client.get("/v1/x", [], lambda body, kept_out: body)
 
     return ask_one
 
@@ -112,12 +112,12 @@ def test_a_deadline_counts_anew_for_each_request_of_a_connection(serve, monkeypa
     )
 
     with ClaudeConsole().open(Access(key=KEY, base_url=server.url)) as client:
-        assert client.get("/v1/x", [], lambda body: body) == b"{}"
+        assert client.get("/v1/x", [], lambda body, kept_out: body) == b"{}"
         time.sleep(0.7)
-        assert client.get("/v1/x", [], lambda body: body) == b"[]"
+        assert client.get("/v1/x", [], lambda body, kept_out: body) == b"[]"
         time.sleep(0.7)  # the first deadline has passed by now, and must not end the connection
         with pytest.raises(TransientError, match="not complete after 1 seconds"):
-            client.get("/v1/x", [], lambda body: body)
+            client.get("/v1/x", [], lambda body, kept_out: body)
 
 
 # --- Bytes ---------------------------------------------------------------------------------
@@ -232,13 +232,13 @@ from integrations.connectors.claude_console import ClaudeConsole
 
 with ClaudeConsole().open(Access(key="sk-ant-admin01-x", base_url=sys.argv[1])) as client:
     try:
-        client.get("/v1/warm", [], lambda body: body)
+        client.get("/v1/warm", [], lambda body, kept_out: body)
     except ConnectorError:
         pass
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for _ in range(3):
         try:
-            client.get("/v1/bomb", [], lambda body: body)
+            client.get("/v1/bomb", [], lambda body, kept_out: body)
         except ConnectorError as exc:
             print(exc)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
