@@ -81,6 +81,7 @@ class Metric(Schema):
     name: str
     label: str
     unit: str
+    section: str = Field(description="The heading it stands under.")
     definition: str
 
 
@@ -88,6 +89,7 @@ class Dimension(Schema):
     name: str
     label: str
     section: str
+    is_overlapping: bool = Field(description="Groups share numbers: they are never added up.")
 
 
 class Member(Schema):
@@ -164,4 +166,7 @@ class Report(Schema):
     missing: list[Missing] = Field(description="Which connections the totals lack, and why.")
     comparison: Comparison | None = Field(description="null if nothing is compared.")
     check: ReportCheck | None = Field(description="null where the report has no cost.")
+    notes: list[str] = Field(
+        description="What has to be known of the numbers: groups that overlap, inferred values."
+    )
     rows: list[dict[str, Any]]

@@ -22,7 +22,7 @@ from api.security import Bearer
 from integrations.models import Connection, DayCheck, FeedDay
 from integrations.overview import Overview, archived, overviews
 from integrations.window import Window
-from reports import queries, querybar
+from reports import limits, queries, querybar
 from reports.export import as_json
 from reports.metrics import DIMENSIONS, METRICS, exact_usd
 from reports.queries import Report
@@ -155,7 +155,9 @@ def health(
 )
 def metrics(request: Any) -> list[documents.Metric]:
     return [
-        documents.Metric(name=m.name, label=m.label, unit=m.unit, definition=m.definition)
+        documents.Metric(
+            name=m.name, label=m.label, unit=m.unit, section=m.kind, definition=m.definition
+        )
         for m in METRICS.values()
     ]
 
@@ -169,7 +171,9 @@ def metrics(request: Any) -> list[documents.Metric]:
 )
 def dimensions(request: Any) -> list[documents.Dimension]:
     return [
-        documents.Dimension(name=d.name, label=d.label, section=d.section)
+        documents.Dimension(
+            name=d.name, label=d.label, section=d.section, is_overlapping=d.is_overlapping
+        )
         for d in DIMENSIONS.values()
     ]
 
@@ -214,6 +218,7 @@ def members(
 def report(request: Any) -> StreamingHttpResponse:
     today = datetime.now(UTC).date()
     spec = ReportSpec.from_query(request.GET, today=today)
+    limits.refuse_unanswerable(request.organization, spec)
     asked = spec.by_interval() if spec.interval else spec
     user, organization = request.membership.user_id, request.organization
     with slot(REPORT, user=user, organization=organization.pk):
@@ -328,6 +333,7 @@ def _report(spec: ReportSpec, found: Report) -> Iterator[str]:
         ],
         comparison=_comparison(found),
         check=_check(reconcile(found)),
+        notes=list(limits.notes(found)),
         rows=[],
     )
     return chain([head.model_dump_json().removesuffix("[]}")], as_json(found), ["}"])

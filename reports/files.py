@@ -13,7 +13,7 @@ from accounts import deadlines
 from accounts.deadlines import TooSlow
 from accounts.limits import limited
 from accounts.tenancy import OrganizationRequest, organization_required
-from reports import charts, exports, pivot, queries, querybar
+from reports import charts, exports, limits, pivot, queries, querybar
 from reports.models import ReportFile
 from reports.outlook import Outlook, outlook
 from reports.picture import png
@@ -43,6 +43,7 @@ def of_report(view: View) -> Callable[..., HttpResponseBase]:
         query.pop("report", None)  # which saved report it was opened from
         try:
             spec = ReportSpec.from_query(query or BARE, today=datetime.now(UTC).date())
+            limits.refuse_unanswerable(request.organization, spec)
             response = view(request, spec)
         except SpecError as error:
             return HttpResponse(f"{error}\n", content_type="text/plain; charset=utf-8", status=422)

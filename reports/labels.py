@@ -22,6 +22,7 @@ PRODUCTS = {
     "claude_in_slack": "Slack bot (retired)",
     "claude_in_chrome": "Claude in Chrome",
     "claude_design": "Claude Design",
+    "science": "Claude Science",
     "chat_cowork_unified": "Chat and Cowork",
     "cc_security_autopatch": "Claude Security",
     "messages_api": "Messages API",
@@ -34,6 +35,9 @@ WORDS = {
     "service": PRODUCTS,
     "user_email": identity.MISSING,
     "user_name": identity.MISSING,
+    "slack_channel_id": {"not_itemized": "Channels that are not itemized"},
+    "customer_type": {"api": "API", "subscription": "Subscription"},
+    "subscription_type": {"enterprise": "Enterprise", "team": "Team"},
     "user_state": {"active": "Active", "deleted": "Deleted"},
     "speed": {"standard": "Standard", "fast": "Fast"},
     "inference_geo": {
@@ -65,6 +69,11 @@ WORDS = {
     },
 }
 NOTHING = {
+    "rbac_group_id": "In no group",
+    "slack_channel_id": "Outside Slack",
+    "customer_type": "Not reported",
+    "terminal_type": "Not reported",
+    "subscription_type": "No subscription",
     "project_id": "Not attributed to a user",
     "service": "No product",
     "sku": "No model",
@@ -89,7 +98,10 @@ _QUOTED = frozenset(text.casefold() for text in SPECIAL.values())
 _NOT_SHOWN = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufffe\uffff")
 # Identifiers: set in the monospaced face and never translated.
 IDENTIFIERS = frozenset(
-    {"project_id", "user_id", "sku", "organization_id", "workspace_id", "api_key_id"}
+    {
+        *("project_id", "user_id", "sku", "organization_id", "workspace_id", "api_key_id"),
+        *("rbac_group_id", "slack_channel_id"),
+    }
 )
 
 # A product keeps its color for life; the seventh is grey, for what is left over.

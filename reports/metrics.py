@@ -5,14 +5,14 @@ what facts are cut by. Measures and dimensions name the source they belong to: u
 was never counted by token type.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
-from functools import reduce
+from functools import cached_property, reduce
 from operator import add as plus
-from typing import Any
+from typing import Any, ClassVar, Self
 
 from django.contrib.postgres.aggregates import ArrayAgg
 from django.db.models import (
@@ -23,15 +23,26 @@ from django.db.models import (
     DateField,
     Expression,
     F,
+    Max,
+    Min,
     Q,
     Sum,
     Value,
     When,
 )
 from django.db.models.fields.json import KeyTextTransform
-from django.db.models.functions import Cast, Coalesce, TruncMonth, TruncQuarter, TruncWeek
+from django.db.models.functions import (
+    Cast,
+    Coalesce,
+    NullIf,
+    TruncMonth,
+    TruncQuarter,
+    TruncWeek,
+)
 
-from integrations.connectors.base import Feed
+from integrations.connectors import connectors
+from integrations.connectors.base import ActivityMetric, CatalogError, Connector, Cut, Feed
+from integrations.connectors.catalogs import merged_cuts, merged_metrics
 from integrations.models.fields import ExactField
 from reports import identity
 
@@ -46,32 +57,74 @@ SPECIAL = {OTHER: "Other", UNKNOWN_USER: "Unknown user"}
 FILE_TEXTS = {OTHER: "(other)", UNKNOWN_USER: "(unknown user)"}
 
 
-class Source(StrEnum):
-    """Which facts a number comes from: a fact table, or feeds of the engagement table.
+class Source(str):
+    """Name where a number is read: the facts of cost or usage, or the documents of some feeds.
 
-    What Claude Code did is told by every feed that declares it as a surface; the other sources of
-    activity are one feed each, and so is each kind of thing that people use.
+    The text is the name of the table, or those of the feeds with a plus between them. There is
+    one object for each text.
     """
 
-    COST = "cost"
-    USAGE = "usage"
-    ACTIVE_USERS = "summaries"
-    ACTIVITY = "users"
-    CODE = "code"
-    CODE_ESTIMATE = "claude_code"
-    SKILLS = "skills"
-    CONNECTORS = "connectors"
-    PLUGINS = "plugins"
-    PROJECTS = "projects"
+    __slots__ = ()
+    _objects: ClassVar[dict[str, "Source"]] = {}
+    COST: ClassVar["Source"]
+    USAGE: ClassVar["Source"]
+    ACTIVE_USERS: ClassVar["Source"]
+    ACTIVITY: ClassVar["Source"]
+    CODE: ClassVar["Source"]
+    CODE_ESTIMATE: ClassVar["Source"]
+    SKILLS: ClassVar["Source"]
+    CONNECTORS: ClassVar["Source"]
+    PLUGINS: ClassVar["Source"]
+    ARTIFACTS: ClassVar["Source"]
+    PROJECTS: ClassVar["Source"]
+
+    def __new__(cls, text: str) -> Self:
+        if text not in cls._objects:
+            cls._objects[text] = super().__new__(cls, text)
+        return cls._objects[text]  # type: ignore[return-value]
+
+    @classmethod
+    def of(cls, feeds: Iterable[str]) -> "Source":
+        """The source that these feeds are together."""
+        return cls("+".join(sorted({*feeds})))
+
+    @property
+    def value(self) -> str:
+        return str(self)
+
+    @property
+    def feeds(self) -> tuple[str, ...]:
+        return tuple(self.split("+"))
 
     @property
     def is_engagement(self) -> bool:
         return self not in {Source.COST, Source.USAGE}
 
     def is_told_by(self, feed: Feed) -> bool:
-        if self is Source.CODE:
-            return "claude_code" in feed.surfaces
-        return self.value in {feed.table.value, feed.name}
+        """Does this feed bring its numbers?"""
+        if self.is_engagement:
+            return feed.name in self.feeds and feed.table.value not in {"cost", "usage"}
+        return self == feed.table.value
+
+
+Source.COST = Source("cost")
+Source.USAGE = Source("usage")
+Source.ACTIVE_USERS = Source("summaries")
+Source.ACTIVITY = Source("users")
+Source.CODE = Source.of(["users", "claude_code"])
+Source.CODE_ESTIMATE = Source("claude_code")
+Source.SKILLS = Source("skills")
+Source.CONNECTORS = Source("connectors")
+Source.PLUGINS = Source("plugins")
+Source.ARTIFACTS = Source("artifacts")
+Source.PROJECTS = Source("projects")
+# The order in which a report reads its sources; others come behind, by name.
+_ORDER = {source: at for at, source in enumerate(Source._objects.values())}
+
+
+def in_order(sources: Iterable[Source]) -> tuple[Source, ...]:
+    """Each source once, in a fixed order."""
+    return tuple(sorted({*sources}, key=lambda it: (_ORDER.get(it, len(_ORDER)), it)))
 
 
 class Unit(StrEnum):
@@ -89,13 +142,12 @@ class Section(StrEnum):
 
 
 class Kind(StrEnum):
-    """The headings of the list of metrics."""
+    """The headings of the list of metrics, before those that connectors declare."""
 
     COST = "Cost"
     USAGE = "Usage"
     RATIO = "Ratios"
     PEOPLE = "People"
-    ACTIVITY = "Activity"
 
 
 # --- Metrics ----------------------------------------------------------------------------------
@@ -107,7 +159,7 @@ class Metric:
     name: str
     label: str
     unit: Unit
-    kind: Kind
+    kind: str  # the heading it stands under
     definition: str
 
     @property
@@ -141,13 +193,17 @@ class Metric:
 class Measure(Metric):
     """A metric read from one source. Amounts are what groups keep, numbers what they show.
 
-    `nullable` names the lookups that may be unreported. `beside` is another source: then only
+    `nullable` names the lookups that may be unreported. `optional` are the paths that are added
+    where they are reported. `build` makes the value of the columns of facts: documents that cut
+    the same numbers have them under paths of the same names. `beside` is another source: then only
     days count that both know, as the two sides of a ratio need.
     """
 
     source: Source
     value: Expression | F
     nullable: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+    build: "Build | None" = None
     beside: Source | None = None
 
     def counted_beside(self, other: "Measure") -> "Measure":
@@ -159,9 +215,30 @@ class Measure(Metric):
     @property
     def paths(self) -> tuple[str, ...]:
         """The dotted paths that it adds up of an engagement fact; none of cost and usage."""
-        return tuple(
-            name.removeprefix(_VALUES) for name in self.nullable if name.startswith(_VALUES)
-        )
+        needed = (name.removeprefix(_VALUES) for name in self.nullable if name.startswith(_VALUES))
+        return (*needed, *self.optional)
+
+    @property
+    def needs_documents(self) -> bool:
+        """Is it lost where the documents of a day are added up?"""
+        return False
+
+    def on(self, source: Source) -> "Measure":
+        """The same measure, read from another source that holds its numbers."""
+        if source == self.source:
+            return self
+        if self.source.is_engagement:
+            return replace(self, source=source)
+        if self.build is None:
+            raise ValueError(f"{self.name} is not in documents.")
+        paths: list[str] = []
+
+        def column(name: str) -> Any:
+            paths.append(f"{_VALUES}{name}")
+            return path(name)
+
+        value = self.build(column)
+        return replace(self, source=source, value=value, nullable=tuple(paths))
 
     @property
     def measures(self) -> tuple["Measure", ...]:
@@ -187,9 +264,14 @@ class Measure(Metric):
         """The amount of one row of SQL: not known as soon as one part was not reported."""
         if row.get(f"holes_{self.name}"):
             return None
+        return self.exact(row[f"sum_{self.name}"])
+
+    def exact(self, value: Any) -> Any:
+        """A number of SQL as it is kept; None stays None."""
+        if value is None:
+            return None
         # PostgreSQL sums big integers to decimals: a count is made a count again.
-        value = row[f"sum_{self.name}"]
-        return Decimal(value) if self.unit is Unit.USD else int(value)
+        return int(value) if self.unit in {Unit.COUNT, Unit.TOKENS} else Decimal(value)
 
     def merged(self, amounts: Iterable[Any]) -> Any:
         """The amount of several groups together."""
@@ -225,6 +307,69 @@ class Distinct(Measure):
 
     def shown(self, amount: frozenset[int]) -> Number:
         return len(amount)
+
+    @property
+    def is_additive(self) -> bool:
+        return False
+
+
+Build = Callable[[Callable[[str], Any]], Any]  # makes a value of the columns it asks for
+
+
+@dataclass(frozen=True)
+class OfOneDay(Measure):
+    """A count of different things that belong to one person: conversations, sessions.
+
+    People have different ones, days may share them. So days are never added up: of several it is
+    not known. A group keeps its first and last day with the sum.
+    """
+
+    def aggregates(self, only: Q | None = None) -> dict[str, Aggregate]:
+        first, last = Min("day", filter=only), Max("day", filter=only)
+        days = {f"first_{self.name}": first, f"last_{self.name}": last}
+        return {**super().aggregates(only), **days}
+
+    def amount(self, row: Mapping[str, Any]) -> Any:
+        return super().amount(row), row[f"first_{self.name}"], row[f"last_{self.name}"]
+
+    def merged(self, amounts: Iterable[Any]) -> Any:
+        numbers, first, last = zip(*amounts, strict=True)
+        return add(numbers), min(first), max(last)
+
+    def shown(self, amount: Any) -> Number:
+        number, first, last = amount
+        return number if first == last else None
+
+    @property
+    def is_additive(self) -> bool:
+        return False
+
+
+@dataclass(frozen=True)
+class OfOneDocument(Measure):
+    """A count of different things or people that others may share: known of one document alone.
+
+    A group keeps how many documents it has, and the number if that is one.
+    """
+
+    @property
+    def needs_documents(self) -> bool:
+        return True
+
+    def aggregates(self, only: Q | None = None) -> dict[str, Aggregate]:
+        documents = {f"documents_{self.name}": Count("pk", filter=only)}
+        return {**super().aggregates(only), **documents}
+
+    def amount(self, row: Mapping[str, Any]) -> Any:
+        return super().amount(row), row[f"documents_{self.name}"]
+
+    def merged(self, amounts: Iterable[Any]) -> Any:
+        numbers, documents = zip(*amounts, strict=True)
+        return add(numbers), sum(documents)
+
+    def shown(self, amount: Any) -> Number:
+        number, documents = amount
+        return number if documents == 1 else None
 
     @property
     def is_additive(self) -> bool:
@@ -321,103 +466,115 @@ def exact_usd(value: Decimal | int) -> str:
     return "0.00" if text == "-0.00" else text
 
 
-def _cost(name: str, label: str, value: Any, definition: str, *nullable: str) -> Measure:
-    return Measure(name, label, Unit.USD, Kind.COST, definition, Source.COST, value, nullable)
+def _metered(
+    kind: Kind, source: Source, name: str, label: str, unit: Unit, definition: str, build: Build
+) -> Measure:
+    return Measure(name, label, unit, kind, definition, source, build(F), build=build)
+
+
+def _cost(name: str, label: str, definition: str, build: Build, *nullable: str) -> Measure:
+    found = _metered(Kind.COST, Source.COST, name, label, Unit.USD, definition, build)
+    return replace(found, nullable=nullable)
 
 
 def _usage(
-    name: str, label: str, unit: Unit, value: Any, definition: str, *nullable: str
+    name: str, label: str, unit: Unit, definition: str, build: Build, *nullable: str
 ) -> Measure:
-    return Measure(name, label, unit, Kind.USAGE, definition, Source.USAGE, value, nullable)
+    found = _metered(Kind.USAGE, Source.USAGE, name, label, unit, definition, build)
+    return replace(found, nullable=nullable)
 
 
 def _tokens(name: str, label: str, definition: str) -> Measure:
-    return _usage(name, label, Unit.TOKENS, F(name), definition)
+    return _usage(name, label, Unit.TOKENS, definition, lambda column: column(name))
 
 
-def _path(path: str) -> Expression:
+def path(name: str) -> Expression:
     """A number of an engagement fact, which holds them by dotted path. Most are counts."""
     return Cast(
-        KeyTextTransform(path, "values"),
+        KeyTextTransform(name, "values"),
         ExactField(),
     )
 
 
-def _activity(
-    name: str, label: str, definition: str, *paths: str, source: Source = Source.ACTIVITY
-) -> Measure:
-    value = reduce(plus, map(_path, paths))
-    nullable = tuple(f"{_VALUES}{path}" for path in paths)
-    return Measure(name, label, Unit.COUNT, Kind.ACTIVITY, definition, source, value, nullable)
+_MEASURES: dict[str, type[Measure]] = {
+    "sum": Measure,
+    "sum_of_day": OfOneDay,
+    "distinct": OfOneDocument,
+}
 
 
-def _code(name: str, label: str, definition: str, *paths: str) -> Measure:
-    paths = tuple(f"claude_code_metrics.{path}" for path in paths)
-    return _activity(name, label, definition, *paths, source=Source.CODE)
+def _declared(metric: ActivityMetric) -> Measure:
+    """The measure that a connector declares."""
+    unit = {"usd": Unit.USD, "percent": Unit.SHARE}.get(metric.unit, Unit.COUNT)
+    made = (metric.name, metric.label, unit, metric.section, metric.definition)
+    value, source = _value(metric), Source.of(metric.feeds)
+    if metric.kind in {"level", "level_of_day"}:
+        is_rolling = metric.kind == "level"
+        return Level(*made, source, value, is_rolling=is_rolling, is_people=metric.is_people)
+    nullable = tuple(f"{_VALUES}{name}" for name in metric.paths)
+    return _MEASURES[metric.kind](*made, source, value, nullable, metric.optional_paths)
 
 
-def _level(name: str, label: str, path: str, definition: str, **more: Any) -> Level:
-    source = Source.ACTIVE_USERS
-    return Level(name, label, Unit.COUNT, Kind.PEOPLE, definition, source, _path(path), **more)
+def _value(metric: ActivityMetric) -> Any:
+    zero = Value(Decimal(0), ExactField())
+    parts: list[Any] = [path(name) for name in metric.paths]
+    parts += [Coalesce(path(name), zero) for name in metric.optional_paths]
+    value = reduce(plus, parts)
+    if not metric.paths:  # known where any of them is
+        is_known = Q(values__has_any_keys=list(metric.optional_paths))
+        value = Case(When(is_known, then=value))
+    return value / Value(Decimal(100), ExactField()) if metric.unit == "percent" else value
 
 
-def _active_users(prefix: str, label: str) -> tuple[Level, ...]:
-    """The provider's three counts of active users, of everything or of one product."""
-    of = f" of {label}" if label else ""
-    before = f"{prefix}_" if prefix else ""
-    return tuple(
-        _level(
-            f"{before}{every}_active_users",
-            f"{every.capitalize()} active users{of}",
-            f"{before}{every}_active_user_count",
-            f"Different users{of} on {days}, as the provider counts them.",
-            is_rolling=every != "daily",
-        )
-        for every, days in (
-            ("daily", "one day"),
-            ("weekly", "the last 7 days"),
-            ("monthly", "the last 30 days"),
-        )
-    )
-
-
-_COST = _cost("cost", "Cost", F("amount_usd"), "After discounts, before credits and tax.")
 _LIST = "list_amount_usd"
-_ESTIMATE = "claude_code_metrics.estimated_cost_usd"
-_CODE_ESTIMATE = Measure(
-    "code_estimated_cost",
-    "Estimated cost of Claude Code",
-    Unit.USD,
-    Kind.ACTIVITY,
-    "The provider's estimate, in whole cents. It is in the cost already: never add the two.",
-    Source.CODE_ESTIMATE,
-    _path(_ESTIMATE),
-    (f"{_VALUES}{_ESTIMATE}",),
+_COST = _cost(
+    "cost",
+    "Cost",
+    "After discounts, before credits and tax.",
+    lambda column: column("amount_usd"),
 )
-_LIST_COST = _cost("list_cost", "List cost", F(_LIST), "At list price, before discounts.", _LIST)
+_LIST_COST = _cost(
+    "list_cost",
+    "List cost",
+    "At list price, before discounts.",
+    lambda column: column(_LIST),
+    _LIST,
+)
 _SAVINGS = _cost(
     "savings",
     "Savings",
-    F(_LIST) - F("amount_usd"),
     "List cost less cost: what the discounts took off.",
+    lambda column: column(_LIST) - column("amount_usd"),
     _LIST,
 )
-_REQUESTS = _usage("requests", "Requests", Unit.COUNT, F("requests"), "API requests.", "requests")
-_INPUT = (
-    F("uncached_input_tokens")
-    + F("cache_read_tokens")
-    + F("cache_write_5m_tokens")
-    + F("cache_write_1h_tokens")
+_REQUESTS = _usage(
+    "requests",
+    "Requests",
+    Unit.COUNT,
+    "API requests.",
+    lambda column: column("requests"),
+    "requests",
 )
+
+
+def _input(column: Callable[[str], Any]) -> Any:
+    return (
+        column("uncached_input_tokens")
+        + column("cache_read_tokens")
+        + column("cache_write_5m_tokens")
+        + column("cache_write_1h_tokens")
+    )
+
+
 _TOTAL_TOKENS = _usage(
     "total_tokens",
     "Tokens",
     Unit.TOKENS,
-    _INPUT + F("output_tokens"),
     "Input and output together.",
+    lambda column: _input(column) + column("output_tokens"),
 )
 _INPUT_TOKENS = _usage(
-    "input_tokens", "Input tokens", Unit.TOKENS, _INPUT, "The four kinds of input, added up."
+    "input_tokens", "Input tokens", Unit.TOKENS, "The four kinds of input, added up.", _input
 )
 _CACHE_READ = _tokens("cache_read_tokens", "Cache read tokens", "Input taken from a cache.")
 _PEOPLE = Distinct(
@@ -429,27 +586,34 @@ _PEOPLE = Distinct(
     Source.USAGE,
     F("person"),
 )
-_SEATS = _level(
-    "seats", "Seats", "assigned_seat_count", "Seats that are assigned.", is_people=False
+_BUILT_IN: tuple[Metric, ...] = (
+    _COST,
+    _LIST_COST,
+    _SAVINGS,
+    _REQUESTS,
+    _TOTAL_TOKENS,
+    _INPUT_TOKENS,
+    _tokens("uncached_input_tokens", "Uncached input tokens", "Input not taken from a cache."),
+    _CACHE_READ,
+    _tokens(
+        "cache_write_5m_tokens",
+        "Cache write tokens, 5 minutes",
+        "Input written to a cache that lives five minutes.",
+    ),
+    _tokens(
+        "cache_write_1h_tokens",
+        "Cache write tokens, 1 hour",
+        "Input written to a cache that lives an hour.",
+    ),
+    _tokens("output_tokens", "Output tokens", "What the model wrote."),
+    _usage(
+        "web_searches",
+        "Web searches",
+        Unit.COUNT,
+        "Searches the model made. They are not tokens.",
+        lambda column: column("web_searches"),
+    ),
 )
-_DAILY, _WEEKLY, _MONTHLY = _active_users("", "")
-_EDITS = tuple(
-    f"tool_actions.{tool}"
-    for tool in ("edit_tool", "multi_edit_tool", "notebook_edit_tool", "write_tool")
-)
-_ACCEPTED = _code(
-    "accepted_edits",
-    "Accepted edits",
-    "Edits of Claude Code that people accepted.",
-    *(f"{tool}.accepted_count" for tool in _EDITS),
-)
-_PROPOSED = _code(
-    "proposed_edits",
-    "Proposed edits",
-    "Edits of Claude Code that people accepted or rejected.",
-    *(f"{tool}.{word}_count" for tool in _EDITS for word in ("accepted", "rejected")),
-)
-_OFFICE = tuple(f"office_metrics.{app}" for app in ("excel", "outlook", "powerpoint", "word"))
 
 
 def _ratio(
@@ -458,227 +622,237 @@ def _ratio(
     return Ratio(name, label, unit, Kind.RATIO, definition, of=of, per=per, times=times)
 
 
-METRICS: dict[str, Metric] = {
-    metric.name: metric
-    for metric in (
+def _ratios(declared: Mapping[str, Measure]) -> Iterator[Ratio]:
+    """The quotients of measures; those of activity only where it is declared."""
+    yield _ratio(
+        "cost_per_active_user",
+        "Cost per active user",
+        Unit.RATE,
         _COST,
-        _LIST_COST,
-        _SAVINGS,
-        _REQUESTS,
+        _PEOPLE,
+        "All cost of the group by its people with usage.",
+    )
+    yield _ratio(
+        "cost_per_request", "Cost per request", Unit.RATE, _COST, _REQUESTS, "Cost by requests."
+    )
+    yield _ratio(
+        "cost_per_million_tokens",
+        "Cost per million tokens",
+        Unit.RATE,
+        _COST,
         _TOTAL_TOKENS,
-        _INPUT_TOKENS,
-        _tokens("uncached_input_tokens", "Uncached input tokens", "Input not taken from a cache."),
+        "Cost by tokens of every kind, times a million.",
+        1_000_000,
+    )
+    yield _ratio(
+        "savings_share",
+        "Savings share",
+        Unit.SHARE,
+        _SAVINGS,
+        _LIST_COST,
+        "Savings by list cost: the discount that was reached.",
+    )
+    yield _ratio(
+        "cache_read_share",
+        "Cache-read share",
+        Unit.SHARE,
         _CACHE_READ,
-        _tokens(
-            "cache_write_5m_tokens",
-            "Cache write tokens, 5 minutes",
-            "Input written to a cache that lives five minutes.",
-        ),
-        _tokens(
-            "cache_write_1h_tokens",
-            "Cache write tokens, 1 hour",
-            "Input written to a cache that lives an hour.",
-        ),
-        _tokens("output_tokens", "Output tokens", "What the model wrote."),
-        _usage(
-            "web_searches",
-            "Web searches",
-            Unit.COUNT,
-            F("web_searches"),
-            "Searches the model made. They are not tokens.",
-        ),
-        _ratio(
-            "cost_per_active_user",
-            "Cost per active user",
-            Unit.RATE,
-            _COST,
-            _PEOPLE,
-            "All cost of the group by its people with usage.",
-        ),
-        _ratio(
-            "cost_per_request", "Cost per request", Unit.RATE, _COST, _REQUESTS, "Cost by requests."
-        ),
-        _ratio(
-            "cost_per_million_tokens",
-            "Cost per million tokens",
-            Unit.RATE,
-            _COST,
-            _TOTAL_TOKENS,
-            "Cost by tokens of every kind, times a million.",
-            1_000_000,
-        ),
-        _ratio(
-            "savings_share",
-            "Savings share",
-            Unit.SHARE,
-            _SAVINGS,
-            _LIST_COST,
-            "Savings by list cost: the discount that was reached.",
-        ),
-        _ratio(
-            "cache_read_share",
-            "Cache-read share",
-            Unit.SHARE,
-            _CACHE_READ,
-            _INPUT_TOKENS,
-            "Cache read tokens by all input tokens.",
-        ),
-        _ratio(
+        _INPUT_TOKENS,
+        "Cache read tokens by all input tokens.",
+    )
+    for name, label, of, per, definition in (
+        (
             "seat_use",
             "Seat use",
-            Unit.SHARE,
-            _WEEKLY,
-            _SEATS,
+            "weekly_active_users",
+            "seats",
             "Weekly active users by assigned seats.",
         ),
-        _ratio(
+        (
             "accept_rate",
             "Accept rate",
-            Unit.SHARE,
-            _ACCEPTED,
-            _PROPOSED,
+            "accepted_edits",
+            "proposed_edits",
             "Accepted edits by proposed edits of Claude Code.",
         ),
-        _PEOPLE,
-        _DAILY,
-        _WEEKLY,
-        _MONTHLY,
-        _SEATS,
-        _level(
-            "pending_invites",
-            "Pending invites",
-            "pending_invite_count",
-            "Invited to a seat and not there yet.",
-            is_people=False,
-        ),
-        *_active_users("chat", "Chat"),
-        *_active_users("claude_code", "Claude Code"),
-        *_active_users("cowork", "Cowork"),
-        *_active_users("office_agent", "Office agent"),
-        *_active_users("claude_design", "Claude Design"),
-        _activity(
-            "chat_messages", "Chat messages", "Messages people sent.", "chat_metrics.message_count"
-        ),
-        _code(
-            "code_sessions",
-            "Claude Code sessions",
-            "Sessions people held.",
-            "core_metrics.distinct_session_count",
-        ),
-        _code(
-            "code_lines_added",
-            "Lines added",
-            "Lines of code Claude Code added.",
-            "core_metrics.lines_of_code.added_count",
-        ),
-        _code(
-            "code_lines_removed",
-            "Lines removed",
-            "Lines of code Claude Code removed.",
-            "core_metrics.lines_of_code.removed_count",
-        ),
-        _code(
-            "code_commits",
-            "Commits",
-            "Commits Claude Code made.",
-            "core_metrics.commit_count",
-        ),
-        _code(
-            "code_pull_requests",
-            "Pull requests",
-            "Pull requests Claude Code opened.",
-            "core_metrics.pull_request_count",
-        ),
-        _ACCEPTED,
-        _PROPOSED,
-        _CODE_ESTIMATE,
-        _activity(
-            "cowork_messages",
-            "Cowork messages",
-            "Messages people sent.",
-            "cowork_metrics.message_count",
-        ),
-        _activity(
-            "cowork_actions",
-            "Cowork actions",
-            "Actions Claude took.",
-            "cowork_metrics.action_count",
-        ),
-        _activity(
-            "office_messages",
-            "Office messages",
-            "Messages in Excel, Outlook, PowerPoint and Word.",
-            *(f"{app}.message_count" for app in _OFFICE),
-        ),
-        _activity(
-            "design_messages",
-            "Design messages",
-            "Messages people sent.",
-            "design_metrics.message_count",
-        ),
-        _activity(
-            "skill_uses",
-            "Skill uses",
-            "How often people explicitly used a skill.",
-            "invocation_count",
-            source=Source.SKILLS,
-        ),
-        _activity(
-            "connector_calls",
-            "Connector calls",
-            "Calls of connectors that read, write, or say neither.",
-            "read_call_count",
-            "write_call_count",
-            "unclassified_call_count",
-            source=Source.CONNECTORS,
-        ),
-        _activity(
-            "plugin_uses",
-            "Plugin uses",
-            "How often people explicitly used a plugin.",
-            "invocation_count",
-            source=Source.PLUGINS,
-        ),
-        _activity(
-            "project_messages",
-            "Messages in chat projects",
-            "Messages people sent in projects of Chat.",
-            "message_count",
-            source=Source.PROJECTS,
-        ),
-    )
-}
+    ):
+        if of in declared and per in declared:
+            yield _ratio(name, label, Unit.SHARE, declared[of], declared[per], definition)
+
+
+# --- Catalogs ---------------------------------------------------------------------------------
+class Catalogs:
+    """What the installed connectors declare together, as reports use it."""
+
+    def __init__(self, installed: Iterable[Connector]) -> None:
+        installed = tuple(installed)
+        catalogs = [connector.catalog for connector in installed]
+        self._feeds = [feed for connector in installed for feed in connector.feeds]
+        self.cuts: dict[str, Cut] = merged_cuts(catalogs)
+        declared = {m.name: _declared(m) for m in merged_metrics(catalogs).values()}
+        every: list[Metric] = [*_BUILT_IN, *_ratios(declared), _PEOPLE, *declared.values()]
+        self._placed: dict[tuple[str, frozenset[str]], Measure | None] = {}
+        self.metrics: dict[str, Metric] = {}
+        for metric in every:
+            if self.metrics.setdefault(metric.name, metric) is not metric:
+                raise CatalogError(
+                    f"A connector declares the metric {metric.name}, which every provider has."
+                    " Give it another name."
+                )
+
+    @cached_property
+    def sources(self) -> frozenset[Source]:
+        """Where the metrics are read when nothing is asked besides."""
+        return frozenset(source for metric in self.metrics.values() for source in metric.sources)
+
+    def names(self, feed: str) -> frozenset[str]:
+        """The dimensions on the documents of a feed."""
+        return self.cuts[feed].names if feed in self.cuts else frozenset()
+
+    def place(self, measure: Measure, wanted: frozenset[str]) -> Measure | None:
+        """The measure where all `wanted` dimensions are known; None if that is nowhere.
+
+        Time and connection are known everywhere and not among them.
+        """
+        if (measure.name, wanted) not in self._placed:
+            self._placed[measure.name, wanted] = self._place(measure, wanted)
+        return self._placed[measure.name, wanted]
+
+    def _place(self, measure: Measure, wanted: frozenset[str]) -> Measure | None:
+        own = measure.source
+        if not wanted or all(DIMENSIONS[name].is_on(own) for name in wanted):
+            return measure
+        if isinstance(measure, Level) or not (own.is_engagement or measure.build):
+            return None
+        chosen = [self._smallest(feed, wanted) for feed in own.feeds]
+        feeds = [feed for feed in chosen if feed]
+        return measure.on(Source.of(feeds)) if feeds else None
+
+    def _smallest(self, whole: str, wanted: frozenset[str]) -> str:
+        """The feed that cuts `whole` by the fewest dimensions that are enough; "" if none does."""
+        brought = {feed.name for feed in self._feeds}
+        found = [
+            cut
+            for cut in self.cuts.values()
+            if cut.of == whole
+            and cut.feed in brought
+            and wanted <= cut.names
+            and (not cut.is_overlapping or any(DIMENSIONS[name].is_overlapping for name in wanted))
+        ]
+        if not found:
+            return ""
+        return min(found, key=lambda cut: (cut.feed != whole, len(cut.names), cut.feed)).feed
+
+
+def place(measure: Measure, wanted: frozenset[str]) -> Measure | None:
+    """The measure where all wanted dimensions are known, see `Catalogs.place`."""
+    return catalogs().place(measure, wanted)
+
+
+def catalogs() -> Catalogs:
+    """The catalogs of the connectors that the settings name."""
+    installed = [(connector, connector.feeds) for connector in connectors().values()]
+    known = _Known.parts
+    if len(known) != len(installed) or any(
+        one is not other or feeds is not others
+        for (one, feeds), (other, others) in zip(known, installed, strict=True)
+    ):
+        _Known.parts = installed
+        _Known.catalogs = Catalogs(connector for connector, _ in installed)
+    return _Known.catalogs
+
+
+class _Known:
+    """The catalogs that were merged last, and what of: asking for them has to cost nothing."""
+
+    parts: ClassVar[list[tuple[Connector, Sequence[Feed]]]] = []
+    catalogs: ClassVar[Catalogs]
+
+
+class _Metrics(Mapping[str, Metric]):
+    """Every metric by its name, of the connectors that are installed now."""
+
+    def __getitem__(self, name: str) -> Metric:
+        return catalogs().metrics[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(catalogs().metrics)
+
+    def __len__(self) -> int:
+        return len(catalogs().metrics)
+
+
+METRICS: Mapping[str, Metric] = _Metrics()
 
 
 # --- Dimensions -------------------------------------------------------------------------------
 _FACTS = frozenset({Source.COST, Source.USAGE})
-_PEOPLE_DID = frozenset({Source.ACTIVITY, Source.CODE, Source.CODE_ESTIMATE})
-_PER_PERSON = _FACTS | _PEOPLE_DID
-THINGS = frozenset({Source.SKILLS, Source.CONNECTORS, Source.PLUGINS, Source.PROJECTS})
+THINGS = frozenset(
+    {Source.SKILLS, Source.CONNECTORS, Source.PLUGINS, Source.ARTIFACTS, Source.PROJECTS}
+)
 
 
 @dataclass(frozen=True)
 class Dimension:
     """One way to cut facts. `value` is None where the connection decides, not the fact.
 
-    `elsewhere` holds the expression of sources that keep it in another place.
+    `tables` are the facts that have it; `on_documents` is where documents with a person
+    have it from. Other documents have it as their subject or as a label, as their
+    connector declares (`Cut`). `is_overlapping`: one number may be in several groups or in none,
+    so groups are never added up.
     """
 
     name: str
     label: str
     section: Section
-    value: Expression | F | None
+    value: Expression | F | None = None
     is_person: bool = False
-    sources: frozenset[Source] = _FACTS
-    elsewhere: Mapping[Source, Expression | F] = field(default_factory=dict)
+    tables: frozenset[Source] = _FACTS
+    on_documents: Expression | None = None
+    is_overlapping: bool = False
 
     @property
     def is_time(self) -> bool:
         return self.section is Section.TIME
 
+    @property
+    def is_everywhere(self) -> bool:
+        """Does every source know it?"""
+        return self.is_time or (self.value is None and self.tables == _FACTS)
+
+    @property
+    def sources(self) -> frozenset[Source]:
+        """The sources that know it without being cut further."""
+        return frozenset(source for source in catalogs().sources if self.is_on(source))
+
+    def is_on(self, source: Source) -> bool:
+        if self.is_everywhere:
+            return True
+        if not source.is_engagement:
+            return source in self.tables
+        known = catalogs()
+        return all(self.name in known.names(feed) for feed in source.feeds)
+
     def of(self, source: Source) -> Expression | F | None:
         """The expression this source is cut by."""
-        return self.elsewhere.get(source, self.value)
+        if self.is_everywhere or not source.is_engagement:
+            return self.value
+        if self.on_documents is not None:
+            return self.on_documents
+        cuts = [catalogs().cuts[feed] for feed in source.feeds]
+        if len({(cut.subject == self.name, cut.nobody) for cut in cuts}) == 1:
+            return self._on(cuts[0])
+        return Case(
+            *(When(feed=cut.feed, then=self._on(cut)) for cut in cuts), output_field=CharField()
+        )
+
+    def _on(self, cut: Cut) -> Expression | F:
+        """The subject or label of a document; "" for what stands for no value."""
+        found: Any = F("subject") if cut.subject == self.name else _label(self.name)
+        if cut.nobody:
+            some = NullIf(found, Value(cut.nobody))
+            found = Coalesce(some, Value(""), output_field=CharField())
+        return found  # type: ignore[no-any-return]
 
     def text(self, value: Key) -> str:
         """As it stands in files: 2026-11-22 for days and weeks, 2026-11, 2026-Q4."""
@@ -689,6 +863,10 @@ class Dimension:
         return FILE_TEXTS.get(value, value)
 
 
+def _label(name: str) -> Expression:
+    return Coalesce(KeyTextTransform(name, "labels"), Value(""), output_field=CharField())
+
+
 def truncated(interval: str, day: Expression | F) -> Expression | F:
     """The first day of its day, ISO week, month or quarter."""
     found = {"week": TruncWeek, "month": TruncMonth, "quarter": TruncQuarter}.get(interval)
@@ -697,24 +875,19 @@ def truncated(interval: str, day: Expression | F) -> Expression | F:
 
 
 def _time(name: str, label: str) -> Dimension:
-    value = truncated(name, F("day"))
-    return Dimension(name, label, Section.TIME, value, sources=frozenset(Source))
+    return Dimension(name, label, Section.TIME, truncated(name, F("day")))
 
 
 def _connection(name: str, label: str) -> Dimension:
-    return Dimension(name, label, Section.STANDARD, None, sources=frozenset(Source))
+    return Dimension(name, label, Section.STANDARD)
 
 
 def _of_person(field: str) -> Expression:
     return Coalesce(F(f"person__{field}"), Value(""), output_field=CharField())
 
 
-def _person(name: str, label: str, field: str) -> Dimension:
-    return _who(name, label, _of_person(field))
-
-
-def _who(name: str, label: str, value: Expression) -> Dimension:
-    return Dimension(name, label, Section.GENAI, value, is_person=True, sources=_PER_PERSON)
+def _person(name: str, label: str, value: Expression) -> Dimension:
+    return Dimension(name, label, Section.GENAI, value, is_person=True, on_documents=value)
 
 
 def _meter(
@@ -722,9 +895,13 @@ def _meter(
     label: str,
     field: str = "",
     section: Section = Section.GENAI,
-    sources: frozenset[Source] = _FACTS,
+    tables: frozenset[Source] = _FACTS,
 ) -> Dimension:
-    return Dimension(name, label, section, F(f"meter__{field or name}"), sources=sources)
+    return Dimension(name, label, section, F(f"meter__{field or name}"), tables=tables)
+
+
+def _of_documents(name: str, label: str, **more: Any) -> Dimension:
+    return Dimension(name, label, Section.GENAI, tables=frozenset(), **more)
 
 
 # A meter with a workspace belongs to that project, whoever used it.
@@ -750,26 +927,28 @@ DIMENSIONS: dict[str, Dimension] = {
             Section.STANDARD,
             _PROJECT,
             is_person=True,
-            sources=_PER_PERSON,
-            elsewhere=dict.fromkeys(_PEOPLE_DID, _of_person("external_id")),
+            on_documents=_of_person("external_id"),
         ),
         _meter("service", "Service", "product", Section.STANDARD),
         _meter("sku", "SKU", "model", Section.STANDARD),
-        _person("user_id", "User ID", "external_id"),
-        _who("user_email", "User e-mail", identity.email_of("person__")),
-        _who("user_name", "User name", identity.name_of("person__")),
-        _person("user_state", "User state", "state"),
+        _person("user_id", "User ID", _of_person("external_id")),
+        _person("user_email", "User e-mail", identity.email_of("person__")),
+        _person("user_name", "User name", identity.name_of("person__")),
+        _person("user_state", "User state", _of_person("state")),
         _meter("context_window", "Context window"),
         _meter("inference_geo", "Inference geography"),
         _meter("speed", "Speed"),
-        _meter("cost_type", "Cost type", sources=_COST_ONLY),
-        _meter("token_type", "Token type", sources=_COST_ONLY),
+        _meter("cost_type", "Cost type", tables=_COST_ONLY),
+        _meter("token_type", "Token type", tables=_COST_ONLY),
         _meter("organization_id", "Organization ID"),
         _meter("workspace_id", "Workspace"),
         _meter("api_key_id", "API key"),
         _meter("service_tier", "Service tier"),
-        Dimension(
-            "item", "Skill, connector or project", Section.GENAI, F("subject"), sources=THINGS
-        ),
+        _of_documents("rbac_group_id", "Group", is_overlapping=True),
+        _of_documents("slack_channel_id", "Slack channel", is_overlapping=True),
+        _of_documents("item", "Skill, connector or project"),
+        _of_documents("terminal_type", "Terminal"),
+        _of_documents("customer_type", "API or subscription"),
+        _of_documents("subscription_type", "Subscription"),
     )
 }

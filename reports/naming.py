@@ -12,7 +12,13 @@ Names = Mapping[tuple[str, str], str]  # by dimension and value
 NONE: Names = {}
 
 # The dimensions that hold identifiers of resources, and the kind of resource they name.
-KINDS = {"workspace_id": "workspace_id", "api_key_id": "api_key_id", "project_id": "workspace_id"}
+KINDS = {
+    "workspace_id": "workspace_id",
+    "api_key_id": "api_key_id",
+    "project_id": "workspace_id",
+    "rbac_group_id": "rbac_group_id",
+    "slack_channel_id": "slack_channel_id",
+}
 
 
 def of(connections: Sequence[Connection], dimensions: Collection[str]) -> Names:

@@ -49,6 +49,8 @@ def _refusal(spec: ReportSpec, today: date) -> str:
         return f"{first.label} has no forecast: only cost, tokens and counts of use have one."
     if not first.is_additive:
         return f"{first.label} has no forecast: different people of several days do not add up."
+    if spec.is_overlapping:
+        return f"{first.label} has no forecast here: groups that overlap have no sum."
     if spec.cumulative:
         return "Sums that are added up from the first day have no forecast."
     if spec.final or spec.window.last_day < today - timedelta(days=1):

@@ -219,6 +219,11 @@ class Pivot:
         return self.spec.metric_objects[0]
 
     @property
+    def has_total(self) -> bool:
+        """Is there a number of all groups together?"""
+        return not self.spec.is_overlapping
+
+    @property
     def places(self) -> int:
         """How many columns a chart has room for, with those ahead."""
         return max([len(self.columns), *(ahead.at + 1 for ahead in self.ahead)])
@@ -406,7 +411,7 @@ def _series(
     found = [Series(names[k[0]], colors[k[0]], _values(tops, across, k)) for k in own]
     if len(rest) == 1:
         found.append(Series(names[rest[0][0]], labels.GREY, _values(tops, across, rest[0])))
-    elif rest and tops.spec.metric_objects[0].is_additive:
+    elif rest and tops.spec.adds_up:
         layers = zip(*(_values(tops, across, keys) for keys in rest), strict=True)
         found.append(Series("Other", labels.GREY, tuple(_known_sum(layer) for layer in layers)))
     return found
@@ -420,7 +425,7 @@ def _bars(
     across: Sequence[Column],
 ) -> list[Group]:
     """The first groups over all columns; the others together where that can be added up."""
-    is_additive = tops.spec.metric_objects[0].is_additive and not tops.spec.cumulative
+    is_additive = tops.spec.adds_up and not tops.spec.cumulative
     found = []
     for keys, report in ranked.items():
         value, before = report.values(keys)[0], None

@@ -54,7 +54,6 @@ from reports.coverage import Coverage, DayState
 from reports.metrics import (
     DIMENSIONS,
     OTHER,
-    THINGS,
     UNKNOWN_USER,
     Distinct,
     Key,
@@ -87,9 +86,9 @@ TABLES: dict[Source, tuple[Any, ...]] = {
     Source.ACTIVITY: (ActivityByDay, EngagementFact),
     Source.CODE: (ActivityByDay, EngagementFact),
     Source.CODE_ESTIMATE: (ActivityByDay, EngagementFact),
-    **dict.fromkeys(THINGS, (EngagementFact,)),
 }
 _WITH_PROJECT = (CostByPerson, UsageByPerson)
+DOCUMENTS = (EngagementFact,)  # of every other source
 # Those that say who it was.
 _BY_PERSON = (CostByPerson, UsageByPerson, CostFact, UsageFact)
 # How files name the two sides of a comparison, and what several connections lack.
@@ -180,6 +179,7 @@ class Report:
     before: "Report | None" = None
     alike: "Report | None" = None
     laid: Laid | None = None
+    has_no_sum: bool = False  # its groups were put together although they overlap
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -228,6 +228,8 @@ class Report:
 
     def values(self, keys: Keys) -> tuple[Number, ...]:
         """The metrics of one group, which need not have a row: 0 or None where it has none."""
+        if self.has_no_sum:
+            return (None,) * len(self.spec.metrics)
         return tuple(answer.number for answer in self._answered(keys))
 
     def _answered(self, keys: Keys) -> Sequence[Answered]:
@@ -246,8 +248,11 @@ class Report:
     def by(self, *names: str) -> "Report":
         """The same report with only some of its groupings, from the amounts at hand."""
         at = [self.spec.group_by.index(name) for name in names]
+        dropped = {*self.spec.group_by} - {*names}
+        overlap = any(DIMENSIONS[name].is_overlapping for name in dropped)
         return replace(
             self,
+            has_no_sum=self.has_no_sum or overlap,
             spec=replace(self.spec, group_by=names),
             sides=tuple(side.merged(at) for side in self.sides),
             before=self.before and self.before.by(*names),
@@ -628,14 +633,17 @@ def on_table(model: Any, source: Source, dimension: str) -> Any:
 
 
 def _smallest(source: Source, spec: ReportSpec) -> Any:
-    *rollups, everything = TABLES[source]
+    *rollups, everything = TABLES.get(source, DOCUMENTS)
     return next((model for model in rollups if _knows(model, source, spec)), everything)
 
 
 def _knows(model: Any, source: Source, spec: ReportSpec) -> bool:
     """Django knows which columns an expression reads: a rollup that lacks one refuses it."""
     read = [value for name in spec.used if (value := on_table(model, source, name)) is not None]
-    read += [measure.value for measure in spec.measures if measure.source is source]
+    measures = [measure for measure in spec.measures if measure.source is source]
+    if model is ActivityByDay and any(measure.needs_documents for measure in measures):
+        return False
+    read += [measure.value for measure in measures]
     try:
         model.objects.alias(**{f"read_{at}": value for at, value in enumerate(read)})
     except FieldError:
@@ -798,6 +806,8 @@ class _Question:
                 key = _or_unknown(called, found.model, source, name, self.known)
             if self.kept and name == self.spec.ranked_by:
                 found = found.alias(ranked=key)
+                if DIMENSIONS[name].is_overlapping:  # the others have no sum
+                    found = found.filter(ranked__in=self.kept)
                 key = Case(
                     When(ranked__in=self.kept, then=F("ranked")),
                     default=Value(OTHER),
@@ -912,13 +922,14 @@ def _levels(
 ) -> Mapping[Place, Amounts]:
     """One fact a connection and day: nothing to sum."""
     values: dict[str, Any] = {f"level_{m.name}": m.value for m in measures}
+    measures_by_name = {measure.name: measure for measure in measures}
     groups: dict[Place, dict[str, dict[tuple[int, date], Number]]] = {}
     for row in found.values("connection_id", "day", **keys, **values):
         place = (*(row[key] for key in keys), row["connection_id"])
         group = groups.setdefault(place, {m.name: {} for m in measures})
         for name, levels in group.items():
             value = row[f"level_{name}"]
-            levels[row["connection_id"], row["day"]] = None if value is None else int(value)
+            levels[row["connection_id"], row["day"]] = measures_by_name[name].exact(value)
     return groups
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from django.http import QueryDict
 
-from integrations.models import Connection, Meter, Person
+from integrations.models import Connection, EngagementFact, Meter, Person
 from integrations.window import Window
 from reports import identity, labels, naming
-from reports.metrics import METRICS, Kind, Section
+from reports.metrics import METRICS, Section, in_order, place
 from reports.naming import Names
 from reports.outlook import AHEAD
 from reports.periods import COMPARISONS, CUSTOM, INTERVALS, RANGES, cut
@@ -132,14 +132,14 @@ class QueryBar:
     def metrics(self) -> tuple[Choices, ...]:
         return tuple(
             Choices(
-                kind.value,
+                kind,
                 tuple(
                     Option(m.name, m.label, m.name in self.spec.metrics, m.definition)
                     for m in METRICS.values()
-                    if m.kind is kind
+                    if m.kind == kind
                 ),
             )
-            for kind in Kind
+            for kind in dict.fromkeys(str(m.kind) for m in METRICS.values())
         )
 
     @property
@@ -442,6 +442,8 @@ def members(dimension: str, connections: Sequence[Connection]) -> dict[str, str]
         found = {state: labels.label(dimension, state) for state in Person.State.values}
     elif dimension == "item":
         found = {item: name or item for item, name in naming.items(connections).items()}
+    elif not FILTERABLE[dimension].tables:
+        found = _of_documents(dimension, connections)
     elif dimension in PEOPLE:
         found = _people(PEOPLE[dimension], connections)
     else:
@@ -457,6 +459,22 @@ def members(dimension: str, connections: Sequence[Connection]) -> dict[str, str]
     if FILTERABLE[dimension].is_person:
         found[""] = labels.label(dimension, "")
     return dict(sorted(found.items(), key=lambda item: (not item[0], item[1].casefold())))
+
+
+def _of_documents(dimension: str, connections: Sequence[Connection]) -> dict[str, str]:
+    """The values on documents that are cut by a dimension, by the names of their resources."""
+    wanted = frozenset({dimension})
+    found: set[str] = set()
+    placed = (place(m, wanted) for metric in METRICS.values() for m in metric.measures)
+    for source in in_order(m.source for m in placed if m is not None):
+        facts = EngagementFact.objects.filter(
+            connection__in=connections, feed__in=source.feeds, days=1
+        )
+        value: Any = FILTERABLE[dimension].of(source)
+        values = facts.values_list(value, flat=True)
+        found |= {*values.order_by().distinct()}
+    known = naming.of(connections, [dimension])
+    return {value: labels.label(dimension, value, known) for value in found}
 
 
 def _people(field: str, connections: Sequence[Connection]) -> dict[str, str]:

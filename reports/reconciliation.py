@@ -58,6 +58,12 @@ def reconcile(report: Report) -> Reconciliation | None:
     if "cost" not in spec.metrics or not connections:
         return None
     vendor = _vendors(provider_name(connection) for connection in connections)
+    if spec.overlapping:
+        return Reconciliation(
+            vendor,
+            f"{vendor} reports no total for groups that overlap, so there is none to check"
+            " against.",
+        )
     narrowing = [f.dimension for f in spec.filters if f.dimension not in CHECKABLE]
     if narrowing:
         return Reconciliation(

@@ -19,6 +19,8 @@ from reports.metrics import (
     Metric,
     Section,
     Source,
+    in_order,
+    place,
 )
 from reports.periods import COMPARISONS, CUSTOM, INTERVALS, RANGES, Interval, Shift, shift_of
 
@@ -135,6 +137,7 @@ class ReportSpec:
         self._check_size()
         self._check_filters()
         self._check_sources()
+        self._check_overlaps()
 
     def _check_days(self) -> None:
         window = self.window
@@ -184,15 +187,36 @@ class ReportSpec:
                 )
 
     def _check_sources(self) -> None:
+        """Refuse what no source can answer, by metric and dimension."""
         for name in self.used:
-            known = DIMENSIONS[name].sources
-            lacking = [m for m in self.metrics if not METRICS[m].sources <= known]
-            if lacking:
+            for metric in self.metric_objects:
+                if not _is_placed(metric, frozenset({name})):
+                    raise SpecError(
+                        f"{metric.label} cannot be cut by {DIMENSIONS[name].label.lower()}"
+                        f" ({metric.name}, {name}): the provider counts it without that. Leave out"
+                        " one of the two.",
+                        field="group_by" if name in self.group_by else "filters",
+                    )
+        for metric in self.metric_objects:
+            if not _is_placed(metric, self.cut_by):
+                words = " and ".join(DIMENSIONS[n].label.lower() for n in sorted(self.cut_by))
                 raise SpecError(
-                    f"{METRICS[lacking[0]].label} cannot be cut by {DIMENSIONS[name].label.lower()}"
-                    f" ({lacking[0]}, {name}): the provider counts it without that. Leave out one"
-                    " of the two.",
-                    field="group_by" if name in self.group_by else "filters",
+                    f"{metric.label} cannot be cut by {words} together ({metric.name}): the"
+                    " provider counts it by each of them alone. Leave out one of them.",
+                    field="group_by" if self.cut_by & {*self.group_by} else "filters",
+                )
+
+    def _check_overlaps(self) -> None:
+        """Refuse sums over groups that overlap: they would count the same twice."""
+        for dimension in self.overlapping:
+            filters = self.filters_of(dimension.name)
+            one = [f for f in filters if f.operator is Operator.IS and len(f.values) == 1]
+            if dimension.name not in self.group_by and not one:
+                word = dimension.label.lower()
+                raise SpecError(
+                    f"{dimension.label}s overlap, so several of them have no sum. Filter by one"
+                    f" {word}, or group by {word} ({dimension.name}) as well.",
+                    field="filters",
                 )
 
     # --- What follows from it ---------------------------------------------------------------
@@ -207,9 +231,30 @@ class ReportSpec:
 
     @property
     def measures(self) -> tuple[Measure, ...]:
-        """What has to be read, each once."""
+        """What has to be read, each once, from the source that knows every dimension asked."""
         found = {m.name: m for metric in self.metric_objects for m in metric.measures}
-        return tuple(found.values())
+        placed = (place(measure, self.cut_by) for measure in found.values())
+        return tuple(measure for measure in placed if measure is not None)
+
+    @property
+    def cut_by(self) -> frozenset[str]:
+        """The dimensions that not every source knows."""
+        return frozenset(name for name in self.used if not DIMENSIONS[name].is_everywhere)
+
+    @property
+    def overlapping(self) -> tuple[Dimension, ...]:
+        """The dimensions it is cut by whose groups are never added up."""
+        return tuple(DIMENSIONS[name] for name in self.used if DIMENSIONS[name].is_overlapping)
+
+    @property
+    def is_overlapping(self) -> bool:
+        """May its groups never be added up?"""
+        return any(dimension.is_overlapping for dimension in self.dimension_objects)
+
+    @property
+    def adds_up(self) -> bool:
+        """May groups of the first metric be added up?"""
+        return self.metric_objects[0].is_additive and not self.is_overlapping
 
     @property
     def dimension_objects(self) -> tuple[Dimension, ...]:
@@ -218,8 +263,7 @@ class ReportSpec:
     @property
     def sources(self) -> tuple[Source, ...]:
         """The sources the metrics need, in a fixed order."""
-        needed = {measure.source for measure in self.measures}
-        return tuple(source for source in Source if source in needed)
+        return in_order(measure.source for measure in self.measures)
 
     @property
     def is_by_person(self) -> bool:
@@ -429,6 +473,10 @@ def _names(
         if name in seen and not often:
             raise SpecError(f"The {noun} {name} is named twice.", field=field)
         seen.add(name)
+
+
+def _is_placed(metric: Metric, wanted: frozenset[str]) -> bool:
+    return all(place(measure, wanted) is not None for measure in metric.measures)
 
 
 def _is_unstorable(value: str) -> bool:

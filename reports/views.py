@@ -10,7 +10,7 @@ from django_htmx.middleware import HtmxDetails
 
 from accounts.limits import limited
 from accounts.tenancy import OrganizationRequest, organization_required
-from reports import charts, naming, pivot, queries, querybar
+from reports import charts, limits, naming, pivot, queries, querybar
 from reports.charts import AnyChart
 from reports.coverage import DayState
 from reports.metrics import Source, Unit
@@ -44,6 +44,10 @@ class Result:
         days = self.report.coverage
         unknown = days.count(DayState.UNKNOWN)
         return "zero" if not unknown else "unknown" if unknown == len(days.window) else "partly"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return limits.notes(self.report)
 
     @property
     def unknown_days(self) -> int:
@@ -90,6 +94,7 @@ def explore(request: OrganizationRequest) -> HttpResponseBase:
     query = querybar.edited(query)
     try:
         spec = querybar.check(ReportSpec.from_query(query or BARE, today=today))
+        limits.refuse_unanswerable(request.organization, spec)
         report = queries.run(request.organization, spec.by_interval())
     except SpecError as error:
         context |= {

@@ -29,7 +29,7 @@ function read(index) {
     title.textContent = heads[at].textContent + (open ? " · can still change" : "");
     for (const row of table.tBodies[0].querySelectorAll("tr[data-drawn]"))
       rows.append(line(row.cells[0].textContent.trim(), row.cells[at + 1].textContent, row.querySelector(".sw")));
-    rows.append(line("Total", table.tFoot.rows[0].cells[at + 1].textContent));
+    if (table.tFoot) rows.append(line("Total", table.tFoot.rows[0].cells[at + 1].textContent));
   } else title.textContent = ahead.cells[0].textContent + " · forecast";
   if (ahead) rows.append(line("Expected", ahead.cells[1].textContent), line("Eight of ten", ahead.cells[2].textContent));
   box.replaceChildren(title, rows);
@@ -79,3 +79,36 @@ document.addEventListener("htmx:afterSettle", event => {
   if (target) target.focus();
   dropped = false;
 });
+
+// The search box above a long list of choices. Without it the list stands in its sections.
+function find(input) {
+  const list = document.getElementById(input.dataset.find);
+  const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+  let count = 0;
+  for (const section of list.querySelectorAll("details")) {
+    section.dataset.open ??= String(section.open);
+    let shown = 0;
+    for (const option of section.querySelectorAll("[data-words]")) {
+      const text = option.dataset.words.toLowerCase();
+      option.hidden = !words.every(word => text.includes(word));
+      shown += !option.hidden;
+    }
+    section.hidden = !shown;
+    section.open = words.length ? Boolean(shown) : section.dataset.open === "true";
+    count += shown;
+  }
+  list.querySelector("[data-none]").hidden = count > 0;
+  list.querySelector("[data-found]").textContent = words.length ? `${count} found` : "";
+}
+document.addEventListener("input", event => { if (event.target.dataset.find) find(event.target); });
+// Searching changes no setting: the form neither reloads nor submits for it.
+document.addEventListener("change", event => { if (event.target.dataset?.find) event.stopPropagation(); }, true);
+document.addEventListener("keydown", event => {
+  const input = event.target;
+  if (!input.dataset?.find) return;
+  if (event.key === "Enter") event.preventDefault();
+  if (event.key === "ArrowDown") {
+    document.getElementById(input.dataset.find).querySelector("[data-words]:not([hidden]) input")?.focus();
+    event.preventDefault();
+  }
+}, true);

@@ -195,6 +195,7 @@ class ActivityMetric:
     taken is refused.
     `kind` says what may be added:
     sum            over days, people and items
+    sum_of_day     over people, and not over days, which may share what is counted
     distinct       nothing: shown where one document says it, otherwise not known
     level          a state of the whole organization: over several days the last one known
     level_of_day   the same, but one day alone has it
@@ -209,7 +210,7 @@ class ActivityMetric:
     feeds: tuple[str, ...]
     section: str
     unit: Literal["count", "usd", "percent"] = "count"
-    kind: Literal["sum", "distinct", "level", "level_of_day"] = "sum"
+    kind: Literal["sum", "sum_of_day", "distinct", "level", "level_of_day"] = "sum"
     optional_paths: tuple[str, ...] = ()
     is_people: bool = True
 
@@ -258,13 +259,29 @@ class Endpoint:
     """Declare one endpoint of the provider: the feeds that read it, and all its fields.
 
     Numbers of activity need no `Field`: they are stored under their path, and the metrics that
-    read it are found.
+    read it are found. `is_renamed`: they are stored under other names, so each has a `Field`.
+    `note` is a sentence about the endpoint.
     """
 
     path: str
     feeds: tuple[str, ...]
     fields: tuple[Field, ...]
-    why: str = ""
+    note: str = ""
+    is_renamed: bool = False
+
+    def field(self, path: str) -> Field | None:
+        """The field that a dotted path of an answer is; None if it is not declared."""
+        parts = path.split(".")
+        return next((f for f in self.fields if _matches(f.name.split("."), parts)), None)
+
+
+def _matches(pattern: list[str], parts: list[str]) -> bool:
+    """`*` stands for any name, and at the end for any number of them."""
+    if pattern[-1] == "*" and len(parts) >= len(pattern) - 1:
+        pattern, parts = pattern[:-1], parts[: len(pattern) - 1]
+    return len(pattern) == len(parts) and all(
+        one in ("*", other) for one, other in zip(pattern, parts, strict=True)
+    )
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,11 @@ def _write(
 
 
 def roll_up_activity(connection: Connection, feed: Feed, days: Sequence[date]) -> None:
-    """Write what people did on `days` again from the documents that are stored now."""
+    """Write what people did on `days` again from the documents that are stored now.
+
+    A path that some documents lack has no sum, unless the connector declares it as optional: then
+    it is the sum of those that have it.
+    """
     scope: dict[str, Any] = {
         "connection": connection.pk,
         "feed": feed.name,
@@ -85,10 +89,17 @@ def roll_up_activity(connection: Connection, feed: Feed, days: Sequence[date]) -
     with database.cursor() as cursor:
         for rollup in (ActivityByDay, ActivityByPerson):
             cursor.execute(f"DELETE FROM {rollup._meta.db_table} WHERE {here}", scope)  # noqa: S608
-        cursor.execute(_ACTIVITY_BY_DAY.format(here=here), scope)
+        optional = {
+            path
+            for metric in connection.connector.catalog.metrics
+            if feed.name in metric.feeds
+            for path in metric.optional_paths
+        }
+        words = {"optional": sorted(optional)}
+        cursor.execute(_ACTIVITY_BY_DAY.format(here=here), scope | words)
         if feed.surfaces:
-            surfaces, words = _active_surfaces(feed)
-            cursor.execute(_ACTIVITY_BY_PERSON.format(here=here, surfaces=surfaces), scope | words)
+            surfaces, paths = _active_surfaces(feed)
+            cursor.execute(_ACTIVITY_BY_PERSON.format(here=here, surfaces=surfaces), scope | paths)
 
 
 _ACTIVITY_BY_DAY = f"""
@@ -108,7 +119,8 @@ whole AS (
 )
 SELECT connection_id, feed, whole.day,
     coalesce(jsonb_object_agg(path, total) FILTER (WHERE path IS NOT NULL), '{{{{}}}}')
-FROM whole LEFT JOIN paths ON paths.day = whole.day AND paths.told = whole.told
+FROM whole LEFT JOIN paths ON paths.day = whole.day
+    AND (paths.told = whole.told OR paths.path = ANY(%(optional)s))
 GROUP BY connection_id, feed, whole.day
 """  # noqa: S608 - our own names
 _ACTIVITY_BY_PERSON = f"""

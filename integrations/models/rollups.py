@@ -109,7 +109,8 @@ class Activity(models.Model):
 class ActivityByDay(Activity):
     """Grain: connection, feed, day: the documents of everybody, added up path by path.
 
-    A path that one of them lacks is missing here too: the sum is not known.
+    A path that one of them lacks is missing here too: the sum is not known. Those that the
+    connector declares as optional are the sum of the documents that have them.
     """
 
     values = models.JSONField(decoder=ExactDecoder)

@@ -34,7 +34,7 @@ UNSTACKED = {"stacked": "column", "area": "line", "treemap": "bar"}
 def kind_of(pivot: Pivot) -> str:
     """The chart that is drawn: as asked, as far as the first metric allows it."""
     kind = pivot.spec.chart or "stacked"
-    return kind if pivot.metric.is_additive else UNSTACKED.get(kind, kind)
+    return kind if pivot.spec.adds_up else UNSTACKED.get(kind, kind)
 
 
 def draw(pivot: Pivot) -> AnyChart | None:

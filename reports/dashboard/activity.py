@@ -452,12 +452,15 @@ _SURFACES = (
     "office_messages",
     "design_messages",
 )
+_NEWER = ("science_messages", "tag_messages")  # shown where anybody used them
 _SURFACE_OF = {
     "chat_messages": "chat",
     "cowork_messages": "cowork",
     "cowork_actions": "cowork",
     "office_messages": "office_agent",
     "design_messages": "claude_design",
+    "science_messages": "science",
+    "tag_messages": "claude_tag",
 }
 
 
@@ -474,14 +477,16 @@ def surfaces(scope: Scope) -> Answer:
     if empty:
         return Answer(Table((), ()), empty=empty, notes=notes)
     interval = _sparks(scope)
-    report = scope.ask(*_SURFACES, group_by=(interval,))
+    names = (*_SURFACES, *_NEWER)
+    report = scope.ask(*names, group_by=(interval,))
     people = engagement.activity(report.connections, scope.window, scope.values_of("project_id"))
     several = len(people) > 1
     done = next(iter(people.values())) if len(people) == 1 else None
     measured = list(_measured(report, interval))
     rows = tuple(
         (row, done.products.get(_SURFACE_OF[name], 0) if done else None)
-        for name, row in zip(_SURFACES, measured, strict=True)
+        for name, row in zip(names, measured, strict=True)
+        if name in _SURFACES or row.value
     )
     return Answer(
         shown=Surfaces(rows, report.coverage.known_to, several),

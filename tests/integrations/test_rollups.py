@@ -338,3 +338,48 @@ def test_the_migration_fills_the_rollups_of_what_people_had_done(connection):
         (FIRST, "user_jane"): ["chat", "office_agent"],
         (FIRST, "user_omar"): ["chat"],
     }
+
+
+def test_what_was_stored_before_counts_unified_activity_tag_and_science():
+    """The rows are as an older release wrote them; the migration adds what it left out."""
+    connection = make_connection(make_organization())
+    module = import_module("integrations.migrations.0015_unified_activity")
+    unified = "chat_cowork_unified_metrics__chat__message_count"
+    ann, zoe = make_person(connection, "user_ann"), make_person(connection, "user_zoe")
+    activity(connection, "2026-11-01", person=ann, chat_metrics__message_count=2)
+    activity(
+        connection,
+        "2026-11-01",
+        person=zoe,
+        chat_metrics__message_count=0,
+        science_metrics__message_count=1,
+        claude_tag_metrics__active_message_count=4,
+        **{unified: 8},
+    )
+    written = _rolled_up(connection)
+    ActivityByDay.objects.update(values={"chat_metrics.message_count": 2})
+    ActivityByPerson.objects.filter(person=zoe).update(surfaces=[])
+    ActivityByPerson.objects.filter(person=ann).update(surfaces=["chat"])
+
+    with database.cursor() as cursor:
+        cursor.execute(module.BY_DAY)
+        for surface, paths in module.ACTIVE.items():
+            cursor.execute(module.by_person(surface, paths))
+
+    assert _rolled_up(connection) == written
+    assert written == (
+        {
+            "chat_metrics.message_count": 2,
+            unified.replace("__", "."): 8,
+            "claude_tag_metrics.active_message_count": 4,
+        },
+        {ann.pk: ["chat"], zoe.pk: ["chat", "claude_tag", "science"]},
+    )
+
+
+def _rolled_up(connection):
+    people = ActivityByPerson.objects.filter(connection=connection)
+    return (
+        ActivityByDay.objects.get(connection=connection).values,
+        {row.person_id: sorted(row.surfaces) for row in people},
+    )

@@ -155,3 +155,24 @@ def test_no_page_scrolls_sideways(page, width):
     page.set_viewport_size({"width": width, "height": 800})
 
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_metrics_are_found_by_words_and_chosen_by_keyboard(page):
+    page.get_by_role("button", name="Metric Cost").click()
+    find = page.get_by_role("searchbox", name="Find a metric")
+    find.fill("cowork dispatch")
+
+    shown = page.locator("#q-m [data-words]:visible")
+    expect(shown).to_have_count(1)
+    expect(page.locator("#q-m [role=status]")).to_have_text("1 found")
+    expect(page.locator("#q-m details:visible summary")).to_have_text("Cowork")
+
+    find.press("ArrowDown")
+    page.keyboard.press("Space")
+    expect(page.locator("#title")).to_contain_text("Cost and dispatch turns")
+    expect(find).to_have_value("cowork dispatch")
+
+    find.fill("nothing is called so")
+    expect(page.locator("#q-m [data-none]")).to_be_visible()
+    find.fill("")
+    expect(page.locator("#q-m details:visible")).to_have_count(16)

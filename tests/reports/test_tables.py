@@ -16,7 +16,7 @@ from integrations.models import (
 )
 from reports import queries
 from reports.metrics import DIMENSIONS, METRICS, Source
-from reports.spec import FILTERABLE, Filter, ReportSpec
+from reports.spec import FILTERABLE, MOST_METRICS, Filter, ReportSpec
 from tests.factories import activity, cost, make_connection, make_person, usage
 from tests.reports.test_queries import NOVEMBER
 
@@ -97,7 +97,7 @@ def year(organization):
 def test_every_table_gives_the_answer_of_the_facts(year, monkeypatch):
     specs = [
         ReportSpec(
-            tuple(m.name for m in METRICS.values() if m.sources == {source}),
+            tuple(m.name for m in METRICS.values() if m.sources == {source})[:MOST_METRICS],
             NOVEMBER,
             names,
             filters,

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from integrations.connectors.base import ActivityMetric
 
 CODE = "Claude Code"  # the section of its metrics
-PERSON = ("user_id", "user_email", "user_name", "user_state")  # what a record's person answers
+# What the person of a record answers.
+PERSON = ("project_id", "user_id", "user_email", "user_name", "user_state")
 _EDITS = ("edit_tool", "multi_edit_tool", "notebook_edit_tool", "write_tool")
 
 

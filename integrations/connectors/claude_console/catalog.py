@@ -2,6 +2,7 @@
 
 from integrations.connectors.anthropic_api.catalog import CODE, PERSON, code_metrics
 from integrations.connectors.base import ActivityMetric, Catalog, Cut
+from integrations.connectors.claude_console.endpoints import ENDPOINTS
 
 _ROOT = "claude_code_metrics"
 _BY_MODEL = "claude_code_by_model"
@@ -53,6 +54,7 @@ CATALOG = Catalog(
         "cost": _REPORTED | {"cost_type", "token_type"},
         "usage": _REPORTED | {"api_key_id", *PERSON},
     },
+    endpoints=ENDPOINTS,
     inferred={
         "service": "The Console does not report products. They are inferred: the tier batch is "
         "Message Batches API, session time is Managed Agents API, the rest Messages API.",

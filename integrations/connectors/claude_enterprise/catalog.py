@@ -9,6 +9,7 @@ from typing import Any
 
 from integrations.connectors.anthropic_api.catalog import CODE, PERSON, code_metrics
 from integrations.connectors.base import ActivityMetric, Catalog, Cut
+from integrations.connectors.claude_enterprise.endpoints import ENDPOINTS
 
 CHAT, COWORK, OFFICE = "Chat", "Cowork", "Office"
 DESIGN, SCIENCE, TAG = "Claude Design", "Claude Science", "Claude Tag"
@@ -220,10 +221,14 @@ _TAG: _Fields = {
         "Days on which people who linked their account used Claude in Slack, added up.",
     ),
 }
-# What is created is created once: these may be added.
-_ADDED_UP = {
-    "distinct_projects_created_count",
-    "distinct_artifacts_created_count",
+# What is created is created once: these may be added. Conversations and sessions belong to one
+# person and may span days; skills, files and projects are shared.
+_KINDS: dict[str, Any] = {
+    "distinct_projects_created_count": "sum",
+    "distinct_artifacts_created_count": "sum",
+    "distinct_conversation_count": "sum_of_day",
+    "distinct_session_count": "sum_of_day",
+    "sessions_with_file_edits_count": "sum_of_day",
 }
 
 
@@ -233,7 +238,6 @@ def _of_users(
     """A metric for each field of a block; `unified` is the block that counts instead of it."""
     for name, (metric, label, definition) in fields.items():
         own, other = f"{block}.{name}", f"{unified}.{name}"
-        is_distinct = "distinct" in name or name == "sessions_with_file_edits_count"
         yield ActivityMetric(
             metric,
             label,
@@ -242,7 +246,7 @@ def _of_users(
             optional_paths=(own,) if optional else (other,) if unified else (),
             feeds=("users",),
             section=section,
-            kind="distinct" if is_distinct and name not in _ADDED_UP else "sum",
+            kind=_KINDS.get(name, "distinct" if name.startswith("distinct_") else "sum"),
         )
 
 
@@ -582,6 +586,7 @@ def _thing_cuts() -> Iterator[Cut]:
 
 
 _CUTS = (
+    Cut("users", of="users", dimensions=PERSON),
     Cut("group_cost", "cost", subject=_GROUP, nobody="no_group", is_overlapping=True),
     Cut("group_usage", "usage", subject=_GROUP, nobody="no_group", is_overlapping=True),
     Cut("group_activity", "users", subject=_GROUP, nobody="no_group", is_overlapping=True),
@@ -615,8 +620,9 @@ _GROUPS = ActivityMetric(
 CATALOG = Catalog(
     metrics=(*_USERS, *_THINGS, *_SUMMARIES, _GROUPS),
     cuts=_CUTS,
+    endpoints=ENDPOINTS,
     dimensions={
-        "cost": _METERED | {"service", "cost_type", "token_type", *PERSON, "project_id"},
-        "usage": _METERED | {"service", *PERSON, "project_id"},
+        "cost": _METERED | {"service", "cost_type", "token_type", *PERSON},
+        "usage": _METERED | {"service", *PERSON},
     },
 )

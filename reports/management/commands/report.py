@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from accounts.models import Organization
 from integrations.window import Window
-from reports import queries
+from reports import limits, queries
 from reports.export import as_csv, as_json, as_table
 from reports.metrics import DIMENSIONS, METRICS
 from reports.periods import COMPARISONS
@@ -83,9 +83,12 @@ class Command(BaseCommand):
             raise _refused(f"There is no organization “{slug}”.", known)
         try:
             spec = _spec(options)
+            limits.refuse_unanswerable(organization, spec)
             for text in _written(organization, spec, options["format"]):
                 self.stdout.write(text, ending="")
             self.stdout.flush()
+            for note in limits.notes_of(organization, spec):
+                self.stderr.write(note)
         except SpecError as error:
             raise _refused(str(error), error.known) from error
         except BrokenPipeError:

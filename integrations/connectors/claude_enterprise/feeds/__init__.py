@@ -47,15 +47,26 @@ def _exported(
     )
 
 
-# Whose acts `/users` counts, block by block.
+# Whose acts `/users` counts, block by block. Where Chat and Cowork are unified for a member, the
+# provider counts in the unified block instead.
+_UNIFIED = "chat_cowork_unified_metrics"
 _COUNTED = {
-    "chat": ("chat_metrics.message_count",),
+    "chat": ("chat_metrics.message_count", f"{_UNIFIED}.chat.message_count"),
     "claude_code": ("claude_code_metrics.core_metrics.distinct_session_count",),
-    "cowork": ("cowork_metrics.message_count", "cowork_metrics.action_count"),
+    "cowork": tuple(
+        f"{block}.{count}"
+        for block in ("cowork_metrics", f"{_UNIFIED}.sessions")
+        for count in ("message_count", "action_count")
+    ),
     "office_agent": tuple(
         f"office_metrics.{app}.message_count" for app in ("excel", "outlook", "powerpoint", "word")
     ),
     "claude_design": ("design_metrics.message_count",),
+    "science": ("science_metrics.message_count", "science_metrics.delegation_count"),
+    "claude_tag": (
+        "claude_tag_metrics.active_message_count",
+        "claude_tag_metrics.active_day_count",
+    ),
 }
 
 

@@ -1,0 +1,97 @@
+"""The tables of `docs/metrics.md` that are made from what connectors declare."""
+
+from collections.abc import Iterator
+
+from integrations.connectors import connectors
+from integrations.connectors.base import Connector, Endpoint, Field
+from reports.metrics import (
+    METRICS,
+    Distinct,
+    Level,
+    Metric,
+    OfOneDay,
+    OfOneDocument,
+    Ratio,
+)
+
+_UNITS = {
+    "usd": "US dollars",
+    "rate": "US dollars for one",
+    "tokens": "tokens",
+    "count": "count",
+    "share": "share",
+}
+
+
+def tables() -> dict[str, str]:
+    """Every generated part by the name in its markers."""
+    return {"metrics": "\n".join(_metrics()), "fields": "\n".join(_endpoints())}
+
+
+def replaced(text: str) -> str:
+    """The document with its generated parts as they have to be now.
+
+    A part stands between `[begin NAME]: #` and `[end NAME]: #`, which Markdown does not show.
+    """
+    for name, table in tables().items():
+        begin, end = f"[begin {name}]: #\n", f"[end {name}]: #\n"
+        before, found, rest = text.partition(begin)
+        _, closed, after = rest.partition(end)
+        if not (found and closed):
+            raise ValueError(f"The document has no part {name}.")
+        text = f"{before}{begin}\n{table}\n\n{end}{after}"
+    return text
+
+
+def _metrics() -> Iterator[str]:
+    for kind in dict.fromkeys(str(metric.kind) for metric in METRICS.values()):
+        yield f"#### {kind}\n"
+        yield from ("| name | is | unit | may be added over |", "|---|---|---|---|")
+        for metric in METRICS.values():
+            if metric.kind == kind:
+                words = f"{metric.label}. {metric.definition}"
+                yield f"| `{metric.name}` | {words} | {_UNITS[metric.unit]} | {_added(metric)} |"
+        yield ""
+
+
+def _added(metric: Metric) -> str:
+    if isinstance(metric, Ratio):
+        return "nothing: divided anew"
+    if isinstance(metric, Level):
+        return "connections" if not metric.is_people else "nothing: the last known day"
+    if isinstance(metric, OfOneDay):
+        return "people, not days"
+    if isinstance(metric, OfOneDocument):
+        return "nothing: of one row of the provider"
+    if isinstance(metric, Distinct):
+        return "everything, each person once"
+    return "everything"
+
+
+def _endpoints() -> Iterator[str]:
+    for connector in connectors().values():
+        yield f"#### {connector.name}\n"
+        for endpoint in connector.catalog.endpoints:
+            feeds = [feed.name for feed in connector.feeds if feed.name in endpoint.feeds]
+            note = f" {endpoint.note}" if endpoint.note else ""
+            yield f"`{endpoint.path}`, feeds {', '.join(f'`{name}`' for name in feeds)}.{note}\n"
+            yield from ("| field | stored in | shown as |", "|---|---|---|")
+            for field in fields(connector, endpoint):
+                shown = ", ".join(f"`{name}`" for name in field.shown.split(",") if name)
+                yield f"| `{field.name}` | {field.stored or '–'} | {shown or field.why} |"
+            yield ""
+
+
+def fields(connector: Connector, endpoint: Endpoint) -> list[Field]:
+    """The declared fields of an endpoint, and the numbers that metrics read under their path."""
+    names: dict[str, list[str]] = {}
+    for metric in () if endpoint.is_renamed else connector.catalog.metrics:
+        if not {*metric.feeds}.isdisjoint(endpoint.feeds):
+            for path in (*metric.paths, *metric.optional_paths):
+                names.setdefault(path, []).append(metric.name)
+    numbers = [
+        Field(path, "EngagementFact.values", ",".join(shown))
+        for path, shown in names.items()
+        if endpoint.field(path) is None and not path.endswith("_usd")
+    ]
+    return [*endpoint.fields, *numbers]

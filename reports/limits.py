@@ -1,0 +1,112 @@
+"""What a report cannot say: refused with a sentence, or a sentence beside the numbers."""
+
+from collections.abc import Iterator, Sequence
+
+from accounts.models import Organization
+from integrations.models import Connection
+from reports.coverage import feed_names
+from reports.metrics import DIMENSIONS, Level, Measure, Metric, OfOneDay, OfOneDocument, Source
+from reports.queries import Report, connections_of
+from reports.spec import ReportSpec, SpecError
+
+_OVERLAPS = {
+    "rbac_group_id": "Groups overlap: a person counts in every group held on that day. So groups"
+    " are never added up, and there is no total.",
+    "slack_channel_id": "Slack channels are a part of the whole, and one use may be in several. So"
+    " channels are never added up, and there is no total.",
+}
+
+
+def refuse_unanswerable(organization: Organization, spec: ReportSpec) -> None:
+    """Raise `SpecError` for a metric that none of the connections reports by a dimension asked."""
+    connections = connections_of(organization, spec)
+    placed = {measure.name: measure for measure in spec.measures}
+    for metric in spec.metric_objects:
+        for whole in metric.measures:
+            counting = [c for c in connections if _brings(c, whole.source)]
+            for name in _cut_by(spec):
+                if counting and not any(_answers(c, placed[whole.name], name) for c in counting):
+                    raise _unanswerable(counting, metric, name, spec)
+
+
+def _unanswerable(
+    connections: Sequence[Connection], metric: Metric, name: str, spec: ReportSpec
+) -> SpecError:
+    labels = " and ".join(connection.label for connection in connections)
+    verb = "does" if len(connections) == 1 else "do"
+    word = DIMENSIONS[name].label.lower()
+    return SpecError(
+        f"{labels} {verb} not report {metric.label.lower()} by {word} ({metric.name}, {name}), so"
+        f" all of it would stand in one row without a value. Leave out {word}, or choose another"
+        " metric.",
+        field="group_by" if name in spec.group_by else "filters",
+    )
+
+
+def notes(report: Report) -> tuple[str, ...]:
+    """Sentences a reader needs beside the numbers of a report."""
+    return tuple(dict.fromkeys(_notes(report.spec, report.connections)))
+
+
+def notes_of(organization: Organization, spec: ReportSpec) -> tuple[str, ...]:
+    """The same for a report that is written while it is read."""
+    return tuple(dict.fromkeys(_notes(spec, connections_of(organization, spec))))
+
+
+def _notes(spec: ReportSpec, connections: Sequence[Connection]) -> Iterator[str]:
+    for dimension in spec.dimension_objects:
+        if dimension.is_overlapping:
+            yield _OVERLAPS.get(
+                dimension.name,
+                f"{dimension.label}s overlap, so they are never added up and there is no total.",
+            )
+    for connection in connections:
+        for name in spec.used:
+            if name in connection.connector.catalog.inferred:
+                yield f"{connection.label}: {connection.connector.catalog.inferred[name]}"
+    if len(connections) > 1:
+        yield from _silent(spec, connections)
+    for metric in spec.metric_objects:
+        if isinstance(metric, OfOneDocument):
+            yield (
+                f"{metric.label} counts different ones of one day, which others may share. It is"
+                " shown where one row of the provider says it, and “–” where several would have to"
+                " be added up. Group by day and by what it counts."
+            )
+        elif isinstance(metric, OfOneDay):
+            yield (
+                f"{metric.label} counts different ones of one day. Several days may share them, so"
+                " it is “–” over several days. Choose the interval day."
+            )
+
+
+def _silent(spec: ReportSpec, connections: Sequence[Connection]) -> Iterator[str]:
+    """Connections that report a metric, and not by this dimension."""
+    for measure in spec.measures:
+        for name in _cut_by(spec):
+            silent = [c.label for c in connections if not _answers(c, measure, name)]
+            if silent:
+                verb = "does" if len(silent) == 1 else "do"
+                yield (
+                    f"{' and '.join(silent)} {verb} not report {measure.label.lower()} by"
+                    f" {DIMENSIONS[name].label.lower()}: its part has no value there."
+                )
+
+
+def _cut_by(spec: ReportSpec) -> list[str]:
+    return [name for name in dict.fromkeys(spec.used) if not DIMENSIONS[name].is_everywhere]
+
+
+def _answers(connection: Connection, measure: Measure, dimension: str) -> bool:
+    """Does this connection report the measure by the dimension?"""
+    source = measure.source
+    if isinstance(measure, Level) or not _brings(connection, source):
+        return False
+    if source.is_engagement:
+        return True
+    known = connection.connector.catalog.dimensions.get(source.value)
+    return known is None or dimension in known
+
+
+def _brings(connection: Connection, source: Source) -> bool:
+    return any(feed_names(connection, source))

@@ -1,0 +1,318 @@
+"""Groups and Slack channels, artifacts, unified activity: what documents hold can be asked."""
+
+import json
+from datetime import date
+from decimal import Decimal
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from integrations.connectors.base import Table
+from integrations.connectors.claude_enterprise import ClaudeEnterprise
+from integrations.models import EngagementFact, Resource
+from integrations.window import Window
+from reports import limits, pivot, queries
+from reports.charts import kind_of
+from reports.metrics import METRICS
+from reports.querybar import members
+from reports.spec import Filter, Operator, ReportSpec, SpecError
+from tests.factories import activity, cost, make_person
+from tests.reports.conftest import a_feed, know
+
+DAYS = Window(date(2026, 11, 1), date(2026, 11, 4))
+FEEDS = {
+    "group_cost": "total",
+    "group_usage": "total",
+    "group_activity": "total",
+    "slack_channel_cost": "total",
+    "artifacts": "total",
+    "skills": "total",
+    "skills_by_person": "person",
+    "skills_by_group": "total",
+    "skills_by_product": "total",
+}
+
+
+def document(connection, feed, subject, day, values, *, person=None, name="", **labels):
+    EngagementFact.objects.create(
+        connection=connection,
+        feed=feed,
+        day=f"2026-11-0{day}",
+        subject=subject,
+        name=name,
+        person=person,
+        values=values,
+        labels=labels,
+    )
+
+
+def dollars(amount, listed):
+    return {"amount_usd": float(amount), "list_amount_usd": float(listed)}
+
+
+@pytest.fixture
+def cut(connection, monkeypatch):
+    """Ann is in both groups, so $6 of the $10 stand in two of them."""
+    more = (a_feed(name, Table.ENGAGEMENT, grain) for name, grain in FEEDS.items())
+    monkeypatch.setattr(ClaudeEnterprise, "feeds", (*ClaudeEnterprise.feeds, *more))
+    cost(connection, "2026-11-01", "10", list_amount="12", product="chat")
+    document(connection, "group_cost", "rbac_group_a", 1, dollars(6, 8))
+    document(connection, "group_cost", "rbac_group_b", 1, dollars(6, 8))
+    document(connection, "group_cost", "rbac_group_b", 2, dollars("0.5", 1))
+    document(connection, "group_cost", "no_group", 1, dollars(4, 4))
+    document(connection, "slack_channel_cost", "C01", 1, dollars(3, 3))
+    tokens = dict.fromkeys(
+        (
+            "uncached_input_tokens",
+            "cache_read_tokens",
+            "cache_write_5m_tokens",
+            "cache_write_1h_tokens",
+        ),
+        10,
+    )
+    used = {**tokens, "output_tokens": 2, "web_searches": 1, "requests": 7}
+    document(connection, "group_usage", "rbac_group_a", 1, used)
+    document(connection, "group_activity", "rbac_group_a", 2, {"chat_metrics.message_count": 5})
+    Resource.objects.create(
+        connection=connection, kind="rbac_group_id", external_id="rbac_group_a", name="Research"
+    )
+    know(connection, "2026-11-01", "2026-11-03", feeds=("all_cost", "person_cost", *FEEDS))
+    return connection
+
+
+def ask(connection, *metrics, group_by=(), filters=(), **more):
+    spec = ReportSpec(metrics, DAYS, group_by, filters, **more)
+    return queries.run(connection.organization, spec)
+
+
+def rows(report):
+    return [(*row.keys, *row.values) for row in report.rows]
+
+
+def test_cost_by_group_has_every_group_and_no_total(cut):
+    report = ask(cut, "cost", "savings", group_by=("rbac_group_id",))
+
+    assert rows(report) == [
+        ("", Decimal(4), Decimal(0)),
+        ("rbac_group_a", Decimal(6), Decimal(2)),
+        ("rbac_group_b", Decimal("6.5"), Decimal("2.5")),
+    ]
+    assert report.totals == (None, None)
+    assert report.by("rbac_group_id").row(("rbac_group_a",)).values == (Decimal(6), Decimal(2))
+    assert "Groups overlap" in limits.notes(report)[0]
+
+
+def test_tokens_and_activity_are_cut_by_group_as_well(cut):
+    report = ask(cut, "total_tokens", "requests", "chat_messages", group_by=("rbac_group_id",))
+
+    assert rows(report) == [("rbac_group_a", 42, 7, 5)]
+
+
+def test_groups_are_cut_by_time(cut):
+    report = ask(cut, "cost", group_by=("day", "rbac_group_id"))
+
+    assert rows(report) == [
+        (date(2026, 11, 1), "", 4),
+        (date(2026, 11, 1), "rbac_group_a", 6),
+        (date(2026, 11, 1), "rbac_group_b", 6),
+        (date(2026, 11, 2), "rbac_group_b", Decimal("0.5")),
+    ]
+    assert rows(report.by("day"))[0] == (date(2026, 11, 1), None)
+
+
+def test_one_group_is_a_number_and_several_are_none(cut):
+    one = ask(cut, "cost", filters=(Filter("rbac_group_id", ("rbac_group_b",)),))
+    assert one.totals == (Decimal("6.5"),)
+
+    for filter_ in (
+        Filter("rbac_group_id", ("rbac_group_a", "rbac_group_b")),
+        Filter("rbac_group_id", ("rbac_group_a",), Operator.IS_NOT),
+    ):
+        with pytest.raises(SpecError, match="Groups overlap, so several of them have no sum"):
+            ask(cut, "cost", filters=(filter_,))
+
+
+def test_the_largest_groups_come_without_others(cut):
+    report = ask(cut, "cost", group_by=("rbac_group_id",), limit=1)
+
+    assert rows(report) == [("", 4), ("rbac_group_b", Decimal("6.5"))]
+
+
+def test_a_slack_channel_has_its_cost(cut):
+    assert rows(ask(cut, "cost", group_by=("slack_channel_id",))) == [("C01", 3)]
+
+
+@pytest.mark.parametrize(
+    ("metrics", "group_by", "words"),
+    [
+        ("people", "rbac_group_id", "People with usage cannot be cut by group"),
+        ("cost", "rbac_group_id,user_name", "Cost cannot be cut by group and user name together"),
+        ("seats", "rbac_group_id", "Seats cannot be cut by group"),
+        ("total_tokens", "slack_channel_id", "Tokens cannot be cut by slack channel"),
+    ],
+)
+def test_what_no_document_tells_is_refused(cut, metrics, group_by, words):
+    with pytest.raises(SpecError, match=words):
+        ask(cut, metrics, group_by=tuple(group_by.split(",")))
+
+
+def test_a_table_of_groups_has_no_total_and_no_stack(cut):
+    spec = ReportSpec(("cost",), DAYS, ("rbac_group_id",))
+    laid_out = pivot.build(queries.run(cut.organization, spec.by_interval()))
+
+    assert not laid_out.has_total
+    assert {cell.value for cell in laid_out.foot} == {None}
+    assert [line.label for line in laid_out.lines] == ["rbac_group_b", "Research", "In no group"]
+    assert kind_of(laid_out) == "column"
+
+
+def test_groups_are_found_by_name(cut):
+    assert list(members("rbac_group_id", [cut]).items()) == [
+        ("rbac_group_b", "rbac_group_b"),
+        ("rbac_group_a", "Research"),
+        ("", "In no group"),
+    ]
+
+
+def command(**options):
+    out, err = StringIO(), StringIO()
+    call_command(
+        "report",
+        organization="demo",
+        since="2026-11-01",
+        until="2026-11-04",
+        stdout=out,
+        stderr=err,
+        **options,
+    )
+    return out.getvalue(), err.getvalue()
+
+
+def test_the_command_answers(cut):
+    out, err = command(metrics="cost", group_by="rbac_group_id", format="csv")
+
+    assert out.split() == [
+        "rbac_group_id,cost",
+        ",4.00",
+        "rbac_group_a,6.00",
+        "rbac_group_b,6.50",
+    ]
+    assert "Groups overlap" in err
+    out, err = command(metrics="cost", group_by="slack_channel_id", format="json")
+    assert json.loads(out) == [{"slack_channel_id": "C01", "cost": "3.00"}]
+    assert "Slack channels are a part" in err
+
+
+def test_a_dimension_no_connection_reports_is_refused(cut):
+    with pytest.raises(CommandError, match="my-org does not report cost by api key"):
+        command(metrics="cost", group_by="api_key_id")
+
+
+# --- Things people use ----------------------------------------------------------------------
+@pytest.fixture
+def used(cut):
+    ann = make_person(cut, "user_ann", name="Ann")
+    document(cut, "skills", "pdf", 1, {"invocation_count": 9, "distinct_user_count": 2}, name="PDF")
+    document(
+        cut, "skills_by_person", "pdf|user_ann", 1, {"invocation_count": 6}, person=ann, item="pdf"
+    )
+    document(
+        cut,
+        "skills_by_group",
+        "pdf|rbac_group_a",
+        1,
+        {"invocation_count": 6},
+        item="pdf",
+        rbac_group_id="rbac_group_a",
+    )
+    document(
+        cut, "skills_by_product", "pdf|chat", 1, {"invocation_count": 8}, item="pdf", service="chat"
+    )
+    document(cut, "artifacts", "text/html|shared", 1, {"artifacts_created_count": 3})
+    return cut
+
+
+@pytest.mark.parametrize(
+    ("group_by", "found"),
+    [
+        ("", (9,)),
+        ("item", ("pdf", 9)),
+        ("user_name", ("Ann", 6)),
+        ("item,user_id", ("pdf", "user_ann", 6)),
+        ("item,rbac_group_id", ("pdf", "rbac_group_a", 6)),
+        ("service", ("chat", 8)),
+    ],
+)
+def test_a_skill_is_cut_by_person_group_and_product(used, group_by, found):
+    report = ask(used, "skill_uses", group_by=tuple(filter(None, group_by.split(","))))
+
+    assert rows(report) == [found]
+
+
+def test_artifacts_are_a_metric_by_item(used):
+    assert rows(ask(used, "artifacts_created", group_by=("item",))) == [("text/html|shared", 3)]
+
+
+def test_different_people_are_shown_where_one_document_says_it(used):
+    by_item = ask(used, "skill_people", group_by=("item",))
+    assert rows(by_item) == [("pdf", 2)]
+    document(used, "skills", "pdf", 2, {"invocation_count": 1, "distinct_user_count": 2})
+
+    assert rows(ask(used, "skill_people", group_by=("item",))) == [("pdf", None)]
+    assert rows(ask(used, "skill_people", group_by=("day", "item")))[1][2] == 2
+
+
+# --- Activity -------------------------------------------------------------------------------
+UNIFIED = "chat_cowork_unified_metrics"
+
+
+def test_unified_messages_are_chat_messages_by_day_and_by_person(connection):
+    ann = make_person(connection, "user_ann", name="Ann")
+    zoe = make_person(connection, "user_zoe", name="Zoe")
+    activity(connection, "2026-11-01", person=ann, chat_metrics__message_count=5)
+    activity(
+        connection,
+        "2026-11-01",
+        person=zoe,
+        chat_metrics__message_count=0,
+        **{f"{UNIFIED}__chat__message_count": 8},
+    )
+    know(connection, "2026-11-01", "2026-11-03", feeds=("users",))
+
+    assert ask(connection, "chat_messages").totals == (13,)
+    assert rows(ask(connection, "chat_messages", group_by=("user_name",))) == [
+        ("Ann", 5),
+        ("Zoe", 8),
+    ]
+
+
+def test_conversations_are_added_over_people_and_not_over_days(connection):
+    path = "chat_metrics__distinct_conversation_count"
+    for external_id, day, count in (("ann", 1, 3), ("zoe", 1, 4), ("ann", 2, 2)):
+        person = connection.people.filter(external_id=external_id).first() or make_person(
+            connection, external_id
+        )
+        activity(connection, f"2026-11-0{day}", person=person, **{path: count})
+    know(connection, "2026-11-01", "2026-11-03", feeds=("users",))
+
+    by_day = ask(connection, "chat_conversations", group_by=("day",))
+
+    assert [row.values for row in by_day.rows] == [(7,), (2,)]
+    assert by_day.totals == (None,)
+
+
+def test_claude_tag_counts_whoever_has_it(connection):
+    """The block is there for people who linked their account alone."""
+    ann, zoe = make_person(connection, "user_ann"), make_person(connection, "user_zoe")
+    activity(connection, "2026-11-01", person=ann, claude_tag_metrics__active_message_count=4)
+    activity(connection, "2026-11-01", person=zoe, chat_metrics__message_count=0)
+    know(connection, "2026-11-01", "2026-11-03", feeds=("users",))
+
+    assert ask(connection, "tag_messages").totals == (4,)
+
+
+def test_every_number_has_a_section_and_a_sentence():
+    for metric in METRICS.values():
+        assert metric.kind
+        assert metric.definition.endswith(".")
