@@ -39,6 +39,7 @@ class Tally:
     """
 
     def __init__(self) -> None:
+        self.accepted = 0  # rows that were read one by one and made sense
         self._new: Counter[tuple[date | None, str]] = Counter()
         self._days: set[date | None] = set()
 
@@ -76,6 +77,7 @@ class _Guard:
         if not isinstance(problem, PayloadError):
             return False
         self._tally.note(self._day, str(problem))
+        self._tally.accepted -= 1
         return True
 
 
@@ -83,7 +85,8 @@ def telling_kept_out(feed: Feed) -> Feed:
     """The feed, whose pages say what was kept out of the answers they were made of.
 
     Every connector wraps its feeds in this. A read that kept out everything raises: that is
-    another shape of the whole report.
+    another shape of the whole report. Rows that make sense and bring no record, such as cost
+    outside Slack in a report by channel, are enough.
     """
 
     @wraps(feed.read)
@@ -97,7 +100,7 @@ def telling_kept_out(feed: Feed) -> Feed:
             has_rows = has_rows or bool(page.records or page.people or page.resources)
             yield replace(page, kept_out=found) if found else page
         found = client.kept_out.take()
-        if (reasons or found) and not has_rows:
+        if (reasons or found) and not has_rows and client.kept_out.accepted <= 0:
             raise unexpected([*reasons, *found][0].reason)
         if found and page is not None:
             yield replace(page, records=(), people=(), resources=(), kept_out=found)
@@ -219,6 +222,7 @@ class _Mender:
         for item in _of(list, found):
             try:
                 rows.append(self.mend(item, info.item_type))
+                self._kept_out.accepted += not _holds_rows(info.item_type)
             except msgspec.ValidationError as exc:
                 day = _day_in(item) if isinstance(item, dict) else None
                 reason = f"Anthropic sent a row of another shape than documented: {exc}."
@@ -229,6 +233,11 @@ class _Mender:
 def _is_list(info: Any) -> bool:
     types = info.types if isinstance(info, inspect.UnionType) else (info,)
     return any(isinstance(one, inspect.ListType) for one in types)
+
+
+def _holds_rows(info: Any) -> bool:
+    """True for a bucket, whose rows are counted, and not it."""
+    return any(field.name in _ROWS for field in getattr(info, "fields", ()))
 
 
 def _takes_null(info: Any) -> bool:

@@ -9,7 +9,7 @@ from integrations.connectors.anthropic_api import successors
 from integrations.connectors.anthropic_api.actors import person_of
 from integrations.connectors.anthropic_api.client import ApiClient
 from integrations.connectors.anthropic_api.lines import Line, meter_of, minus, plus, total
-from integrations.connectors.base import PayloadError, SnapshotMoved
+from integrations.connectors.base import SnapshotMoved
 from integrations.connectors.claude_enterprise.client import WORDING
 from integrations.connectors.records import MeterKey, PersonRef
 from integrations.window import Window
@@ -151,15 +151,26 @@ def test_unknown_words_and_fields_nulls_and_missing_keys_are_fine():
     assert line.numbers == (Decimal("0.05"), None)
 
 
+def kept_out(script):
+    """Return the rows that were kept out, as (day, number), and the lines of the others."""
+    client = ApiClient(access(script), root="/v1/organizations", wording=WORDING)
+    with client:
+        parts = list(successors.read_cost(client, DAYS))
+        rows = [(one.day, one.rows) for one in client.kept_out.take()]
+    return rows, [line.numbers[0] for part in parts for line in part.lines]
+
+
 @pytest.mark.parametrize("amount", ["NaN", "ten"])
-def test_what_is_no_amount_is_refused(amount):
-    with pytest.raises(PayloadError):
-        read(Script(report(row(cost={"amount": amount}))))
+def test_a_row_without_an_amount_is_kept_out_and_costs_its_day_alone(amount):
+    script = Script(report(row(SECOND, cost={"amount": amount}), row()))
+
+    assert kept_out(script) == ([(SECOND, 1)], [Decimal("23.10551200")])
 
 
-def test_a_day_nobody_asked_for_is_refused():
-    with pytest.raises(PayloadError):
-        read(Script(report(row(date(2026, 11, 3)))))
+def test_a_row_of_a_day_that_was_not_asked_for_leaves_no_day_whole():
+    script = Script(report(row(date(2026, 11, 3)), row()))
+
+    assert kept_out(script) == ([(None, 1)], [Decimal("23.10551200")])
 
 
 @pytest.mark.parametrize(
