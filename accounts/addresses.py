@@ -2,7 +2,7 @@
 
 Addresses are stored as people and providers spell them, and compared by this form alone. Django's
 `iexact` is no substitute: PostgreSQL's `upper` turns a dotless i and a long s into I and S, so it
-matches addresses that a constraint on `lower` keeps apart (decision 0012).
+matches addresses that a constraint on `lower` keeps apart (decision 0015).
 """
 
 import unicodedata
