@@ -497,10 +497,10 @@ def ask_otherwise(connection: Connection, options: Mapping[str, str]) -> bool:
 
 
 def due_for_comparison(today: date) -> list[Connection]:
-    """Active connections whose ways to be asked were not compared today."""
+    """Active connections whose ways to be asked were not compared today, by their ids."""
     active = Connection.objects.filter(
         state=Connection.State.ACTIVE, connector_slug__in=connectors()
-    )
+    ).order_by("pk")
     return [one for one in active if one.options.get(COMPARED_ON) != today.isoformat()]
 
 

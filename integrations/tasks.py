@@ -7,6 +7,7 @@ half a minute and nothing else.
 import logging
 
 from celery import Task, shared_task
+from django.core.cache import cache
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
@@ -18,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 _ERASE_SECONDS = 5.0
 _MOST_CALLS = 20  # that wait for workers at a time: each is followed by the next
+_COMPARING = "comparing-ways"
+_COMPARING_SECONDS = 900  # until a worker that compares is taken for dead
 
 
 @shared_task
@@ -37,16 +40,28 @@ def tick() -> None:
 @shared_task
 def start_comparisons() -> None:
     """Have the ways in which each provider can be asked compared once a day."""
-    for connection in sync.due_for_comparison(timezone.now().date()):
-        compare_ways.apply_async(kwargs={"connection_id": connection.pk}, expires=3600)
+    if sync.due_for_comparison(sync.database_now().date()):
+        compare_ways.delay(after=0)
 
 
 @shared_task
-def compare_ways(*, connection_id: int) -> None:
-    """Compare the ways in which the provider of a connection can be asked."""
-    connection = Connection.objects.filter(pk=connection_id, state=Connection.State.ACTIVE).first()
-    if connection is not None:
-        sync.compare_ways(connection, today=timezone.now().date())
+def compare_ways(*, after: int) -> None:
+    """Compare the ways in which one provider can be asked, then call for the next connection.
+
+    One after the other by their ids, `after` the last: however many connections there are, at most
+    one of the workers that read windows is busy with this, and windows have their turn in between.
+    """
+    today = sync.database_now().date()
+    due = sync.due_for_comparison(today)
+    connection = next((one for one in due if one.pk > after), None)
+    # Redis may lose this: then two are compared at the same time, once.
+    if connection is None or not cache.add(_COMPARING, connection.pk, _COMPARING_SECONDS):
+        return  # another worker is at it, and goes on
+    try:
+        sync.compare_ways(connection, today=today)
+    finally:
+        cache.delete(_COMPARING)
+    _send(compare_ways, after=connection.pk)
 
 
 @shared_task

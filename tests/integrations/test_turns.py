@@ -220,3 +220,44 @@ def test_two_beats_start_every_refresh_once(monkeypatch):
 
     assert problems == []
     assert SyncRun.objects.count() == 10
+
+
+# --- Comparing the ways to be asked ----------------------------------------------------------
+
+
+@pytest.fixture
+def compared(monkeypatch):
+    """Labels of connections in the order in which they are compared; every other one is refused."""
+    labels = []
+
+    def compare(connection, *, today):
+        labels.append(connection.label)
+        tasks.compare_ways(after=0)  # what another worker does meanwhile
+        if len(labels) % 2:
+            sync.ask_otherwise(connection, {sync.COMPARED_ON: today.isoformat()})
+
+    monkeypatch.setattr(sync, "compare_ways", compare)
+    return labels
+
+
+def test_connections_are_compared_one_after_the_other(compared, monkeypatch):
+    """One task at a time: a large tenant never holds two of the workers that read windows."""
+    organization = make_organization()
+    for number in range(5):
+        make_connection(organization, f"no-{number}", provider_organization_id=f"org-{number}")
+    calls = []
+    monkeypatch.setattr(tasks.compare_ways, "delay", lambda **given: calls.append(given))
+    monkeypatch.setattr(
+        tasks.compare_ways, "apply_async", lambda *, kwargs, retry: calls.append(kwargs)
+    )
+
+    tasks.start_comparisons()
+    while calls:
+        assert len(calls) == 1
+        tasks.compare_ways(**calls.pop())
+
+    assert compared == [f"no-{number}" for number in range(5)]
+    tasks.start_comparisons()  # those that were refused are asked again an hour later
+    while calls:
+        tasks.compare_ways(**calls.pop())
+    assert compared[5:] == ["no-1", "no-3"]
