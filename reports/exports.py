@@ -98,7 +98,7 @@ def wake(file_id: int) -> None:
 
     task: Task[..., None] = make_file
     try:
-        task.apply_async(kwargs={"file_id": file_id}, retry=False, expires=300)
+        task.apply_async(kwargs={"file_id": file_id}, retry=False)
     except OperationalError:
         logger.warning("The broker does not answer; the file is made with the next tick")
 

@@ -3,17 +3,24 @@
 from celery import shared_task
 from django.utils import timezone
 
+from accounts import broker
 from reports import dispatch, exports
+
+_MOST_CALLS = 100  # of each kind that wait in the queue at a time
 
 
 @shared_task
 def tick() -> None:
-    """Have every report mailed and every file made that is due. One that fails stops no other."""
+    """Have every report mailed and every file made that is due. One that fails stops no other.
+
+    While workers are away, what waits for them does not grow with each minute.
+    """
     now = timezone.now()
-    for schedule_id in dispatch.due(now):
-        send_report.delay(schedule_id=schedule_id)
-    for file_id in exports.due(now):
+    free = max(0, _MOST_CALLS - broker.waiting(make_file))
+    for file_id in exports.due(now)[:free]:
         make_file.delay(file_id=file_id)
+    for schedule_id in dispatch.due(now)[:free]:
+        send_report.delay(schedule_id=schedule_id)
     exports.prune(now)
 
 

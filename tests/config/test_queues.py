@@ -1,5 +1,6 @@
 """Every task waits in one declared queue, and the documented workers take from all of them."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,12 @@ from accounts.models import Delivery
 from config import checks, queues
 from config.celery import app
 from integrations import tasks
-from tests.factories import make_user
+from tests.factories import PASSWORD, make_member, make_organization, make_user
 
 ROOT = Path(__file__).resolve().parents[2]
+OURS = ("accounts", "api", "config", "integrations", "reports")
+BEAT = app.conf.beat_schedule.values()
+DAYS = "from=2026-11-01&to=2026-11-02"
 
 
 def our_tasks():
@@ -105,6 +109,29 @@ def test_a_full_redis_delays_mails_and_imports_but_fails_no_request(
 
     assert caplog.text.count("The broker does not answer") == 2
     assert Delivery.objects.count() == 1  # the next sweep sends it
+
+
+@pytest.mark.django_db
+def test_with_a_full_redis_people_still_sign_in_and_read_reports(small_redis, client):
+    organization = make_organization()
+    user = make_member(organization)
+    small_redis(maxmemory=1)
+
+    wrong = client.post("/login/", {"username": user.email, "password": "wrong"})
+    right = client.post("/login/", {"username": user.email, "password": PASSWORD})
+    report = client.get(f"/o/{organization.slug}/reports/explore/?metrics=cost&{DAYS}")
+
+    assert [wrong.status_code, right.status_code, report.status_code] == [200, 302, 200]
+    assert client.session["_auth_user_id"] == str(user.pk)
+
+
+def test_no_message_expires_by_the_clock_of_a_worker():
+    """One that runs ahead would drop what it takes."""
+    source = [path for app in OURS for path in (ROOT / app).rglob("*.py")]
+
+    assert len(source) > 100
+    assert [path for path in source if re.search(r"\bexpires\s*=\s*\d", path.read_text())] == []
+    assert not any((entry.get("options") or {}).get("expires") for entry in BEAT)
 
 
 def test_no_result_is_stored_and_the_longest_task_is_not_handed_out_twice():
