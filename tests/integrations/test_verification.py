@@ -205,13 +205,16 @@ def test_nothing_to_verify_is_said(connection):
     assert refused.value.returncode == 2
 
 
-def test_without_the_keys_of_its_credentials_it_says_so_in_one_sentence(connection, settings):
-    settings.CREDENTIALS_KEYS = [Fernet.generate_key().decode()]
-    errors = io.StringIO()
+@pytest.mark.parametrize("keys", [[], [Fernet.generate_key().decode()]], ids=["none", "another"])
+def test_without_the_keys_of_its_credentials_it_says_so_in_one_sentence(connection, settings, keys):
+    settings.CREDENTIALS_KEYS = keys
+    output, errors = io.StringIO(), io.StringIO()
 
-    with pytest.raises(CommandError, match=r"1 of 1 connections do not agree\."):
-        call_command("verify", "--organization=demo", stderr=errors)
+    with pytest.raises(CommandError) as refused:
+        call_command("verify", "--organization=demo", stdout=output, stderr=errors)
 
-    assert errors.getvalue() == (
-        "labs: A stored credential cannot be read with CREDENTIALS_KEYS.\n"
+    assert str(refused.value) == (
+        "CREDENTIALS_KEYS lacks the key that the credentials of labs were encrypted with."
     )
+    assert refused.value.returncode == 2
+    assert output.getvalue() + errors.getvalue() == ""

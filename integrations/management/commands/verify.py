@@ -2,11 +2,12 @@
 
 Compares stored totals with fresh ungrouped totals of the provider, for one connection or for all,
 and prints every difference. Exit status 1 if there is one, if something was never read and so could
-not be compared, or if a provider cannot be asked.
+not be compared, or if a provider cannot be asked; 2 if a stored credential cannot be read.
 """
 
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from integrations.connectors.base import ConnectorError
@@ -30,6 +31,7 @@ class Command(BaseCommand):
         if not found:
             what = f"no connection {label}" if label else "nothing connected"
             raise CommandError(f"{organization} has {what}.", returncode=2)
+        _check_keys(found)
         trouble = sum(self._verify(connection) for connection in found)
         if trouble:
             raise CommandError(f"{trouble} of {len(found)} connections do not agree.")
@@ -38,9 +40,6 @@ class Command(BaseCommand):
         """Print what was found; True if it is not in order."""
         try:
             verified = verify(connection)
-        except UnreadableSecret as exc:
-            self.stderr.write(f"{connection.label}: {exc}")
-            return True
         except ConnectorError as exc:
             self.stderr.write(f"{connection.label}: {exc} {exc.repair}".rstrip())
             return True
@@ -58,6 +57,23 @@ class Command(BaseCommand):
             )
         self.stdout.write(f"{connection.label}: {_summary(verified)}")
         return bool(verified.differences or verified.not_compared or not verified.compared)
+
+
+def _check_keys(connections: list[Connection]) -> None:
+    """Say in one sentence whose keys cannot be read: nothing can be compared without them."""
+    unreadable = []
+    for connection in connections:
+        try:
+            if connection.credential is not None:
+                connection.credential.reveal()
+        except (UnreadableSecret, ImproperlyConfigured):
+            unreadable.append(connection.label)
+    if unreadable:
+        raise CommandError(
+            f"CREDENTIALS_KEYS lacks the key that the credentials of {', '.join(unreadable)} were"
+            " encrypted with.",
+            returncode=2,
+        )
 
 
 def _summary(verified: Verified) -> str:
