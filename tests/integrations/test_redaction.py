@@ -3,19 +3,27 @@
 import io
 import json
 import logging
+import re
+from datetime import timedelta
 
 import httpx
 import pytest
+from django.db import connection as database
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts.permissions import Role
 from config.logs import WithoutSecrets, WithoutSecretsAfter
+from integrations import notices, sync
 from integrations.connectors.base import Access, ConnectorError
 from integrations.connectors.claude_console import ClaudeConsole
 from integrations.connectors.claude_enterprise import ClaudeEnterprise
+from integrations.encryption import Secret
+from integrations.models import Notice, Person, Resource, SyncRun
 from integrations.redaction import redact, redact_json
-from tests.factories import make_member, make_organization
+from integrations.window import Window
+from tests.factories import make_connection, make_member, make_organization
 
 KEY = "sk-ant-api03-" + "R2D2c3po" * 11 + "-igAA"
 PASTED = "sk-ant-admin01-" + "Zx9_Yw8-" * 8
@@ -31,7 +39,7 @@ PASTED = "sk-ant-admin01-" + "Zx9_Yw8-" * 8
         "ghp_" + "a1B2" * 9,
         "AKIA" + "ABCD1234EFGH5678",
         "eyJ" + "a" * 20 + ".eyJ" + "b" * 20 + "." + "c" * 20,
-        "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----",
+        "-----BEGIN RSA " + "PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----",
     ],
 )
 def test_secrets_are_recognized_by_their_shape(secret):
@@ -171,3 +179,72 @@ def test_no_frame_of_a_debug_page_shows_the_key(settings, monkeypatch, accept):
     assert not any(key[at : at + 24] in page for at in range(len(key) - 24))
     for secret in (settings.SECRET_KEY, settings.CREDENTIALS_KEYS[0]):
         assert secret not in page
+
+
+# --- Wherever it ends up ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def pasted(monkeypatch, sandbox):
+    """Every name and every message that the provider sends holds a key somebody pasted."""
+    spoiled = re.compile(rb'"(name|message|display_name)": *"')
+
+    def spoil(body, *secrets):
+        return redact_json(spoiled.sub(rb"\g<0>prod " + PASTED.encode() + b" ", body), *secrets)
+
+    monkeypatch.setattr("integrations.connectors.anthropic_api.reading.redact_json", spoil)
+
+
+def tables_that_hold(text):
+    """Tables of which any column of any row holds the text."""
+    holding = []
+    with database.cursor() as cursor:
+        for table in database.introspection.table_names(cursor):
+            cursor.execute(
+                f'SELECT 1 FROM "{table}" AS one WHERE one::text LIKE %s LIMIT 1', [f"%{text}%"]
+            )
+            if cursor.fetchone():
+                holding.append(table)
+    return holding
+
+
+def read_once(organization, label, slug, key):
+    connection = make_connection(
+        organization, label, slug, credential=Secret(key), provider_organization_id=label
+    )
+    end = timezone.now().date() - timedelta(days=10)
+    run = sync.plan(connection, SyncRun.Kind.IMPORT, Window(end - timedelta(days=1), end))
+    for _ in sync.work(run, wait=lambda seconds: None):
+        pass
+    return end - timedelta(days=1)
+
+
+@pytest.mark.django_db
+def test_a_pasted_key_is_neither_stored_nor_shown(client, pasted):
+    organization = make_organization()
+    client.force_login(make_member(organization, role=Role.ADMIN))
+    day = read_once(organization, "a", "claude-enterprise", "sk-ant-api01-sandbox-my-org")
+    read_once(organization, "b", "claude-console", "sk-ant-admin01-sandbox-my-org")
+    read_once(organization, "c", "claude-enterprise", "sk-ant-api01-sandbox-revoked")
+    notices.look(timezone.now())
+
+    days = f"from={day}&to={day}"
+    shown = [
+        client.get(f"/o/demo/{path}")
+        for path in (
+            "integrations/",
+            "integrations/log/",
+            "audit/",
+            "audit.csv",
+            f"reports/explore/?metrics=cost&{days}&group_by=workspace_id",
+            f"reports/explore.csv?metrics=cost&{days}&group_by=user_email,workspace_id",
+        )
+    ]
+
+    assert Person.objects.filter(name__startswith="prod [redacted ").exists()
+    assert Resource.objects.filter(name__startswith="prod [redacted ").exists()
+    assert Notice.objects.count() == 3
+    assert tables_that_hold(PASTED[:32]) == []
+    texts = [b"".join(page).decode() for page in shown]
+    assert not any(PASTED[:32] in text for text in texts)
+    assert "prod [redacted " in texts[4]  # files hold identifiers instead of names
