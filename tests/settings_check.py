@@ -15,8 +15,8 @@ def main() -> int:
         [*manage, "makemigrations", "--check", "--dry-run"],
         [*manage, "check", "--deploy", "--fail-level", "WARNING"],
     )
-    results = [subprocess.run(check, env=os.environ | PRODUCTION) for check in checks]
-    return max(done.returncode for done in results)
+    started = [subprocess.Popen(check, env=os.environ | PRODUCTION) for check in checks]
+    return max(check.wait() for check in started)
 
 
 if __name__ == "__main__":
