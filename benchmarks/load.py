@@ -86,14 +86,20 @@ class Answers:
         return sum(
             count
             for status, count in self.statuses["others"].items()
-            if not status.isdigit() or status.startswith("5")
+            if status != "503" and (not status.isdigit() or status.startswith("5"))
         )
+
+    def turned_away(self) -> int:
+        """Others who were asked to come back, because the server was busy."""
+        return self.statuses["others"]["503"]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.load", description=__doc__)
     parser.add_argument("--seconds", type=int, default=300)
     parser.add_argument("--people", type=int, default=50, help="one of them is the abuser")
+    parser.add_argument("--windows", type=int, default=50, help="of the abuser, a report in each")
+    parser.add_argument("--turned-away", type=int, default=0, help="503 to the others")
     parser.add_argument("--ledger", type=int, default=600, help="people in the ledger")
     parser.add_argument("--days", type=int, default=365, help="of the ledger")
     parser.add_argument("--p99", type=float, default=2.0, help="seconds, of the others")
@@ -130,7 +136,7 @@ def run(folder: Path, options: argparse.Namespace) -> int:
     processes = [_web(port), _worker()]
     try:
         _wait_until_up(port)
-        answers, largest = _measure(port, organizations, processes, options.seconds)
+        answers, largest = _measure(port, organizations, processes, options)
     finally:
         for process in processes:
             process.terminate()
@@ -227,10 +233,10 @@ def _measure(
     port: int,
     organizations: dict[str, list[str]],
     processes: list[subprocess.Popen[bytes]],
-    seconds: int,
+    options: argparse.Namespace,
 ) -> tuple[Answers, dict[str, float]]:
-    """Let everybody ask for so many seconds; return the answers and the largest sizes in MB."""
-    answers, ends_at = Answers(), time.monotonic() + seconds
+    """Let everybody ask for a while; return the answers and the largest sizes in MB."""
+    answers, ends_at = Answers(), time.monotonic() + options.seconds
     abuser, *others = [
         (slug, session) for slug, sessions in organizations.items() for session in sessions
     ]
@@ -242,7 +248,7 @@ def _measure(
     for number, (slug, session) in enumerate(others):
         person = random.Random(number)  # the same people each time
         jobs.append(partial(_read_pages, port, slug, session, answers, ends_at, person))
-    for number in range(len(others) + 1):
+    for number in range(options.windows):
         jobs.append(partial(_ask_for_a_year, port, *abuser, answers, ends_at, number))
     threads = [threading.Thread(target=job, daemon=True) for job in jobs]
     for thread in threads:
@@ -275,7 +281,7 @@ def _read_pages(
 def _ask_for_a_year(
     port: int, slug: str, session: str, answers: Answers, ends_at: float, number: int
 ) -> None:
-    """One of fifty windows of the abuser: the next report as soon as the last is answered."""
+    """One of the windows of the abuser: the next report as soon as the last is answered."""
     for question in itertools.cycle((*HEAVY[number % len(HEAVY) :], *HEAVY)):
         if time.monotonic() > ends_at:
             return
@@ -366,6 +372,7 @@ def _tell(answers: Answers, largest: dict[str, float], options: argparse.Namespa
     for name, megabytes in largest.items():
         _say(f"largest {name} process: {megabytes:,.0f} MB")
     _say(f"lost: {answers.lost()}")
+    _say(f"turned away: {answers.turned_away()}")
     health = answers.statuses["health"]
     over = [
         (answers.percentile("others", 0.99) > options.p99, "the others waited"),
@@ -373,6 +380,8 @@ def _tell(answers: Answers, largest: dict[str, float], options: argparse.Namespa
         (set(health) != {"200"}, "health did not answer 200"),
         (max(largest.values(), default=0) > options.megabytes, "a process grew"),
         (answers.lost() > 0, "answers were lost"),
+        (answers.turned_away() > options.turned_away, "others were turned away"),
+        (not answers.statuses["abuser"]["429"], "the abuser was never refused"),
     ]
     for is_over, what in over:
         if is_over:
