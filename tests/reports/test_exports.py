@@ -55,7 +55,8 @@ def test_large_file_is_ordered_made_and_fetched(client, company, viewer):
 
     waiting = client.get(page).content.decode()
     assert "Waiting for a worker." in waiting
-    assert '<meta http-equiv="refresh" content="3">' in waiting
+    assert 'hx-trigger="every 3s"' in waiting
+    assert '<noscript><meta http-equiv="refresh" content="3"></noscript>' in waiting
     assert client.get(f"{page}download/").status_code == 302
 
     make_file(file_id=file.pk)
@@ -63,6 +64,7 @@ def test_large_file_is_ordered_made_and_fetched(client, company, viewer):
     ready = client.get(page).content.decode()
     assert "Your file is ready" in ready
     assert 'http-equiv="refresh"' not in ready
+    assert "hx-trigger" not in ready.partition('id="file"')[2].partition("</main>")[0]
     download = client.get(f"{page}download/")
     assert b"".join(download.streaming_content) == CSV
     assert download["Content-Length"] == f"{len(CSV)}"
