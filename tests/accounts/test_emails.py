@@ -299,7 +299,7 @@ def test_a_new_name_is_in_the_audit_log(client, ines):
 
 
 def test_a_name_stands_on_one_line(client, ines):
-    client.post("/account/", {"name": " Ines\r\n\r\nVisit evil.example "})
+    client.post("/account/", {"name": " Ines\r\n\r\nde Souza "})
 
     ines.refresh_from_db()
-    assert ines.name == "Ines Visit evil.example"
+    assert ines.name == "Ines de Souza"

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts import audit
-from accounts.models import AuditEvent, EmailChange
+from accounts.models import AuditEvent, Delivery, EmailChange, MailContent
 from integrations import notices, sync
 from integrations.connectors.records import USAGE_MEASURES
 from integrations.encryption import Secret
@@ -46,6 +46,8 @@ def connection(sandbox):
     make_invitation(organization)
     EmailChange.objects.create(user=member, email="new@example.com", expires_at=timezone.now())
     Group.objects.create(name="operators")
+    mail = MailContent.objects.create(subject="Spend", text="Monday's report")
+    Delivery.objects.create(to="ines@example.com", content=mail)
     connection = make_connection(organization, credential=Secret(KEY), key_hint="labs")
     audit.record(organization, None, "connection.connected", connection.label)
     yesterday = timezone.now().date() - timedelta(days=1)
