@@ -8,6 +8,8 @@ from integrations.connectors.base import NOTE
 
 # The cap that the API states where it states one, and the most that any report is known to take.
 MOST_DIMENSIONS = 5
+REPORTS = "reports"  # the older endpoints, which every organization has
+SUCCESSORS = "successors"  # `/analytics/cost` and `/analytics/usage`, in beta
 VERSIONS_NOTE = f"{NOTE}versions"  # the option that says how the two versions of a report differ
 
 Filters = Mapping[str, Sequence[str]]  # parameter without its brackets to the values to keep
@@ -94,6 +96,16 @@ class Learned:
                 del self.options[name]
             if self._tell:
                 self._tell(name, value, table)
+
+
+def older_way(options: Mapping[str, str]) -> Mapping[str, str] | None:
+    """Ask the older endpoints instead; None if they are asked already.
+
+    The newer ones may leave something out in silence: only the older ones can tell.
+    """
+    if options.get("dialect") != SUCCESSORS:
+        return None
+    return {**options, "dialect": REPORTS}
 
 
 # --- In words ------------------------------------------------------------------------------

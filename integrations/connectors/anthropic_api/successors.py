@@ -135,15 +135,16 @@ def read_usage(
 
 def cost_questions(client: ApiClient, *, optional: tuple[str, ...]) -> Questions:
     """Ask for cost by any number of dimensions. `optional` see `limits.Report`."""
-    return Questions(_report("cost", optional), client.learned, partial(read_cost, client))
+    return Questions(report("cost", optional), client.learned, partial(read_cost, client))
 
 
 def usage_questions(client: ApiClient, *, optional: tuple[str, ...]) -> Questions:
     """Ask for tokens and requests, likewise."""
-    return Questions(_report("usage", optional), client.learned, partial(read_usage, client))
+    return Questions(report("usage", optional), client.learned, partial(read_usage, client))
 
 
-def _report(table: str, optional: tuple[str, ...]) -> limits.Report:
+def report(table: str, optional: tuple[str, ...]) -> limits.Report:
+    """What the endpoint of a table accepts."""
     return limits.Report(
         name=f"analytics/{table}",
         table=table,

@@ -11,7 +11,7 @@ from integrations.connectors.anthropic_api.keys import KeyKind
 from integrations.connectors.base import Access, Connector, Probe
 from integrations.connectors.claude_console import probing
 from integrations.connectors.claude_console.catalog import CATALOG
-from integrations.connectors.claude_console.client import REPORTS, SUCCESSORS, AdminClient
+from integrations.connectors.claude_console.client import AdminClient
 from integrations.connectors.claude_console.feeds import FEEDS
 from integrations.connectors.claude_console.sandbox import Sandbox
 
@@ -67,10 +67,7 @@ class ClaudeConsole(Connector):
         return limits.missing(options)
 
     def independent_way(self, options: Mapping[str, str]) -> Mapping[str, str] | None:
-        """The newer endpoints may leave something out in silence: the older ones tell."""
-        if options.get("dialect") != SUCCESSORS:
-            return None
-        return {**options, "dialect": REPORTS}
+        return limits.older_way(options)
 
     def earliest_day(self, today: date) -> date:
         return today - timedelta(days=_OLDEST_DAYS)

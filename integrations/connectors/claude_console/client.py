@@ -12,15 +12,13 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from integrations.connectors.anthropic_api.client import ApiClient, Decode, Params, decoder
-from integrations.connectors.anthropic_api.limits import Filters
+from integrations.connectors.anthropic_api.limits import REPORTS, Filters
 from integrations.connectors.anthropic_api.lines import CacheCreation, Dimensions, ServerToolUse
 from integrations.connectors.anthropic_api.refusals import Wording, unexpected
 from integrations.connectors.base import Access, NotAvailable
 from integrations.window import Window
 
 ROOT = "/v1/organizations"
-REPORTS = "reports"  # of cost and of messages, which every organization has
-SUCCESSORS = "successors"  # `/analytics/cost` and `/analytics/usage`, in beta
 LONGEST_RANGE = 31  # days a page of the two bucketed reports holds
 
 WORDING = Wording(

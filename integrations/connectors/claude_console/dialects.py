@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from integrations.connectors.anthropic_api import limits, successors
 from integrations.connectors.anthropic_api.actors import Actor
-from integrations.connectors.anthropic_api.limits import Filters
+from integrations.connectors.anthropic_api.limits import SUCCESSORS, Filters
 from integrations.connectors.anthropic_api.lines import (
     Line,
     Numbers,
@@ -25,7 +25,6 @@ from integrations.connectors.anthropic_api.rows import day_in
 from integrations.connectors.base import SnapshotMoved
 from integrations.connectors.claude_console.client import (
     LONGEST_RANGE,
-    SUCCESSORS,
     AdminClient,
     CostRow,
     Report,

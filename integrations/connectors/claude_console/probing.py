@@ -5,6 +5,7 @@ from datetime import date, datetime, timedelta
 
 from integrations.connectors.anthropic_api import comparing, successors
 from integrations.connectors.anthropic_api.checklist import KEY, Checklist
+from integrations.connectors.anthropic_api.limits import REPORTS, SUCCESSORS
 from integrations.connectors.anthropic_api.lines import Part
 from integrations.connectors.anthropic_api.trial import try_out
 from integrations.connectors.base import (
@@ -15,7 +16,7 @@ from integrations.connectors.base import (
     Probe,
     SnapshotMoved,
 )
-from integrations.connectors.claude_console.client import REPORTS, SUCCESSORS, AdminClient
+from integrations.connectors.claude_console.client import AdminClient
 from integrations.connectors.claude_console.dialects import Dialect, Reports, Successors
 from integrations.connectors.claude_console.feeds import FEEDS
 from integrations.window import Window, midnight

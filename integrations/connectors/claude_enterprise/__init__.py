@@ -11,7 +11,7 @@ from integrations.connectors.anthropic_api.keys import KeyKind
 from integrations.connectors.base import Access, Connector, Probe
 from integrations.connectors.claude_enterprise import probing
 from integrations.connectors.claude_enterprise.catalog import CATALOG
-from integrations.connectors.claude_enterprise.client import REPORTS, SUCCESSORS, AnalyticsClient
+from integrations.connectors.claude_enterprise.client import AnalyticsClient
 from integrations.connectors.claude_enterprise.feeds import FEEDS
 from integrations.connectors.claude_enterprise.feeds.days import first_day
 from integrations.connectors.claude_enterprise.sandbox import Sandbox
@@ -65,10 +65,7 @@ class ClaudeEnterprise(Connector):
         return limits.missing(options)
 
     def independent_way(self, options: Mapping[str, str]) -> Mapping[str, str] | None:
-        """The newer endpoints may leave something out in silence: the older ones tell."""
-        if options.get("dialect") != SUCCESSORS:
-            return None
-        return {**options, "dialect": REPORTS}
+        return limits.older_way(options)
 
     def earliest_day(self, today: date) -> date:
         return first_day(today)

@@ -12,7 +12,7 @@ import msgspec
 
 from integrations.connectors.anthropic_api.actors import Actor
 from integrations.connectors.anthropic_api.client import ApiClient, Params, decoder, has_cursor
-from integrations.connectors.anthropic_api.limits import Filters
+from integrations.connectors.anthropic_api.limits import REPORTS, Filters
 from integrations.connectors.anthropic_api.lines import CacheCreation, Dimensions, ServerToolUse
 from integrations.connectors.anthropic_api.refusals import Wording
 from integrations.connectors.anthropic_api.tolerance import Instant
@@ -20,8 +20,6 @@ from integrations.connectors.base import Access, NotAvailable
 from integrations.window import Window
 
 ROOT = "/v1/organizations"
-REPORTS = "reports"  # the four reports every organization has
-SUCCESSORS = "successors"  # `/analytics/cost` and `/analytics/usage`, in beta
 PARENT = "parent"  # the option of an organization that has child organizations
 LONGEST_RANGE = 31  # days of one question about cost or usage; pages hold as many buckets
 LARGEST_PAGE = 1000  # rows

@@ -9,14 +9,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 from integrations.connectors.anthropic_api import limits, successors
-from integrations.connectors.anthropic_api.limits import Filters
+from integrations.connectors.anthropic_api.limits import SUCCESSORS, Filters
 from integrations.connectors.anthropic_api.lines import Line, Numbers, Part, counts, dollars
 from integrations.connectors.anthropic_api.questions import Questions
 from integrations.connectors.anthropic_api.rows import day_in
 from integrations.connectors.claude_enterprise.client import (
     LARGEST_PAGE,
     LONGEST_RANGE,
-    SUCCESSORS,
     AnalyticsClient,
     Report,
 )
@@ -51,10 +50,10 @@ def _report(name: str, limit: int, group_cap: int | None = None) -> limits.Repor
 
 
 _GROUP_CAP = 100
-_COST_REPORT = _report("cost_report", LONGEST_RANGE, _GROUP_CAP)
-_USAGE_REPORT = _report("usage_report", LONGEST_RANGE, _GROUP_CAP)
-_USER_COST_REPORT = _report("user_cost_report", LARGEST_PAGE)
-_USER_USAGE_REPORT = _report("user_usage_report", LARGEST_PAGE)
+COST_REPORT = _report("cost_report", LONGEST_RANGE, _GROUP_CAP)
+USAGE_REPORT = _report("usage_report", LONGEST_RANGE, _GROUP_CAP)
+USER_COST_REPORT = _report("user_cost_report", LARGEST_PAGE)
+USER_USAGE_REPORT = _report("user_usage_report", LARGEST_PAGE)
 
 
 class Reports(Protocol):
@@ -97,18 +96,18 @@ class FourReports:
     def cost(
         self, window: Window, *, group_by: Sequence[str] = (), filters: Filters | None = None
     ) -> Iterator[Part]:
-        return self._ask(_COST_REPORT, self._cost, window, group_by, filters)
+        return self._ask(COST_REPORT, self._cost, window, group_by, filters)
 
     def usage(
         self, window: Window, *, group_by: Sequence[str] = (), filters: Filters | None = None
     ) -> Iterator[Part]:
-        return self._ask(_USAGE_REPORT, self._usage, window, group_by, filters)
+        return self._ask(USAGE_REPORT, self._usage, window, group_by, filters)
 
     def user_cost(self, window: Window, *, group_by: Sequence[str]) -> Iterator[Part]:
-        return self._ask(_USER_COST_REPORT, self._user_cost, window, group_by)
+        return self._ask(USER_COST_REPORT, self._user_cost, window, group_by)
 
     def user_usage(self, window: Window, *, group_by: Sequence[str]) -> Iterator[Part]:
-        return self._ask(_USER_USAGE_REPORT, self._user_usage, window, group_by)
+        return self._ask(USER_USAGE_REPORT, self._user_usage, window, group_by)
 
     def _ask(
         self,

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from integrations.connectors.anthropic_api import comparing, successors
 from integrations.connectors.anthropic_api.checklist import KEY, Checklist
+from integrations.connectors.anthropic_api.limits import REPORTS, SUCCESSORS
 from integrations.connectors.anthropic_api.lines import Part
 from integrations.connectors.anthropic_api.rows import day_of
 from integrations.connectors.anthropic_api.trial import try_out
@@ -23,8 +24,6 @@ from integrations.connectors.base import (
 from integrations.connectors.claude_enterprise.client import (
     LONGEST_RANGE,
     PARENT,
-    REPORTS,
-    SUCCESSORS,
     AnalyticsClient,
 )
 from integrations.connectors.claude_enterprise.dialects import FourReports, Successors

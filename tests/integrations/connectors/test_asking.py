@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from integrations.connectors.anthropic_api import comparing
 from integrations.connectors.anthropic_api.actors import Actor
 from integrations.connectors.anthropic_api.limits import Learned, Report
 from integrations.connectors.anthropic_api.lines import Line, Part
@@ -268,3 +269,45 @@ def test_trouble_with_the_key_stays_trouble_with_the_key():
 
     with pytest.raises(ActionNeeded):
         list(Questions(REPORT, Learned({}), read).ask(DAYS))
+
+
+# --- Two versions of one report ---------------------------------------------------------------
+
+
+@given(ledger=LINES, hidden=st.sampled_from([None, "w2"]))
+def test_what_a_version_leaves_out_is_found_wherever_it_is(ledger, hidden):
+    """The workspace stands for a child organization that one version hides in silence."""
+    shown = [line for line in ledger if line[3] != hidden]
+
+    older, newer = (
+        comparing.told(
+            comparing.whole(
+                lambda them=them: Api(them).read(DAYS, group_by=(), filters={}, limit=9)
+            ),
+            list(DAYS),
+            lambda line: line.numbers[0],
+        )
+        for them in (ledger, shown)
+    )
+
+    found = comparing.difference(older, newer)
+    left_out = [line for line in ledger if line[3] == hidden]
+    assert (found is not None) == bool(left_out)
+    if found is not None:
+        assert found.day == min(line[0] for line in left_out)
+        assert found.older - found.newer == sum(
+            line[-1] for line in left_out if line[0] == found.day
+        )
+
+
+@pytest.mark.parametrize(
+    ("instants", "days"),
+    [
+        ((EXPORT, EXPORT), [FIRST, SECOND]),
+        ((EXPORT, datetime(2026, 11, 17, 23, 59, tzinfo=UTC)), [FIRST]),
+        ((EXPORT, datetime(2026, 11, 16, 23, 59, tzinfo=UTC)), []),
+        ((EXPORT, None), []),
+    ],
+)
+def test_only_days_that_had_ended_in_both_exports_are_compared(instants, days):
+    assert comparing.settled(DAYS, *instants) == days

@@ -5,10 +5,14 @@ It speaks a newer version than our client does, so both spellings of the API are
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import get_args, get_type_hints
 
 import anthropic
 import pytest
+from anthropic.types.beta.organization import analytics as analytics_types
 
+from integrations.connectors.anthropic_api.successors import report as successors_report
+from integrations.connectors.claude_enterprise import dialects
 from integrations.connectors.claude_enterprise.sandbox import Sandbox
 from tests.integrations.connectors import wire
 
@@ -260,3 +264,29 @@ def test_failing_keys(name, error):
 def test_a_bad_question():
     with sdk(Sandbox.keys[0]) as client, pytest.raises(anthropic.BadRequestError):
         client.beta.organization.analytics.cost_report.list(starting_at="2025-01-01T00:00:00Z")
+
+
+# What the importer asks, in the words of the official client: (its parameters, ours).
+ASKED = [
+    (analytics_types.CostListParams, successors_report("cost", ())),
+    (analytics_types.UsageListParams, successors_report("usage", ())),
+    (analytics_types.CostReportListParams, dialects.COST_REPORT),
+    (analytics_types.UsageReportListParams, dialects.USAGE_REPORT),
+    (analytics_types.UserCostReportListParams, dialects.USER_COST_REPORT),
+    (analytics_types.UserUsageReportListParams, dialects.USER_USAGE_REPORT),
+]
+
+
+@pytest.mark.parametrize(("params", "report"), ASKED, ids=lambda one: getattr(one, "name", ""))
+def test_the_official_client_knows_every_filter_and_dimension_that_we_ask_by(params, report):
+    known = get_type_hints(params)
+    dimensions = {
+        value
+        for choices in get_args(known["group_by"])
+        for literal in get_args(choices)
+        for value in get_args(literal)
+    }
+
+    assert set(report.filters.values()) <= set(known)
+    assert set(report.filters) <= dimensions
+    assert set(report.optional) <= dimensions | {"cost_type", "token_type"}
