@@ -11,6 +11,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from uuid import uuid4
 
@@ -38,6 +39,8 @@ from integrations.connectors.base import (
     TransientError,
     asks_alike,
 )
+from integrations.connectors.ids import canonical_id
+from integrations.connectors.records import Page
 from integrations.encryption import UnreadableSecret
 from integrations.models import Connection, FeedDay, SyncRun, SyncWindow
 from integrations.planning import active_run as active_run
@@ -289,7 +292,7 @@ def _read_and_store(connection: Connection, feed: Feed, window: SyncWindow) -> l
     with connection.connector.open(reach) as client:
         restarts = refusals = 0
         while True:
-            pages = feed.read(client, window.window)
+            pages = _learning_ids(connection, feed.read(client, window.window))
             try:
                 return loading.load(
                     connection,
@@ -307,6 +310,23 @@ def _read_and_store(connection: Connection, feed: Feed, window: SyncWindow) -> l
                 restarts += 1
                 if restarts == _RESTARTS:
                     raise
+
+
+def _learning_ids(connection: Connection, pages: Iterator[Page]) -> Iterator[Page]:
+    """Keep with the connection how answers spell its organization.
+
+    Headers and bodies may spell it in different ways. A connection that does not know its
+    organization yet leaves that to its test, which refuses one that is connected twice.
+    """
+    for page in pages:
+        spelling = canonical_id(page.organization_id)
+        if spelling and connection.organization_ids and spelling not in connection.organization_ids:
+            with transaction.atomic():
+                locked = Connection.objects.select_for_update().get(pk=connection.pk)
+                locked.other_organization_ids = sorted({*locked.other_organization_ids, spelling})
+                locked.save(update_fields=["other_organization_ids"])
+            connection.other_organization_ids = locked.other_organization_ids
+        yield page
 
 
 def _learner(connection: Connection, window: SyncWindow) -> Callable[[str, str, str], None]:
@@ -455,7 +475,7 @@ def _act(
 
 def _refused(connection: Connection, window: SyncWindow, problem: ConnectorError) -> None:
     """Fail the window, unless the question was refused and there is another way to ask."""
-    if problem.status == 400:
+    if problem.status == 400 and not _was_refused_before(window, problem):
         try:
             if _find_other_way(connection, window):
                 return
@@ -463,6 +483,13 @@ def _refused(connection: Connection, window: SyncWindow, problem: ConnectorError
             logger.info("No other way to ask was found for window %s", window.pk)
     logger.error("Window %s failed: %s", window.pk, problem)
     _finish(window, SyncWindow.State.FAILED, problem)
+
+
+def _was_refused_before(window: SyncWindow, problem: ConnectorError) -> bool:
+    """Did other days of this feed fail alike in this run? No other way to ask was there then."""
+    return window.run.windows.filter(
+        feed=window.feed, state=SyncWindow.State.FAILED, error_code=problem.code
+    ).exists()
 
 
 def _find_other_way(connection: Connection, window: SyncWindow) -> bool:
@@ -507,11 +534,13 @@ def due_for_comparison(today: date) -> list[Connection]:
 def compare_ways(connection: Connection, *, today: date) -> None:
     """Find out again how the provider wants to be asked, and note what its versions differ in.
 
-    A newer version of a report may begin or cease to leave something out at any time. Raises
-    nothing of providers: what is wrong with the key, the next sync says.
+    A newer version of a report may begin or cease to leave something out at any time, and what
+    was refused may be answered by now: the next refresh then reads it. Raises nothing of
+    providers: what is wrong with the key, the next sync says.
     """
     try:
-        probe = connection.connector.probe(access(connection), today=today)
+        reach = replace(access(connection), retries_refused=True)
+        probe = connection.connector.probe(reach, today=today)
     except (ConnectorError, LeaseLost) as problem:
         logger.info("%s: ways to ask were not compared: %s", connection, problem)
         return

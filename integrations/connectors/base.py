@@ -108,6 +108,7 @@ class Access:
     before a `TransientError` is raised: 1 where a person waits. `options` is what the connection
     test found out, see `Probe`. `learn` keeps an option that a read found out: its name, its value,
     and the table whose stored lines have another cut than those to come ("": none).
+    `retries_refused` asks again for what `options` say was refused.
     """
 
     key: str = field(repr=False)
@@ -118,6 +119,7 @@ class Access:
     transport: httpx.BaseTransport | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     learn: Callable[[str, str, str], None] = lambda name, value, table: None
+    retries_refused: bool = False
 
 
 class Table(StrEnum):
@@ -323,13 +325,15 @@ ORGANIZATION = "Organization recognized"
 
 
 NOTE = "note."  # begins the names of options that are for people
+PAGE_SIZE = "limit."  # begins those that say how many rows one page of an endpoint may have
 
 
 def asks_alike(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
-    """Do connections with these options send the same questions?"""
+    """Are connections with these options answered by the same lines, on whatever pages?"""
 
     def questions(options: Mapping[str, str]) -> dict[str, str]:
-        return {name: text for name, text in options.items() if not name.startswith(NOTE)}
+        without_effect = (NOTE, PAGE_SIZE)
+        return {name: text for name, text in options.items() if not name.startswith(without_effect)}
 
     return questions(one) == questions(other)
 

@@ -12,6 +12,7 @@ from django.utils import timezone
 from accounts.models import Organization
 from integrations import sync
 from integrations.connectors.anthropic_api.sandbox.query import ApiError, bad_request
+from integrations.connectors.base import NotAvailable
 from integrations.connectors.claude_console.sandbox.api import Sandbox as Console
 from integrations.connectors.claude_enterprise.sandbox.api import Sandbox as Enterprise
 from integrations.connectors.records import NOT_READ
@@ -59,11 +60,11 @@ def refusals(sandbox, monkeypatch):
     return Refusals(monkeypatch)
 
 
-def connect(slug, dialect):
+def connect(slug, dialect, keys=KEYS):
     return make_connection(
         make_organization(),
         connector_slug=slug,
-        credential=Secret(KEYS[slug]),
+        credential=Secret(keys[slug]),
         options={"dialect": dialect},
     )
 
@@ -227,3 +228,199 @@ def test_one_closed_endpoint_costs_no_other_its_numbers(refusals, slug, dialect)
     assert verified.compared
     assert {gap.feed.table for gap in verified.not_compared} == {"usage"}
     assert CostFact.objects.aggregate(sum=Sum("amount_usd"))["sum"] > Decimal()
+
+
+# --- Endpoints that are no reports -----------------------------------------------------------
+
+NAMES_GROUPS = "sk-ant-api01-sandbox-my-org"
+
+
+@pytest.mark.parametrize("slug", KEYS)
+def test_activity_and_lists_come_in_smaller_pages_if_need_be(refusals, slug):
+    """What holds a thousand rows a page elsewhere holds twenty here."""
+
+    def rule(name, params):
+        if params["limit"] and int(params["limit"][0]) > 20 and not params["bucket_width"]:
+            return bad_request("The response is too large.")
+        return None
+
+    feeds = {
+        "claude-enterprise": ("users", "skills", "groups", "group_activity"),
+        "claude-console": ("workspaces", "api_keys", "members", "claude_code"),
+    }[slug]
+    end = timezone.now().date() - timedelta(days=9)
+    window = Window(end - timedelta(days=1), end)
+
+    def read(connection):
+        answers = []
+        with connection.connector.open(sync.access(connection)) as client:
+            for name in feeds:
+                for page in connection.connector.feed(name).read(client, window):
+                    answers += [*page.records, *page.resources, *page.people]
+            return answers, client.learned.options
+
+    connection = connect(slug, "reports", KEYS | {"claude-enterprise": NAMES_GROUPS})
+    before, learned = read(connection)
+    assert before
+    assert learned == connection.options
+    refusals.rule = rule
+
+    answers, learned = read(connection)
+
+    assert sorted(map(repr, answers)) == sorted(map(repr, before))
+    limits = {name: text for name, text in learned.items() if name.startswith("limit.")}
+    assert limits
+    assert set(limits.values()) == {"15"}  # 1000, 500, 250, 125, 62, 31, 15
+    connection.options = learned
+    refusals.asked.clear()
+    assert sorted(map(repr, read(connection)[0])) == sorted(map(repr, before))
+    assert not [one for one in refusals.asked if rule(*one)]
+
+
+@pytest.mark.parametrize("slug", KEYS)
+def test_days_that_are_not_available_are_asked_for_twice_and_no_more(refusals, slug):
+    refusals.rule = lambda name, params: (
+        bad_request("Too recent.") if name.endswith(("users", "claude_code")) else None
+    )
+    feed = {"claude-enterprise": "users", "claude-console": "claude_code"}[slug]
+    connection = connect(slug, "reports")
+    day = timezone.now().date() - timedelta(days=9)
+
+    with (
+        connection.connector.open(sync.access(connection)) as client,
+        pytest.raises(NotAvailable),
+    ):
+        list(connection.connector.feed(feed).read(client, Window.last(1, today=day)))
+
+    assert [params["limit"] for _, params in refusals.asked] == [["1000"], ["1"]]
+    assert client.learned.options == connection.options
+
+
+# --- What was refused may be open again --------------------------------------------------------
+
+
+def read_open_days(connection):
+    """Cost and tokens of two days that can still change, like a refresh."""
+    end = timezone.now().date() - timedelta(days=5)
+    window = Window(end - timedelta(days=2), end)
+    feeds = connection.connector.feeds
+    days = {feed.name: list(window) if feed.is_metered else [] for feed in feeds}
+    run = sync.plan(connection, SyncRun.Kind.MANUAL, window, days=days)
+    list(sync.work(run, wait=lambda seconds: None))
+    connection.refresh_from_db()
+    return run
+
+
+def cuts():
+    """What is stored, by every dimension."""
+    return [
+        sorted(model.objects.values_list("day", "meter__inference_geo", "meter__model", number))
+        for model, number in ((CostFact, "amount_usd"), (UsageFact, "output_tokens"))
+    ]
+
+
+def most_of_tokens(name, params):
+    if "usage" in name and len(params["group_by[]"]) > 4:
+        return bad_request("The response is too large.")
+    return None
+
+
+def five_and_no_region(name, params):
+    return more_than(5)(name, params) or refuse_region(name, params)
+
+
+def without_beta(rule):
+    """The older endpoints alone: the newer ones are not open to this organization."""
+
+    def closed_or(name, params):
+        if name in {"analytics/cost", "analytics/usage"}:
+            return bad_request("Not enrolled.")
+        return rule(name, params)
+
+    return closed_or
+
+
+NO_PARENT = KEYS | {"claude-enterprise": "sk-ant-api01-sandbox-campus"}
+AGAIN = [
+    ("claude-enterprise", "reports", five_and_no_region, "refused."),
+    ("claude-enterprise", "successors", most_of_tokens, "not_read."),
+    ("claude-console", "reports", larger_than(20), "limit."),
+    ("claude-console", "successors", refuse_region, "refused."),
+]
+
+
+@pytest.mark.parametrize(("slug", "dialect", "rule", "option"), AGAIN)
+def test_what_is_answered_again_is_read_again_without_anybody_testing(
+    refusals, slug, dialect, rule, option
+):
+    today = timezone.now().date()
+    ways = without_beta if dialect == "reports" else lambda rule: rule
+    connection = connect(slug, dialect, NO_PARENT)
+    read_open_days(connection)
+    whole = cuts()
+    Organization.objects.all().delete()
+    connection = connect(slug, dialect, NO_PARENT)
+    refusals.rule = ways(rule)
+    read_open_days(connection)
+    learned = {name: text for name, text in connection.options.items() if option in name}
+    assert learned
+
+    sync.compare_ways(connection, today=today)
+
+    connection.refresh_from_db()
+    assert connection.options.items() >= learned.items()
+    assert sync.due_for_comparison(today) == []
+    refusals.rule = ways(lambda name, params: None)
+
+    sync.compare_ways(connection, today=today + timedelta(days=1))
+
+    connection.refresh_from_db()
+    assert not [name for name in connection.options if option in name]
+    assert connection.not_read == ()
+    read_open_days(connection)
+    assert cuts() == whole
+
+
+def test_what_does_not_answer_in_time_stays_refused(refusals):
+    today = timezone.now().date()
+    connection = connect("claude-console", "reports")
+    refusals.rule = refuse_region
+    read_open_days(connection)
+    learned = connection.options["refused.usage"]
+
+    def rule(name, params):
+        if params["inference_geos[]"]:
+            return ApiError(403, "permission_error", "Not now.")
+        return None
+
+    refusals.rule = rule
+    sync.compare_ways(connection, today=today)
+
+    connection.refresh_from_db()
+    assert connection.options["refused.usage"] == learned
+
+
+def test_a_feed_that_is_closed_by_400_has_the_connection_tested_once(refusals, monkeypatch):
+    connection = connect("claude-console", "reports")
+    tests = []
+    probe = type(connection.connector).probe
+    monkeypatch.setattr(
+        type(connection.connector),
+        "probe",
+        lambda *args, **more: tests.append(args) or probe(*args, **more),
+    )
+    refusals.rule = without_beta(
+        lambda name, params: (
+            bad_request("Not for this organization.") if name.endswith("messages") else None
+        )
+    )
+    start = timezone.now().date() - timedelta(days=100)
+    window = Window(start, start + timedelta(days=93))  # three windows of a feed
+    days = {feed.name: [] for feed in connection.connector.feeds} | {"usage": list(window)}
+    run = sync.plan(connection, SyncRun.Kind.MANUAL, window, days=days)
+
+    list(sync.work(run, wait=lambda seconds: None))
+
+    states = run.windows.filter(feed="usage").values_list("state", flat=True)
+    assert list(states) == [SyncWindow.State.FAILED] * 3
+    assert len(tests) == 1

@@ -156,6 +156,43 @@ def test_children_that_are_not_hidden_are_told_apart(sandbox):
     assert not DayCheck.objects.exclude(excess=0).exists()
 
 
+def test_children_of_a_console_organization_are_told_apart(sandbox, monkeypatch):
+    children = ("11111111-0000-4000-8000-000000000001", "22222222-0000-4000-8000-000000000002")
+    monkeypatch.setattr(
+        console_successors, "child_of", lambda line: children[line.workspace.is_default]
+    )
+    connection = connected("claude-console", PLATFORM)
+    sync.compare_ways(connection, today=timezone.now().date())
+    assert connection.options["parent"] == "yes"
+
+    read_a_day(connection)
+
+    for facts in (CostFact, UsageFact):
+        named = facts.objects.values_list("meter__organization_id", "meter__workspace_id")
+        assert {child for child, _ in named} == set(children)
+        assert all((workspace == "default") == (child == children[1]) for child, workspace in named)
+    assert not DayCheck.objects.exclude(excess=0).exists()
+
+
+def test_another_spelling_of_the_organization_is_learned_from_what_is_read(connection, monkeypatch):
+    """Headers have the tagged id, bodies of the older reports may have the UUID."""
+    spelling = "0AF1C2D3-0000-4000-8000-000000000001"
+    connection.provider_organization_id = companies()[CAMPUS].organization_id
+    connection.options = {"dialect": "reports"}
+    connection.save()
+    organization_report = reports.organization_report
+    monkeypatch.setattr(
+        reports,
+        "organization_report",
+        lambda *asked: organization_report(*asked) | {"organization_id": spelling},
+    )
+
+    read_a_day(connection)
+
+    connection.refresh_from_db()
+    assert connection.other_organization_ids == [spelling.lower()]
+
+
 def test_ways_are_compared_once_a_day_and_a_note_has_nothing_read_again(sandbox):
     today = timezone.now().date()
     connection = connected("claude-enterprise", HOLDING)

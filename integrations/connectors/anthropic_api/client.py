@@ -15,7 +15,8 @@ from typing import Any, Protocol, Self, TypeVar
 import httpx
 import msgspec
 
-from integrations.connectors.anthropic_api.limits import Learned
+from integrations.connectors.anthropic_api.limits import PARENT, REPORTS, Learned
+from integrations.connectors.anthropic_api.page_sizes import shrinking
 from integrations.connectors.anthropic_api.reading import BoundedReader, Bounds
 from integrations.connectors.anthropic_api.refusals import (
     Failure,
@@ -81,6 +82,8 @@ class ApiClient:
     """Read-only client for one key; one connection pool, to be closed after use.
 
     `root` precedes every path. `organization_id` is what the latest answer's header says.
+    `dialect` says which of the API's two ways to tell cost and usage this organization may use;
+    `is_parent`, that the newer one tells its child organizations apart.
     """
 
     def __init__(self, access: Access, *, root: str, wording: Wording) -> None:
@@ -94,6 +97,10 @@ class ApiClient:
         self.organization_id = ""
         self.kept_out = Tally()
         self.learned = Learned(access.options, access.learn)
+        if access.retries_refused:
+            self.learned.start_over()
+        self.dialect = access.options.get("dialect", REPORTS)
+        self.is_parent = PARENT in access.options
         self._access = access
         self._root = root
         self._wording = wording
@@ -160,6 +167,15 @@ class ApiClient:
             if fingerprint not in sent:  # a page sent twice counts once
                 sent.add(fingerprint)
                 yield page
+
+    def largest_pages(
+        self, path: str, largest: int, read: Callable[[int], Iterator[Any]]
+    ) -> Iterator[Any]:
+        """Yield the pages of `read(limit)`, of `largest` rows unless that is too much at once."""
+        # What is refused for a single row as well is not refused for its size.
+        return shrinking(
+            path, largest, self.learned, read, find_fault=lambda problem: next(read(1), None)
+        )
 
     def get(
         self,

@@ -1,15 +1,17 @@
 """What a report accepts, and what it turned out to refuse: kept as options of the connection."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from integrations.connectors.base import NOTE
+from integrations.connectors.base import NOTE, PAGE_SIZE
 
 # The cap that the API states where it states one, and the most that any report is known to take.
 MOST_DIMENSIONS = 5
 REPORTS = "reports"  # the older endpoints, which every organization has
 SUCCESSORS = "successors"  # `/analytics/cost` and `/analytics/usage`, in beta
+PARENT = "parent"  # the option of an organization whose child organizations are told apart
+_REFUSALS = ("most.", PAGE_SIZE, "not_read.", "refused.")  # how options that were learned begin
 VERSIONS_NOTE = f"{NOTE}versions"  # the option that says how the two versions of a report differ
 
 Filters = Mapping[str, Sequence[str]]  # parameter without its brackets to the values to keep
@@ -53,13 +55,42 @@ class Learned:
     ) -> None:
         self.options = dict(options)
         self._tell = tell
+        self._former: dict[str, str] = {}
+        self._tested: set[tuple[str, str, str]] = set()
+
+    @property
+    def is_starting_over(self) -> bool:
+        """Is there something that was refused before, and that is asked for again?"""
+        return bool(self._former)
+
+    def start_over(self) -> None:
+        """Forget every refusal, so that all of it is asked for again."""
+        self._former = {
+            name: text for name, text in self.options.items() if name.startswith(_REFUSALS)
+        }
+        self.options = {
+            name: text for name, text in self.options.items() if name not in self._former
+        }
+
+    def restore(self) -> None:
+        """Keep the refusals of before: what was asked again did not show that they are gone."""
+        self.options |= self._former
+
+    def untested(self, report: Report) -> Iterator[tuple[str, str]]:
+        """Dimensions and values that were refused before, each once for a report; null is ""."""
+        for name, values in Learned(self._former).refused(report.table).items():
+            for value in sorted(values - self.refused(report.table).get(name, frozenset())):
+                if name in report.filters and (report.name, name, value) not in self._tested:
+                    self._tested.add((report.name, name, value))
+                    yield name, value
 
     def most(self, report: Report) -> int | None:
         known = self.options.get(f"most.{report.name}")
         return int(known) if known else report.most
 
-    def limit(self, report: Report) -> int:
-        return int(self.options.get(f"limit.{report.name}", report.limit))
+    def limit(self, name: str, largest: int) -> int:
+        """How large a page of the endpoint `name` may be."""
+        return int(self.options.get(f"{PAGE_SIZE}{name}", largest))
 
     def not_read(self, table: str) -> tuple[str, ...]:
         return tuple(filter(None, self.options.get(f"not_read.{table}", "").split(",")))
@@ -72,8 +103,8 @@ class Learned:
     def cap(self, report: Report, most: int) -> None:
         self._keep(f"most.{report.name}", str(most))
 
-    def shrink(self, report: Report, limit: int) -> None:
-        self._keep(f"limit.{report.name}", str(limit))
+    def shrink(self, name: str, limit: int) -> None:
+        self._keep(f"{PAGE_SIZE}{name}", str(limit))
 
     def leave_out(self, table: str, names: Iterable[str]) -> None:
         kept = sorted({*self.not_read(table), *names})

@@ -28,8 +28,8 @@ from integrations.connectors.anthropic_api.lines import (
     minus,
     plus,
 )
-from integrations.connectors.anthropic_api.refusals import UNEXPECTED
-from integrations.connectors.base import AskDifferently, PayloadError
+from integrations.connectors.anthropic_api.page_sizes import shrinking
+from integrations.connectors.base import AskDifferently, ConnectorError, PayloadError
 from integrations.connectors.records import NOT_READ
 from integrations.window import Window
 
@@ -75,6 +75,7 @@ class Questions:
         Raises `AskDifferently` where that takes another question than those already sent.
         """
         report, filters = self._report, filters or {}
+        self._test_again(window)
         left_out = self._learned.not_read(report.table)
         names = tuple(name for name in group_by if name not in left_out)
         over = self._giving_way(names, by)
@@ -109,30 +110,18 @@ class Questions:
 
         `only` are the filters of a split, beside those that were asked for.
         """
-        full = limit = self._learned.limit(self._report)
         asked = {**filters, **(only or {})}
-        while True:
-            parts = self._read(window, group_by=group_by, filters=asked, limit=limit)
-            try:
-                first = next(parts, None)
-            except PayloadError as exc:
-                if exc.status != _REFUSED or exc.code != UNEXPECTED:
-                    raise
-                if limit == full:
-                    self._find_fault(exc, window, group_by, asked)
-                if limit == 1:
-                    self._ask_for_less(exc, group_by)
-                limit //= 2
-                continue
-            if limit != full:
-                self._learned.shrink(self._report, limit)
-            if first is not None:
-                yield first
-                yield from parts
-            return
+        return shrinking(
+            self._report.name,
+            self._report.limit,
+            self._learned,
+            lambda limit: self._read(window, group_by=group_by, filters=asked, limit=limit),
+            find_fault=lambda problem: self._find_fault(problem, window, group_by, asked),
+            ask_for_less=lambda problem: self._ask_for_less(problem, group_by),
+        )
 
     def _find_fault(
-        self, problem: PayloadError, window: Window, group_by: Sequence[str], asked: Filters
+        self, problem: ConnectorError, window: Window, group_by: Sequence[str], asked: Filters
     ) -> None:
         """Raise what is wrong, unless it can only be the size of the answer."""
         if not self._answers(window, {}):
@@ -148,7 +137,7 @@ class Questions:
         if asked and not self._answers(window, asked):
             self._refuse_values(problem, window, asked)
 
-    def _refuse_values(self, problem: PayloadError, window: Window, asked: Filters) -> None:
+    def _refuse_values(self, problem: ConnectorError, window: Window, asked: Filters) -> None:
         """Learn which values of the filters are refused; raise the problem if none is."""
         dimensions = {parameter: name for name, parameter in self._report.filters.items()}
         refused = [
@@ -165,6 +154,15 @@ class Questions:
             self._learned.refuse(self._report.table, name, "" if is_null else value)
         raise _again("a filter value") from problem
 
+    def _test_again(self, window: Window) -> None:
+        """Learn which filter values are refused still, if all is asked for again."""
+        for name, value in self._learned.untested(self._report):
+            word = value or self._report.nulls.get(name, "")
+            only = {self._report.filters[name]: (word,)}
+            # A report that is closed, whatever it is asked, says nothing about a value.
+            if not self._answers(window, only) and self._answers(window, {}):
+                self._learned.refuse(self._report.table, name, value)
+
     def _answers(self, window: Window, filters: Filters) -> bool:
         """Is the smallest question with these filters answered?"""
         try:
@@ -175,7 +173,7 @@ class Questions:
             return False
         return True
 
-    def _ask_for_less(self, problem: PayloadError, group_by: Sequence[str]) -> None:
+    def _ask_for_less(self, problem: ConnectorError, group_by: Sequence[str]) -> None:
         """Leave out the second half of the dimensions; raise the problem if none is left."""
         names = [name for name in self._report.optional if name in group_by]
         if not names:

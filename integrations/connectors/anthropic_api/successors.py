@@ -84,6 +84,7 @@ class Report(msgspec.Struct, Generic[Row]):
     has_more: bool | None = None
     next_page: str | None = None
     data_refreshed_at: Instant | None = None
+    organization_id: str | None = None
 
 
 _COST = decoder(Report[CostRow])
@@ -188,7 +189,8 @@ def _read(
                 with client.kept_out.guard(day):
                     values = tuple(getattr(row.group, name) for name in names)
                     lines.append(Line(day, row.group.actor, values, numbers_of(row)))
-        yield Part(tuple(lines), report.data_refreshed_at, client.organization_id)
+        organization_id = report.organization_id or client.organization_id
+        yield Part(tuple(lines), report.data_refreshed_at, organization_id)
 
 
 def _params(window: Window, group_by: Sequence[str], filters: Filters, limit: int) -> Params:

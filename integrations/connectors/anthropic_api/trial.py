@@ -21,15 +21,18 @@ from integrations.window import Window
 
 LABEL = "Questions of the import"
 _DAYS = 3
+_LONGEST_DAYS = 31  # of one window of an import
 _MOST_REFUSALS = 20  # of one feed: each leads to a smaller question
 
 
 def try_out(client: ApiClient, feeds: Iterable[Feed], today: date) -> Check:
     """Ask what each cost and token feed asks, until its first lines arrive.
 
-    The client learns on the way what has to be asked differently.
+    The client learns on the way what has to be asked differently. Where something was refused
+    before, days are asked for as imports do: whether an answer is too large depends on them.
     """
-    window = Window(today - timedelta(days=_DAYS), today)
+    again = client.learned.is_starting_over
+    window = Window(today - timedelta(days=_LONGEST_DAYS if again else _DAYS), today)
     refused, waiting = [], []
     for feed in feeds:
         if feed.is_metered:
@@ -41,6 +44,8 @@ def try_out(client: ApiClient, feeds: Iterable[Feed], today: date) -> Check:
                 waiting.append(feed.label)
             except ConnectorError as exc:
                 refused.append(f"{feed.label} ({exc.status or 'unreadable answer'})")
+    if again and (refused or waiting):
+        client.learned.restore()
     sentences = list(missing(client.learned.options))
     if refused:
         sentences.append(f"Anthropic does not answer for {listed(refused)}.")

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from integrations.connectors.anthropic_api.client import ApiClient, Decode, Params, decoder
-from integrations.connectors.anthropic_api.limits import REPORTS, Filters
+from integrations.connectors.anthropic_api.limits import Filters
 from integrations.connectors.anthropic_api.lines import CacheCreation, Dimensions, ServerToolUse
 from integrations.connectors.anthropic_api.refusals import Wording, unexpected
 from integrations.connectors.base import Access, NotAvailable
@@ -20,6 +20,7 @@ from integrations.window import Window
 
 ROOT = "/v1/organizations"
 LONGEST_RANGE = 31  # days a page of the two bucketed reports holds
+LARGEST_PAGE = 1000  # rows of the other endpoints
 
 WORDING = Wording(
     scope="admin access",
@@ -80,6 +81,7 @@ class Report(msgspec.Struct, Generic[Row]):
     data: list[Bucket[Row]]
     has_more: bool | None = None
     next_page: str | None = None
+    organization_id: str | None = None
 
 
 class Developer(msgspec.Struct):
@@ -170,14 +172,10 @@ _MEMBERS = decoder(Listing[Member])
 
 
 class AdminClient(ApiClient):
-    """Read-only client of one Console organization. Its key could do more; this cannot.
-
-    `dialect` says which of the API's two ways to tell cost and usage this organization may use.
-    """
+    """Read-only client of one Console organization. Its key could do more; this cannot."""
 
     def __init__(self, access: Access) -> None:
         super().__init__(access, root=ROOT, wording=WORDING)
-        self.dialect = access.options.get("dialect", REPORTS)
 
     def organization(self) -> Organization:
         found: Organization = self.get("/me", [], _ORGANIZATION)
@@ -209,10 +207,13 @@ class AdminClient(ApiClient):
 
         Raises `NotAvailable` for a day that is too recent or too old.
         """
-        params = [("starting_at", day.isoformat()), ("limit", "1000")]
-        return self.pages(
-            "/usage_report/claude_code", params, _DEVELOPMENTS, bad_request=NotAvailable
-        )
+        path, start = "/usage_report/claude_code", ("starting_at", day.isoformat())
+
+        def read(limit: int) -> Iterator[Developments]:
+            params = [start, ("limit", str(limit))]
+            return self.pages(path, params, _DEVELOPMENTS, bad_request=NotAvailable)
+
+        return self.largest_pages(path, LARGEST_PAGE, read)
 
     def workspaces(self) -> Iterator[Listing[Workspace]]:
         """Yield pages of workspaces, archived ones too. The default one is not among them."""
@@ -227,8 +228,14 @@ class AdminClient(ApiClient):
         return self._listings("/users", [], _MEMBERS)
 
     def _listings(self, path: str, params: Params, decode: Decode) -> Iterator[Listing[Any]]:
-        """Follow a list from object to object, a thousand at a time."""
-        params = [*params, ("limit", "1000")]
+        """Follow a list from object to object, a thousand at a time if that is not too much."""
+
+        def read(limit: int) -> Iterator[Listing[Any]]:
+            return self._listed(path, [*params, ("limit", str(limit))], decode)
+
+        return self.largest_pages(path, LARGEST_PAGE, read)
+
+    def _listed(self, path: str, params: Params, decode: Decode) -> Iterator[Listing[Any]]:
         after: Params = []
         seen: set[str] = set()
         while True:

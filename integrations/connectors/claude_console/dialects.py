@@ -62,9 +62,13 @@ _MESSAGES_REPORT = limits.Report(
 
 
 class Dialect(Protocol):
-    """What feeds ask. `is_snapshot`: all that one of it answers comes from the same export."""
+    """What feeds ask. `is_snapshot`: all that one of it answers comes from the same export.
+
+    `has_children` says that lines can be cut by the child organizations of a parent.
+    """
 
     is_snapshot: bool
+    has_children: bool
 
     def cost(self, window: Window, *, group_by: Sequence[str] = ()) -> Iterator[Part]: ...
 
@@ -83,6 +87,7 @@ class Reports:
     """`/cost_report` and `/usage_report/messages`, which name no export: they tell what is now."""
 
     is_snapshot = False
+    has_children = False
 
     def __init__(self, client: AdminClient) -> None:
         self._client = client
@@ -147,7 +152,8 @@ class Reports:
                         with kept_out.guard(day):
                             values = tuple(_value(row, name) for name in names)
                             lines.append(Line(day, _actor(row), values, numbers_of(row)))
-            yield Part(tuple(lines), self._complete_to, self._client.organization_id)
+            organization_id = report.organization_id or self._client.organization_id
+            yield Part(tuple(lines), self._complete_to, organization_id)
 
 
 # What the API takes out of a description.
@@ -189,6 +195,7 @@ class Successors:
 
     def __init__(self, client: AdminClient) -> None:
         self._client = client
+        self.has_children = client.is_parent
         self._unlisted: set[str] = set()
 
     def cost(self, window: Window, *, group_by: Sequence[str] = ()) -> Iterator[Part]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
-from integrations.connectors.anthropic_api import comparing, successors
+from integrations.connectors.anthropic_api import children, comparing, successors
 from integrations.connectors.anthropic_api.checklist import KEY, Checklist
 from integrations.connectors.anthropic_api.limits import REPORTS, SUCCESSORS
 from integrations.connectors.anthropic_api.lines import Part
@@ -43,12 +43,14 @@ def probe(client: AdminClient, today: date) -> Probe:
         newer, endpoints = _newer(client, window, reported)
     complete_to = _refreshed(newer or reported)
     client.dialect = SUCCESSORS if newer else REPORTS
+    children.learn(client, Successors(client).cost, today)
     found.add(
         Check(_COST, "passed", f"Complete to {_instant(complete_to)}.")
         if any(line.numbers[0] for part in reported for line in part.lines)
         else Check(_COST, "info", f"No cost in the last {_DAYS} days."),
         endpoints,
         try_out(client, FEEDS, today),
+        *children.checks(client),
     )
     return Probe(
         organization_id=organization_id,

@@ -12,7 +12,7 @@ import msgspec
 
 from integrations.connectors.anthropic_api.actors import Actor
 from integrations.connectors.anthropic_api.client import ApiClient, Params, decoder, has_cursor
-from integrations.connectors.anthropic_api.limits import REPORTS, Filters
+from integrations.connectors.anthropic_api.limits import Filters
 from integrations.connectors.anthropic_api.lines import CacheCreation, Dimensions, ServerToolUse
 from integrations.connectors.anthropic_api.refusals import Wording
 from integrations.connectors.anthropic_api.tolerance import Instant
@@ -20,7 +20,6 @@ from integrations.connectors.base import Access, NotAvailable
 from integrations.window import Window
 
 ROOT = "/v1/organizations"
-PARENT = "parent"  # the option of an organization that has child organizations
 LONGEST_RANGE = 31  # days of one question about cost or usage; pages hold as many buckets
 LARGEST_PAGE = 1000  # rows
 
@@ -129,16 +128,10 @@ _SUMMARIES = decoder(Summaries)
 
 
 class AnalyticsClient(ApiClient):
-    """Read-only client of one organization.
-
-    `dialect` says which of the API's two ways to tell cost and usage this organization may use;
-    `is_parent`, that the newer one tells its child organizations apart.
-    """
+    """Read-only client of one organization."""
 
     def __init__(self, access: Access) -> None:
         super().__init__(access, root=ROOT, wording=WORDING)
-        self.dialect = access.options.get("dialect", REPORTS)
-        self.is_parent = PARENT in access.options
 
     def cost_report(
         self,
@@ -223,20 +216,27 @@ class AnalyticsClient(ApiClient):
                 ("starting_date", days.start.isoformat()),
                 ("ending_date", days.end.isoformat()),
             ]
-        if endpoint != "/artifacts":  # whole in one answer
-            params.append(("limit", "1000"))
         params += [("group_by[]", name) for name in group_by]
-        pages: Iterator[Listing] = self.pages(
-            f"/analytics{endpoint}", params, _LISTING, bad_request=NotAvailable, more=has_cursor
-        )
-        return pages
+        path = f"/analytics{endpoint}"
+
+        def read(limit: int | None) -> Iterator[Listing]:
+            sized = [] if limit is None else [("limit", str(limit))]
+            return self.pages(
+                path, [*params, *sized], _LISTING, bad_request=NotAvailable, more=has_cursor
+            )
+
+        if endpoint == "/artifacts":  # whole in one answer
+            return read(None)
+        return self.largest_pages(path, LARGEST_PAGE, read)
 
     def groups(self) -> Iterator[Listing]:
         """Yield pages of the RBAC groups there are; the key needs read:rbac_groups."""
-        pages: Iterator[Listing] = self.pages(
-            "/rbac_groups", [("limit", "1000")], _LISTING, more=has_cursor
+        path = "/rbac_groups"
+        return self.largest_pages(
+            path,
+            LARGEST_PAGE,
+            lambda limit: self.pages(path, [("limit", str(limit))], _LISTING, more=has_cursor),
         )
-        return pages
 
 
 def _report_params(

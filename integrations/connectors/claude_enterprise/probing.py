@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
-from integrations.connectors.anthropic_api import comparing, successors
+from integrations.connectors.anthropic_api import children, comparing, successors
 from integrations.connectors.anthropic_api.checklist import KEY, Checklist
 from integrations.connectors.anthropic_api.limits import REPORTS, SUCCESSORS
 from integrations.connectors.anthropic_api.lines import Part
@@ -23,7 +23,6 @@ from integrations.connectors.base import (
 )
 from integrations.connectors.claude_enterprise.client import (
     LONGEST_RANGE,
-    PARENT,
     AnalyticsClient,
 )
 from integrations.connectors.claude_enterprise.dialects import FourReports, Successors
@@ -35,11 +34,6 @@ _PLAN = "Plan"
 _COST = "Cost data"
 _ENGAGEMENT = "Engagement data"
 _ENDPOINTS = "Cost and usage endpoints"
-_CHILDREN = "Child organizations"
-_CHILDREN_DETAIL = (
-    "This is a parent organization: cost and tokens are told apart by child organization. Children "
-    "with HIPAA readiness would be left out by the newer endpoints, so both are compared daily."
-)
 _GROUPS = "Optional scope read:rbac_groups"
 
 
@@ -65,7 +59,7 @@ def probe(client: AnalyticsClient, today: date) -> Probe:
         cost = _probe_cost(client, today, may_be_closed=bool(summaries))
     organization_id = client.organization_id or cost.organization_id
     client.dialect = cost.dialect
-    _probe_children(client, today)
+    children.learn(client, Successors(client).cost, today)
     found.add(
         Check(ORGANIZATION, "passed", organization_id)
         if organization_id
@@ -74,7 +68,7 @@ def probe(client: AnalyticsClient, today: date) -> Probe:
         *cost.checks,
         _probe_groups(client),
         try_out(client, FEEDS, today),
-        *([Check(_CHILDREN, "info", _CHILDREN_DETAIL)] if client.is_parent else []),
+        *children.checks(client),
     )
     return Probe(
         organization_id=organization_id,
@@ -225,19 +219,6 @@ def _complete_to(parts: list[Part]) -> _Cost:
     charged = sum((line.numbers[0] or Decimal() for line in lines), Decimal())
     check = Check(_COST, "passed", f"Complete to {_day(watermark)}, {watermark:%H:%M} UTC.")
     return _Cost(REPORTS, (check,), bool(charged), watermark, organization_id)
-
-
-def _probe_children(client: AnalyticsClient, today: date) -> None:
-    """Learn whether the newer endpoints tell child organizations apart."""
-    client.is_parent = False
-    client.learned.options.pop(PARENT, None)
-    if client.dialect != SUCCESSORS:
-        return
-    window = Window.last(LONGEST_RANGE, today=today)
-    parts = _if_open(lambda: Successors(client).cost(window, group_by=("organization_id",)))
-    if any(line.values[0] for part in parts or () for line in part.lines):
-        client.is_parent = True
-        client.learned.options[PARENT] = "yes"
 
 
 def _probe_groups(client: AnalyticsClient) -> Check:

@@ -30,7 +30,8 @@ def _meter(names: tuple[str, ...], values: Values) -> MeterKey:
         del known["inference_geo"]
     if known.get("cost_type", "tokens") != "tokens":
         # The reports tell no more of a search or a session, and so we keep no more.
-        known = {name: known[name] for name in ("workspace_id", "cost_type") if name in known}
+        kept = ("organization_id", "workspace_id", "cost_type")
+        known = {name: known[name] for name in kept if name in known}
     known.setdefault("workspace_id", DEFAULT_WORKSPACE)
     return MeterKey(product=surface(known.get("service_tier"), known.get("cost_type")), **known)
 

@@ -7,12 +7,13 @@ Their successors answer from one export, as a snapshot.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Protocol
 
 from integrations.connectors.anthropic_api.actors import Actor
+from integrations.connectors.anthropic_api.children import CHILD
 from integrations.connectors.anthropic_api.lines import (
     Numbers,
     Part,
@@ -99,8 +100,14 @@ def read_usage(client: AdminClient, window: Window) -> Iterator[Page]:
     return _whole(_USAGE, client, window)
 
 
+def _cut(names: tuple[str, ...], dialect: Dialect) -> tuple[str, ...]:
+    """The dimensions as the dialect has them: those of a parent also by child organization."""
+    return (*names, CHILD) if dialect.has_children else names
+
+
 def _whole(kind: _Kind, client: AdminClient, window: Window) -> Iterator[Page]:
     dialect = dialect_of(client)
+    kind = replace(kind, cut=_cut(kind.cut, dialect))
     ask, read = kind.ask(dialect), Read()
 
     def page(*records: CostRecord | UsageRecord | TotalRecord) -> Page:
@@ -196,14 +203,15 @@ def read_usage_of_people(client: AdminClient, window: Window) -> Iterator[Page]:
 
     An API key is no person: what it used stays with the key, and its cost with the workspace.
     """
-    read = Read()
-    for part in dialect_of(client).usage_of_people(window, group_by=USAGE_CUT):
+    dialect, read = dialect_of(client), Read()
+    cut = _cut(USAGE_CUT, dialect)
+    for part in dialect.usage_of_people(window, group_by=cut):
         read.check(part)
         found: dict[tuple[date, MeterKey, PersonRef], Numbers] = {}
         for line in part.lines:
             person = _person(line.actor)
             if person is not None:
-                key = (line.day, meter_of(USAGE_CUT, line.values), person)
+                key = (line.day, meter_of(cut, line.values), person)
                 found[key] = plus(found[key], line.numbers) if key in found else line.numbers
         records = tuple(
             _USAGE.record(day, meter, person, *numbers)

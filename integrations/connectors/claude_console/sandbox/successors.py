@@ -35,7 +35,7 @@ _FILTERS = {f"{name}s": name for name in (*SHARED, *CONSOLE_ONLY)}
 # What no work of this organization has: always null.
 _NEVER = {*DIMENSIONS} - {
     *("workspace_id", "api_key_id", "service_tier"),
-    *("product", "model", "context_window", "inference_geo"),
+    *("product", "model", "context_window", "inference_geo", "organization_id"),
 }
 
 
@@ -148,12 +148,19 @@ def _value(line: Line, name: str) -> str | None:
             return _actor(line)[1]
         case "actor_type":
             return _actor(line)[0]
+        case "organization_id":
+            return child_of(line)
         case "workspace_id":  # here the default one has its own id
             return line.workspace.id
         case "inference_geo":
             return None if line.inference_geo == "not_available" else line.inference_geo
     value: str | None = getattr(line, name)
     return value
+
+
+def child_of(line: Line) -> str | None:
+    """The child organization of a parent; none of these organizations is one."""
+    return None
 
 
 def _actor(line: Line) -> tuple[str | None, str | None]:

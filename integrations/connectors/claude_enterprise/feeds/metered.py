@@ -6,6 +6,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Protocol
 
+from integrations.connectors.anthropic_api.children import CHILD
 from integrations.connectors.anthropic_api.limits import Filters
 from integrations.connectors.anthropic_api.lines import (
     Numbers,
@@ -50,7 +51,7 @@ def kind_of(kind: Kind, reports: Reports) -> Kind:
     """The kind as these reports can cut it: those of a parent also by child organization."""
     if not reports.has_children:
         return kind
-    return replace(kind, cut=(*kind.cut, "organization_id"))
+    return replace(kind, cut=(*kind.cut, CHILD))
 
 
 def _cost_totals(day: date, numbers: Numbers) -> Iterator[TotalRecord]:

@@ -177,9 +177,11 @@ def test_it_asks_for_two_weeks_of_cost_by_workspace():
     for asked in (cost, successor):
         assert ("starting_at", "2026-11-07T00:00:00Z") in asked
         assert [value for name, value in asked if name == "group_by[]"] == ["workspace_id"]
+    # Then a month of cost by child organization, of which there is none.
     # Then what imports ask, of three days: total and lines of cost, total and regions of tokens,
     # the regions of accounts and of service accounts. Nothing was used, so no region is asked for.
     assert [[value for name, value in asked if name == "group_by[]"] for asked in trial] == [
+        ["organization_id"],
         [],
         ["workspace_id", "model", "service_tier", "context_window", "inference_geo", "cost_type",
          "token_type"],
