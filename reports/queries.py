@@ -204,11 +204,15 @@ class Report:
 
     @cached_property
     def missing(self) -> tuple[Missing, ...]:
-        """What the totals lack, metric by metric."""
-        answered = self.by()._answered(())
+        """What the totals lack, metric by metric; without a sum, what one of the groups lacks."""
+        total = self.by()
+        if total.has_no_sum:
+            answered = self._answered(self.rows[0].keys) if self.rows else ()
+        else:
+            answered = total._answered(())
         return tuple(
             Missing(metric, connection, answer.missing[connection.pk])
-            for metric, answer in zip(self.spec.metric_objects, answered, strict=True)
+            for metric, answer in zip(self.spec.metric_objects, answered, strict=False)
             for connection in self.connections
             if connection.pk in answer.missing
         )
@@ -308,9 +312,11 @@ class Side:
 
 
 def _merge(measures: Iterable[Measure], parts: Sequence[Amounts]) -> Amounts:
+    """Merge groups. A group holds no amount of a measure none of whose facts count in it."""
     if len(parts) == 1:
         return parts[0]
-    return {m.name: m.merged(part[m.name] for part in parts) for m in measures}
+    found = {m: [part[m.name] for part in parts if m.name in part] for m in measures}
+    return {m.name: m.merged(amounts) for m, amounts in found.items() if amounts}
 
 
 class TooManyRows(SpecError):

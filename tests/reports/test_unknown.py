@@ -289,6 +289,20 @@ def test_a_ratio_is_of_the_days_that_both_sides_know(organization, connection):
     assert ask(organization, "cost,cost_per_request").totals == (36, 4)
 
 
+def test_a_group_whose_days_do_not_count_is_no_part_of_a_ratio(organization, connection):
+    ann = make_person(connection, "user_ann")
+    know(connection, "2026-11-02", "2026-11-03", feeds=("all_cost", "person_cost"))
+    know(connection, "2026-11-02", "2026-11-02", feeds=("person_usage",))
+    cost(connection, "2026-11-02", "12")
+    cost(connection, "2026-11-03", "30", person=ann)
+    usage(connection, "2026-11-02", requests=4)
+
+    report = ask(organization, "cost,cost_per_request", group_by="user_id")
+
+    assert values(report)[("user_ann",)][0] == 30
+    assert report.totals == (42, 3)  # 12 by 4
+
+
 def test_people_that_are_not_known_are_not_no_people(organization, connection, console):
     know(console, "2026-11-02", "2026-11-02", feeds=("console_cost", "tokens"))
     usage(console, "2026-11-02", output_tokens=9)
