@@ -103,15 +103,16 @@ def test_a_report_says_how_sure_its_days_are_and_whether_it_adds_up(report, fact
         },
     }
     assert document["check"] == {
-        # Only the feed of the organization was read: it adds up, and nobody knows whose it is.
+        # Only the feed of the organization was read: it adds up, and nobody knows whose the line
+        # without Ann is.
         "problem": "The cost per user is not known yet for 2 of these days.",
         "agrees": None,
         "reported": "3.75",
         "ours": "3.750000000001",
         "difference": "0.000000000001",
-        "attributed": "0.00",
+        "attributed": "1.25",
         "unattributed": "0.00",
-        "unknown": "3.750000000001",
+        "unknown": "2.500000000001",
         "unknown_days": 2,
     }
     for number in (1, 2):
@@ -120,7 +121,7 @@ def test_a_report_says_how_sure_its_days_are_and_whether_it_adds_up(report, fact
     assert (check["problem"], check["agrees"], check["unattributed"]) == (
         "",
         True,
-        "3.750000000001",
+        "2.500000000001",
     )
 
 

@@ -183,15 +183,19 @@ def test_every_day_stands_beside_the_one_before(organization, connection):
 
     found = run(organization, group_by="day,service", window=WEEK, compare="previous")
 
-    assert found.columns == ("day", "service", "cost", "cost_before")
+    assert found.columns == ("day", "service", "cost", "cost_comparable", "cost_before")
     assert [(row.keys[0].day, row.keys[1], *row.values, *row.before) for row in found.rows] == [
         (2, "chat", 10, 1),
         (3, "cowork", 20, 0),
         (4, "chat", 0, 2),
     ]
-    assert found.by("service").rows[0] == queries.Row(("chat",), (10,), (3,))
+    assert found.by("service").rows[0] == queries.Row(("chat",), (10,), (3,), (10,))
     assert (found.totals, found.before.totals) == ((30,), (3,))
-    assert next(iter(found.text_rows())) == ["2026-11-02", "chat", "10.00", "1.00"]
+    assert next(iter(found.text_rows())) == [
+        "2026-11-02",
+        "chat",
+        *("10.00", "10.00", "1.00"),  # all of it, of the comparable days, of the days before
+    ]
 
 
 def test_days_that_were_never_read_are_no_zero_to_compare_with(organization, connection):
@@ -426,6 +430,8 @@ def test_the_number_of_queries_is_fixed(
             )
             make_connection(organization, f"org-{number}")
 
+    for year in (2025, 2026):  # a day that is not known has no facts to read
+        know(connection, f"{year}-11-01", f"{year}-11-30")
     for days in (range(1, 3), range(3, 20)):
         fill(days)
         with django_assert_num_queries(count):
