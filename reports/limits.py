@@ -6,7 +6,7 @@ from accounts.models import Organization
 from integrations.models import Connection
 from reports.coverage import feed_names
 from reports.metrics import DIMENSIONS, Level, Measure, Metric, OfOneDay, OfOneDocument, Source
-from reports.queries import Report, connections_of
+from reports.queries import Report, Stream, connections_of
 from reports.spec import ReportSpec, SpecError
 
 _OVERLAPS = {
@@ -29,6 +29,11 @@ def refuse_unanswerable(organization: Organization, spec: ReportSpec) -> None:
                     raise _unanswerable(counting, metric, name, spec)
 
 
+def is_reported(connections: Sequence[Connection], spec: ReportSpec) -> bool:
+    """Does any of these connections bring the numbers of each measure, cut as it is asked?"""
+    return all(any(_brings(c, measure.source) for c in connections) for measure in spec.measures)
+
+
 def _unanswerable(
     connections: Sequence[Connection], metric: Metric, name: str, spec: ReportSpec
 ) -> SpecError:
@@ -43,7 +48,7 @@ def _unanswerable(
     )
 
 
-def notes(report: Report) -> tuple[str, ...]:
+def notes(report: Report | Stream) -> tuple[str, ...]:
     """Sentences a reader needs beside the numbers of a report."""
     return tuple(dict.fromkeys(_notes(report.spec, report.connections)))
 

@@ -39,6 +39,7 @@ from django.db.models.functions import (
     TruncQuarter,
     TruncWeek,
 )
+from django.db.models.lookups import GreaterThan
 
 from integrations.connectors import connectors
 from integrations.connectors.base import ActivityMetric, CatalogError, Connector, Cut, Feed
@@ -313,6 +314,18 @@ class Distinct(Measure):
         return False
 
 
+@dataclass(frozen=True)
+class Active(Distinct):
+    """How many different people did anything: `value` is NULL for who only has a document."""
+
+    @property
+    def needs_documents(self) -> bool:
+        return True
+
+    def amount(self, row: Mapping[str, Any]) -> frozenset[int]:
+        return super().amount(row).difference([None])
+
+
 Build = Callable[[Callable[[str], Any]], Any]  # makes a value of the columns it asks for
 
 
@@ -582,7 +595,8 @@ _PEOPLE = Distinct(
     "People with usage",
     Unit.COUNT,
     Kind.PEOPLE,
-    "Different people who used tokens, counted once however often they did.",
+    "Different people who used tokens, counted once however often they did. Who was active without"
+    " tokens of their own is in People with activity.",
     Source.USAGE,
     F("person"),
 )
@@ -680,6 +694,25 @@ def _ratios(declared: Mapping[str, Measure]) -> Iterator[Ratio]:
             yield _ratio(name, label, Unit.SHARE, declared[of], declared[per], definition)
 
 
+def _active_people(feeds: Sequence[Feed]) -> Iterator[Measure]:
+    """Whoever was active in any product that one of these feeds counts."""
+    counting = [feed for feed in feeds if feed.grain == "person" and feed.surfaces]
+    paths = sorted({each for f in counting for some in f.surfaces.values() for each in some})
+    if not paths:
+        return
+    zero = Value(Decimal(0), ExactField())
+    acts = reduce(plus, (Coalesce(path(name), zero) for name in paths))
+    yield Active(
+        "active_people",
+        "People with activity",
+        Unit.COUNT,
+        Kind.PEOPLE,
+        "Different people who did anything in any product, counted once however often they did.",
+        Source.of(feed.name for feed in counting),
+        Case(When(GreaterThan(acts, zero), then=F("person"))),
+    )
+
+
 # --- Catalogs ---------------------------------------------------------------------------------
 class Catalogs:
     """What the installed connectors declare together, as reports use it."""
@@ -690,7 +723,13 @@ class Catalogs:
         self._feeds = [feed for connector in installed for feed in connector.feeds]
         self.cuts: dict[str, Cut] = merged_cuts(catalogs)
         declared = {m.name: _declared(m) for m in merged_metrics(catalogs).values()}
-        every: list[Metric] = [*_BUILT_IN, *_ratios(declared), _PEOPLE, *declared.values()]
+        every: list[Metric] = [
+            *_BUILT_IN,
+            *_ratios(declared),
+            _PEOPLE,
+            *_active_people(self._feeds),
+            *declared.values(),
+        ]
         self._placed: dict[tuple[str, frozenset[str]], Measure | None] = {}
         self.metrics: dict[str, Metric] = {}
         for metric in every:
@@ -722,7 +761,7 @@ class Catalogs:
         own = measure.source
         if not wanted or all(DIMENSIONS[name].is_on(own) for name in wanted):
             return measure
-        if isinstance(measure, Level) or not (own.is_engagement or measure.build):
+        if isinstance(measure, Distinct | Level) or not (own.is_engagement or measure.build):
             return None
         chosen = [self._smallest(feed, wanted) for feed in own.feeds]
         feeds = [feed for feed in chosen if feed]

@@ -1,15 +1,35 @@
 """Reports that are there before anybody has saved one."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
+
+from integrations.models import Connection
+from reports import limits
+from reports.spec import ReportSpec, SpecError
 
 
 @dataclass(frozen=True)
 class Preset:
-    """`query` is the report as it stands in an address."""
+    """`query` is the report as it stands in an address.
+
+    `is_of_some`: only some providers report it, so it is offered where one of them is connected.
+    """
 
     name: str
     description: str
     query: str
+    is_of_some: bool = False
+
+    def is_offered(self, connections: Sequence[Connection], *, today: date) -> bool:
+        """Does any of these connections report what it asks for?"""
+        if not self.is_of_some:
+            return True
+        try:
+            spec = ReportSpec.from_query(self.query, today=today)
+        except SpecError:
+            return False
+        return limits.is_reported(connections, spec)
 
 
 PRESETS = (
@@ -23,6 +43,18 @@ PRESETS = (
         "Spend by person",
         "Who costs most, and what no user accounts for.",
         "group_by=user_email&range=30d&show=top-20&chart=bar",
+    ),
+    Preset(
+        "Spend by group",
+        "Cost of 30 days by group. People may be in several, so groups have no total.",
+        "group_by=rbac_group_id&range=30d&chart=bar",
+        is_of_some=True,
+    ),
+    Preset(
+        "Spend by Slack channel",
+        "Cost of 30 days of Claude in Slack, by channel.",
+        "group_by=slack_channel_id&range=30d&chart=bar",
+        is_of_some=True,
     ),
     Preset(
         "Month to date",

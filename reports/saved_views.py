@@ -11,6 +11,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts import mail
 from accounts.permissions import Permission
 from accounts.tenancy import OrganizationRequest, organization_required, permission_required
+from integrations.models import Connection
 from reports import saved
 from reports.forms import SavedReportForm, ScheduleForm
 from reports.models import ReportSchedule, SavedReport, SavedReportQuerySet
@@ -32,6 +33,8 @@ def index(request: OrganizationRequest) -> HttpResponseBase:
     reports = list(seen.select_related("organization", "owner").order_by("name", "pk"))
     plans = ReportSchedule.objects.filter(report__in=reports).order_by("next_at")
     changeable = {report.pk: report.may_be_changed_by(request.membership) for report in reports}
+    connections = list(request.organization.connections.exclude(state=Connection.State.DELETING))
+    today = datetime.now(UTC).date()
     context = {
         "reports": [(report, changeable[report.pk]) for report in reports],
         "plans": [
@@ -43,7 +46,7 @@ def index(request: OrganizationRequest) -> HttpResponseBase:
         "left": _left_behind(request),
         "may_take_over": request.membership.may_manage_members,
         "stopped": _stopped_authors(request),
-        "presets": PRESETS,
+        "presets": [preset for preset in PRESETS if preset.is_offered(connections, today=today)],
         "has_mail": mail.is_configured(),
     }
     return render(request, "reports/index.html", context)

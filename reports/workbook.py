@@ -9,6 +9,7 @@ from typing import IO, Any
 from xlsxwriter import Workbook
 from xlsxwriter.worksheet import Worksheet
 
+from reports import limits
 from reports.metrics import Key, Metric, Number, Unit
 from reports.queries import LABELS_APART, PARTIAL, Report, Stream
 from reports.querybar import QueryBar
@@ -110,6 +111,7 @@ def _about(
     found = [("Report", bar.title), ("Days, UTC", bar.range_label)]
     found += [("Filter", f"{chip.label} {chip.verb} {chip.text}") for chip in bar.chips]
     found += [(m.name, f"{m.label}: {m.definition}") for m in report.spec.metric_objects]
+    found += [("Note", note) for note in limits.notes(report)]
     found += [("Rows", _counted(rows)), ("As of", f"{now:%Y-%m-%d %H:%M} UTC")]
     return [*found, ("Address", address)]
 

@@ -1,4 +1,5 @@
-"""`python -m tests.settings_check`: migrations are complete, production settings are clean."""
+"""`python -m tests.settings_check`: migrations and generated docs are complete, production
+settings are clean."""
 
 import os
 import subprocess
@@ -13,6 +14,7 @@ def main() -> int:
     manage = [sys.executable, "manage.py"]
     checks = (
         [*manage, "makemigrations", "--check", "--dry-run"],
+        [*manage, "docs", "--check"],
         [*manage, "check", "--deploy", "--fail-level", "WARNING"],
     )
     started = [subprocess.Popen(check, env=os.environ | PRODUCTION) for check in checks]

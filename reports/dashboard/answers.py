@@ -113,7 +113,8 @@ class Table:
 class Answer:
     """`shown` is what the widget's template draws; `empty` says why there is nothing to draw.
 
-    `spec` is the report that answers the same: the first of its totals is `figure`.
+    `spec` is the report that answers the same: the first of its totals is `figure`. `others` are
+    reports of the same days that cut it otherwise, each with its label.
     """
 
     table: Table
@@ -123,6 +124,7 @@ class Answer:
     figure: Number = None
     title: str = ""
     notes: tuple[str, ...] = ()
+    others: tuple[tuple[str, ReportSpec], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -128,6 +128,7 @@ def top_users(scope: Scope) -> Answer:
         spec=scope.spec("cost", "total_tokens", group_by=("user_id",), limit=TOP),
         figure=report.totals[0],
         table=_ranking_table(spenders, rest),
+        others=scope.cut_by("rbac_group_id", "Spend by group", report.connections),
         notes=lacking(report),
     )
 

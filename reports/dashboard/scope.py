@@ -1,6 +1,6 @@
 """What a dashboard is asked, and the questions its widgets make of it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Self
@@ -8,8 +8,9 @@ from typing import Self
 from django.http import QueryDict
 
 from accounts.models import Organization
+from integrations.models import Connection
 from integrations.window import Window
-from reports import queries
+from reports import limits, queries
 from reports.metrics import DIMENSIONS, METRICS
 from reports.periods import CUSTOM, Interval
 from reports.queries import Report
@@ -92,6 +93,16 @@ class Scope:
             **more,  # type: ignore[arg-type]  # fields of the spec by name
         )
         return replace(spec, window=window, range=CUSTOM) if window else spec
+
+    def cut_by(
+        self, dimension: str, label: str, connections: Sequence[Connection]
+    ) -> tuple[tuple[str, ReportSpec], ...]:
+        """Return a report of the spend by one dimension; none if no connection reports it so."""
+        try:
+            spec = self.spec("cost", group_by=(dimension,))
+        except SpecError:
+            return ()
+        return ((label, spec),) if limits.is_reported(connections, spec) else ()
 
     def ask(self, *metrics: str, **question: object) -> Report:
         return queries.run(self.organization, self.spec(*metrics, **question))  # type: ignore[arg-type]

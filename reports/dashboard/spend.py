@@ -402,6 +402,9 @@ def unattributed(scope: Scope) -> Answer:
         spec=report.spec,
         figure=total,
         table=slices_table(Column("product", "Product", Kind.TEXT), slices),
+        others=scope.without("project_id").cut_by(
+            "slack_channel_id", "Spend by Slack channel", report.connections
+        ),
         notes=("This is what no user accounts for, so the filter by user has no part in it.",)
         if scope.values_of("project_id")
         else (),

@@ -3,21 +3,24 @@
 import json
 from datetime import date
 from decimal import Decimal
-from io import StringIO
+from io import BytesIO, StringIO
+from urllib.parse import urlencode
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.urls import reverse
+from openpyxl import load_workbook
 
 from integrations.connectors.base import Table
 from integrations.connectors.claude_enterprise import ClaudeEnterprise
 from integrations.models import EngagementFact, Resource
 from integrations.window import Window
-from reports import limits, pivot, queries
+from reports import engagement, limits, pivot, queries
 from reports.charts import kind_of
 from reports.metrics import METRICS
 from reports.querybar import members
 from reports.spec import Filter, Operator, ReportSpec, SpecError
-from tests.factories import activity, cost, make_person
+from tests.factories import activity, cost, make_connection, make_member, make_person, make_token
 from tests.reports.conftest import a_feed, know
 
 DAYS = Window(date(2026, 11, 1), date(2026, 11, 4))
@@ -149,6 +152,7 @@ def test_a_slack_channel_has_its_cost(cut):
     [
         ("people", "rbac_group_id", "People with usage cannot be cut by group"),
         ("cost", "rbac_group_id,user_name", "Cost cannot be cut by group and user name together"),
+        ("active_people", "rbac_group_id", "People with activity cannot be cut by group"),
         ("seats", "rbac_group_id", "Seats cannot be cut by group"),
         ("total_tokens", "slack_channel_id", "Tokens cannot be cut by slack channel"),
     ],
@@ -203,6 +207,72 @@ def test_the_command_answers(cut):
     out, err = command(metrics="cost", group_by="slack_channel_id", format="json")
     assert json.loads(out) == [{"slack_channel_id": "C01", "cost": "3.00"}]
     assert "Slack channels are a part" in err
+
+
+ASKED = {
+    "metrics": "cost",
+    "group_by": "rbac_group_id",
+    "from": "2026-11-01",
+    "to": "2026-11-03",
+}
+GROUPS = [["", "4.00"], ["rbac_group_a", "6.00"], ["rbac_group_b", "6.50"]]
+
+
+@pytest.fixture
+def signed_in(client, organization):
+    client.force_login(make_member(organization))
+    return client
+
+
+def test_the_page_has_names_and_a_note_instead_of_a_total(cut, signed_in):
+    page = signed_in.get(reverse("reports:explore", args=["demo"]), ASKED).content.decode()
+
+    assert "Groups overlap: a person counts in every group held on that day." in page
+    assert "does not report it" not in page
+    for words in ("Research", "In no group", "$6.50"):
+        assert words in page
+    for sum_ in ("$16.50", "$10.00"):
+        assert sum_ not in page
+
+
+def test_files_have_every_group_and_no_total(cut, signed_in):
+    query = urlencode(ASKED)
+    csv_ = signed_in.get(reverse("reports:explore_csv", args=["demo"]) + f"?{query}")
+    book = signed_in.get(reverse("reports:explore_xlsx", args=["demo"]) + f"?{query}")
+
+    lines = b"".join(csv_).decode("utf-8-sig").split()
+    assert [line.split(",") for line in lines[1:]] == GROUPS
+    sheets = load_workbook(BytesIO(b"".join(book)), read_only=True).worksheets
+    cells = [cell for sheet in sheets for row in sheet.iter_rows(values_only=True) for cell in row]
+    assert 6.5 in cells
+    assert not {16.5, 10} & {*cells}
+    assert any("Groups overlap" in str(cell) for cell in cells)
+
+
+def test_the_api_has_every_group_no_total_and_says_why(cut, organization, client):
+    make_token(make_member(organization), "sgt_groups")
+    headers = {"Authorization": "Bearer sgt_groups"}
+    document = json.loads(client.get("/api/v1/report", ASKED, headers=headers).getvalue())
+
+    assert [[*row.values()] for row in document["rows"]] == GROUPS
+    assert document["totals"] == {"cost": None}
+    assert "Groups overlap" in " ".join(document["notes"])
+
+
+@pytest.mark.parametrize(
+    ("widget", "label", "dimension"),
+    [
+        ("top-users", "Spend by group", "rbac_group_id"),
+        ("unattributed", "Spend by Slack channel", "slack_channel_id"),
+    ],
+)
+def test_the_dashboard_leads_to_groups_and_channels(cut, signed_in, widget, label, dimension):
+    address = reverse("dashboards:widget", args=["demo", widget])
+    query = "from=2026-11-01&to=2026-11-03"
+    html = signed_in.get(f"{address}?{query}", headers={"HX-Request": "true"}).content.decode()
+
+    assert label in html
+    assert f"group_by={dimension}" in html
 
 
 def test_a_dimension_no_connection_reports_is_refused(cut):
@@ -311,6 +381,49 @@ def test_claude_tag_counts_whoever_has_it(connection):
     know(connection, "2026-11-01", "2026-11-03", feeds=("users",))
 
     assert ask(connection, "tag_messages").totals == (4,)
+
+
+def test_people_with_activity_are_those_who_did_something_in_any_product(connection, organization):
+    """Nobody here used a token. Una is unified, Tom in Slack, Sam in Science; Ida did nothing."""
+    did = {
+        "user_una": {f"{UNIFIED}__chat__message_count": 8, "chat_metrics__message_count": 0},
+        "user_tom": {"claude_tag_metrics__active_message_count": 4},
+        "user_sam": {"science_metrics__delegation_count": 1},
+        "user_ida": {"chat_metrics__message_count": 0},
+    }
+    for external_id, values in did.items():
+        person = make_person(connection, external_id, name=external_id[5:].title())
+        for day in ("2026-11-01", "2026-11-02"):
+            activity(connection, day, person=person, **values)
+    know(connection, "2026-11-01", "2026-11-03", feeds=("users",))
+
+    assert ask(connection, "active_people").totals == (3,)
+    assert rows(ask(connection, "active_people", group_by=("user_name",))) == [
+        ("Ida", 0),
+        ("Sam", 1),
+        ("Tom", 1),
+        ("Una", 1),
+    ]
+    assert (
+        rows(ask(connection, "active_people", group_by=("day",)))
+        == [
+            (date(2026, 11, 1), 3),
+            (date(2026, 11, 2), 3),
+            (date(2026, 11, 3), 0),
+        ][:2]
+    )
+    done = engagement.activity([connection], DAYS)[connection.pk]
+    assert (done.active, dict(done.products)) == (3, {"chat": 1, "claude_tag": 1, "science": 1})
+
+
+def test_one_person_of_two_connections_is_active_once(connection, organization):
+    other = make_connection(organization, "other")
+    for one in (connection, other):
+        person = make_person(one, "user_una", email="una@example.com", name="Una")
+        activity(one, "2026-11-01", person=person, chat_metrics__message_count=2)
+        know(one, "2026-11-01", "2026-11-03", feeds=("users",))
+
+    assert ask(connection, "active_people").totals == (1,)
 
 
 def test_every_number_has_a_section_and_a_sentence():

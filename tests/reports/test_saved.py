@@ -8,6 +8,8 @@ import time_machine
 from django.urls import reverse
 
 from accounts.models import AuditEvent, Role
+from integrations.connectors.base import Table
+from integrations.connectors.claude_enterprise import ClaudeEnterprise
 from reports import saved
 from reports.models import ReportSchedule, SavedReport
 from reports.presets import PRESETS
@@ -20,6 +22,7 @@ from tests.factories import (
     make_report,
     make_schedule,
 )
+from tests.reports.conftest import a_feed
 
 PRIVATE, SHARED = SavedReport.Sharing.PRIVATE, SavedReport.Sharing.ORGANIZATION
 QUERY = "metrics=cost&range=30d&group_by=service"
@@ -336,8 +339,30 @@ def test_the_number_of_queries_of_the_list_is_fixed(
     assert count() == before
 
 
+@pytest.fixture
+def some_feeds(monkeypatch):
+    """What only Claude Enterprise reports."""
+    more = [
+        a_feed(name, Table.ENGAGEMENT, "total") for name in ("group_cost", "slack_channel_cost")
+    ]
+    monkeypatch.setattr(ClaudeEnterprise, "feeds", (*ClaudeEnterprise.feeds, *more))
+
+
+def test_groups_and_channels_are_offered_where_a_connection_reports_them(
+    client, organization, connection, some_feeds, ann
+):
+    client.force_login(ann)
+    index = reverse("reports:index", args=["demo"])
+    words = ("Spend by group", "Spend by Slack channel")
+
+    assert [word in client.get(index).content.decode() for word in words] == [True, True]
+    connection.connector_slug = "claude-console"
+    connection.save()
+    assert [word in client.get(index).content.decode() for word in words] == [False, False]
+
+
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
-def test_every_preset_is_a_report_of_the_page(preset):
+def test_every_preset_is_a_report_of_the_page(preset, some_feeds):
     for today in (date(2026, 11, 25), date(2027, 1, 1), date(2028, 2, 29), date(2026, 10, 31)):
         assert check(ReportSpec.from_query(preset.query, today=today))
 

@@ -1,12 +1,30 @@
-"""The smallest connector there can be: one feed that needs no network. Nothing else knows it."""
+"""The smallest connector there can be: two feeds that need no network. Nothing else knows it."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
-from integrations.connectors.base import Access, ActionNeeded, Check, Connector, Feed, Probe, Table
-from integrations.connectors.records import CostRecord, MeterKey, Page, TotalRecord
+from integrations.connectors.base import (
+    Access,
+    ActionNeeded,
+    ActivityMetric,
+    Catalog,
+    Check,
+    Connector,
+    Cut,
+    Feed,
+    Probe,
+    Table,
+)
+from integrations.connectors.records import (
+    CostRecord,
+    EngagementRecord,
+    MeterKey,
+    Page,
+    TotalRecord,
+)
 from integrations.window import Window
 
 PRICE_USD = Decimal("0.37")  # of every day
@@ -17,6 +35,29 @@ def read_cost(client: None, window: Window) -> Iterator[Page]:
     read_at = datetime.now(UTC)
     yield Page(tuple(TotalRecord(day, "amount_usd", PRICE_USD) for day in window), read_at)
     yield Page(tuple(CostRecord(day, meter, None, PRICE_USD, None) for day in window), read_at)
+
+
+def read_greetings(client: None, window: Window) -> Iterator[Page]:
+    greetings = {"hello": 4, "goodbye": 1}
+    records = tuple(
+        EngagementRecord(day, word, None, {"greeting.count": count}, name=word.title())
+        for day in window
+        for word, count in greetings.items()
+    )
+    yield Page(records, datetime.now(UTC))
+
+
+def a_feed(name: str, label: str, table: Table, read: Any) -> Feed:
+    return Feed(
+        name=name,
+        label=label,
+        table=table,
+        grain="total",
+        window_days=31,
+        refresh_days=lambda today: Window.last(3, today=today),
+        closes_on=lambda day: day + timedelta(days=2),
+        read=read,
+    )
 
 
 class Example(Connector):
@@ -31,16 +72,22 @@ class Example(Connector):
     base_url = "https://example.invalid"
     requests_per_minute = 0
     feeds = (
-        Feed(
-            name="cost",
-            label="Cost",
-            table=Table.COST,
-            grain="total",
-            window_days=31,
-            refresh_days=lambda today: Window.last(3, today=today),
-            closes_on=lambda day: day + timedelta(days=2),
-            read=read_cost,
+        a_feed("cost", "Cost", Table.COST, read_cost),
+        a_feed("example_greetings", "Greetings", Table.ENGAGEMENT, read_greetings),
+    )
+    catalog = Catalog(
+        metrics=(
+            ActivityMetric(
+                "example_greetings",
+                "Greetings",
+                "How often a greeting was said.",
+                paths=("greeting.count",),
+                feeds=("example_greetings",),
+                section="Greetings",
+            ),
         ),
+        cuts=(Cut("example_greetings", "example_greetings", subject="item"),),
+        dimensions={"cost": frozenset({"service", "sku", "workspace_id", "project_id"})},
     )
 
     def check_key(self, key: str) -> None:

@@ -1,5 +1,7 @@
 """The door is open: a folder and a line in the settings make a provider, and nothing else."""
 
+import json
+import re
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 
@@ -9,7 +11,7 @@ from django.urls import reverse
 
 from accounts.models import Role
 from integrations.models import Connection, CostFact
-from tests.factories import make_member, make_organization
+from tests.factories import make_member, make_organization, make_token
 
 pytestmark = pytest.mark.django_db
 
@@ -61,6 +63,42 @@ def test_it_connects_syncs_and_reports(organization, key):
         stdout=out,
     )
     assert out.getvalue().splitlines()[1:] == ["Example (Tests),room-1,example_product,1.11"]
+
+
+@pytest.fixture
+def imported(organization, key):
+    """Three days of four hellos and one goodbye."""
+    connect = {"organization": "demo", "no_import": True, "stdout": StringIO()}
+    call_command("connect", "example", "ours", **connect)
+    call_command("sync", "ours", organization="demo", days=3, stdout=StringIO())
+    today = datetime.now(UTC).date()
+    return {
+        "metrics": "example_greetings",
+        "group_by": "item",
+        "from": str(today - timedelta(days=2)),
+        "to": str(today),
+    }
+
+
+def test_its_metric_and_dimension_are_on_the_page(imported, organization, client):
+    client.force_login(make_member(organization))
+    page = client.get(reverse("reports:explore", args=["demo"]), imported).content.decode()
+
+    assert "<summary>Greetings</summary>" in re.sub(r"\s*<", "<", re.sub(r">\s*", ">", page))
+    assert "How often a greeting was said." in page
+    assert [page.count(word) > 0 for word in ("Hello", "Goodbye")] == [True, True]
+
+
+def test_its_metric_and_dimension_are_in_the_api(imported, organization, client):
+    make_token(make_member(organization), "sgt_of-example")
+    headers = {"Authorization": "Bearer sgt_of-example"}
+    answer = client.get("/api/v1/report", imported, headers=headers)
+    body = json.loads(answer.getvalue())
+
+    assert [(row["item"], row["example_greetings"]) for row in body["rows"]] == [
+        ("goodbye", 3),
+        ("hello", 12),
+    ]
 
 
 def test_it_needs_no_migration(organization):
