@@ -6,7 +6,7 @@ Pages show the names; data, filters, addresses and files keep the identifiers.
 from collections.abc import Collection, Mapping, Sequence
 
 from integrations.models import Connection, EngagementFact, Resource
-from reports.metrics import THINGS
+from reports.metrics import THINGS, catalogs
 
 Names = Mapping[tuple[str, str], str]  # by dimension and value
 NONE: Names = {}
@@ -32,7 +32,7 @@ def of(connections: Sequence[Connection], dimensions: Collection[str]) -> Names:
 def items(connections: Sequence[Connection]) -> dict[str, str]:
     """Every skill, connector, plugin and project there is a fact of, by its newest name or ""."""
     found = EngagementFact.objects.filter(
-        connection__in=connections, feed__in=[source.value for source in THINGS], days=1
+        connection__in=connections, feed__in=_item_feeds(), days=1
     )
     newest = found.order_by("subject", "-day").distinct("subject")
     return dict(newest.values_list("subject", "name"))
@@ -55,3 +55,9 @@ def _of_resources(
         for dimension in wanted
         for external_id, name in found.get(KINDS[dimension], ())
     }
+
+
+def _item_feeds() -> list[str]:
+    """The feeds whose documents are each about one item, which their name calls."""
+    cuts = catalogs().cuts.values()
+    return sorted({*THINGS, *(cut.feed for cut in cuts if cut.subject == "item")})

@@ -26,8 +26,8 @@ def stacked(pivot: Pivot) -> Chart:
 
 def grouped(pivot: Pivot) -> Chart:
     """The series of each column side by side."""
-    count, slot = len(pivot.series), 100 / pivot.places
-    is_alone = count == 1
+    count, slot = max(len(pivot.series), 1), 100 / pivot.places  # a report may have no group
+    is_alone = len(pivot.series) == 1
     values = [v for series in pivot.series for v in floats(series.values)]
     scale = Scale.of([*values, *(floats(pivot.before) if is_alone else []), *highest(pivot)])
 

@@ -235,17 +235,29 @@ def test_the_page_has_names_and_a_note_instead_of_a_total(cut, signed_in):
         assert sum_ not in page
 
 
+@pytest.mark.parametrize("chart", ["stacked", "column", "line", "bar", "treemap", "heatmap"])
+def test_a_page_without_any_group_is_drawn(cut, signed_in, chart):
+    query = ASKED | {"from": "2026-11-03", "chart": chart}
+
+    assert signed_in.get(reverse("reports:explore", args=["demo"]), query).status_code == 200
+
+
 def test_files_have_every_group_and_no_total(cut, signed_in):
     query = urlencode(ASKED)
     csv_ = signed_in.get(reverse("reports:explore_csv", args=["demo"]) + f"?{query}")
     book = signed_in.get(reverse("reports:explore_xlsx", args=["demo"]) + f"?{query}")
 
     lines = b"".join(csv_).decode("utf-8-sig").split()
-    assert [line.split(",") for line in lines[1:]] == GROUPS
+    assert lines[1:] == [
+        "2026-11-01,,4.00",
+        "2026-11-01,rbac_group_a,6.00",
+        "2026-11-01,rbac_group_b,6.00",
+        "2026-11-02,rbac_group_b,0.50",
+    ]
     sheets = load_workbook(BytesIO(b"".join(book)), read_only=True).worksheets
     cells = [cell for sheet in sheets for row in sheet.iter_rows(values_only=True) for cell in row]
-    assert 6.5 in cells
-    assert not {16.5, 10} & {*cells}
+    assert {4, 6, 0.5} <= {*cells}
+    assert not {6.5, 10, 16, 16.5} & {*cells}
     assert any("Groups overlap" in str(cell) for cell in cells)
 
 
