@@ -78,9 +78,57 @@ def test_every_day_sums_to_the_ledger_to_the_last_digit(connection):
         cents = sum(charge.amount for line in ledger(day) for charge in line.charges)
         stored = CostFact.objects.filter(day=day).aggregate(sum=Sum("amount_usd"))["sum"]
         assert stored == Decimal(cents) / 10**8 > 0
-        tokens = sum(line.tokens[4] for line in ledger(day))
-        stored = UsageFact.objects.filter(day=day).aggregate(sum=Sum("output_tokens"))["sum"]
-        assert stored == tokens > 0
+
+
+# A kind of token as we store it, and where a line of the sandbox's ledger counts it.
+TOKENS = {
+    "uncached_input_tokens": 0,
+    "cache_read_tokens": 1,
+    "cache_write_5m_tokens": 2,
+    "cache_write_1h_tokens": 3,
+    "output_tokens": 4,
+}
+
+
+def test_tokens_of_every_kind_equal_the_ledger_although_questions_are_capped(connection):
+    """By model and workspace on each day, and by person: whatever the questions were split by."""
+    read(connection)
+
+    def stored(*names):
+        rows = UsageFact.objects.values("day", *names).annotate(
+            **{f"sum_{kind}": Sum(kind) for kind in TOKENS}, searches=Sum("web_searches")
+        )
+        return {
+            (row["day"], *(row[name] or "" for name in names)): (
+                *(row[f"sum_{kind}"] for kind in TOKENS),
+                row["searches"],
+            )
+            for row in rows
+        }
+
+    def known(*values_of):
+        sums = defaultdict(lambda: [0] * (len(TOKENS) + 1))
+        for day in DAYS:
+            for line in ledger(day):
+                if line.model is not None:
+                    key = (day, *(value_of(line) or "" for value_of in values_of))
+                    numbers = (*(line.tokens[at] for at in TOKENS.values()), line.web_searches)
+                    sums[key] = [was + is_ for was, is_ in zip(sums[key], numbers, strict=True)]
+        return {key: tuple(numbers) for key, numbers in sums.items() if any(numbers)}
+
+    whole = known()
+    assert {day for (day,) in whole} == set(DAYS)
+    assert all(all(numbers[:5]) for numbers in whole.values())
+    assert stored() == whole
+    assert stored("meter__model", "meter__service_tier", "meter__context_window") == known(
+        lambda line: line.model, lambda line: line.service_tier, lambda line: line.context_window
+    )
+    assert stored("meter__api_key_id", "meter__workspace_id") == known(
+        lambda line: line.api_key_id, lambda line: line.workspace_id or "default"
+    )
+    assert stored("person__external_id") == known(
+        lambda line: line.account_id or line.service_account_id
+    )
 
 
 def test_what_no_account_used_is_the_line_without_a_person(connection):
