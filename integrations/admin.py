@@ -34,6 +34,7 @@ from integrations.models import (
     Notice,
     Person,
     Resource,
+    ResourceVersion,
     Restatement,
     SyncRun,
     SyncWindow,
@@ -317,7 +318,7 @@ class ExpertInquiryAdmin(ReadOnlyAdmin):
 
 @admin.register(Person)
 class PersonAdmin(ReadOnlyAdmin):
-    list_display = ("external_id", "email", "name", "kind", "state", "connection")
+    list_display = ("external_id", "email", "name", "kind", "state", "role", "connection")
     list_filter = ("kind", "state")
     search_fields = ("external_id", "email", "name", "connection__label")
     list_select_related = ("connection",)
@@ -331,6 +332,14 @@ class ResourceAdmin(ReadOnlyAdmin):
     search_fields = ("external_id", "name", "connection__label")
     list_select_related = ("connection",)
     ordering = ("connection", "kind", "name")
+
+
+@admin.register(ResourceVersion)
+class ResourceVersionAdmin(ReadOnlyAdmin):
+    list_display = ("resource", "since", "attributes")
+    search_fields = ("resource__external_id", "resource__name")
+    list_select_related = ("resource",)
+    ordering = ("resource", "-since")
 
 
 @admin.register(Meter)

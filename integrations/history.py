@@ -1,6 +1,6 @@
 """How far back an import can reach, and the least it costs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from math import ceil
 
@@ -12,11 +12,16 @@ from integrations.window import Window
 
 @dataclass(frozen=True)
 class History:
-    """Days to import. `minutes` is None where requests are not paced."""
+    """Days to import. `minutes` is None where requests are not paced.
+
+    `empty_days` is set where the provider does not say how far back it goes: reading stops
+    behind so many days without any use, so there may be far fewer days than these.
+    """
 
     window: Window
     requests: int
     minutes: int | None
+    empty_days: int = 0
 
     @property
     def days(self) -> int:
@@ -35,7 +40,8 @@ def recent(connector: Connector, today: date) -> History:
 
 def everything(connector: Connector, today: date) -> History:
     """All the provider still answers for, today included."""
-    return _cost(connector, Window.since(connector.earliest_day(today), today=today))
+    found = _cost(connector, Window.since(connector.earliest_day(today), today=today))
+    return replace(found, empty_days=max(feed.empty_days for feed in connector.feeds))
 
 
 def _cost(connector: Connector, window: Window) -> History:

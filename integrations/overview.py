@@ -193,6 +193,11 @@ def of(found: Iterable[Connection]) -> list[Overview]:
         .values_list("connection_id")
         .annotate(Max("finished_at"))
     )
+    oldest_asked = dict(
+        SyncRun.objects.filter(connection__in=connections, kind=SyncRun.Kind.IMPORT)
+        .values_list("connection_id")
+        .annotate(Min("start"))
+    )
     freshness = _freshness(connections)
     failing = failing_feeds(connections)
     today = timezone.now().date()
@@ -220,11 +225,24 @@ def of(found: Iterable[Connection]) -> list[Overview]:
                 first_day=fresh.first_day,
                 final_to=fresh.final_to,
                 last_sync_at=last.get(connection.pk),
-                has_older_days=fresh.first_day is not None
-                and connection.connector.earliest_day(today) < fresh.first_day,
+                has_older_days=_has_older_days(
+                    connection, fresh.first_day, oldest_asked.get(connection.pk), today
+                ),
             )
         )
     return result
+
+
+def _has_older_days(
+    connection: Connection, first_day: date | None, oldest_asked: date | None, today: date
+) -> bool:
+    """May an import bring older days? Where the provider names no start, it is looked for once."""
+    connector = connection.connector
+    earliest = connector.earliest_day(today)
+    if first_day is None or earliest >= first_day:
+        return False
+    is_searched = any(feed.empty_days for feed in connector.feeds)
+    return not (is_searched and oldest_asked is not None and oldest_asked <= earliest)
 
 
 # --- Freshness -----------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from integrations.connectors.base import Feed
+from integrations.data_start import is_before_data
 from integrations.models import Connection, DayCheck, FeedDay, SyncRun, SyncWindow
 from integrations.window import Window, midnight
 
@@ -193,9 +194,14 @@ def _days_to_read(connection: Connection, feed: Feed, today: date) -> list[date]
         ).values_list("day", "state")
     )
     refused = _refused(connection, feed, today)
+    first_known = min(states, default=older.end)
+    has_start = first_known > older.start and is_before_data(
+        connection, feed, Window(older.start, first_known)
+    )
     wanted = [
         day
         for day in older
+        if not (has_start and day < first_known)
         if (day not in refused if day not in states else _is_due(feed, day, states[day], today))
     ]
     return [*wanted, *open_days]

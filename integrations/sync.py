@@ -41,6 +41,7 @@ from integrations.connectors.base import (
 )
 from integrations.connectors.ids import canonical_id
 from integrations.connectors.records import Page
+from integrations.data_start import refuse_if_before_data
 from integrations.encryption import UnreadableSecret
 from integrations.models import Connection, FeedDay, SyncRun, SyncWindow
 from integrations.planning import active_run as active_run
@@ -288,6 +289,8 @@ def _read_and_store(connection: Connection, feed: Feed, window: SyncWindow) -> l
 
     And as often as the provider refuses a question and another one is known.
     """
+    if window.run.kind != SyncRun.Kind.MANUAL:  # who names days wants these days
+        refuse_if_before_data(connection, feed, window.window)
     reach = access(connection, observe=_counter(window), learn=_learner(connection, window))
     with connection.connector.open(reach) as client:
         restarts = refusals = 0

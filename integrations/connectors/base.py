@@ -147,6 +147,8 @@ class Feed:
     `exported` says that pages name the export that served them: a day is known once an export
     covers it, with or without lines. Cost and usage always are.
     `has_history` False: only what `refresh_days` gives is ever asked for, once a day.
+    `empty_days`: the provider does not say where its data starts. After so many days in a row
+    without any use, older ones are taken to be from before it, and are not asked for. 0: it says.
     """
 
     name: str
@@ -161,6 +163,7 @@ class Feed:
     exported: bool = False
     has_history: bool = True
     computed_daily: bool = False
+    empty_days: int = 0
 
     @property
     def has_days(self) -> bool:

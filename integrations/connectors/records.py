@@ -39,8 +39,8 @@ class PersonRef:
 
     A feed that knows no more than an address gives it as the key, too: whoever has that address in
     the same connection is meant.
-    `kind` is user, service, api_key or federated; `state` is active or deleted. "" means that
-    this feed does not tell, and changes nothing.
+    `kind` is user, service, api_key or federated; `state` is active or deleted; `role` is what
+    the provider lets them do. "" means that this feed does not tell, and changes nothing.
     """
 
     external_id: str
@@ -48,6 +48,7 @@ class PersonRef:
     name: str = ""
     kind: str = ""
     state: str = ""
+    role: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +56,15 @@ class ResourceRef:
     """What an id of a dimension is called: a workspace, an API key, a group of people.
 
     `kind` is the dimension it names, such as workspace_id. `state` is active or archived; ""
-    means that this feed does not tell, and changes nothing.
+    means that this feed does not tell, and changes nothing. `attributes` are what else is known
+    of it, in text, such as its owner, its expiry or a tag (`tag:<name>`); None: not told.
     """
 
     kind: str
     external_id: str
     name: str = ""
     state: str = ""
+    attributes: Mapping[str, str] | None = None
 
 
 # The numbers of the two metered records, by field name.

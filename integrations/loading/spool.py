@@ -4,6 +4,7 @@ Memory follows the largest day and not the window: records are spooled in one fi
 """
 
 import tempfile
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -172,14 +173,22 @@ def _meter(meter: MeterKey) -> tuple[str, ...]:
 @lru_cache(maxsize=8192)
 def stored_person(person: PersonRef) -> PersonRef:
     external_id, name = _subject(person.external_id, person.name)
-    return PersonRef(
-        external_id, text.label(person.email), name, text.label(person.kind), person.state
+    return replace(
+        person,
+        external_id=external_id,
+        name=name,
+        email=text.label(person.email),
+        kind=text.label(person.kind),
+        role=text.label(person.role),
     )
 
 
 def stored_resource(found: ResourceRef) -> ResourceRef:
     external_id, name = _subject(found.external_id, found.name)
-    return ResourceRef(found.kind, external_id, name, found.state)
+    attributes = found.attributes
+    if attributes is not None:
+        attributes = {text.key(key, None): text.label(it) for key, it in attributes.items()}
+    return replace(found, external_id=external_id, name=name, attributes=attributes)
 
 
 def _subject(id: str, name: str) -> tuple[str, str]:
@@ -213,4 +222,5 @@ def newest(old: PersonRef | None, new: PersonRef) -> PersonRef:
         new.name or old.name,
         new.kind or old.kind,
         new.state or old.state,
+        new.role or old.role,
     )

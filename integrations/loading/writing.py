@@ -11,6 +11,7 @@ import msgspec
 from django.db import connection as database
 from django.db.models import F
 from django.db.models.functions import Lower
+from django.utils import timezone
 
 from integrations.connectors.base import Feed, Table
 from integrations.connectors.records import COST_MEASURES, USAGE_MEASURES, PersonRef, ResourceRef
@@ -27,6 +28,7 @@ from integrations.models import (
     Meter,
     Person,
     Resource,
+    ResourceVersion,
     Restatement,
     UsageFact,
     UsageTotal,
@@ -59,6 +61,9 @@ class Meters:
         }
 
 
+_SEEN = ("email", "name", "kind", "state", "role")  # what a sighting may tell of a person
+
+
 def people_ids(connection: Connection, people: dict[str, PersonRef]) -> dict[str, int]:
     """Add the unseen, update the changed, and return every id by external id."""
     met_before = _known_by_address(connection, people)
@@ -79,22 +84,19 @@ def people_ids(connection: Connection, people: dict[str, PersonRef]) -> dict[str
                     name=ref.name,
                     kind=ref.kind or Person.Kind.USER,
                     state=ref.state or Person.State.ACTIVE,
+                    role=ref.role,
                 )
             )
             continue
-        seen = PersonRef(external_id, person.email, person.name, person.kind, person.state)
+        seen = PersonRef(external_id, *(getattr(person, name) for name in _SEEN))
         now = newest(seen, ref)
         if now != seen:
-            person.email, person.name, person.kind, person.state = (
-                now.email,
-                now.name,
-                now.kind,
-                now.state,
-            )
+            for name in _SEEN:
+                setattr(person, name, getattr(now, name))
             moved.append(person)
     # Two feeds may meet the same new person at once: the second takes the first one's row.
     Person.objects.bulk_create(new, ignore_conflicts=True, batch_size=1000)
-    Person.objects.bulk_update(moved, ["email", "name", "kind", "state"], batch_size=1000)
+    Person.objects.bulk_update(moved, _SEEN, batch_size=1000)
     return met_before | dict(
         Person.objects.filter(connection=connection, external_id__in=people).values_list(
             "external_id", "id"
@@ -124,35 +126,60 @@ def _known_by_address(connection: Connection, people: dict[str, PersonRef]) -> d
 
 
 def store_resources(connection: Connection, found: dict[tuple[str, str], ResourceRef]) -> int:
-    """Add the unseen, rename the renamed; what a list no longer holds keeps its name."""
+    """Add the unseen, change the changed; what a list no longer holds stays as it was.
+
+    Attributes that are new or have changed are kept as a version from today on.
+    """
     stored = {
         (resource.kind, resource.external_id): resource
         for resource in Resource.objects.filter(
             connection=connection, external_id__in=[external_id for _, external_id in found]
         )
     }
-    new, moved = [], []
+    new, moved, versions = [], [], []
     for key, ref in found.items():
         resource = stored.get(key)
+        before = resource and _described(resource)
         if resource is None:
-            state = ref.state or Resource.State.ACTIVE
-            new.append(
-                Resource(
-                    connection=connection,
-                    kind=ref.kind,
-                    external_id=ref.external_id,
-                    name=ref.name,
-                    state=state,
-                )
-            )
-            continue
-        now = (ref.name or resource.name, ref.state or resource.state)
-        if now != (resource.name, resource.state):
-            resource.name, resource.state = now
+            resource = Resource(connection=connection, kind=ref.kind, external_id=ref.external_id)
+            new.append(resource)
+        resource.name = ref.name or resource.name
+        resource.state = ref.state or resource.state
+        if ref.attributes is not None and dict(ref.attributes) != resource.attributes:
+            resource.attributes = dict(ref.attributes)
+            versions.append(resource)
+        if before is not None and before != _described(resource):
             moved.append(resource)
     Resource.objects.bulk_create(new, ignore_conflicts=True, batch_size=1000)
-    Resource.objects.bulk_update(moved, ["name", "state"], batch_size=1000)
+    Resource.objects.bulk_update(moved, ["name", "state", "attributes"], batch_size=1000)
+    _keep_versions(connection, versions)
     return len(new) + len(moved)
+
+
+def _described(resource: Resource) -> tuple[Any, ...]:
+    return resource.name, resource.state, resource.attributes
+
+
+def _keep_versions(connection: Connection, changed: Iterable[Resource]) -> None:
+    """Write down what resources are like from today on. Another version of today is replaced."""
+    attributes = {(it.kind, it.external_id): it.attributes for it in changed}
+    if not attributes:
+        return
+    kept = Resource.objects.filter(
+        connection=connection, external_id__in=[external_id for _, external_id in attributes]
+    )
+    today = timezone.now().date()
+    ResourceVersion.objects.bulk_create(
+        (
+            ResourceVersion(resource=it, since=today, attributes=attributes[key])
+            for it in kept
+            if (key := (it.kind, it.external_id)) in attributes
+        ),
+        batch_size=1000,
+        update_conflicts=True,
+        unique_fields=["resource", "since"],
+        update_fields=["attributes"],
+    )
 
 
 class DayWriter:

@@ -1,7 +1,7 @@
 """What is connected, what was read, and the facts it brought."""
 
 from integrations.models.connection import Connection
-from integrations.models.dimensions import Meter, Person, Resource
+from integrations.models.dimensions import Meter, Person, Resource, ResourceVersion
 from integrations.models.facts import (
     CostFact,
     CostTotal,
@@ -36,6 +36,7 @@ __all__ = [
     "Notice",
     "Person",
     "Resource",
+    "ResourceVersion",
     "Restatement",
     "SyncRun",
     "SyncWindow",

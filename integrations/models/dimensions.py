@@ -1,7 +1,7 @@
 """What facts are cut by: people and meters. Small tables that narrow facts point to."""
 
 from django.db import models
-from django.db.models import F
+from django.db.models import F, Value
 from django.db.models.functions import MD5
 
 from integrations.models.connection import Connection
@@ -44,6 +44,7 @@ class Person(models.Model):
     name = models.TextField(blank=True)
     kind = models.CharField(max_length=20, choices=Kind.choices, default=Kind.USER)
     state = models.CharField(max_length=20, choices=State.choices, default=State.ACTIVE)
+    role = models.TextField(blank=True, db_default="", help_text="In the provider's own word.")
 
     class Meta:
         constraints = [
@@ -59,7 +60,8 @@ class Person(models.Model):
 class Resource(models.Model):
     """What an id of a dimension is called at the provider: a workspace, an API key, a group.
 
-    Kept when it is gone upstream, so that history does not lose its names.
+    Kept when it is gone upstream, so that history does not lose its names. `attributes` are the
+    newest we know, in text: owner, expiry, tags (`tag:<name>`). `ResourceVersion` keeps the older.
     """
 
     class State(models.TextChoices):
@@ -71,6 +73,7 @@ class Resource(models.Model):
     external_id = models.TextField()
     name = models.TextField(blank=True)
     state = models.CharField(max_length=20, choices=State.choices, default=State.ACTIVE)
+    attributes = models.JSONField(default=dict, db_default=Value({}, models.JSONField()))
 
     class Meta:
         constraints = [
@@ -81,6 +84,26 @@ class Resource(models.Model):
 
     def __str__(self) -> str:
         return self.name or self.external_id
+
+
+class ResourceVersion(models.Model):
+    """Attributes of a resource from a day on: our own dated copy, as providers keep none.
+
+    Grain: resource, first day. The oldest one also stands for the days before it: what a tag was
+    before we first read it, nobody can tell us any more.
+    """
+
+    resource = models.ForeignKey(Resource, models.CASCADE, related_name="versions", db_index=False)
+    since = models.DateField()
+    attributes = models.JSONField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["resource", "since"], name="resource_version_grain")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.resource} since {self.since}"
 
 
 class Meter(models.Model):

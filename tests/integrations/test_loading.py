@@ -763,3 +763,24 @@ def test_distinct_people_of_a_span_stand_beside_those_of_its_last_day(connection
 
     facts = EngagementFact.objects.filter(connection=connection, subject="xlsx")
     assert sorted((f.days, f.values["distinct_user_count"]) for f in facts) == [(1, 3), (30, 18)]
+
+
+def load_workspace(connection, on, **attributes):
+    ref = ResourceRef("workspace_id", "w1", "One", "active", attributes.get("tags"))
+    with time_machine.travel(datetime(on.year, on.month, on.day, 12, tzinfo=UTC), tick=False):
+        load(connection, NAMES, Window.last(1, today=on), [Page((), resources=(ref,))])
+
+
+def test_every_change_of_a_tag_is_kept_with_its_day(connection):
+    load_workspace(connection, date(2026, 11, 1), tags={"tag:team": "platform"})
+    load_workspace(connection, date(2026, 11, 2), tags={"tag:team": "platform"})
+    load_workspace(connection, date(2026, 11, 3), tags={"tag:team": "search"})
+    load_workspace(connection, date(2026, 11, 3), tags={"tag:team": "core"})
+    load_workspace(connection, date(2026, 11, 4))  # a feed that tells the name alone
+
+    workspace = Resource.objects.get(connection=connection)
+    assert workspace.attributes == {"tag:team": "core"}
+    assert list(workspace.versions.order_by("since").values_list("since", "attributes")) == [
+        (date(2026, 11, 1), {"tag:team": "platform"}),
+        (date(2026, 11, 3), {"tag:team": "core"}),
+    ]

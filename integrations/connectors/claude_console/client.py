@@ -4,7 +4,7 @@ Source: https://platform.claude.com/docs/en/build-with-claude/administration-api
 three reports, …/usage-cost-api and …/claude-code-analytics-api
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any, Generic, TypeVar
@@ -15,7 +15,7 @@ from integrations.connectors.anthropic_api.client import ApiClient, Decode, Para
 from integrations.connectors.anthropic_api.limits import Filters
 from integrations.connectors.anthropic_api.lines import CacheCreation, Dimensions, ServerToolUse
 from integrations.connectors.anthropic_api.refusals import Wording, unexpected
-from integrations.connectors.base import Access, NotAvailable
+from integrations.connectors.base import Access, NotAvailable, PayloadError
 from integrations.window import Window
 
 ROOT = "/v1/organizations"
@@ -132,22 +132,67 @@ class Organization(msgspec.Struct):
     name: str = ""
 
 
+class Residency(msgspec.Struct):
+    """Where a workspace keeps data; the API sends a word or a list of words."""
+
+    workspace_geo: str | None = None
+    default_inference_geo: str | None = None
+
+
 class Workspace(msgspec.Struct):
+    """`tags` are the customer's own; the API knows their current values alone."""
+
     id: str
     name: str = ""
     archived_at: str | None = None
+    created_at: str | None = None
+    tags: dict[str, Any] | None = None
+    data_residency: Residency | None = None
+
+
+class Creator(msgspec.Struct):
+    """`type` is user or service_account."""
+
+    id: str | None = None
+    type: str | None = None
+
+
+class Principal(msgspec.Struct):
+    """Whom a key acts as. Version 2023-06-01 has `id`, newer ones an id for each type."""
+
+    type: str | None = None
+    id: str | None = None
+    user_id: str | None = None
+    service_account_id: str | None = None
+
+
+class Scope(msgspec.Struct):
+    """What a key opens: newer versions send it instead of `workspace_id`."""
+
+    type: str | None = None
+    workspace_id: str | None = None
 
 
 class ApiKey(msgspec.Struct):
+    """`workspace_id` null is the default workspace; a `scope` has the real id of that one, too."""
+
     id: str
     name: str = ""
     status: str = ""
+    created_at: str | None = None
+    expires_at: str | None = None
+    created_by: Creator | None = None
+    principal: Principal | None = None
+    workspace_id: str | None = None
+    scope: Scope | None = None
+    partial_key_hint: str | None = None
 
 
 class Member(msgspec.Struct):
     id: str
     email: str = ""
     name: str = ""
+    role: str = ""
 
 
 Object = TypeVar("Object", bound=Workspace | ApiKey | Member)
@@ -218,6 +263,22 @@ class AdminClient(ApiClient):
     def workspaces(self) -> Iterator[Listing[Workspace]]:
         """Yield pages of workspaces, archived ones too. The default one is not among them."""
         return self._listings("/workspaces", [("include_archived", "true")], _WORKSPACES)
+
+    def default_workspace(self, listed: Collection[str]) -> Workspace | None:
+        """Return the workspace that the API lists on demand only, and that is not in `listed`.
+
+        None where an organization has none or the API does not know the parameter yet.
+        """
+        params = [("include_archived", "true"), ("include_default", "true")]
+        try:
+            for listing in self._listings("/workspaces", params, _WORKSPACES):
+                for workspace in listing.data:
+                    if workspace.id not in listed:
+                        return workspace
+        except PayloadError as exc:
+            if exc.status != 400:
+                raise
+        return None
 
     def api_keys(self) -> Iterator[Listing[ApiKey]]:
         """Yield pages of API keys, whatever their status."""

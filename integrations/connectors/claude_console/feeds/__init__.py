@@ -31,6 +31,9 @@ Grain = Literal["total", "person"]
 
 _OPEN = 35  # days for which cost and usage are read again
 _OPEN_ACTIVITY = 3
+# Without any use: longer than a project pauses, and few requests. Claude Code is asked day by day.
+_EMPTY = 186
+_EMPTY_ACTIVITY = 93
 
 
 def _closes_on(day: date) -> date:
@@ -79,6 +82,7 @@ def _metered(name: str, label: str, table: Table, read: Reader, grain: Grain = "
         refresh_days=_open_days,
         closes_on=_closes_on,
         read=read,
+        empty_days=_EMPTY,
     )
 
 
@@ -99,6 +103,7 @@ _FEEDS = (
         refresh_days=_open_activity,
         closes_on=_activity_closes_on,
         read=read_claude_code,
+        empty_days=_EMPTY_ACTIVITY,
         surfaces={"claude_code": ("claude_code_metrics.core_metrics.distinct_session_count",)},
     ),
 )

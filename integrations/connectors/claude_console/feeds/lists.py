@@ -1,45 +1,123 @@
-"""Names of what the reports only number: workspaces, API keys, members."""
+"""What the reports only number: workspaces, API keys and members, with what is known of each."""
 
 from collections.abc import Iterator
 
-from integrations.connectors.claude_console.client import AdminClient
+from integrations.connectors.claude_console.client import AdminClient, ApiKey, Member, Workspace
 from integrations.connectors.claude_console.feeds.meters import DEFAULT_WORKSPACE
 from integrations.connectors.ids import canonical_id
 from integrations.connectors.records import Page, PersonRef, ResourceRef
 from integrations.window import Window
 
-_DEFAULT = ResourceRef("workspace_id", DEFAULT_WORKSPACE, "Default workspace", "active")
+TAG = "tag:"  # what the attribute of a tag begins with
+_WORKSPACE = "workspace_id"
+_API_KEY = "api_key_id"
 
 
 def read_workspaces(client: AdminClient, window: Window) -> Iterator[Page]:
-    """Every workspace, and the default one, which no list holds."""
+    """Every workspace. The default one, which lists leave out, has one id of ours everywhere."""
+    listed: set[str] = set()
     for listing in client.workspaces():
-        found = [
-            ResourceRef(
-                "workspace_id", one.id, one.name, "archived" if one.archived_at else "active"
-            )
-            for one in listing.data
-        ]
-        yield Page((), resources=(_DEFAULT, *found), organization_id=client.organization_id)
+        listed |= {one.id for one in listing.data}
+        yield _resources(client, *(_workspace(one, one.id) for one in listing.data))
+    found = client.default_workspace(listed)
+    name = "Default workspace"
+    yield _resources(
+        client,
+        _workspace(found, DEFAULT_WORKSPACE, name)
+        if found
+        else ResourceRef(_WORKSPACE, DEFAULT_WORKSPACE, name, "active"),
+    )
+
+
+def _workspace(one: Workspace, external_id: str, name: str = "") -> ResourceRef:
+    residency = one.data_residency
+    tags = one.tags or {}
+    return ResourceRef(
+        _WORKSPACE,
+        external_id,
+        name or one.name,
+        "archived" if one.archived_at else "active",
+        _told(
+            provider_id=one.id if one.id != external_id else None,
+            created_at=one.created_at,
+            archived_at=one.archived_at,
+            workspace_geo=residency and residency.workspace_geo,
+            default_inference_geo=residency and residency.default_inference_geo,
+            **{f"{TAG}{key}": value for key, value in tags.items() if isinstance(value, str)},
+        ),
+    )
 
 
 def read_api_keys(client: AdminClient, window: Window) -> Iterator[Page]:
     """Keys of every status: history names those that are gone, too."""
+    default: str | None = None
     for listing in client.api_keys():
-        found = (
-            ResourceRef(
-                "api_key_id", one.id, one.name, "active" if one.status == "active" else "archived"
-            )
-            for one in listing.data
-        )
-        yield Page((), resources=tuple(found), organization_id=client.organization_id)
+        if default is None and any(one.scope for one in listing.data):
+            default = _default_workspace_id(client)
+        yield _resources(client, *(_api_key(one, default) for one in listing.data))
+
+
+def _default_workspace_id(client: AdminClient) -> str:
+    """The id that the scope of a key has for the default workspace; "" if nothing tells it."""
+    listed = {one.id for listing in client.workspaces() for one in listing.data}
+    found = client.default_workspace(listed)
+    return found.id if found else ""
+
+
+def _api_key(one: ApiKey, default_workspace_id: str | None) -> ResourceRef:
+    owner, owner_type = _owner(one)
+    return ResourceRef(
+        _API_KEY,
+        one.id,
+        one.name,
+        "active" if one.status == "active" else "archived",
+        _told(
+            owner=owner,
+            owner_type=owner_type,
+            workspace_id=_workspace_of(one, default_workspace_id),
+            status=one.status,
+            created_at=one.created_at,
+            expires_at=one.expires_at,
+            hint=one.partial_key_hint,
+        ),
+    )
+
+
+def _owner(key: ApiKey) -> tuple[str | None, str | None]:
+    """(id, kind): whom the key acts as, else who created it, else nobody we know of."""
+    who = key.principal
+    if who and (id := who.user_id or who.service_account_id or who.id):
+        is_user = who.user_id or who.type in {"user", "user_actor"}
+        return canonical_id(id), "user" if is_user else "service"
+    if key.created_by and key.created_by.id:
+        kind = "service" if key.created_by.type == "service_account" else "user"
+        return canonical_id(key.created_by.id), kind
+    return None, None
+
+
+def _workspace_of(key: ApiKey, default_workspace_id: str | None) -> str | None:
+    """One id for the default workspace, however it is sent; None for a key of all workspaces."""
+    if key.scope is None:
+        return key.workspace_id or DEFAULT_WORKSPACE
+    if key.scope.workspace_id == default_workspace_id:
+        return DEFAULT_WORKSPACE
+    return key.scope.workspace_id
 
 
 def read_members(client: AdminClient, window: Window) -> Iterator[Page]:
-    """Who an account is."""
+    """Who an account is, and in which role."""
     for listing in client.members():
-        people = (
-            PersonRef(canonical_id(one.id), one.email, one.name, "user", "active")
-            for one in listing.data
-        )
-        yield Page((), people=tuple(people), organization_id=client.organization_id)
+        people = tuple(_person(one) for one in listing.data)
+        yield Page((), people=people, organization_id=client.organization_id)
+
+
+def _person(one: Member) -> PersonRef:
+    return PersonRef(canonical_id(one.id), one.email, one.name, "user", "active", one.role)
+
+
+def _resources(client: AdminClient, *found: ResourceRef) -> Page:
+    return Page((), resources=found, organization_id=client.organization_id)
+
+
+def _told(**attributes: str | None) -> dict[str, str]:
+    return {name: value for name, value in attributes.items() if value}

@@ -19,6 +19,7 @@ class Workspace:
     created_on: date
     archived_on: date | None = None
     is_default: bool = False
+    tags: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Key:
     priority: float = 0.0
     ended_on: date | None = None
     service_account_id: str = ""
+    expires_on: date | None = None
 
 
 @dataclass(frozen=True)
@@ -129,8 +131,10 @@ def _brightwater() -> Company:
     slug = "console-my-org"
     members = _members(slug, "brightwater.example", 20)
     default = _workspace(slug, "Default", "#6C5BB9", is_default=True)
-    production = _workspace(slug, "Production", "#2E8B6B")
-    research = _workspace(slug, "Research", "#3C6FB4")
+    production = _workspace(
+        slug, "Production", "#2E8B6B", tags=(("team", "platform"), ("cost-center", "4100"))
+    )
+    research = _workspace(slug, "Research", "#3C6FB4", tags=(("team", "research"),))
     hackathon = _workspace(slug, "Hackathon", "#B4643C", archived_on=date(2026, 9, 30))
     code = _workspace(slug, "Claude Code", "#8A8F3C")
 
@@ -166,7 +170,7 @@ def _brightwater() -> Company:
             key("search-rerank", production, 8800, ("haiku",)),
             key("nightly-summaries", production, 1400, ("sonnet",), batch=1.0),
             key("evals", research, 900, ("opus", "sonnet"), batch=0.6),
-            key("notebooks", research, 420, ("opus",)),
+            key("notebooks", research, 420, ("opus",), expires_on=date(2027, 3, 31)),
             key(
                 "ci-runner",
                 default,

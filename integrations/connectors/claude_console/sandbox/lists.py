@@ -83,7 +83,7 @@ def _workspace(workspace: Workspace) -> dict[str, Any]:
         "archived_at": f"{workspace.archived_on}T12:00:00Z" if workspace.archived_on else None,
         "created_at": f"{workspace.created_on}T09:00:00Z",
         "display_color": workspace.color,
-        "tags": {},
+        "tags": dict(workspace.tags),
         "external_key_id": None,
         "compartment_id": workspace.id.replace("wrkspc_", "cmpt_"),
         "data_residency": {
@@ -115,7 +115,7 @@ def _api_key(key: Key, *, newer: bool) -> dict[str, Any]:
         "principal": principal if key.service_account_id else None,
         "partial_key_hint": f"sk-ant-api03-{key.id[-7:-4]}...{key.id[-4:]}",
         "created_at": f"{key.created_on}T09:00:00Z",
-        "expires_at": None,
+        "expires_at": f"{key.expires_on}T00:00:00Z" if key.expires_on else None,
         **where,
     }
 

@@ -10,7 +10,7 @@ from integrations.connectors import get_connector
 from integrations.connectors.base import NotAvailable, PayloadError, SnapshotMoved
 from integrations.connectors.records import TotalRecord
 from integrations.window import Window
-from tests.integrations.connectors.wire import Script, access, ok
+from tests.integrations.connectors.wire import Script, access, error, ok
 
 CONNECTOR = get_connector("claude-console")
 DAY = date(2026, 11, 18)
@@ -219,11 +219,17 @@ def test_a_list_is_followed_to_its_end_and_a_page_without_a_cursor_is_refused():
     def page(name, **more):
         return ok({"data": [{"id": name, "name": name}], "last_id": name, **more})
 
-    script = Script(page("w1", has_more=True), page("w2", has_more=False))
+    script = Script(
+        page("w1", has_more=True),
+        page("w2", has_more=False),
+        page("w1", has_more=True),  # now with the default one
+        page("w3", has_more=False),
+    )
     with CONNECTOR.open(access(script)) as client:
         pages = list(CONNECTOR.feed("workspaces").read(client, ONE_DAY))
     named = [one.external_id for p in pages for one in p.resources]
-    assert named == ["default", "w1", "default", "w2"]
+    assert named == ["w1", "w2", "default"]
+    assert pages[-1].resources[0].attributes == {"provider_id": "w3"}
     assert script.requests[1].url.params["after_id"] == "w1"
 
     with (
@@ -231,3 +237,83 @@ def test_a_list_is_followed_to_its_end_and_a_page_without_a_cursor_is_refused():
         pytest.raises(PayloadError),
     ):
         list(CONNECTOR.feed("workspaces").read(client, ONE_DAY))
+
+
+def objects(*found):
+    return ok({"data": list(found), "has_more": False, "last_id": None})
+
+
+def resources(name, *answers):
+    with CONNECTOR.open(access(Script(*answers))) as client:
+        pages = list(CONNECTOR.feed(name).read(client, ONE_DAY))
+    return {one.external_id: one for page in pages for one in page.resources}
+
+
+def test_a_workspace_keeps_its_tags_and_an_api_without_the_default_one_costs_nothing():
+    tags = {"team": "platform", "odd": 7}
+    found = resources(
+        "workspaces",
+        objects({"id": "w1", "name": "One", "tags": tags, "data_residency": None}),
+        error(400, "invalid_request_error", "include_default: unknown parameter."),
+    )
+
+    assert found["w1"].attributes == {"tag:team": "platform"}
+    assert (found["default"].name, found["default"].attributes) == ("Default workspace", None)
+
+
+@pytest.mark.parametrize(
+    ("key", "owner"),
+    [
+        ({"created_by": None, "principal": None}, ("", "")),
+        ({"created_by": {"id": "user_1", "type": "user"}}, ("user_1", "user")),
+        ({"created_by": {"id": "svac_1", "type": "service_account"}}, ("svac_1", "service")),
+        (  # whom it acts as goes before who created it
+            {
+                "created_by": {"id": "user_1", "type": "user"},
+                "principal": {"type": "service_account_actor", "service_account_id": "svac_2"},
+            },
+            ("svac_2", "service"),
+        ),
+        ({"principal": {"type": "user_actor", "user_id": "user_3"}}, ("user_3", "user")),
+        ({"principal": {"type": "service_account", "id": "svac_4"}}, ("svac_4", "service")),
+    ],
+)
+def test_the_owner_of_a_key_is_whom_it_acts_as_else_who_created_it(key, owner):
+    found = resources("api_keys", objects({"id": "k", "name": "ci", "status": "active", **key}))
+
+    told = found["k"].attributes
+    assert (told.get("owner", ""), told.get("owner_type", "")) == owner
+
+
+def test_a_key_of_the_default_workspace_has_one_id_however_it_is_sent():
+    older = resources(
+        "api_keys",
+        objects(
+            {"id": "k1", "workspace_id": None, "expires_at": "2027-03-31T00:00:00Z"},
+            {"id": "k2", "workspace_id": "w1"},
+        ),
+    )
+    newer = resources(
+        "api_keys",
+        objects(
+            {"id": "k1", "scope": {"type": "workspace", "workspace_id": "w_default"}},
+            {"id": "k2", "scope": {"type": "workspace", "workspace_id": "w1"}},
+            {"id": "k3", "scope": {"type": "organization"}},
+        ),
+        objects({"id": "w1"}),  # the list of workspaces, without the default one
+        objects({"id": "w1"}, {"id": "w_default"}),
+    )
+
+    for found in (older, newer):
+        assert found["k1"].attributes["workspace_id"] == "default"
+        assert found["k2"].attributes["workspace_id"] == "w1"
+    assert older["k1"].attributes["expires_at"] == "2027-03-31T00:00:00Z"
+    assert "workspace_id" not in newer["k3"].attributes  # it opens every workspace
+
+
+def test_members_bring_their_role():
+    member = {"id": "user_1", "email": "jo@example.com", "name": "Jo", "role": "claude_code_user"}
+    with CONNECTOR.open(access(Script(objects(member)))) as client:
+        (page,) = CONNECTOR.feed("members").read(client, ONE_DAY)
+
+    assert [(one.external_id, one.role) for one in page.people] == [("user_1", "claude_code_user")]
