@@ -43,6 +43,10 @@ class FeedHealth:
     kept_out: str = ""
 
 
+# Codes of what a key or an organization need not have.
+_OPTIONAL = {"optional_scope", "not_enrolled"}
+
+
 def of(connection: Connection) -> list[FeedHealth]:
     """Every feed in the connector's order, with three queries however many there are."""
     windows = SyncWindow.objects.filter(run__connection=connection)
@@ -79,11 +83,12 @@ def of(connection: Connection) -> list[FeedHealth]:
         _health(
             connection,
             feed,
-            tries.get(feed.name),
-            parts[feed.name, tries[feed.name]["run"]] if feed.name in tries else [],
+            tries.get(asked),
+            parts[asked, tries[asked]["run"]] if asked in tries else [],
             reach.get(feed.name, {}),
         )
         for feed in connection.connector.feeds
+        for asked in [feed.filled_by or feed.name]
     ]
 
 
@@ -161,7 +166,7 @@ def _status(
         return overview.WAITING if is_stopped or _is_paused(parts) else overview.RUNNING
     if not is_tried:
         return overview.WAITING if is_stopped else overview.QUEUED
-    if problem is not None and problem.error_code == "optional_scope":
+    if problem is not None and problem.error_code in _OPTIONAL:
         return overview.UNAVAILABLE  # the key was never meant to read it: nothing is late
     return overview.DELAYED if is_late else overview.UP_TO_DATE
 

@@ -45,6 +45,11 @@ def everything(connector: Connector, today: date) -> History:
 
 
 def _cost(connector: Connector, window: Window) -> History:
-    requests = sum(len(feed.windows(window)) for feed in connector.feeds)
+    requests = 0
+    for feed in connector.feeds:
+        oldest = feed.oldest_day(window.last_day) if feed.oldest_day else window.start
+        answered = window.not_before(oldest)
+        if answered and not feed.filled_by:
+            requests += len(feed.windows(answered))
     pace = connector.requests_per_minute
     return History(window, requests, ceil(requests / pace) if pace else None)

@@ -38,7 +38,12 @@ def plan_import(
     ).values_list("feed", "day"):
         known[feed].add(day)
     unknown = {
-        feed.name: [day for day in window if not feed.has_days or day not in known[feed.name]]
+        feed.name: [
+            day
+            for day in window
+            if not feed.has_days
+            or any(day not in known[each.name] for each in (feed, *connector.filled_by(feed)))
+        ]
         for feed in connector.feeds
     }
     return plan(connection, SyncRun.Kind.IMPORT, window, actor=actor, days=unknown)
@@ -95,7 +100,12 @@ def plan(
 
 
 def _cuts(feed: Feed, days: Iterable[date]) -> list[tuple[Feed, Window]]:
-    """Windows of the feed that cover the sorted days, newest first."""
+    """Windows of the feed that cover the sorted days, newest first; none if another fills it."""
+    if feed.filled_by:
+        return []
+    if feed.oldest_day:
+        oldest = feed.oldest_day(timezone.now().date())
+        days = (day for day in days if day >= oldest)
     spans = list(_spans(days))
     if feed.is_newest_only:
         spans = spans[-1:]
@@ -193,6 +203,9 @@ def _days_to_read(connection: Connection, feed: Feed, today: date) -> list[date]
             connection=connection, feed=feed.name, day__gte=older.start, day__lt=older.end
         ).values_list("day", "state")
     )
+    for other in connection.connector.filled_by(feed):  # days that one of them lacks are unknown
+        known = FeedDay.objects.filter(connection=connection, feed=other.name)
+        states = {day: states[day] for day in known.values_list("day", flat=True) if day in states}
     refused = _refused(connection, feed, today)
     first_known = min(states, default=older.end)
     has_start = first_known > older.start and is_before_data(

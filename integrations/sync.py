@@ -9,7 +9,7 @@ broker.
 import errno
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -292,19 +292,31 @@ def _read_and_store(connection: Connection, feed: Feed, window: SyncWindow) -> l
     if window.run.kind != SyncRun.Kind.MANUAL:  # who names days wants these days
         refuse_if_before_data(connection, feed, window.window)
     reach = access(connection, observe=_counter(window), learn=_learner(connection, window))
+
+    def store(feed: Feed, pages: Iterable[Page]) -> loading.Loaded:
+        return loading.load(
+            connection,
+            feed,
+            window.window,
+            pages,
+            fence=lambda: _hold(window),
+            anew=window.is_recheck,
+        )
+
+    others = connection.connector.filled_by(feed)
     with connection.connector.open(reach) as client:
         restarts = refusals = 0
         while True:
-            pages = _learning_ids(connection, feed.read(client, window.window))
+            beside: dict[str, list[Page]] = {other.name: [] for other in others}
+            answered = _learning_ids(connection, feed.read(client, window.window))
+            pages = _own(answered, beside)
             try:
-                return loading.load(
-                    connection,
-                    feed,
-                    window.window,
-                    pages,
-                    fence=lambda: _hold(window),
-                    anew=window.is_recheck,
-                )
+                loaded = store(feed, pages)
+                if loaded.unchanged_export:  # then not all was read
+                    return loaded
+                for other in others:
+                    store(other, beside[other.name])
+                return loaded
             except AskDifferently:
                 refusals += 1
                 if refusals == _MOST_REFUSALS:
@@ -360,6 +372,24 @@ def _read_table_again(connection: Connection, window: SyncWindow, table: str) ->
         feed__in=feeds,
         state__in=[SyncWindow.State.DONE, SyncWindow.State.UNCHANGED],
     ).update(state=SyncWindow.State.PENDING, finished_at=None)
+
+
+def _own(pages: Iterable[Page], beside: dict[str, list[Page]]) -> Iterator[Page]:
+    """The pages of the feed that is read; those of others are put aside by its name.
+
+    A row that was kept out is missing in all of them.
+    """
+    for page in pages:
+        if page.kept_out:
+            lacking = replace(page, feed="", records=(), people=(), resources=())
+            for name in {*beside} - {page.feed}:
+                beside[name].append(lacking)
+            if page.feed:
+                yield lacking
+        if page.feed:
+            beside[page.feed].append(replace(page, feed=""))
+        else:
+            yield page
 
 
 def access(

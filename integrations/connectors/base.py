@@ -149,6 +149,9 @@ class Feed:
     `has_history` False: only what `refresh_days` gives is ever asked for, once a day.
     `empty_days`: the provider does not say where its data starts. After so many days in a row
     without any use, older ones are taken to be from before it, and are not asked for. 0: it says.
+    `oldest_day` is the oldest day this feed answers for, if the connector's is older.
+    `filled_by` names the feed whose answers hold this one's records, too: it is never asked for by
+    itself, see `Page.feed`.
     """
 
     name: str
@@ -164,6 +167,8 @@ class Feed:
     has_history: bool = True
     computed_daily: bool = False
     empty_days: int = 0
+    oldest_day: Callable[[date], date] | None = None
+    filled_by: str = ""
 
     @property
     def has_days(self) -> bool:
@@ -423,6 +428,10 @@ class Connector(ABC):
     def feed(self, name: str) -> Feed | None:
         """The feed of that name; None if an older release stored a name we no longer have."""
         return next((feed for feed in self.feeds if feed.name == name), None)
+
+    def filled_by(self, feed: Feed) -> list[Feed]:
+        """The feeds whose records come along with those of `feed`."""
+        return [other for other in self.feeds if other.filled_by == feed.name]
 
     @abstractmethod
     def check_key(self, key: str) -> None:

@@ -166,6 +166,8 @@ class Page:
 
     `watermark` is the instant of the export that served it: days that end after it are
     incomplete. None: the provider does not say (engagement) or knows nothing yet (cost).
+    `feed` names the feed that the page belongs to, if it is not the one that is read: one answer
+    may fill two, see `Feed.filled_by`.
     """
 
     records: tuple[Record, ...]
@@ -174,3 +176,4 @@ class Page:
     people: tuple[PersonRef, ...] = ()
     resources: tuple[ResourceRef, ...] = ()
     kept_out: tuple[KeptOut, ...] = ()
+    feed: str = ""

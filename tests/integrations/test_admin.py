@@ -1,6 +1,6 @@
 """The operator's admin: everything can be looked at, nothing inconsistent written, no secret."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from django.contrib import admin
@@ -17,6 +17,7 @@ from integrations.models import (
     Connection,
     ExpertInquiry,
     Resource,
+    ResourceVersion,
     Restatement,
     SyncRun,
     UsageTotal,
@@ -55,7 +56,12 @@ def connection(sandbox):
         connection, SyncRun.Kind.IMPORT, Window(yesterday - timedelta(days=3), yesterday)
     )
     list(sync.work(run, wait=lambda seconds: None))
-    Resource.objects.create(connection=connection, kind="workspace_id", external_id="wrkspc_1")
+    resource = Resource.objects.create(
+        connection=connection, kind="workspace_id", external_id="wrkspc_1"
+    )
+    ResourceVersion.objects.create(
+        resource=resource, since=date(2026, 11, 20), attributes={"tag:team": "platform"}
+    )
     meter = make_meter(connection, product="chat")
     zeros = dict.fromkeys(USAGE_MEASURES, 0)
     UsageTotal.objects.create(connection=connection, day=yesterday, meter=meter, **zeros)

@@ -7,7 +7,7 @@ Source: the official SDK, `anthropic.types.beta.organization.analytics`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -35,6 +35,7 @@ from integrations.connectors.base import ConnectorError
 from integrations.window import Window
 
 BETA = "analytics-usage-cost-2026-08-24"
+OLDEST_DAY = date(2026, 1, 1)  # nothing older is served, nor what is older than 365 days
 FREE_DIMENSIONS = ("cost_type", "token_type")  # not counted among the five of one `group_by`
 LARGEST_PAGE = 1000  # rows
 LONGEST_RANGE = 31  # days per query
@@ -51,6 +52,7 @@ class Cost(msgspec.Struct, kw_only=True):
     amount: Decimal
     list_amount: Decimal | None = None
     currency: str | None = "USD"
+    requests: int | None = None
 
 
 class Usage(msgspec.Struct, kw_only=True):
@@ -114,6 +116,20 @@ def read_cost(
     )
 
 
+def read_priced_requests(
+    client: ApiClient, window: Window, *, group_by: Sequence[str]
+) -> Iterator[Part]:
+    """Yield the cost of each day with its requests, which are null by component of prices."""
+    return _read(
+        client,
+        "/analytics/cost",
+        window,
+        _params(window, group_by, {}, LARGEST_PAGE),
+        _COST,
+        lambda row: (*dollars(row.cost), row.cost.requests),
+    )
+
+
 def read_usage(
     client: ApiClient,
     window: Window,
@@ -164,6 +180,10 @@ def report(table: str, optional: tuple[str, ...]) -> limits.Report:
         free=FREE_DIMENSIONS,
         optional=optional,
     )
+
+
+def oldest_day(today: date) -> date:
+    return max(OLDEST_DAY, today - timedelta(days=365))
 
 
 def is_closed(problem: ConnectorError) -> bool:

@@ -41,7 +41,12 @@ class ClaudeConsole(Connector):
     not_reported = (
         "The cost of Priority Tier, which is committed ahead. Its tokens are reported.",
         "Claude through Amazon Bedrock, Google Cloud, Microsoft Foundry or Claude Platform on AWS.",
-        "List prices: the discount cannot be told from the reports.",
+        "List prices, requests and cost by key or person, unless Anthropic has opened its beta "
+        "reports to the organization. Then they stand beside the total.",
+        "Claude Code of people who sign in with a claude.ai subscription: Anthropic's report is "
+        "known to list API users only (anthropics/claude-code#27780). Members of Claude Enterprise "
+        "are counted by that connection.",
+        "Names of service accounts. Admin keys may not read them, so their ids are shown.",
     )
 
     @property

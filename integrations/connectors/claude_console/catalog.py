@@ -1,11 +1,14 @@
 """What reports can ask of the Claude Console."""
 
+from typing import Any
+
 from integrations.connectors.anthropic_api.catalog import CODE, PERSON, code_metrics
 from integrations.connectors.base import ActivityMetric, Catalog, Cut
 from integrations.connectors.claude_console.endpoints import ENDPOINTS
 
 _ROOT = "claude_code_metrics"
 _BY_MODEL = "claude_code_by_model"
+_HOW = ("terminal_type", "customer_type", "subscription_type", "environment")
 
 _ESTIMATE = ActivityMetric(
     "code_estimated_cost",
@@ -33,6 +36,52 @@ _TOKENS = tuple(
     )
 )
 
+# --- The beta reports, beside the legacy ones ------------------------------------------------
+BETA = "Beta reports of the Console"
+_BESIDE = (
+    "From the beta reports, which alone tell keys, people, products and list prices. It stands "
+    "beside the total of the other reports, which is the one that counts: never add the two."
+)
+
+
+def _beta(
+    feed: str, name: str, label: str, definition: str, *paths: str, **more: Any
+) -> ActivityMetric:
+    return ActivityMetric(
+        f"beta_{name}", label, f"{definition} {_BESIDE}", paths, (feed,), BETA, **more
+    )
+
+
+_INPUT = (
+    *("uncached_input_tokens", "cache_read_tokens"),
+    *("cache_write_5m_tokens", "cache_write_1h_tokens"),
+)
+_BETA_METRICS = (
+    _beta("beta_cost", "cost", "Cost (beta)", "After discounts.", "amount_usd", unit="usd"),
+    _beta(
+        "beta_cost",
+        "list_cost",
+        "List cost (beta)",
+        "At list price.",
+        "list_amount_usd",
+        unit="usd",
+    ),
+    _beta("beta_cost", "requests", "Billed requests (beta)", "Requests that cost.", "requests"),
+    _beta("beta_usage", "input_tokens", "Input tokens (beta)", "Input of every kind.", *_INPUT),
+    _beta(
+        "beta_usage", "output_tokens", "Output tokens (beta)", "What models wrote.", "output_tokens"
+    ),
+    _beta(
+        "beta_usage",
+        "total_tokens",
+        "Tokens (beta)",
+        "Input and output together.",
+        *_INPUT,
+        "output_tokens",
+    ),
+)
+_BETA_CUT = ("service", "sku", "api_key_id", "workspace_id", *PERSON)
+
 _REPORTED = frozenset(
     {
         *("sku", "service", "context_window", "inference_geo", "service_tier"),
@@ -41,14 +90,16 @@ _REPORTED = frozenset(
 )
 
 CATALOG = Catalog(
-    metrics=(*code_metrics("claude_code"), _ESTIMATE, *_TOKENS),
+    metrics=(*code_metrics("claude_code"), _ESTIMATE, *_TOKENS, *_BETA_METRICS),
     cuts=(
         Cut(
             "claude_code",
             of="claude_code",
-            dimensions=("terminal_type", "customer_type", "subscription_type", *PERSON),
+            dimensions=(*_HOW, *PERSON),
         ),
-        Cut(_BY_MODEL, of="claude_code", dimensions=("sku", *PERSON)),
+        Cut(_BY_MODEL, of="claude_code", dimensions=("sku", *_HOW, *PERSON)),
+        Cut("beta_cost", of="beta_cost", dimensions=_BETA_CUT),
+        Cut("beta_usage", of="beta_usage", dimensions=_BETA_CUT),
     ),
     dimensions={
         "cost": _REPORTED | {"cost_type", "token_type"},

@@ -4,7 +4,7 @@ Source: https://platform.claude.com/docs/en/build-with-claude/administration-api
 three reports, …/usage-cost-api and …/claude-code-analytics-api
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any, Generic, TypeVar
@@ -271,14 +271,15 @@ class AdminClient(ApiClient):
         """
         params = [("include_archived", "true"), ("include_default", "true")]
         try:
-            for listing in self._listings("/workspaces", params, _WORKSPACES):
-                for workspace in listing.data:
-                    if workspace.id not in listed:
-                        return workspace
+            listings: Iterator[Listing[Workspace]] = self._listings(
+                "/workspaces", params, _WORKSPACES
+            )
+            found = (one for listing in listings for one in listing.data if one.id not in listed)
+            return next(found, None)
         except PayloadError as exc:
             if exc.status != 400:
                 raise
-        return None
+            return None
 
     def api_keys(self) -> Iterator[Listing[ApiKey]]:
         """Yield pages of API keys, whatever their status."""

@@ -225,13 +225,13 @@ class Successors:
             for line in part.lines:
                 numbers, values = known(line.numbers), line.values
                 if place is not None:
-                    workspace = self._workspace(values[place])
+                    workspace = self.workspace(values[place])
                     values = (*values[:place], workspace, *values[place + 1 :])
                 if any(numbers):
                     lines.append(line._replace(values=values, numbers=numbers))
             yield part._replace(lines=tuple(lines))
 
-    def _workspace(self, id: str | None) -> str | None:
+    def workspace(self, id: str | None) -> str | None:
         """The default workspace has an id here, is null in reports, and is on no list."""
         if id is None or id == NOT_READ or id in self._listed:
             return id

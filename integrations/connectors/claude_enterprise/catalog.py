@@ -579,10 +579,10 @@ def _thing_cuts() -> Iterator[Cut]:
     """Skills, connectors, plugins, artifacts and projects by person, group and product."""
     for feed in ("skills", "connectors", "plugins", "artifacts", "projects"):
         yield Cut(feed, of=feed, subject="item")
-        yield Cut(f"{feed}_by_person", of=feed, dimensions=("item", *PERSON))
+        # Projects belong to Chat: the provider refuses to cut them by product.
+        product = () if feed == "projects" else ("service",)
+        yield Cut(f"{feed}_by_person", of=feed, dimensions=("item", *product, *PERSON))
         yield Cut(f"{feed}_by_group", of=feed, dimensions=("item", _GROUP), is_overlapping=True)
-        if feed != "projects":  # they belong to Chat: the provider refuses the question
-            yield Cut(f"{feed}_by_product", of=feed, dimensions=("item", "service"))
 
 
 _CUTS = (
@@ -590,18 +590,6 @@ _CUTS = (
     Cut("group_cost", "cost", subject=_GROUP, nobody="no_group", is_overlapping=True),
     Cut("group_usage", "usage", subject=_GROUP, nobody="no_group", is_overlapping=True),
     Cut("group_activity", "users", subject=_GROUP, nobody="no_group", is_overlapping=True),
-    Cut(
-        "group_cost_by_product",
-        "cost",
-        dimensions=(_GROUP, "service", "sku"),
-        is_overlapping=True,
-    ),
-    Cut(
-        "group_usage_by_product",
-        "usage",
-        dimensions=(_GROUP, "service", "sku"),
-        is_overlapping=True,
-    ),
     Cut("slack_channel_cost", "cost", subject=_CHANNEL, is_overlapping=True),
     Cut("slack_channel_usage", "usage", subject=_CHANNEL, is_overlapping=True),
     *_thing_cuts(),

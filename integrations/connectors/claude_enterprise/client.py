@@ -225,7 +225,7 @@ class AnalyticsClient(ApiClient):
                 path, [*params, *sized], _LISTING, bad_request=NotAvailable, more=has_cursor
             )
 
-        if endpoint == "/artifacts":  # whole in one answer
+        if endpoint == "/artifacts" and not group_by:  # whole in one answer
             return read(None)
         return self.largest_pages(path, LARGEST_PAGE, read)
 

@@ -9,10 +9,16 @@ from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from typing import Any, Literal
 
+from integrations.connectors.anthropic_api.successors import oldest_day
 from integrations.connectors.anthropic_api.tolerance import telling_kept_out
 from integrations.connectors.base import Feed, Table
 from integrations.connectors.claude_console.client import LONGEST_RANGE
-from integrations.connectors.claude_console.feeds.activity import read_claude_code
+from integrations.connectors.claude_console.feeds import beta
+from integrations.connectors.claude_console.feeds.activity import (
+    BY_MODEL,
+    read_claude_code,
+    read_claude_code_by_model,
+)
 from integrations.connectors.claude_console.feeds.lists import (
     read_api_keys,
     read_members,
@@ -86,6 +92,41 @@ def _metered(name: str, label: str, table: Table, read: Reader, grain: Grain = "
     )
 
 
+def _claude_code(name: str, label: str, read: Reader, filled_by: str = "") -> Feed:
+    """What developers did: asked for day by day."""
+    return Feed(
+        name=name,
+        label=label,
+        table=Table.ENGAGEMENT,
+        grain="person",
+        window_days=1,
+        refresh_days=_open_activity,
+        closes_on=_activity_closes_on,
+        read=read,
+        empty_days=_EMPTY_ACTIVITY,
+        surfaces={}
+        if filled_by
+        else {"claude_code": ("claude_code_metrics.core_metrics.distinct_session_count",)},
+        filled_by=filled_by,
+    )
+
+
+def _beta(name: str, label: str, read: Reader) -> Feed:
+    """The beta reports, beside the legacy ones: documents, which enter no sum of cost or usage."""
+    return Feed(
+        name=name,
+        label=label,
+        table=Table.ENGAGEMENT,
+        grain="person",
+        window_days=LONGEST_RANGE,
+        refresh_days=_open_days,
+        closes_on=_closes_on,
+        read=read,
+        exported=True,
+        oldest_day=oldest_day,
+    )
+
+
 # In the order in which an import reads them: names come first, so that no id is left without.
 _FEEDS = (
     _names("workspaces", "Workspaces", read_workspaces),
@@ -94,18 +135,12 @@ _FEEDS = (
     _metered("cost", "Organization cost", Table.COST, read_cost),
     _metered("usage", "Organization tokens", Table.USAGE, read_usage),
     _metered("people_usage", "Tokens per person", Table.USAGE, read_usage_of_people, "person"),
-    Feed(
-        name="claude_code",
-        label="Claude Code activity",
-        table=Table.ENGAGEMENT,
-        grain="person",
-        window_days=1,
-        refresh_days=_open_activity,
-        closes_on=_activity_closes_on,
-        read=read_claude_code,
-        empty_days=_EMPTY_ACTIVITY,
-        surfaces={"claude_code": ("claude_code_metrics.core_metrics.distinct_session_count",)},
+    _claude_code("claude_code", "Claude Code activity", read_claude_code),
+    _claude_code(
+        BY_MODEL, "Claude Code by model", read_claude_code_by_model, filled_by="claude_code"
     ),
+    _beta("beta_cost", "Cost by key, person and product (beta)", beta.read_cost),
+    _beta("beta_usage", "Tokens by key, person and product (beta)", beta.read_usage),
 )
 
 # What makes no sense is kept out of every feed, and told.

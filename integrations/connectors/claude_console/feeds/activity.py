@@ -1,7 +1,8 @@
 """What developers did with Claude Code, by day and person."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -28,8 +29,27 @@ _KNOWN_AS = {
 _DECISIONS = {"accepted": "accepted_count", "rejected": "rejected_count"}
 
 
+BY_MODEL = "claude_code_by_model"
+
+_Key = tuple[str, tuple[tuple[str, str], ...]]  # who, and how: the labels of a document
+
+
 def read_claude_code(client: AdminClient, window: Window) -> Iterator[Page]:
-    """One document per person and day. Estimated cost is in it, and never in the cost."""
+    """A document per day, person, terminal and subscription, and along with them those by model.
+
+    Estimated cost is in both, and never in the cost.
+    """
+    yield from _pages(client, window)
+
+
+def read_claude_code_by_model(client: AdminClient, window: Window) -> Iterator[Page]:
+    """Tokens and estimated cost of each model: a document per day, person, terminal and model."""
+    for page in _pages(client, window):
+        if page.feed == BY_MODEL:
+            yield replace(page, feed="")
+
+
+def _pages(client: AdminClient, window: Window) -> Iterator[Page]:
     known_to = datetime.now(UTC).replace(microsecond=0) - _LAG
     for day in window:
         if midnight(day) >= known_to:
@@ -38,30 +58,57 @@ def read_claude_code(client: AdminClient, window: Window) -> Iterator[Page]:
                 code="not_available",
                 repair="Nothing to do. Anthropic publishes it an hour after use.",
             )
-        values: dict[str, Values] = defaultdict(dict)
-        people: dict[str, PersonRef] = {}
+        whole: dict[_Key, Values] = defaultdict(dict)
+        by_model: dict[_Key, Values] = defaultdict(dict)
+        people: dict[str, PersonRef] = {}  # an address is one person in any case of its letters
         for page in client.claude_code(day):
             for row in page.data:
                 with client.kept_out.guard(day):
-                    person, found = _translated(row, day)
-                    people.setdefault(person.external_id, person)
-                    for path, number in found.items():
-                        _add(values[person.external_id], path, number)
-        records = tuple(
-            EngagementRecord(day, external_id, people[external_id], found)
-            for external_id, found in values.items()
-        )
-        yield Page(records, known_to, client.organization_id)
+                    person, models, values = _translated(row, day)
+                    who, labels = person.external_id, _labels(row)
+                    people.setdefault(who, person)
+                    _add_all(whole[who, labels], values)
+                    for model, used in models:
+                        _add_all(by_model[who, (*labels, ("sku", model))], used)
+        for feed, documents in ((BY_MODEL, by_model), ("", whole)):
+            records = tuple(
+                EngagementRecord(
+                    day, _subject(who, labels), people[who], values, labels=dict(labels)
+                )
+                for (who, labels), values in documents.items()
+            )
+            yield Page(records, known_to, client.organization_id, feed=feed)
 
 
-def _translated(row: Developed, day: date) -> tuple[PersonRef, Values]:
-    """Who it was, and every number; no key of the report is promised to be in one row alone."""
+def _labels(row: Developed) -> tuple[tuple[str, str], ...]:
+    """How Claude Code was used; "" is what the report does not say."""
+    remote = {True: "remote", False: "local"}
+    return (
+        ("terminal_type", row.terminal_type or ""),
+        ("customer_type", row.customer_type or ""),
+        ("subscription_type", row.subscription_type or ""),
+        ("environment", remote.get(row.is_remote, "") if row.is_remote is not None else ""),
+    )
+
+
+def _subject(external_id: str, labels: tuple[tuple[str, str], ...]) -> str:
+    return "|".join((external_id, *(value for _, value in labels)))
+
+
+def _translated(
+    row: Developed, day: date
+) -> tuple[PersonRef, Sequence[tuple[str, Values]], Values]:
+    """Who it was, the numbers of each model, and all numbers.
+
+    No key of the report is promised to be unique: rows of one are parts of one document.
+    """
     if row.date[:10] != day.isoformat():
         raise odd(f"{row.date}, which was not asked for")
     person = _person(row.actor)
     if person is None:
         raise odd("a row that does not say whose it is")
-    return person, _values(row)
+    models = tuple(_models(row))
+    return person, models, _values(row, models)
 
 
 def _person(actor: Developer | None) -> PersonRef | None:
@@ -78,7 +125,7 @@ def _person(actor: Developer | None) -> PersonRef | None:
     return None
 
 
-def _values(row: Developed) -> Values:
+def _values(row: Developed, models: Iterable[tuple[str, Values]]) -> Values:
     """Every number of a row under its path; those Claude Enterprise has, too, under its names."""
     found: Values = {}
     for path, number in numbers({"core_metrics": row.core_metrics}, all_count=True):
@@ -86,16 +133,22 @@ def _values(row: Developed) -> Values:
     for path, number in numbers({"tool_actions": row.tool_actions}, all_count=True):
         tool, _, decision = path.rpartition(".")
         found[f"{_ROOT}.{tool}.{_DECISIONS.get(decision, decision)}"] = number
-    for use in row.model_breakdown:
-        for path, number in numbers(use.tokens, all_count=True):
-            _add(found, f"{_ROOT}.models.{use.model}.tokens.{path}", number)
-        if use.estimated_cost is not None:
-            in_dollars(use.estimated_cost.currency)
-            estimate = usd(use.estimated_cost.amount)
-            _add(found, f"{_ROOT}.estimated_cost_usd", estimate)
-            _add(found, f"{_ROOT}.{row.customer_type or 'unknown'}.estimated_cost_usd", estimate)
+    for _, used in models:
+        _add_all(found, used)
     return found
 
 
-def _add(values: Values, path: str, number: int | Decimal) -> None:
-    values[path] = add(values.get(path, 0), number)
+def _models(row: Developed) -> Iterator[tuple[str, Values]]:
+    """What each model of a row was used for. A model may come twice."""
+    for use in row.model_breakdown:
+        tokens = numbers(use.tokens, all_count=True)
+        used: Values = {f"{_ROOT}.tokens.{path}": number for path, number in tokens}
+        if use.estimated_cost is not None:
+            in_dollars(use.estimated_cost.currency)
+            used[f"{_ROOT}.estimated_cost_usd"] = usd(use.estimated_cost.amount)
+        yield use.model, used
+
+
+def _add_all(values: Values, more: Values) -> None:
+    for path, number in more.items():
+        values[path] = add(values.get(path, 0), number)

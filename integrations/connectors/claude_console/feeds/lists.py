@@ -2,7 +2,13 @@
 
 from collections.abc import Iterator
 
-from integrations.connectors.claude_console.client import AdminClient, ApiKey, Member, Workspace
+from integrations.connectors.claude_console.client import (
+    AdminClient,
+    ApiKey,
+    Member,
+    Residency,
+    Workspace,
+)
 from integrations.connectors.claude_console.feeds.meters import DEFAULT_WORKSPACE
 from integrations.connectors.ids import canonical_id
 from integrations.connectors.records import Page, PersonRef, ResourceRef
@@ -30,7 +36,7 @@ def read_workspaces(client: AdminClient, window: Window) -> Iterator[Page]:
 
 
 def _workspace(one: Workspace, external_id: str, name: str = "") -> ResourceRef:
-    residency = one.data_residency
+    residency = one.data_residency or Residency()
     tags = one.tags or {}
     return ResourceRef(
         _WORKSPACE,
@@ -41,8 +47,8 @@ def _workspace(one: Workspace, external_id: str, name: str = "") -> ResourceRef:
             provider_id=one.id if one.id != external_id else None,
             created_at=one.created_at,
             archived_at=one.archived_at,
-            workspace_geo=residency and residency.workspace_geo,
-            default_inference_geo=residency and residency.default_inference_geo,
+            workspace_geo=residency.workspace_geo,
+            default_inference_geo=residency.default_inference_geo,
             **{f"{TAG}{key}": value for key, value in tags.items() if isinstance(value, str)},
         ),
     )

@@ -64,6 +64,7 @@ class Company:
     members: tuple[Member, ...]
     keys: tuple[Key, ...]
     has_agents: bool
+    discount_percent: int = 0
 
     @property
     def tagged_id(self) -> str:
@@ -184,6 +185,7 @@ def _brightwater() -> Company:
             ),
         ),
         has_agents=True,
+        discount_percent=20,
     )
 
 

@@ -6,6 +6,7 @@ The same work as in the reports: what they bill sums to the same, to the last di
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal
 from typing import Any
 
 from integrations.connectors.anthropic_api.sandbox.reporting import (
@@ -203,12 +204,18 @@ def _rows(company: Company, wanted: Asked, kind: Kind, cell: _Cell) -> Iterator[
     for (shown_type, shown_token), amount in sums.items():
         cost = {
             "amount": cents(amount),
-            "list_amount": cents(amount),  # nobody here has a discount
+            "list_amount": _at_list_price(company, amount),
             "currency": "USD",
             "requests": None if asked_for else cell.requests,
         }
         component = {"cost_type": shown_type, "token_type": shown_token}
         yield row | {"group": group | component, "cost": cost}
+
+
+def _at_list_price(company: Company, amount: int) -> str:
+    """Cents to the last digit, whatever was added up: a fifth off has 8 decimals."""
+    percent = 100 - company.discount_percent
+    return f"{Decimal(amount) * 100 / percent / 1_000_000:f}"
 
 
 def _actor_body(company: Company, id: str | None) -> dict[str, Any] | None:

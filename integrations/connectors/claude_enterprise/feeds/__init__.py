@@ -17,6 +17,8 @@ from integrations.connectors.claude_enterprise.feeds.activity import (
     PLUGINS,
     PROJECTS,
     SKILLS,
+    UNIFIED,
+    Things,
 )
 from integrations.connectors.claude_enterprise.feeds.days import (
     LONGEST_RANGE,
@@ -49,13 +51,12 @@ def _exported(
 
 # Whose acts `/users` counts, block by block. Where Chat and Cowork are unified for a member, the
 # provider counts in the unified block instead.
-_UNIFIED = "chat_cowork_unified_metrics"
 _COUNTED = {
-    "chat": ("chat_metrics.message_count", f"{_UNIFIED}.chat.message_count"),
+    "chat": ("chat_metrics.message_count", f"{UNIFIED}.chat.message_count"),
     "claude_code": ("claude_code_metrics.core_metrics.distinct_session_count",),
     "cowork": tuple(
         f"{block}.{count}"
-        for block in ("cowork_metrics", f"{_UNIFIED}.sessions")
+        for block in ("cowork_metrics", f"{UNIFIED}.sessions")
         for count in ("message_count", "action_count")
     ),
     "office_agent": tuple(
@@ -76,6 +77,7 @@ def _daily(
     read: Reader,
     grain: Literal["total", "person"] = "total",
     surfaces: Mapping[str, tuple[str, ...]] | None = None,
+    filled_by: str = "",
 ) -> Feed:
     """Computed once for each day, and asked for day by day."""
     return Feed(
@@ -89,6 +91,21 @@ def _daily(
         read=read,
         surfaces=surfaces or {},
         computed_daily=True,
+        filled_by=filled_by,
+    )
+
+
+def _with_people(name: str, label: str, things: Things) -> tuple[Feed, Feed]:
+    """A feed that is read by person, and the sums of its items: one answer holds both."""
+    return (
+        _daily(name, label, things.read_with_people),
+        _daily(
+            f"{name}_by_person",
+            f"{label} by person",
+            things.read_by_person,
+            "person",
+            filled_by=name,
+        ),
     )
 
 
@@ -149,6 +166,12 @@ _FEEDS = (
         Table.ENGAGEMENT,
         groups.read_slack_channel_cost,
     ),
+    _exported(
+        "slack_channel_usage",
+        "Tokens per Slack channel",
+        Table.ENGAGEMENT,
+        groups.read_slack_channel_usage,
+    ),
     _spans("users_spans", "Active people", activity.read_user_spans),
     _spans("skills_spans", "Skills", SKILLS.read_spans),
     _spans("connectors_spans", "Connectors", CONNECTORS.read_spans),
@@ -156,11 +179,23 @@ _FEEDS = (
     _spans("projects_spans", "Chat projects", PROJECTS.read_spans),
     _daily("users", "Activity per user", activity.read_users, "person", _COUNTED),
     _daily("skills", "Skills", SKILLS.read),
-    _daily("connectors", "Connectors", CONNECTORS.read),
-    _daily("plugins", "Plugins", PLUGINS.read),
-    _daily("artifacts", "Artifacts", ARTIFACTS.read),
-    _daily("projects", "Chat projects", PROJECTS.read),
+    *_with_people("connectors", "Connectors", CONNECTORS),
+    *_with_people("plugins", "Plugins", PLUGINS),
+    *_with_people("artifacts", "Artifacts", ARTIFACTS),
+    *_with_people("projects", "Chat projects", PROJECTS),
     _daily("group_activity", "Activity per group", groups.read_group_activity),
+    # Enabled counts and estimates are told of the whole alone, and do not follow from the cut.
+    _daily("skills_by_person", "Skills by person", SKILLS.read_by_person, "person"),
+    *(
+        _daily(f"{things.feed}_by_group", f"{label} by group", things.read_by_group)
+        for label, things in (
+            ("Skills", SKILLS),
+            ("Connectors", CONNECTORS),
+            ("Plugins", PLUGINS),
+            ("Artifacts", ARTIFACTS),
+            ("Chat projects", PROJECTS),
+        )
+    ),
 )
 
 # What makes no sense is kept out of every feed, and told.

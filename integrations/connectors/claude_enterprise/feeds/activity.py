@@ -4,12 +4,14 @@ Activity is computed once a day, without a watermark. A distinct count of severa
 of days, so spans are asked for as a whole.
 """
 
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from integrations.connectors.anthropic_api.lines import product_of
 from integrations.connectors.anthropic_api.rows import (
     day_in,
     in_dollars,
@@ -22,10 +24,20 @@ from integrations.connectors.base import NotAvailable
 from integrations.connectors.claude_enterprise.client import AnalyticsClient
 from integrations.connectors.claude_enterprise.feeds.days import OLDEST_DAY, published
 from integrations.connectors.ids import canonical_id
-from integrations.connectors.records import EngagementRecord, Page, PersonRef
+from integrations.connectors.records import (
+    NOT_READ,
+    EngagementRecord,
+    Page,
+    PersonRef,
+    ResourceRef,
+)
+from integrations.exact import add
 from integrations.window import Window
 
 SPANS = (7, 30, 90)  # the days of a span, the shortest first
+USER, PRODUCT, GROUP = "user_id", "product", "rbac_group_id"
+ITEM = "item"  # the label of what was used
+UNIFIED = "chat_cowork_unified_metrics"  # counts instead of Chat and Cowork, for some people
 Row = dict[str, Any]
 
 
@@ -121,11 +133,20 @@ def _is_active(block: Any) -> bool:
 
 @dataclass(frozen=True)
 class Things:
-    """An endpoint with a row per thing. `subject` is its stable key, `name` what it is called."""
+    """An endpoint with a row per item. `subject` is its stable key, `name` what it is called.
 
+    `feed` is the name of its feed; feeds of its cuts are called `<feed>_by_person` and
+    `<feed>_by_group`. `cut` are the dimensions of the cut by person, `optional` those among them
+    that older organizations may not have. `distinct` are the paths that count people.
+    """
+
+    feed: str
     endpoint: str
     subject: Callable[[Row], Any]
     name: Callable[[Row], Any]
+    cut: tuple[str, ...] = (USER, PRODUCT)
+    optional: tuple[str, ...] = ()
+    distinct: tuple[str, ...] = ("distinct_user_count",)
 
     def read(self, client: AnalyticsClient, window: Window) -> Iterator[Page]:
         """Day by day, not cut by product: blocks of a row tell products apart already."""
@@ -136,26 +157,158 @@ class Things:
         """What a span of days comes to, its distinct people counted by the provider."""
         return _by_span(window, lambda span: self._pages(client, span))
 
+    def read_by_person(self, client: AnalyticsClient, window: Window) -> Iterator[Page]:
+        """Who used each item, and through which product."""
+        for day in published(window):
+            for rows in self._rows_by_person(client, day):
+                records = []
+                for row in rows:
+                    with client.kept_out.guard(day):
+                        records.append(self._used(row, day))
+                yield Page(tuple(records), None, client.organization_id)
+
+    def read_with_people(self, client: AnalyticsClient, window: Window) -> Iterator[Page]:
+        """Who used each item, and what that comes to: it is not asked for a second time."""
+        for day in published(window):
+            sums: dict[str, _Sum] = {}
+            for rows in self._rows_by_person(client, day):
+                records = []
+                for row in rows:
+                    with client.kept_out.guard(day):
+                        record = self._used(row, day)
+                        records.append(record)
+                        item = record.labels[ITEM]
+                        sums.setdefault(item, _Sum(self.distinct)).add(record)
+                yield Page(
+                    tuple(records), None, client.organization_id, feed=f"{self.feed}_by_person"
+                )
+            whole = (EngagementRecord(day, item, None, *sums[item].whole()) for item in sums)
+            yield Page(tuple(whole), None, client.organization_id)
+
+    def read_by_group(self, client: AnalyticsClient, window: Window) -> Iterator[Page]:
+        """What the people of each group used; they overlap, as people may be in several."""
+        for day in published(window):
+            for listing in client.activity(self.endpoint, _only(day), group_by=(GROUP,)):
+                records, names = [], {}
+                for row in listing.data:
+                    with client.kept_out.guard(day):
+                        record, called = self._used_by_group(row, day)
+                        records.append(record)
+                        group = record.labels[GROUP]
+                        if group and called:
+                            names[group] = ResourceRef(GROUP, group, called)
+                yield Page(
+                    tuple(records), None, client.organization_id, resources=tuple(names.values())
+                )
+
+    def _used_by_group(self, row: Row, day: date) -> tuple[EngagementRecord, str]:
+        """What people of one group did with an item, and the name of the group."""
+        group, called = _text(row.pop(GROUP, None)), _text(row.pop("rbac_group_name", None))
+        item, name = self._item(row)
+        labels = {ITEM: item, GROUP: group}
+        values = dict(_values(row))
+        return EngagementRecord(
+            day, _joined(item, group), None, values, name=name, labels=labels
+        ), called
+
+    def _rows_by_person(self, client: AnalyticsClient, day: date) -> Iterator[list[Row]]:
+        """Rows by person and product, page by page; less finely where that is refused."""
+        refused = client.learned.not_read(self.endpoint)
+        cut = tuple(name for name in self.cut if name not in refused)
+        listings = client.activity(self.endpoint, _only(day), group_by=cut)
+        try:
+            first = next(listings, None)
+        except NotAvailable:
+            smaller = tuple(name for name in cut if name not in self.optional)
+            if smaller == cut:
+                raise
+            yield []
+            listings = client.activity(self.endpoint, _only(day), group_by=smaller)
+            first = next(listings, None)
+            client.learned.leave_out(self.endpoint, self.optional)
+        if first is not None:
+            yield first.data
+        for listing in listings:
+            yield listing.data
+
+    def _used(self, row: Row, day: date) -> EngagementRecord:
+        """What one person did with an item. The person is None where the provider names nobody."""
+        user = canonical_id(_text(row.pop(USER, None)))
+        product = product_of(_text(row.pop(PRODUCT, NOT_READ)))
+        item, name = self._item(row)
+        labels = {ITEM: item, "service": product} if PRODUCT in self.cut else {ITEM: item}
+        return EngagementRecord(
+            day,
+            _joined(item, user, product),
+            PersonRef(user) if user else None,
+            dict(_values(row)),
+            name=name,
+            labels=labels,
+        )
+
+    def _item(self, row: Row) -> tuple[str, str]:
+        subject = self.subject(row)
+        if not isinstance(subject, str):
+            raise odd(f"a row of {self.endpoint} that does not say what it is about")
+        return subject, _text(self.name(row))
+
     def _pages(self, client: AnalyticsClient, days: Window) -> Iterator[Page]:
         for listing in client.activity(self.endpoint, days):
             records = []
             for row in listing.data:
                 with client.kept_out.guard(days.last_day):
-                    records.append(self._record(row, days))
+                    subject, name = self._item(row)
+                    values = dict(_values(row))
+                    records.append(
+                        EngagementRecord(
+                            days.last_day, subject, None, values, name=name, days=len(days)
+                        )
+                    )
             yield Page(tuple(records), None, client.organization_id)
 
-    def _record(self, row: Row, days: Window) -> EngagementRecord:
-        subject, name = self.subject(row), self.name(row)
-        if not isinstance(subject, str):
-            raise odd(f"a row of {self.endpoint} that does not say what it is about")
-        return EngagementRecord(
-            days.last_day,
-            subject,
-            None,
-            dict(_values(row)),
-            name=name if isinstance(name, str) else "",
-            days=len(days),
-        )
+
+class _Sum:
+    """What the documents of one item by person and product come to.
+
+    A number is known where every document has it. Blocks that only some people have are added
+    where they are. People are counted once each, wherever one of them was observed.
+    """
+
+    def __init__(self, distinct: Sequence[str]) -> None:
+        self._distinct = distinct
+        self._documents = 0
+        self._sums: dict[str, int | Decimal] = defaultdict(int)
+        self._told: dict[str, int] = defaultdict(int)
+        self._people: dict[str, set[str]] = defaultdict(set)
+        self._name = ""
+
+    def add(self, record: EngagementRecord) -> None:
+        self._documents += 1
+        self._name = self._name or record.name
+        for path, number in record.values.items():
+            self._told[path] += 1
+            if path not in self._distinct or record.person is None:
+                self._sums[path] = add(self._sums[path], number)
+            elif number:
+                self._people[path].add(record.person.external_id)
+
+    def whole(self) -> tuple[dict[str, int | Decimal], str]:
+        """The values and the name of the document of the whole organization."""
+        values = {
+            path: self._sums[path] + len(self._people[path])
+            for path, told in self._told.items()
+            if told == self._documents or path in self._distinct or path.startswith(UNIFIED)
+        }
+        return values, self._name
+
+
+def _joined(*parts: str) -> str:
+    """The subject of a document that is told apart by several values."""
+    return "|".join(parts)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _values(row: Row) -> Iterator[tuple[str, int | Decimal]]:
@@ -179,21 +332,42 @@ def _shared(row: Row) -> str | None:
 
 
 SKILLS = Things(
-    "/skills", lambda row: row.get("skill_name"), lambda row: row.get("skill_display_name")
+    "skills",
+    "/skills",
+    lambda row: row.get("skill_name"),
+    lambda row: row.get("skill_display_name"),
 )
 CONNECTORS = Things(
+    "connectors",
     "/connectors",
     lambda row: row.get("connector_name"),
     lambda row: row.get("connector_display_name"),
+    distinct=(
+        "distinct_user_count",
+        "managed_auth_distinct_user_count",
+        "individual_auth_distinct_user_count",
+    ),
 )
 PLUGINS = Things(
+    "plugins",
     "/plugins",
     lambda row: row.get("plugin_id") or row.get("plugin_name"),
     lambda row: row.get("plugin_name"),
+    distinct=("distinct_user_count", "install_count"),
 )
-ARTIFACTS = Things("/artifacts", _shared, lambda row: row.get("artifact_type"))
+ARTIFACTS = Things(
+    "artifacts",
+    "/artifacts",
+    _shared,
+    lambda row: row.get("artifact_type"),
+    optional=(PRODUCT,),  # newer versions alone tell artifacts of Claude Code and Cowork apart
+)
 PROJECTS = Things(
-    "/apps/chat/projects", lambda row: row.get("project_id"), lambda row: row.get("project_name")
+    "projects",
+    "/apps/chat/projects",
+    lambda row: row.get("project_id"),
+    lambda row: row.get("project_name"),
+    cut=(USER,),  # they belong to Chat: a product is refused
 )
 
 

@@ -150,24 +150,32 @@ def read_groups(client: AnalyticsClient, window: Window) -> Iterator[Page]:
 
 
 def read_slack_channel_cost(client: AnalyticsClient, window: Window) -> Iterator[Page]:
-    """Cost of each channel Claude worked in; what was outside Slack is left out."""
+    return _channel_pages(client, window, COST)
+
+
+def read_slack_channel_usage(client: AnalyticsClient, window: Window) -> Iterator[Page]:
+    return _channel_pages(client, window, USAGE)
+
+
+def _channel_pages(client: AnalyticsClient, window: Window, kind: Kind) -> Iterator[Page]:
+    """Each channel Claude worked in; what was outside Slack is left out."""
     reports, read = reports_of(client), Read()
     found: dict[date, dict[str | None, Numbers]] = defaultdict(dict)
-    yield from _cut(reports, window, COST, _CHANNEL, read, found)
+    yield from _cut(reports, window, kind, _CHANNEL, read, found)
     capped = _capped(reports, found)
     if not capped:
         return
     records = []
-    for part in reports.cost(window):
+    for part in kind.organization(reports)(window):
         read.check(part)
         for line in part.lines:
             if line.day in capped:
-                known = nothing(COST.measures)
+                known = nothing(kind.measures)
                 for channel in found[line.day].values():
                     known = plus(known, channel)
                 rest = line._replace(numbers=minus(line.numbers, known))
                 if any(rest.numbers):
-                    records.append(_record(COST, rest, NOT_ITEMIZED))
+                    records.append(_record(kind, rest, NOT_ITEMIZED))
     yield Page(tuple(records), read.watermark, client.organization_id)
 
 

@@ -20,6 +20,7 @@ from integrations.connectors.anthropic_api.sandbox.query import (
 from integrations.connectors.claude_enterprise.sandbox.company import Company, Member
 from integrations.connectors.claude_enterprise.sandbox.ledger import (
     CLAUDE_TAG,
+    UNIFIED,
     Line,
     by_slug,
     day_lines,
@@ -29,6 +30,7 @@ from integrations.connectors.claude_enterprise.sandbox.sums import Request
 _PUBLISHED_AT = timedelta(hours=10)
 _LONGEST_RANGE = 366
 _COUNTED_PRODUCTS = ("cowork", "chat", "claude_code", "claude_design", "office_agent")
+SCIENCE = "science"
 _SPANS = {"daily": 1, "weekly": 7, "monthly": 30}
 
 
@@ -49,13 +51,11 @@ def summaries(request: Request) -> dict[str, Any]:
     start, end = _range(query, request.now)
     groups = filters(query, ("rbac_group_id",)).get("rbac_group_id")
     days = span_of_days(start, min(end, newest_day(request.now) + timedelta(days=1)))
-    entries = [_summary(request.company, day, groups, newer=request.newer) for day in days]
+    entries = [_summary(request.company, day, groups) for day in days]
     return {"data": entries, "next_page": None} if request.newer else {"summaries": entries}
 
 
-def _summary(
-    company: Company, day: date, groups: set[str] | None, *, newer: bool
-) -> dict[str, Any]:
+def _summary(company: Company, day: date, groups: set[str] | None) -> dict[str, Any]:
     members = sum(member.is_member(day) for member in company.members)
     seats = members + company.spare_seats
     entry: dict[str, Any] = {
@@ -71,13 +71,19 @@ def _summary(
         for product in _COUNTED_PRODUCTS:
             counted = _active(company, day, days, groups, product)
             entry[f"{product}_{span}_active_user_count"] = len(counted)
-        entry[f"science_{span}_active_user_count"] = 0
-        if newer:
-            slack_days = 28 if span == "monthly" else days
-            entry[f"claude_tag_{span}_active_user_count"] = len(
-                _active(company, day, slack_days, None, CLAUDE_TAG)
-            )
-    entry["science_entitled_user_count"] = 0
+        entry[f"science_{span}_active_user_count"] = len(
+            _active(company, day, days, groups, SCIENCE)
+        )
+        four_weeks = 28 if span == "monthly" else days
+        entry[f"claude_tag_{span}_active_user_count"] = len(
+            _active(company, day, four_weeks, None, CLAUDE_TAG)
+        )
+        entry[f"{UNIFIED}_{span}_active_user_count"] = len(
+            _active(company, day, four_weeks if groups is None else days, groups, UNIFIED)
+        )
+    entry["science_entitled_user_count"] = sum(
+        member.does_science and member.is_member(day) for member in company.members
+    )
     return entry if groups is None else _scoped(entry)
 
 
@@ -108,6 +114,8 @@ def _active_on(slug: str, day: date) -> dict[str, frozenset[str]]:
                 found[CLAUDE_TAG].add(line.claude_tag_user_id)
         elif line.member and line.product and not line.member.is_service:
             found[line.product].add(line.member.user_id)
+            if _science(line.member, line.requests if _is_chat(line) else 0):
+                found[SCIENCE].add(line.member.user_id)
         if line.member and not line.member.is_service:
             found[""].add(line.member.user_id)
     return {product: frozenset(people) for product, people in found.items()}
@@ -222,27 +230,15 @@ def _row(member: Member, day: date, lines: list[Line]) -> dict[str, Any]:
     """What one user did on one day, told from the requests the work took."""
     requests: dict[str | None, int] = defaultdict(int)
     for line in lines:
-        requests[line.product] += line.requests
+        requests[f"{UNIFIED}/{line.half}" if line.half else line.product] += line.requests
     chat, code = requests["chat"], requests["claude_code"]
     cowork, office = requests["cowork"], requests["office_agent"]
     design, tag = requests["claude_design"], requests[CLAUDE_TAG]
     excel = office // 2
+    science = _science(member, chat + requests[f"{UNIFIED}/chat"])
     return {
         "user": {"id": member.user_id, "email_address": member.email, "type": "user"},
-        "chat_metrics": {
-            "message_count": chat,
-            "thinking_message_count": chat // 6,
-            "connectors_used_count": chat // 8,
-            "shared_conversations_viewed_count": chat // 30,
-            "distinct_conversation_count": _some(chat, 6),
-            "distinct_projects_used_count": chat // 15,
-            "distinct_projects_created_count": chat // 60,
-            "distinct_artifacts_created_count": chat // 12,
-            "distinct_files_uploaded_count": chat // 9,
-            "distinct_skills_used_count": chat // 20,
-            "distinct_connectors_used_count": min(chat // 8, 3),
-            "distinct_shared_artifacts_viewed_count": chat // 40,
-        },
+        "chat_metrics": _chat(chat),
         "claude_code_metrics": {
             "core_metrics": {
                 "commit_count": code // 28,
@@ -258,26 +254,7 @@ def _row(member: Member, day: date, lines: list[Line]) -> dict[str, Any]:
                 "write_tool": _decisions(code // 12),
             },
         },
-        "cowork_metrics": {
-            "message_count": cowork // 3,
-            "action_count": cowork,
-            "dispatch_turn_count": cowork // 5,
-            "connectors_used_count": cowork // 7,
-            "skills_used_count": cowork // 9,
-            "distinct_session_count": _some(cowork, 12),
-            "distinct_connectors_used_count": min(cowork // 7, 3),
-            "distinct_skills_used_count": min(cowork // 9, 2),
-            "artifacts_created_count": cowork // 25,
-            # Off for these organizations: not known, which is not zero.
-            "plugins_used_count": None,
-            "distinct_plugins_used_count": None,
-            "file_edit_count": None,
-            "edit_tool_count": None,
-            "multi_edit_tool_count": None,
-            "write_tool_count": None,
-            "notebook_edit_tool_count": None,
-            "sessions_with_file_edits_count": None,
-        },
+        "cowork_metrics": _cowork(cowork),
         "office_metrics": {
             "excel": _office(excel),
             "outlook": _office((office - excel) // 3),
@@ -291,20 +268,74 @@ def _row(member: Member, day: date, lines: list[Line]) -> dict[str, Any]:
             "distinct_projects_created_count": design // 30,
         },
         "science_metrics": {
-            "message_count": 0,
-            "delegation_count": 0,
-            "remote_compute_job_count": 0,
-            "skills_used_count": 0,
-            "distinct_session_count": 0,
+            "message_count": science,
+            "delegation_count": science // 5,
+            "remote_compute_job_count": science // 9,
+            "skills_used_count": science // 7,
+            "distinct_session_count": _some(science, 10),
         },
         "claude_tag_metrics": {
             "active_day_count": int(tag > 0),
             "active_message_count": tag,
         },
+        f"{UNIFIED}_metrics": {
+            "chat": _chat(requests[f"{UNIFIED}/chat"])
+            | {"distinct_shared_artifacts_viewed_count": None},
+            "sessions": _cowork(requests[f"{UNIFIED}/cowork"]),
+        },
         "web_search_count": sum(line.web_searches for line in lines),
         "distinct_user_count": None,
         "last_activity_date": day.isoformat(),
     }
+
+
+def _chat(chat: int) -> dict[str, Any]:
+    return {
+        "message_count": chat,
+        "thinking_message_count": chat // 6,
+        "connectors_used_count": chat // 8,
+        "shared_conversations_viewed_count": chat // 30,
+        "distinct_conversation_count": _some(chat, 6),
+        "distinct_projects_used_count": chat // 15,
+        "distinct_projects_created_count": chat // 60,
+        "distinct_artifacts_created_count": chat // 12,
+        "distinct_files_uploaded_count": chat // 9,
+        "distinct_skills_used_count": chat // 20,
+        "distinct_connectors_used_count": min(chat // 8, 3),
+        "distinct_shared_artifacts_viewed_count": chat // 40,
+    }
+
+
+def _cowork(cowork: int) -> dict[str, Any]:
+    return {
+        "message_count": cowork // 3,
+        "action_count": cowork,
+        "dispatch_turn_count": cowork // 5,
+        "connectors_used_count": cowork // 7,
+        "skills_used_count": cowork // 9,
+        "distinct_session_count": _some(cowork, 12),
+        "distinct_connectors_used_count": min(cowork // 7, 3),
+        "distinct_skills_used_count": min(cowork // 9, 2),
+        "artifacts_created_count": cowork // 25,
+        # Off for these organizations: not known, which is not zero.
+        "plugins_used_count": None,
+        "distinct_plugins_used_count": None,
+        "file_edit_count": None,
+        "edit_tool_count": None,
+        "multi_edit_tool_count": None,
+        "write_tool_count": None,
+        "notebook_edit_tool_count": None,
+        "sessions_with_file_edits_count": None,
+    }
+
+
+def _is_chat(line: Line) -> bool:
+    return "chat" in (line.product, line.half)
+
+
+def _science(member: Member, chat: int) -> int:
+    """Messages to Claude Science: of some people, a part of what they also chat about."""
+    return -(-chat // 4) if member.does_science else 0
 
 
 def _some(requests: int, each: int) -> int:
@@ -329,10 +360,12 @@ def _office(messages: int) -> dict[str, int]:
 
 def _without_newer(row: dict[str, Any]) -> dict[str, Any]:
     """The row as version 2023-06-01 tells it."""
-    row = {name: value for name, value in row.items() if name != "claude_tag_metrics"}
+    row = dict(row)
     code = row["claude_code_metrics"]
     row["claude_code_metrics"] = code | {"core_metrics": _older(code["core_metrics"])}
     row["cowork_metrics"] = _older(row["cowork_metrics"])
+    unified = row[f"{UNIFIED}_metrics"]
+    row[f"{UNIFIED}_metrics"] = unified | {"sessions": _older(unified["sessions"])}
     return row
 
 

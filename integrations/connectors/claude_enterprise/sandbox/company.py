@@ -35,12 +35,17 @@ class Member:
     is_service: bool = False
     groups: tuple[tuple[date, str], ...] = ()  # since when, and the group's id
     child_id: str = ""  # of the child organization, under a parent
+    unified_since: date | None = None  # Chat and Cowork are one for them from then on
+    does_science: bool = False
 
     def groups_on(self, day: date) -> tuple[str, ...]:
         return tuple(id for since, id in self.groups if since <= day)
 
     def is_member(self, day: date) -> bool:
         return self.joined_on <= day and (self.left_on is None or day < self.left_on)
+
+    def is_unified(self, day: date) -> bool:
+        return self.unified_since is not None and self.unified_since <= day
 
     def is_deleted(self, day: date) -> bool:
         return self.left_on is not None and self.left_on <= day
@@ -78,6 +83,11 @@ class Company:
     def hidden_ids(self) -> frozenset[str]:
         """Whom the newer endpoints leave out without a word."""
         return frozenset(child.id for child in self.children if child.is_hipaa_ready)
+
+    @property
+    def cuts_artifacts(self) -> bool:
+        """May artifacts be asked for by product?"""
+        return not self.in_beta
 
     @property
     def organization_id(self) -> str:
@@ -230,7 +240,12 @@ def _member(
         erased=left_on is not None and number % 2 == 0,
         groups=_memberships(slug, number, department, groups),
         child_id=children[number % len(children)].id if children else "",
+        unified_since=_UNIFIED_SINCE if number % 29 == 3 else None,
+        does_science=number % 37 == 5,
     )
+
+
+_UNIFIED_SINCE = date(2026, 10, 12)
 
 
 # --- Groups --------------------------------------------------------------------------------

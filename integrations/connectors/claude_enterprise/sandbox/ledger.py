@@ -45,8 +45,15 @@ class Charge(NamedTuple):
     list_amount: int
 
 
+UNIFIED = "chat_cowork_unified"
+HALVES = ("chat", "cowork")
+
+
 class Line(NamedTuple):
-    """One piece of work: who, with what, when, how much. `member` None: no user account."""
+    """One piece of work: who, with what, when, how much. `member` None: no user account.
+
+    `half` is what it would be without `UNIFIED`: chat or cowork.
+    """
 
     minute: int  # of the UTC day
     member: Member | None
@@ -64,6 +71,7 @@ class Line(NamedTuple):
     charges: tuple[Charge, ...]  # empty: covered by the seat
     is_late: bool  # among the first to be missing where a day is restated
     organization_id: str | None = None  # the child of a parent
+    half: str | None = None
 
     @property
     def amount(self) -> int:
@@ -202,6 +210,8 @@ class _Day:
             # Who does much does it in several ways on one day.
             for _ in range(2 if self._chance(0.35) else 1):
                 line = self._line(product, habit, member)
+                if product in HALVES and member.is_unified(self.day):
+                    line = line._replace(product=UNIFIED, half=product)
                 if product == CLAUDE_TAG:  # attributed to a user: a direct message
                     line = line._replace(
                         claude_tag_category="dm",

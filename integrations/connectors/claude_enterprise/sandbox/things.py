@@ -25,7 +25,7 @@ from integrations.connectors.claude_enterprise.sandbox.activity import (
     group_name,
 )
 from integrations.connectors.claude_enterprise.sandbox.company import Company, Member
-from integrations.connectors.claude_enterprise.sandbox.ledger import by_slug, day_lines
+from integrations.connectors.claude_enterprise.sandbox.ledger import UNIFIED, by_slug, day_lines
 from integrations.connectors.claude_enterprise.sandbox.sums import Request
 
 Row = dict[str, Any]
@@ -43,6 +43,7 @@ class Use(NamedTuple):
     day: date
     product: str
     times: int
+    half: str = ""  # of the product that unites two: chat or cowork
 
     @property
     def sittings(self) -> int:
@@ -84,19 +85,21 @@ def _uses(slug: str, name: str, day: date) -> tuple[Use, ...]:
     things = kind.things(company)
     found: dict[tuple[str, str, str], Use] = {}
     for line in day_lines(slug, day):
-        if line.member is None or line.member.is_service or line.product not in kind.products:
+        surface = line.half or line.product
+        if line.member is None or line.member.is_service or surface not in kind.products:
             continue
-        if name == "/artifacts" and line.product != "chat" and day < _CODE_ARTIFACTS_SINCE:
+        if name == "/artifacts" and surface != "chat" and day < _CODE_ARTIFACTS_SINCE:
             continue
         count = line.requests // kind.each
         if not count:
             continue
-        fate = crc32(f"{name}/{line.member.user_id}/{day}/{line.product}".encode())
+        fate = crc32(f"{name}/{line.member.user_id}/{day}/{surface}".encode())
         # The first things of the list are the popular ones.
         thing = things[int(len(things) * (fate % 1000 / 1000) ** 2)]
-        key = (thing, line.member.user_id, line.product)
+        key = (thing, line.member.user_id, surface)
         before = found[key].times if key in found else 0
-        found[key] = Use(thing, line.member, day, line.product, before + count)
+        product = line.product or ""
+        found[key] = Use(thing, line.member, day, product, before + count, line.half or "")
     return tuple(found.values())
 
 
@@ -108,8 +111,8 @@ def _count(uses: Iterable[Use], product: str = "") -> int:
     return sum(use.times for use in uses if product in ("", use.product))
 
 
-def _sittings(uses: Iterable[Use], product: str) -> int:
-    return sum(use.sittings for use in uses if use.product == product)
+def _sittings(uses: Iterable[Use], product: str, half: str = "") -> int:
+    return sum(use.sittings for use in uses if (use.product, use.half) == (product, half))
 
 
 def _blocks(noun: str, uses: list[Use]) -> Row:
@@ -121,6 +124,10 @@ def _blocks(noun: str, uses: list[Use]) -> Row:
         "claude_code_metrics": {sessions: _sittings(uses, "claude_code")},
         "cowork_metrics": {sessions: _sittings(uses, "cowork")},
         "office_metrics": office | {"excel": {sessions: _sittings(uses, "office_agent")}},
+        f"{UNIFIED}_metrics": {
+            "chat": {f"distinct_conversation_{noun}_used_count": _sittings(uses, UNIFIED, "chat")},
+            "sessions": {sessions: _sittings(uses, UNIFIED, "cowork")},
+        },
     }
 
 
@@ -161,7 +168,8 @@ def _connectors(company: Company) -> tuple[str, ...]:
 
 
 def _connector(asked: Asked, thing: str, uses: list[Use]) -> Row:
-    calls = _count(uses) * 3
+    calls = [use.times * 3 for use in uses]
+    written, other = sum(n // 5 for n in calls), sum(n // 7 for n in calls)
     classified = asked.first_day >= _CALLS_SINCE
     authorized = asked.first_day >= _AUTH_SINCE
     return {
@@ -169,12 +177,19 @@ def _connector(asked: Asked, thing: str, uses: list[Use]) -> Row:
         "connector_display_name": "Internal wiki" if thing.startswith("mcpsrv_") else None,
         "distinct_user_count": _people(uses),
         **_blocks("connector", uses),
-        "read_call_count": calls - calls // 5 - calls // 7 if classified else None,
-        "write_call_count": calls // 5 if classified else None,
-        "unclassified_call_count": calls // 7 if classified else None,
-        "managed_auth_distinct_user_count": _people(uses) // 3 if authorized else None,
+        "read_call_count": sum(calls) - written - other if classified else None,
+        "write_call_count": written if classified else None,
+        "unclassified_call_count": other if classified else None,
+        "managed_auth_distinct_user_count": _people(filter(_is_managed, uses))
+        if authorized
+        else None,
         "individual_auth_distinct_user_count": _people(uses) if authorized else None,
     }
+
+
+def _is_managed(use: Use) -> bool:
+    """Does the person's access come from the organization? It is the same every day."""
+    return crc32(f"{use.member.user_id}/{use.thing}".encode()) % 3 == 0
 
 
 _PLUGINS = {
@@ -195,6 +210,7 @@ def _plugin(asked: Asked, thing: str, uses: list[Use]) -> Row:
         "invocation_count": _count(uses),
         "claude_code_metrics": {sessions: _sittings(uses, "claude_code")},
         "cowork_metrics": {sessions: _sittings(uses, "cowork")},
+        f"{UNIFIED}_metrics": {sessions: _sittings(uses, UNIFIED, "cowork")},
     }
 
 
@@ -219,7 +235,7 @@ def _project(asked: Asked, thing: str, uses: list[Use]) -> Row:
         "project_name": _PROJECT_NAMES[place],
         "message_count": _count(uses),
         "distinct_user_count": _people(uses),
-        "distinct_conversation_count": _sittings(uses, "chat"),
+        "distinct_conversation_count": sum(use.sittings for use in uses),
         "created_at": None if gone else f"2026-02-{place + 1:02}T14:11:09Z",
         "created_by": None
         if gone
@@ -233,11 +249,12 @@ _ARTIFACTS = ("text/markdown", "text/html", "application/vnd.ant.react", "image/
 def _artifact(asked: Asked, thing: str, uses: list[Use]) -> Row:
     type_, shared = thing.split("|")
     created = _count(uses)
+    published = sum(use.times // 5 for use in uses)
     return {
         "artifact_type": type_,
         "is_shared": shared == "shared",
         "artifacts_created_count": created,
-        "published_artifacts_created_count": created // 5 if shared == "shared" else 0,
+        "published_artifacts_created_count": published if shared == "shared" else 0,
         "distinct_user_count": _people(uses),
     }
 
@@ -306,8 +323,8 @@ def listing(request: Request, endpoint: str) -> Row:
     offset, fixed_end = open_cursor(query, request.path) or (0, "")
     days, end = asked_days(query, request.now, fixed_end)
     limit = query.limit(100, 1000)
-    # Whoever speaks the older version has no product to cut artifacts by.
-    without_product = endpoint == "/artifacts" and not request.newer
+    # Not every organization can cut artifacts by product: documentation does not name it yet.
+    without_product = endpoint == "/artifacts" and not request.company.cuts_artifacts
     cuts = tuple(cut for cut in kind.cuts if not (without_product and cut == "product"))
     group_by = query.list("group_by", among=cuts)
     wanted = filters(query, kind.filters)

@@ -37,7 +37,8 @@ def day(*results, of=DAY):
 
 def read(name, *answers, window=ONE_DAY):
     with CONNECTOR.open(access(Script(*answers))) as client:
-        return [r for page in CONNECTOR.feed(name).read(client, window) for r in page.records]
+        pages = CONNECTOR.feed(name).read(client, window)
+        return [record for page in pages if not page.feed for record in page.records]
 
 
 def lines(records):
@@ -167,19 +168,65 @@ def developers(*rows):
     return ok({"data": list(rows), "has_more": False, "next_page": None})
 
 
-def test_all_rows_of_a_person_are_one_document_also_where_two_are_equal():
-    """Two keys on one terminal may do the same by chance: no key of the report is unique."""
+def test_a_person_with_two_terminals_has_two_documents_and_equal_rows_are_added_up():
     vscode, tmux = developer(), developer(terminal_type="tmux")
 
-    (record,) = read("claude_code", developers(vscode, tmux, vscode))
+    found = read("claude_code", developers(vscode, tmux, developer(is_remote=None)))
 
     root = "claude_code_metrics"
-    assert record.subject == "dev@example.com"
-    assert record.values[f"{root}.core_metrics.distinct_session_count"] == 6
-    assert record.values[f"{root}.core_metrics.lines_of_code.added_count"] == 90
-    assert record.values[f"{root}.tool_actions.edit_tool.accepted_count"] == 15
-    assert record.values[f"{root}.models.claude-opus-4-8.tokens.input"] == 30
-    assert record.values[f"{root}.estimated_cost_usd"] == Decimal("5.58")
+    first, second = found
+    assert {record.person.external_id for record in found} == {"dev@example.com"}
+    assert first.labels == {
+        "terminal_type": "vscode",
+        "customer_type": "api",
+        "subscription_type": "",
+        "environment": "",
+    }
+    assert second.labels["terminal_type"] == "tmux"
+    assert first.subject != second.subject
+    assert first.values[f"{root}.core_metrics.distinct_session_count"] == 4
+    assert first.values[f"{root}.core_metrics.lines_of_code.added_count"] == 60
+    assert first.values[f"{root}.tool_actions.edit_tool.accepted_count"] == 10
+    assert first.values[f"{root}.tokens.input"] == 20
+    assert first.values[f"{root}.estimated_cost_usd"] == Decimal("3.72")
+    assert second.values[f"{root}.estimated_cost_usd"] == Decimal("1.86")
+
+
+def test_a_page_of_developers_that_is_sent_twice_counts_once():
+    def page(cursor, **fields):
+        return ok({"data": [developer(**fields)], "has_more": bool(cursor), "next_page": cursor})
+
+    first, second = read("claude_code", page("p2"), page("p3"), page(None, terminal_type="tmux"))
+
+    sessions = "claude_code_metrics.core_metrics.distinct_session_count"
+    assert (first.values[sessions], second.values[sessions]) == (2, 2)
+
+
+def test_one_answer_holds_claude_code_by_model_as_well():
+    opus = {"model": "claude-opus-4-8", "tokens": {"input": 10}, "estimated_cost": {"amount": 186}}
+    haiku = {"model": "claude-haiku-4-5", "tokens": {"input": 7}, "estimated_cost": {"amount": 4}}
+    row = developer(
+        customer_type="subscription",
+        subscription_type="team",
+        is_remote=True,
+        model_breakdown=[opus, haiku, opus],  # a model may come twice
+    )
+    script = Script(developers(row))
+    with CONNECTOR.open(access(script)) as client:
+        pages = list(CONNECTOR.feed("claude_code").read(client, ONE_DAY))
+
+    cut = next(page for page in pages if page.feed == "claude_code_by_model")
+    root = "claude_code_metrics"
+    assert [
+        (r.labels["sku"], r.values[f"{root}.tokens.input"], r.values[f"{root}.estimated_cost_usd"])
+        for r in cut.records
+    ] == [
+        ("claude-opus-4-8", 20, Decimal("3.72")),
+        ("claude-haiku-4-5", 7, Decimal("0.04")),
+    ]
+    assert {r.labels["subscription_type"] for r in cut.records} == {"team"}
+    assert {r.labels["environment"] for r in cut.records} == {"remote"}
+    assert len(script.requests) == 1
 
 
 def test_a_person_in_two_spellings_of_an_address_is_one_document():
@@ -317,3 +364,90 @@ def test_members_bring_their_role():
         (page,) = CONNECTOR.feed("members").read(client, ONE_DAY)
 
     assert [(one.external_id, one.role) for one in page.people] == [("user_1", "claude_code_user")]
+
+
+# --- The beta reports ----------------------------------------------------------------------
+
+
+def beta_row(amount, day=DAY, *, actor=None, requests=3, **group):
+    return {
+        "starting_at": f"{day}T00:00:00Z",
+        "group": {"actor": actor, **group},
+        "cost": {"amount": amount, "list_amount": "125", "currency": "USD", "requests": requests},
+    }
+
+
+def beta(*rows):
+    return ok({"data": list(rows), "data_refreshed_at": "2026-11-20T08:00:00Z", "has_more": False})
+
+
+JO = {"type": "user_actor", "user_id": "user_jo", "email_address": "jo@example.com"}
+
+
+def test_beta_cost_is_told_by_key_person_workspace_product_and_model():
+    key = {"type": "api_actor", "api_key_id": "apikey_1"}
+    where = {"workspace_id": "w_default", "product": "claude_code", "model": "claude-opus-5-5"}
+    script = Script(
+        beta(
+            beta_row("100", actor=JO, **where),
+            beta_row("40", actor=key, api_key_id="apikey_1", **where),
+            # Two identities that the API cannot show, each in a row of its own.
+            beta_row("10.5", product="messages_api", workspace_id="w1"),
+            beta_row("0.00000000000005", product="messages_api", workspace_id="w1"),
+        ),
+        objects({"id": "w1", "name": "One"}),  # the default workspace is on no list
+    )
+    with CONNECTOR.open(access(script)) as client:
+        found = [
+            record
+            for page in CONNECTOR.feed("beta_cost").read(client, ONE_DAY)
+            for record in page.records
+        ]
+
+    jo, ci, nobody = found
+    assert (jo.person.external_id, ci.person, nobody.person) == ("user_jo", None, None)
+    assert jo.labels == {
+        "service": "claude_code",
+        "sku": "claude-opus-5-5",
+        "api_key_id": "",
+        "workspace_id": "default",
+    }
+    assert ci.labels["api_key_id"] == "apikey_1"
+    assert jo.values == {
+        "amount_usd": Decimal("1"),
+        "list_amount_usd": Decimal("1.25"),
+        "requests": 3,
+    }
+    assert nobody.labels["workspace_id"] == "w1"
+    assert nobody.values["amount_usd"] == Decimal("0.1050000000000005")
+    assert nobody.values["requests"] == 6
+    asked = script.requests[0].url.params.get_list("group_by[]")
+    assert asked == ["actor", "product", "model", "api_key_id", "workspace_id"]
+
+
+def test_a_day_of_the_beta_is_handed_on_when_the_next_begins():
+    next_day = date(2026, 11, 19)
+    answers = beta(beta_row("1", actor=JO), beta_row("2", next_day, actor=JO))
+    window = Window(DAY, date(2026, 11, 20))
+
+    with CONNECTOR.open(access(Script(answers, objects()))) as client:
+        pages = list(CONNECTOR.feed("beta_cost").read(client, window))
+
+    assert [[r.day for r in page.records] for page in pages] == [[DAY], [next_day]]
+
+
+def test_a_closed_beta_is_an_extra_that_is_missing_and_no_fault():
+    closed = error(400, "invalid_request_error", "Not enrolled.")
+
+    for name in ("beta_cost", "beta_usage"):
+        with pytest.raises(NotAvailable) as caught:
+            read(name, closed)
+        assert caught.value.code == "not_enrolled"
+        assert caught.value.repair
+
+
+def test_the_beta_is_not_asked_for_days_it_does_not_have():
+    script = Script(beta())
+    with CONNECTOR.open(access(script)) as client, pytest.raises(NotAvailable):
+        list(CONNECTOR.feed("beta_cost").read(client, Window(date(2025, 12, 31), date(2026, 1, 2))))
+    assert script.requests == []

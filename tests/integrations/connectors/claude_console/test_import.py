@@ -4,6 +4,7 @@ from collections import defaultdict
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from io import StringIO
+from math import ceil
 
 import pytest
 import time_machine
@@ -224,15 +225,19 @@ def test_claude_code_belongs_to_the_person_with_that_address_and_its_estimate_to
     read(connection)
 
     by_key, by_person = [], []
-    for fact in EngagementFact.objects.select_related("person"):
+    for fact in EngagementFact.objects.filter(feed="claude_code").select_related("person"):
         (by_key if fact.person.kind == Person.Kind.API_KEY else by_person).append(fact)
     assert {fact.person.external_id for fact in by_key} == {"api_key/ci-runner"}
     assert all(fact.person.external_id.startswith("user_") for fact in by_person)
-    assert all(fact.subject == fact.person.email for fact in by_person)
+    assert all(fact.subject.startswith(f"{fact.person.email}|") for fact in by_person)
+    by_model = sum(
+        fact.values["claude_code_metrics.estimated_cost_usd"]
+        for fact in EngagementFact.objects.filter(feed="claude_code_by_model")
+    )
     estimate = sum(
         fact.values["claude_code_metrics.estimated_cost_usd"] for fact in (*by_key, *by_person)
     )
-    assert estimate > 0
+    assert estimate == by_model > 0
     everything = CostFact.objects.aggregate(sum=Sum("amount_usd"))["sum"]
     assert everything == sum(
         Decimal(charge.amount) / 10**8
@@ -276,6 +281,20 @@ def test_the_report_cuts_cost_by_workspace_surface_and_model(connection):
     }
 
 
+def combinations(kind, days):
+    """What the beta has a row for: the day, who, product, model, key and workspace."""
+    return {
+        (
+            day,
+            line.account_id or line.service_account_id or line.api_key_id,
+            *(line.product, line.model, line.api_key_id, line.workspace),
+        )
+        for day in days
+        for line in ledger(day)
+        if (line.charges if kind == "cost" else line.model)
+    }
+
+
 def test_an_import_asks_each_report_as_seldom_as_its_pages_allow(connection):
     window = Window(date(2026, 10, 1), date(2026, 11, 21))  # 51 days
     run = read(connection, window, claude_code=list(window)[:3])
@@ -283,7 +302,19 @@ def test_an_import_asks_each_report_as_seldom_as_its_pages_allow(connection):
     requests = defaultdict(int)
     for window in run.windows.all():
         requests[window.feed] += window.requests
-    every = {"workspaces": 1, "api_keys": 1, "members": 1, "claude_code": 3}
+    # Workspaces once more with the default one. The beta names every combination, a thousand on a
+    # page, and asks for the workspaces to know the default one by its id.
+    every = {"workspaces": 2, "api_keys": 1, "members": 1, "claude_code": 3}
+    every |= {
+        f"beta_{kind}": sum(
+            1 + ceil(len(combinations(kind, days)) / 1000)
+            for days in (
+                Window(date(2026, 10, 1), date(2026, 10, 21)),
+                Window(date(2026, 10, 21), date(2026, 11, 21)),
+            )
+        )
+        for kind in ("cost", "usage")
+    }
     # Two windows of 31 days at most, each asked once ungrouped and once itemized. Tokens, which
     # have more dimensions than a question may name, are itemized region by region, of three, and
     # those of people also by context window, of two; before, it is asked what values there are.
@@ -306,3 +337,64 @@ def test_an_import_asks_each_report_as_seldom_as_its_pages_allow(connection):
             },
         }[connection.options["dialect"]]
     )
+
+
+def test_cost_by_key_and_person_stands_beside_the_total_and_enters_no_sum(connection):
+    day = date(2026, 11, 18)
+    read(connection, Window(day, date(2026, 11, 19)))
+
+    by_key, by_person = defaultdict(int), defaultdict(int)
+    for line in ledger(day):
+        cents = sum(charge.amount for charge in line.charges)
+        if cents:
+            by_key[line.api_key_id or ""] += cents
+            by_person[line.account_id or line.service_account_id] += cents
+    documents = EngagementFact.objects.filter(feed="beta_cost", day=day)
+    stored_by_key, stored_by_person, listed = defaultdict(Decimal), defaultdict(Decimal), Decimal()
+    for document in documents.select_related("person"):
+        amount = document.values["amount_usd"]
+        stored_by_key[document.labels["api_key_id"]] += amount
+        stored_by_person[document.person and document.person.external_id] += amount
+        listed += document.values["list_amount_usd"]
+    assert stored_by_key == {key: Decimal(c) / 10**8 for key, c in by_key.items()}
+    assert stored_by_person == {who: Decimal(c) / 10**8 for who, c in by_person.items()}
+    total = CostTotal.objects.filter(day=day).aggregate(sum=Sum("amount_usd"))["sum"]
+    assert listed * 80 / 100 == total == sum(stored_by_key.values())
+    # The authoritative total is what it was, and nobody's.
+    assert not CostFact.objects.filter(person__isnull=False).exists()
+
+
+def test_an_organization_outside_the_beta_lacks_the_extra_and_nothing_else(sandbox, clock):
+    labs = make_connection(
+        make_organization(),
+        "labs",
+        "claude-console",
+        credential=Secret(CONNECTOR.sandbox().keys[1]),
+    )
+    run = sync.plan(labs, SyncRun.Kind.MANUAL, DAYS)
+    list(sync.work(run, wait=lambda seconds: pytest.fail("had to wait")))
+
+    run.refresh_from_db()
+    assert run.state == SyncRun.State.DONE
+    refused = run.windows.exclude(error="").values_list("feed", "state", "error_code")
+    assert {*refused} == {
+        (feed, SyncWindow.State.UNAVAILABLE, "not_enrolled") for feed in ("beta_cost", "beta_usage")
+    }
+
+
+def test_lists_bring_owners_tags_and_roles(connection):
+    read(connection, Window(date(2026, 11, 18), date(2026, 11, 19)))
+
+    company = by_slug("console-my-org")
+    for key in company.keys:
+        stored = Resource.objects.get(kind="api_key_id", external_id=key.id).attributes
+        assert stored["owner"] == (key.service_account_id or key.created_by.id)
+        assert stored.get("expires_at", "")[:10] == str(key.expires_on or "")
+        where = key.workspace
+        assert stored["workspace_id"] == ("default" if where.is_default else where.id)
+    production = Resource.objects.get(name="Production")
+    assert production.attributes["tag:cost-center"] == "4100"
+    default = Resource.objects.get(kind="workspace_id", external_id="default")
+    assert default.attributes["provider_id"] == company.workspaces[0].id
+    admin = company.members[0]
+    assert Person.objects.get(external_id=admin.id).role == "admin"

@@ -51,7 +51,9 @@ def read(name, transport, window=ONE_DAY):
 
 
 def records(name, transport, window=ONE_DAY):
-    return [record for page in read(name, transport, window) for record in page.records]
+    """Those of the feed itself: what comes along for another one is left out."""
+    pages = read(name, transport, window)
+    return [record for page in pages if not page.feed for record in page.records]
 
 
 def lines_to_store(name, transport, window=ONE_DAY):
@@ -903,3 +905,150 @@ def test_who_is_in_no_group_is_a_subject_of_its_own():
         "rbac_group_1": Decimal("1"),
         "no_group": Decimal("2.5"),
     }
+
+
+# --- Items by person, product and group ----------------------------------------------------
+
+
+def used(user, product, **numbers):
+    return {"connector_name": "github", "user_id": user, "product": product, **numbers}
+
+
+def listing(*rows, cursor=None):
+    return ok({"data": list(rows), "next_page": cursor})
+
+
+def test_one_answer_by_person_and_product_holds_the_whole_as_well():
+    script = Script(
+        listing(
+            used("user_jane", "chat", distinct_user_count=1, read_call_count=5, write_call_count=1),
+            used(
+                "user_jane", "cowork", distinct_user_count=1, read_call_count=2, write_call_count=0
+            ),
+            cursor="page_2",
+        ),
+        listing(
+            used(
+                "user_omar", "chat", distinct_user_count=1, read_call_count=4, write_call_count=None
+            )
+        ),
+    )
+
+    pages = read("connectors", script)
+
+    by_person = [(page.feed, record) for page in pages[:-1] for record in page.records]
+    assert {feed for feed, _ in by_person} == {"connectors_by_person"}
+    assert [
+        (r.subject, r.person.external_id, dict(r.labels), r.values["read_call_count"])
+        for _, r in by_person
+    ] == [
+        ("github|user_jane|chat", "user_jane", {"item": "github", "service": "chat"}, 5),
+        ("github|user_jane|cowork", "user_jane", {"item": "github", "service": "cowork"}, 2),
+        ("github|user_omar|chat", "user_omar", {"item": "github", "service": "chat"}, 4),
+    ]
+    (whole,) = pages[-1].records
+    assert (pages[-1].feed, whole.subject, whole.person, whole.labels) == ("", "github", None, {})
+    # Two people, though one of them in two products; writes are not known of everybody.
+    assert whole.values == {"distinct_user_count": 2, "read_call_count": 11}
+    asked = script.requests[0].url.params.get_list("group_by[]")
+    assert (asked, len(script.requests)) == (["user_id", "product"], 2)
+
+
+def test_a_block_that_few_people_have_is_added_where_it_is():
+    """Jane has Chat and Cowork in one, Omar does not: his rows lack the block."""
+    unified = {"chat": {"distinct_conversation_connector_used_count": 3}}
+    own = {"distinct_conversation_connector_used_count": 2}
+
+    (whole,) = records(
+        "connectors",
+        Script(
+            listing(
+                used(
+                    "user_jane",
+                    "chat_cowork_unified",
+                    chat_cowork_unified_metrics=unified,
+                    chat_metrics={"distinct_conversation_connector_used_count": 0},
+                ),
+                used("user_omar", "chat", chat_metrics=own),
+            )
+        ),
+    )
+
+    path = "chat.distinct_conversation_connector_used_count"
+    assert whole.values == {
+        f"chat_cowork_unified_metrics.{path}": 3,
+        "chat_metrics.distinct_conversation_connector_used_count": 2,
+    }
+
+
+def test_artifacts_are_asked_for_without_products_where_the_api_does_not_know_them():
+    made = {"artifact_type": "text/html", "is_shared": False, "user_id": "user_jane"}
+
+    def answer(request):
+        if "product" in request.url.params.get_list("group_by[]"):
+            return error(400, "invalid_request_error", "group_by[]: unknown.")
+        return listing({**made, "artifacts_created_count": 4, "distinct_user_count": 1})
+
+    script = Script(answer)
+    with AnalyticsClient(access(script)) as client:
+        first = list(feed("artifacts").read(client, ONE_DAY))
+        second = list(feed("artifacts").read(client, ONE_DAY))
+
+    assert len(script.requests) == 3  # the second read knows
+    for *_, cut, whole in (first, second):
+        (record,) = cut.records
+        assert record.labels == {"item": "text/html|private", "service": "not_read"}
+        assert [r.values for r in whole.records] == [
+            {"artifacts_created_count": 4, "distinct_user_count": 1}
+        ]
+
+
+def test_a_day_that_is_too_recent_for_every_cut_is_not_available():
+    with pytest.raises(NotAvailable):
+        read("artifacts", Script(error(400, "invalid_request_error", "Not yet available.")))
+
+
+def test_items_by_group_overlap_and_bring_the_names_of_groups():
+    rows = [
+        {"skill_name": "xlsx", "rbac_group_id": "g1", "rbac_group_name": "Legal"},
+        {"skill_name": "xlsx", "rbac_group_id": None, "rbac_group_name": None},
+    ]
+
+    (page,) = read(
+        "skills_by_group", Script(listing(*({**r, "invocation_count": 7} for r in rows)))
+    )
+
+    assert [(r.subject, dict(r.labels), r.person) for r in page.records] == [
+        ("xlsx|g1", {"item": "xlsx", "rbac_group_id": "g1"}, None),
+        ("xlsx|", {"item": "xlsx", "rbac_group_id": ""}, None),
+    ]
+    assert [(one.external_id, one.name) for one in page.resources] == [("g1", "Legal")]
+
+
+@pytest.mark.parametrize(
+    ("block", "surface"),
+    [
+        ({"chat_cowork_unified_metrics": {"chat": {"message_count": 1}}}, "chat_cowork_unified"),
+        ({"chat_cowork_unified_metrics": {"sessions": {"action_count": 1}}}, "chat_cowork_unified"),
+        ({"science_metrics": {"remote_compute_job_count": 1}}, "science"),
+        ({"claude_tag_metrics": {"active_message_count": 1}}, "claude_tag"),
+        ({"chat_metrics": {"shared_conversations_viewed_count": 1}}, "chat"),
+    ],
+)
+def test_any_positive_count_of_a_block_is_activity_in_its_product(block, surface):
+    row = {"user": {"id": "user_jane"}, **block}
+    (record,) = records("users", Script(listing(row)))
+
+    surfaces = feed("users").surfaces
+    found = {name for name, paths in surfaces.items() if any(map(record.values.get, paths))}
+    assert found == {surface}
+
+
+def test_slack_channels_have_tokens_too():
+    row = {"slack_channel_id": "C0HELP", "output_tokens": 50, "requests": 3}
+
+    (record,) = records("slack_channel_usage", Script(report(bucket(FIRST, row))))
+
+    assert (record.subject, record.values["output_tokens"], record.values["requests"]) == (
+        *("C0HELP", 50, 3),
+    )

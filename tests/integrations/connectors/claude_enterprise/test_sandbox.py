@@ -106,7 +106,7 @@ def test_the_same_day_is_the_same_on_every_machine():
 
     # Computed once and written down here. Another digest: the invented past has changed, and
     # every stored sandbox connection will show restatements.
-    assert hashlib.sha256(response.content).hexdigest()[:16] == "bfb75218bba1c46c"
+    assert hashlib.sha256(response.content).hexdigest()[:16] == "5d42e28398b0c440"
 
 
 def test_it_is_a_company_one_can_believe_in():
@@ -482,3 +482,63 @@ def test_sixty_requests_a_minute_and_not_one_more():
     seconds[0] = 60
     assert status() == (200, None)
     assert status() == (429, "1")
+
+
+# --- Cuts of what people use ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["/connectors", "/plugins", "/artifacts", "/apps/chat/projects"]
+)
+def test_what_people_used_by_person_comes_to_the_whole(endpoint):
+    """Counts add up; people are counted once each, however many products they used."""
+
+    def name(row):
+        return str([row.get(key) for key in ("connector_name", "plugin_name", "project_id")]) + (
+            f"{row.get('artifact_type')}{row.get('is_shared')}"
+        )
+
+    added = {
+        "read_call_count",
+        "write_call_count",
+        "unclassified_call_count",
+        "message_count",
+        "artifacts_created_count",
+        "published_artifacts_created_count",
+    } | ({"invocation_count"} if endpoint == "/plugins" else set())
+    whole = {name(row): row for row in all_rows(endpoint, date="2026-11-16")}
+    parts = all_rows(endpoint, date="2026-11-16", limit=1000, **{"group_by[]": "user_id"})
+
+    assert len({row["user_id"] for row in parts}) > 20
+    for key, row in whole.items():
+        mine = [part for part in parts if name(part) == key]
+        for path in added & row.keys():
+            assert sum(part[path] for part in mine) == row[path]
+        assert len(mine) == row["distinct_user_count"]
+
+
+def test_people_with_both_products_in_one_are_counted_there_instead():
+    before = all_rows("/users", date="2026-10-09", limit=1000)
+    after = all_rows("/users", date="2026-11-16", limit=1000)
+
+    def unified(rows):
+        return [
+            row
+            for row in rows
+            if row["chat_cowork_unified_metrics"]["chat"]["message_count"]
+            or row["chat_cowork_unified_metrics"]["sessions"]["action_count"]
+        ]
+
+    assert unified(before) == []
+    assert len(unified(after)) > 3
+    assert {
+        (row["chat_metrics"]["message_count"], row["cowork_metrics"]["action_count"])
+        for row in unified(after)
+    } == {(0, 0)}
+    cost = get("/cost_report", **MONDAY, **{"group_by[]": "product"}).json()["data"][0]["results"]
+    assert "chat_cowork_unified" in {row["product"] for row in cost}
+    (day,) = get("/summaries", starting_date="2026-11-16", ending_date="2026-11-17").json()[
+        "summaries"
+    ]
+    assert day["chat_cowork_unified_daily_active_user_count"] == len(unified(after))
+    assert 0 < day["science_daily_active_user_count"] <= day["science_entitled_user_count"]

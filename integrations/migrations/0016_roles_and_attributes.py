@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("integrations", "0014_any_length_and_precision"),
+        ("integrations", "0015_unified_activity"),
     ]
 
     operations = [

@@ -1,0 +1,119 @@
+"""Cost and tokens by API key, person, workspace, product and model, from the beta reports.
+
+They stand beside the legacy reports, whose total is the one that counts, and are never merged
+with them: the beta may leave out organizations or hold Priority Tier cost that the others lack.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime
+
+from integrations.connectors.anthropic_api import successors
+from integrations.connectors.anthropic_api.actors import Actor, person_of
+from integrations.connectors.anthropic_api.lines import Line, Numbers, Part, plus
+from integrations.connectors.anthropic_api.rows import Read
+from integrations.connectors.base import ConnectorError, NotAvailable
+from integrations.connectors.claude_console.client import AdminClient
+from integrations.connectors.claude_console.dialects import Successors
+from integrations.connectors.claude_console.feeds.meters import DEFAULT_WORKSPACE
+from integrations.connectors.records import (
+    COST_MEASURES,
+    USAGE_MEASURES,
+    EngagementRecord,
+    Page,
+    PersonRef,
+)
+from integrations.window import Window
+
+NOT_ENROLLED = "not_enrolled"
+# With the actor, as many as one question may name. What a report calls them, and what we do.
+_CUT = {
+    "product": "service",
+    "model": "sku",
+    "api_key_id": "api_key_id",
+    "workspace_id": "workspace_id",
+}
+
+_Key = tuple[date, PersonRef | None, tuple[str, ...]]
+
+
+def read_cost(client: AdminClient, window: Window) -> Iterator[Page]:
+    """Dollars after and before discounts, and requests."""
+    return _pages(client, window, successors.read_priced_requests, (*COST_MEASURES, "requests"))
+
+
+def read_usage(client: AdminClient, window: Window) -> Iterator[Page]:
+    """Tokens and requests."""
+    return _pages(client, window, successors.read_usage, USAGE_MEASURES)
+
+
+def _pages(
+    client: AdminClient,
+    window: Window,
+    read: Callable[..., Iterator[Part]],
+    measures: Sequence[str],
+) -> Iterator[Page]:
+    """A document per day and combination. Days come in order, so only one is held in memory.
+
+    Several identities that the API cannot show come as rows without an actor: they are added up.
+    """
+    if window.start < successors.oldest_day(datetime.now(UTC).date()):
+        raise NotAvailable(
+            f"The beta reports do not reach back to {window.start}.", code="not_available"
+        )
+    workspaces, export = Successors(client), Read()
+    found: dict[_Key, Numbers] = {}  # of the day that is coming in
+    day = window.start
+    for part in _opened(read(client, window, group_by=("actor", *_CUT))):
+        export.check(part)
+        records: list[EngagementRecord] = []
+        for line in part.lines:
+            key = (line.day, _person(line.actor), _values(line, workspaces))
+            if line.day != day:
+                records += _documents(found, measures)
+                day, found = line.day, {}
+            found[key] = plus(found[key], line.numbers) if key in found else line.numbers
+        yield Page(tuple(records), export.watermark, client.organization_id)
+    yield Page(tuple(_documents(found, measures)), export.watermark, client.organization_id)
+
+
+def _documents(
+    found: Mapping[_Key, Numbers], measures: Sequence[str]
+) -> Iterator[EngagementRecord]:
+    for (day, person, values), numbers in found.items():
+        yield EngagementRecord(
+            day,
+            "|".join((person.external_id if person else "", *values)),
+            person,
+            {name: n for name, n in zip(measures, numbers, strict=True) if n is not None},
+            labels=dict(zip(_CUT.values(), values, strict=True)),
+        )
+
+
+def _opened(parts: Iterator[Part]) -> Iterator[Part]:
+    """Raise `NotAvailable` where the beta is closed to the organization: it is an extra."""
+    try:
+        yield from parts
+    except ConnectorError as exc:
+        if not successors.is_closed(exc):
+            raise
+        raise NotAvailable(
+            "The beta reports are not open to this organization, so cost by API key, person and "
+            "product, list prices and requests are missing. The total is not affected.",
+            code=NOT_ENROLLED,
+            repair="Ask Anthropic to enroll the organization in the beta of its cost and usage "
+            "reports.",
+            provider_message=exc.provider_message,
+            status=exc.status,
+            request_id=exc.request_id,
+        ) from None
+
+
+def _values(line: Line, workspaces: Successors) -> tuple[str, ...]:
+    product, model, key, workspace = line.values
+    workspace = workspaces.workspace(workspace) or DEFAULT_WORKSPACE
+    return product or "", model or "", key or "", workspace
+
+
+def _person(actor: Actor | None) -> PersonRef | None:
+    """An API key is no person: it has a label of its own."""
+    return None if actor is None or actor.api_key_id else person_of(actor)
