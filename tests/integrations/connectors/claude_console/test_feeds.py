@@ -234,7 +234,8 @@ def test_a_person_in_two_spellings_of_an_address_is_one_document():
 
     (record,) = read("claude_code", developers(developer(actor=shouted), developer()))
 
-    assert (record.subject, record.person.email) == ("dev@example.com", "Dev@EXAMPLE.com")
+    person = record.person
+    assert (person.external_id, person.email) == ("dev@example.com", "Dev@EXAMPLE.com")
     assert record.values["claude_code_metrics.core_metrics.distinct_session_count"] == 4
 
 
