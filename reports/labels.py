@@ -38,6 +38,7 @@ WORDS = {
     "slack_channel_id": {"not_itemized": "Channels that are not itemized"},
     "customer_type": {"api": "API", "subscription": "Subscription"},
     "subscription_type": {"enterprise": "Enterprise", "team": "Team"},
+    "environment": {"local": "Local", "remote": "Remote"},
     "user_state": {"active": "Active", "deleted": "Deleted"},
     "speed": {"standard": "Standard", "fast": "Fast"},
     "inference_geo": {
@@ -74,6 +75,7 @@ NOTHING = {
     "customer_type": "Not reported",
     "terminal_type": "Not reported",
     "subscription_type": "No subscription",
+    "environment": "Not reported",
     "project_id": "Not attributed to a user",
     "service": "No product",
     "sku": "No model",

@@ -989,5 +989,6 @@ DIMENSIONS: dict[str, Dimension] = {
         _of_documents("terminal_type", "Terminal"),
         _of_documents("customer_type", "API or subscription"),
         _of_documents("subscription_type", "Subscription"),
+        _of_documents("environment", "Where Claude Code ran"),
     )
 }

@@ -1,6 +1,6 @@
 """Writing is replacing: stored days equal what was sent, and sum to the provider's total."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, date, datetime
 from decimal import Context, Decimal
 
@@ -23,6 +23,7 @@ from integrations.connectors.records import (
     UsageRecord,
 )
 from integrations.loading import Loaded, load
+from integrations.loading.spool import stored_person, stored_resource
 from integrations.models import (
     Connection,
     CostByMeter,
@@ -552,6 +553,48 @@ def test_odd_text_costs_nobody_a_number_and_collapses_nothing(connection, odd):
     assert ids == set(odd_facts.values_list("meter__workspace_id", flat=True))
     # Three people, what is left of two workspaces, and what Jane has beyond the organization.
     assert CostByPerson.objects.count() == 6
+
+
+PLAIN = {
+    PersonRef: PersonRef("user_1", "a@example.com", "A", "user", "active", "admin"),
+    ResourceRef: ResourceRef(
+        "workspace_id", "wrkspc_1", "Search", "active", {"tag:team": "search"}
+    ),
+}
+
+
+@pytest.mark.parametrize("plain", PLAIN.values(), ids=lambda it: type(it).__name__)
+def test_storable_text_costs_no_field(plain):
+    """Also a field of tomorrow: each of them has to be told here."""
+    assert all(getattr(plain, field.name) for field in fields(plain))
+
+    stored = stored_person(plain) if isinstance(plain, PersonRef) else stored_resource(plain)
+
+    assert stored == plain
+
+
+def test_odd_text_of_attributes_and_roles_is_made_storable():
+    role = stored_person(PersonRef("user_1", role="  ad\x00min\ud800 ")).role
+    tagged = stored_resource(ResourceRef("workspace_id", "w", attributes={"tag:\x00": "a\x00b"}))
+
+    assert role == "ad\ufffdmin\ufffd"
+    ((name, value),) = tagged.attributes.items()
+    assert "\x00" not in name
+    assert name.startswith("tag:")
+    assert value == "a\ufffdb"
+
+
+def test_every_field_of_a_record_of_activity_is_stored(connection):
+    record = EngagementRecord(
+        FIRST, "deck|user_jane", JANE, {"uses": 3}, name="Deck", days=7, labels={"item": "deck"}
+    )
+    assert all(getattr(record, field.name) for field in fields(record))
+    load(connection, SKILLS, Window(FIRST, SECOND), pages(record, watermark=None))
+
+    fact = EngagementFact.objects.get()
+    assert (fact.day, fact.subject, fact.days) == (FIRST, "deck|user_jane", 7)
+    assert (fact.name, fact.labels, fact.values) == ("Deck", {"item": "deck"}, {"uses": 3})
+    assert fact.person.external_id == JANE.external_id
 
 
 def test_names_are_stored_in_any_length_and_on_one_line(connection):

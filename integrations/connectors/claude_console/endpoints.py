@@ -34,6 +34,7 @@ _GROUP = (
         )
     ),
 )
+_KEPT = "Stored, and not a dimension of reports yet."
 _NAMED = "Not stored: reports need its name alone."
 
 ENDPOINTS = (
@@ -65,9 +66,10 @@ ENDPOINTS = (
     ),
     Endpoint(
         "/analytics/cost",
-        ("cost",),
+        ("cost", "beta_cost"),
         (
-            *(Field(f"cost.{f.name}", f.stored, f.shown, f.why) for f in COST),
+            *(Field(f"cost.{f.name}", f.stored, f.shown, f.why) for f in COST[:3]),
+            Field("cost.requests", "EngagementFact.values", "beta_requests"),
             *(Field(f"group.{f.name}", f.stored, f.shown, f.why) for f in (*PERSON, *_GROUP)),
             *ENVELOPE,
         ),
@@ -75,7 +77,7 @@ ENDPOINTS = (
     ),
     Endpoint(
         "/analytics/usage",
-        ("usage", "people_usage"),
+        ("usage", "people_usage", "beta_usage"),
         (
             *(Field(f"usage.{f.name}", f.stored, f.shown, f.why) for f in TOKENS),
             unread("usage.total_tokens", "Not stored: it is the sum of the others."),
@@ -96,7 +98,7 @@ ENDPOINTS = (
             Field("terminal_type", "EngagementFact.labels", "terminal_type"),
             Field("customer_type", "EngagementFact.labels", "customer_type"),
             Field("subscription_type", "EngagementFact.labels", "subscription_type"),
-            unread("is_remote", "Not stored: it is neither cost nor use."),
+            Field("is_remote", "EngagementFact.labels", "environment"),
             Field("core_metrics.num_sessions", "EngagementFact.values", "code_sessions"),
             Field("core_metrics.lines_of_code.added", "EngagementFact.values", "code_lines_added"),
             Field(
@@ -144,9 +146,13 @@ ENDPOINTS = (
             *(
                 unread(name, _NAMED)
                 for name in (
-                    *("type", "created_at", "display_color", "data_residency.*", "tags.*"),
-                    *("external_key_id", "compartment_id", "user_profile_id"),
+                    *("type", "display_color", "external_key_id", "compartment_id"),
+                    "user_profile_id",
                 )
+            ),
+            *(
+                Field(name, "Resource.attributes, each change with its day", why=_KEPT)
+                for name in ("tags.*", "created_at", "data_residency.*")
             ),
         ),
     ),
@@ -157,10 +163,11 @@ ENDPOINTS = (
             Field("id", "Resource.external_id", "api_key_id"),
             Field("name", "Resource.name", "api_key_id"),
             Field("status", "Resource.state", why="Keys that are gone keep their name."),
+            unread("type", _NAMED),
             *(
-                unread(name, _NAMED)
+                Field(name, "Resource.attributes, each change with its day", why=_KEPT)
                 for name in (
-                    *("type", "created_at", "expires_at", "created_by.*", "principal.*"),
+                    *("expires_at", "created_by.*", "principal.*", "created_at"),
                     *("scope.*", "workspace_id", "partial_key_hint"),
                 )
             ),
@@ -173,7 +180,8 @@ ENDPOINTS = (
             Field("id", "Person.external_id", "user_id"),
             Field("email", "Person.email", "user_email"),
             Field("name", "Person.name", "user_name"),
-            *(unread(name, _NAMED) for name in ("type", "role", "added_at")),
+            Field("role", "Person.role", why=_KEPT),
+            *(unread(name, _NAMED) for name in ("type", "added_at")),
         ),
     ),
 )
