@@ -6,6 +6,7 @@ from integrations.connectors import connectors
 from integrations.connectors.base import Connector, Endpoint, Field
 from reports.metrics import (
     METRICS,
+    Difference,
     Distinct,
     Level,
     Metric,
@@ -57,6 +58,8 @@ def _metrics() -> Iterator[str]:
 def _added(metric: Metric) -> str:
     if isinstance(metric, Ratio):
         return "nothing: divided anew"
+    if isinstance(metric, Difference):
+        return "nothing: subtracted anew"
     if isinstance(metric, Level):
         return "connections" if not metric.is_people else "nothing: the last known day"
     if isinstance(metric, OfOneDay):

@@ -83,6 +83,10 @@ NOTHING = {
     "user_email": "Not attributed to a user",
     "user_name": "Not attributed to a user",
     "user_state": "Not attributed to a user",
+    "user_role": "No role known",
+    "workspace_tags": "No tags",
+    "api_key_owner": "No owner known",
+    "api_key_expiry": "No expiry",
     "workspace_id": "No workspace",
     "api_key_id": "Not tied to an API key",
     "cost_type": "No cost type",
@@ -102,6 +106,7 @@ _NOT_SHOWN = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u
 IDENTIFIERS = frozenset(
     {
         *("project_id", "user_id", "sku", "organization_id", "workspace_id", "api_key_id"),
+        "api_key_owner",
         *("rbac_group_id", "slack_channel_id"),
     }
 )

@@ -4,10 +4,23 @@ from collections.abc import Iterator, Sequence
 
 from accounts.models import Organization
 from integrations.models import Connection
+from reports import queries
 from reports.coverage import feed_names
-from reports.metrics import DIMENSIONS, Level, Measure, Metric, OfOneDay, OfOneDocument, Source
+from reports.metrics import (
+    BESIDE,
+    DIMENSIONS,
+    METRICS,
+    Level,
+    Measure,
+    Metric,
+    OfOneDay,
+    OfOneDocument,
+    Source,
+    Unit,
+)
 from reports.queries import Report, Stream, connections_of
-from reports.spec import ReportSpec, SpecError
+from reports.spec import Filter, ReportSpec, SpecError
+from reports.templatetags.figures import count, usd
 
 _OVERLAPS = {
     "rbac_group_id": "Groups overlap: a person counts in every group held on that day. So groups"
@@ -50,12 +63,17 @@ def _unanswerable(
 
 def notes(report: Report | Stream) -> tuple[str, ...]:
     """Sentences a reader needs beside the numbers of a report."""
-    return tuple(dict.fromkeys(_notes(report.spec, report.connections)))
+    sentences = (
+        *_notes(report.spec, report.connections),
+        *_differences(report.spec, report.connections),
+    )
+    return tuple(dict.fromkeys(sentences))
 
 
 def notes_of(organization: Organization, spec: ReportSpec) -> tuple[str, ...]:
     """The same for a report that is written while it is read."""
-    return tuple(dict.fromkeys(_notes(spec, connections_of(organization, spec))))
+    connections = connections_of(organization, spec)
+    return tuple(dict.fromkeys((*_notes(spec, connections), *_differences(spec, connections))))
 
 
 def _notes(spec: ReportSpec, connections: Sequence[Connection]) -> Iterator[str]:
@@ -82,6 +100,40 @@ def _notes(spec: ReportSpec, connections: Sequence[Connection]) -> Iterator[str]
             yield (
                 f"{metric.label} counts different ones of one day. Several days may share them, so"
                 " it is “–” over several days. Choose the interval day."
+            )
+
+
+def _differences(spec: ReportSpec, connections: Sequence[Connection]) -> Iterator[str]:
+    """What a second report of the provider comes to, beside the total that counts.
+
+    All of each connection is compared, whatever the report filters: the total has no finer cut.
+    """
+    asked = {METRICS[name].kind for name in spec.metrics}
+    for name, total in BESIDE.items():
+        if name not in METRICS or METRICS[name].kind not in asked:
+            continue
+        beside, difference = METRICS[name], METRICS[f"{name}_difference"]
+        if beside.unit not in {METRICS[name].unit for name in spec.metrics}:
+            continue
+        for connection in connections:
+            if not _brings(connection, *beside.sources):
+                continue
+            own = Filter("billing_account", (connection.label,))
+            names = (name, total.name, difference.name)
+            question = ReportSpec(names, spec.window, filters=(own,), range=spec.range)
+            of, less, gap = queries.run(connection.organization, question).totals
+            if gap is None:
+                yield (
+                    f"{connection.label}: {beside.label} cannot be compared with"
+                    f" {total.label.lower()}, the number that counts: one of the two is not known"
+                    " for these days."
+                )
+                continue
+            text = usd if beside.unit is Unit.USD else count
+            yield (
+                f"{connection.label}: {beside.label} of all of it is {text(of)} on {spec.window}."
+                f" {total.label}, the number that counts, is {text(less)}. The difference on days"
+                f" that both reports know is {text(gap)}."
             )
 
 

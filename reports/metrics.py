@@ -25,7 +25,9 @@ from django.db.models import (
     F,
     Max,
     Min,
+    OuterRef,
     Q,
+    Subquery,
     Sum,
     Value,
     When,
@@ -44,6 +46,7 @@ from django.db.models.lookups import GreaterThan
 from integrations.connectors import connectors
 from integrations.connectors.base import ActivityMetric, CatalogError, Connector, Cut, Feed
 from integrations.connectors.catalogs import merged_cuts, merged_metrics
+from integrations.models import ResourceVersion
 from integrations.models.fields import ExactField
 from reports import identity
 
@@ -456,6 +459,22 @@ class Ratio(Metric):
 _TWELVE = Decimal("1e-12")
 
 
+@dataclass(frozen=True)
+class Difference(Metric):
+    """What one measure says less another one that counts the same, on days that both know."""
+
+    of: Measure = field(kw_only=True)
+    less: Measure = field(kw_only=True)
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        return (self.of.counted_beside(self.less), self.less.counted_beside(self.of))
+
+    def number(self, numbers: Mapping[str, Number]) -> Number:
+        of, less = (numbers[measure.name] for measure in self.measures)
+        return None if of is None or less is None else of - less
+
+
 def add(numbers: Iterable[Number]) -> Number:
     """A sum that is not known as soon as one part is not."""
     total: Decimal | int = 0
@@ -713,6 +732,25 @@ def _active_people(feeds: Sequence[Feed]) -> Iterator[Measure]:
     )
 
 
+# What a second report of the provider says, and the number that counts.
+BESIDE: Mapping[str, Measure] = {"beta_cost": _COST, "beta_total_tokens": _TOTAL_TOKENS}
+
+
+def _differences(declared: Mapping[str, Measure]) -> Iterator[Difference]:
+    """How far numbers that stand beside others are from those, where they are declared."""
+    for name, total in BESIDE.items():
+        if name in declared:
+            of = declared[name]
+            label = f"Difference of {of.label.lower()}"
+            definition = (
+                f"{of.label} less {total.label.lower()}, on the days that both reports know."
+                " Zero where they agree."
+            )
+            yield Difference(
+                f"{name}_difference", label, of.unit, of.kind, definition, of=of, less=total
+            )
+
+
 # --- Catalogs ---------------------------------------------------------------------------------
 class Catalogs:
     """What the installed connectors declare together, as reports use it."""
@@ -729,6 +767,7 @@ class Catalogs:
             _PEOPLE,
             *_active_people(self._feeds),
             *declared.values(),
+            *_differences(declared),
         ]
         self._placed: dict[tuple[str, frozenset[str]], Measure | None] = {}
         self.metrics: dict[str, Metric] = {}
@@ -943,6 +982,35 @@ def _of_documents(name: str, label: str, **more: Any) -> Dimension:
     return Dimension(name, label, Section.GENAI, tables=frozenset(), **more)
 
 
+def _of_resource(name: str, label: str, kind: str, attribute: str) -> Dimension:
+    """What is known of the key or workspace something was metered by, as it was on that day.
+
+    Providers keep no history, so the oldest version we have stands for the days before it.
+    """
+
+    def value(id_: Any) -> Expression:
+        is_of_day = Q(since__lte=OuterRef("day"))
+        versions = ResourceVersion.objects.filter(
+            resource__connection=OuterRef("connection"),
+            resource__kind=kind,
+            resource__external_id=id_,
+        ).order_by(
+            Case(When(is_of_day, then=Value(0)), default=Value(1)),
+            Case(When(is_of_day, then=F("since"))).desc(),
+            "since",
+        )
+        text = versions.values(text=KeyTextTransform(attribute, "attributes"))[:1]
+        return Coalesce(Subquery(text), Value(""), output_field=CharField())
+
+    return Dimension(
+        name,
+        label,
+        Section.GENAI,
+        value(OuterRef(f"meter__{kind}")),
+        on_documents=value(KeyTextTransform(kind, OuterRef("labels"))),
+    )
+
+
 # A meter with a workspace belongs to that project, whoever used it.
 _PROJECT = Case(
     When(~Q(meter__workspace_id=""), then=F("meter__workspace_id")),
@@ -974,6 +1042,7 @@ DIMENSIONS: dict[str, Dimension] = {
         _person("user_email", "User e-mail", identity.email_of("person__")),
         _person("user_name", "User name", identity.name_of("person__")),
         _person("user_state", "User state", _of_person("state")),
+        _person("user_role", "User role", _of_person("role")),
         _meter("context_window", "Context window"),
         _meter("inference_geo", "Inference geography"),
         _meter("speed", "Speed"),
@@ -981,7 +1050,10 @@ DIMENSIONS: dict[str, Dimension] = {
         _meter("token_type", "Token type", tables=_COST_ONLY),
         _meter("organization_id", "Organization ID"),
         _meter("workspace_id", "Workspace"),
+        _of_resource("workspace_tags", "Workspace tags", "workspace_id", "tags"),
         _meter("api_key_id", "API key"),
+        _of_resource("api_key_owner", "API key owner", "api_key_id", "owner"),
+        _of_resource("api_key_expiry", "API key expiry", "api_key_id", "expires_on"),
         _meter("service_tier", "Service tier"),
         _of_documents("rbac_group_id", "Group", is_overlapping=True),
         _of_documents("slack_channel_id", "Slack channel", is_overlapping=True),

@@ -5,7 +5,7 @@ Pages show the names; data, filters, addresses and files keep the identifiers.
 
 from collections.abc import Collection, Mapping, Sequence
 
-from integrations.models import Connection, EngagementFact, Resource
+from integrations.models import Connection, EngagementFact, Person, Resource
 from reports.metrics import THINGS, catalogs
 
 Names = Mapping[tuple[str, str], str]  # by dimension and value
@@ -24,6 +24,8 @@ KINDS = {
 def of(connections: Sequence[Connection], dimensions: Collection[str]) -> Names:
     """The names of everything those dimensions may hold; no query if none holds any."""
     names = _of_resources(connections, [name for name in dimensions if name in KINDS])
+    if "api_key_owner" in dimensions:
+        names |= _of_owners(connections)
     if "item" in dimensions:
         names |= {("item", item): name for item, name in items(connections).items() if name}
     return names
@@ -36,6 +38,15 @@ def items(connections: Sequence[Connection]) -> dict[str, str]:
     )
     newest = found.order_by("subject", "-day").distinct("subject")
     return dict(newest.values_list("subject", "name"))
+
+
+def _of_owners(connections: Sequence[Connection]) -> dict[tuple[str, str], str]:
+    """People by their ids; a service account keeps its id, as Admin keys may not read its name."""
+    people = Person.objects.filter(connection__in=connections).exclude(name="", email="")
+    return {
+        ("api_key_owner", external_id): name or email
+        for external_id, name, email in people.values_list("external_id", "name", "email")
+    }
 
 
 def _of_resources(

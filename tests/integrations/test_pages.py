@@ -385,6 +385,15 @@ def test_pages_name_the_days_and_hours_of_this_installation(admin, organization,
     assert "imports up to 30 days and refreshes every 90 minutes." in text
 
 
+def test_the_page_of_a_provider_says_what_it_does_not_report(admin):
+    text = page(admin, url("manage", connector_slug="claude-console"))
+
+    assert "Not reported by Anthropic" in text
+    assert "Claude Code of people who sign in with a claude.ai subscription" in text
+    assert "anthropics/claude-code#27780" in text
+    assert "Not reported by" in page(admin, of_connector("manage"))
+
+
 def test_one_chooses_90_days_or_everything(admin):
     days = (timezone.now().date() - datetime(2026, 1, 1, tzinfo=UTC).date()).days + 1
     text = page(admin, of_connector("connect"))

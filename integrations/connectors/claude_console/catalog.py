@@ -8,6 +8,9 @@ from integrations.connectors.claude_console.endpoints import ENDPOINTS
 
 _ROOT = "claude_code_metrics"
 _BY_MODEL = "claude_code_by_model"
+# What lists tell of the ids in reports.
+_KEY = ("api_key_id", "api_key_owner", "api_key_expiry")
+_MEMBER = (*PERSON, "user_role")
 _HOW = ("terminal_type", "customer_type", "subscription_type", "environment")
 
 _ESTIMATE = ActivityMetric(
@@ -80,12 +83,12 @@ _BETA_METRICS = (
         "output_tokens",
     ),
 )
-_BETA_CUT = ("service", "sku", "api_key_id", "workspace_id", *PERSON)
+_BETA_CUT = ("service", "sku", *_KEY, "workspace_id", "workspace_tags", *_MEMBER)
 
 _REPORTED = frozenset(
     {
         *("sku", "service", "context_window", "inference_geo", "service_tier"),
-        *("workspace_id", "project_id", "organization_id"),
+        *("workspace_id", "workspace_tags", "project_id", "organization_id"),
     }
 )
 
@@ -95,15 +98,15 @@ CATALOG = Catalog(
         Cut(
             "claude_code",
             of="claude_code",
-            dimensions=(*_HOW, *PERSON),
+            dimensions=(*_HOW, *_MEMBER),
         ),
-        Cut(_BY_MODEL, of="claude_code", dimensions=("sku", *_HOW, *PERSON)),
+        Cut(_BY_MODEL, of="claude_code", dimensions=("sku", *_HOW, *_MEMBER)),
         Cut("beta_cost", of="beta_cost", dimensions=_BETA_CUT),
         Cut("beta_usage", of="beta_usage", dimensions=_BETA_CUT),
     ),
     dimensions={
         "cost": _REPORTED | {"cost_type", "token_type"},
-        "usage": _REPORTED | {"api_key_id", *PERSON},
+        "usage": _REPORTED | {*_KEY, *_MEMBER},
     },
     endpoints=ENDPOINTS,
     inferred={

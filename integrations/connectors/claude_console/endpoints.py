@@ -34,7 +34,8 @@ _GROUP = (
         )
     ),
 )
-_KEPT = "Stored, and not a dimension of reports yet."
+_ATTRIBUTES = "Resource.attributes, each change with its day"
+_KEPT = "Stored to tell keys and workspaces apart, and not a dimension of reports."
 _NAMED = "Not stored: reports need its name alone."
 
 ENDPOINTS = (
@@ -150,10 +151,8 @@ ENDPOINTS = (
                     "user_profile_id",
                 )
             ),
-            *(
-                Field(name, "Resource.attributes, each change with its day", why=_KEPT)
-                for name in ("tags.*", "created_at", "data_residency.*")
-            ),
+            Field("tags.*", _ATTRIBUTES, "workspace_tags"),
+            *(Field(name, _ATTRIBUTES, why=_KEPT) for name in ("created_at", "data_residency.*")),
         ),
     ),
     Endpoint(
@@ -164,12 +163,12 @@ ENDPOINTS = (
             Field("name", "Resource.name", "api_key_id"),
             Field("status", "Resource.state", why="Keys that are gone keep their name."),
             unread("type", _NAMED),
+            Field("expires_at", _ATTRIBUTES, "api_key_expiry"),
+            Field("created_by.*", _ATTRIBUTES, "api_key_owner"),
+            Field("principal.*", _ATTRIBUTES, "api_key_owner"),
             *(
-                Field(name, "Resource.attributes, each change with its day", why=_KEPT)
-                for name in (
-                    *("expires_at", "created_by.*", "principal.*", "created_at"),
-                    *("scope.*", "workspace_id", "partial_key_hint"),
-                )
+                Field(name, _ATTRIBUTES, why=_KEPT)
+                for name in ("created_at", "scope.*", "workspace_id", "partial_key_hint")
             ),
         ),
     ),
@@ -180,7 +179,7 @@ ENDPOINTS = (
             Field("id", "Person.external_id", "user_id"),
             Field("email", "Person.email", "user_email"),
             Field("name", "Person.name", "user_name"),
-            Field("role", "Person.role", why=_KEPT),
+            Field("role", "Person.role", "user_role"),
             *(unread(name, _NAMED) for name in ("type", "added_at")),
         ),
     ),

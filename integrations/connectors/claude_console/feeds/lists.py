@@ -37,7 +37,7 @@ def read_workspaces(client: AdminClient, window: Window) -> Iterator[Page]:
 
 def _workspace(one: Workspace, external_id: str, name: str = "") -> ResourceRef:
     residency = one.data_residency or Residency()
-    tags = one.tags or {}
+    tags = {k: value for k, value in (one.tags or {}).items() if isinstance(value, str)}
     return ResourceRef(
         _WORKSPACE,
         external_id,
@@ -49,7 +49,8 @@ def _workspace(one: Workspace, external_id: str, name: str = "") -> ResourceRef:
             archived_at=one.archived_at,
             workspace_geo=residency.workspace_geo,
             default_inference_geo=residency.default_inference_geo,
-            **{f"{TAG}{key}": value for key, value in tags.items() if isinstance(value, str)},
+            tags=", ".join(f"{key}={value}" for key, value in sorted(tags.items())),
+            **{f"{TAG}{key}": value for key, value in tags.items()},
         ),
     )
 
@@ -84,6 +85,7 @@ def _api_key(one: ApiKey, default_workspace_id: str | None) -> ResourceRef:
             status=one.status,
             created_at=one.created_at,
             expires_at=one.expires_at,
+            expires_on=(one.expires_at or "")[:10],
             hint=one.partial_key_hint,
         ),
     )

@@ -305,7 +305,7 @@ def test_a_workspace_keeps_its_tags_and_an_api_without_the_default_one_costs_not
         error(400, "invalid_request_error", "include_default: unknown parameter."),
     )
 
-    assert found["w1"].attributes == {"tag:team": "platform"}
+    assert found["w1"].attributes == {"tag:team": "platform", "tags": "team=platform"}
     assert (found["default"].name, found["default"].attributes) == ("Default workspace", None)
 
 
