@@ -33,7 +33,6 @@ FEEDS = {
     "skills": "total",
     "skills_by_person": "person",
     "skills_by_group": "total",
-    "skills_by_product": "total",
 }
 
 
@@ -298,7 +297,14 @@ def used(cut):
     ann = make_person(cut, "user_ann", name="Ann")
     document(cut, "skills", "pdf", 1, {"invocation_count": 9, "distinct_user_count": 2}, name="PDF")
     document(
-        cut, "skills_by_person", "pdf|user_ann", 1, {"invocation_count": 6}, person=ann, item="pdf"
+        cut,
+        "skills_by_person",
+        "pdf|user_ann|chat",
+        1,
+        {"invocation_count": 6},
+        person=ann,
+        item="pdf",
+        service="chat",
     )
     document(
         cut,
@@ -308,9 +314,6 @@ def used(cut):
         {"invocation_count": 6},
         item="pdf",
         rbac_group_id="rbac_group_a",
-    )
-    document(
-        cut, "skills_by_product", "pdf|chat", 1, {"invocation_count": 8}, item="pdf", service="chat"
     )
     document(cut, "artifacts", "text/html|shared", 1, {"artifacts_created_count": 3})
     return cut
@@ -324,7 +327,7 @@ def used(cut):
         ("user_name", ("Ann", 6)),
         ("item,user_id", ("pdf", "user_ann", 6)),
         ("item,rbac_group_id", ("pdf", "rbac_group_a", 6)),
-        ("service", ("chat", 8)),
+        ("service", ("chat", 6)),
     ],
 )
 def test_a_skill_is_cut_by_person_group_and_product(used, group_by, found):

@@ -62,9 +62,12 @@ def _pages(
         )
     workspaces, export = Successors(client), Read()
     found: dict[_Key, Numbers] = {}  # of the day that is coming in
-    day = window.start
+    day, first = window.start, True
     for part in _opened(read(client, window, group_by=("actor", *_CUT))):
         export.check(part)
+        if first:  # an export known already ends the read here, before workspaces are asked for
+            yield Page((), export.watermark, client.organization_id)
+            first = False
         records: list[EngagementRecord] = []
         for line in part.lines:
             key = (line.day, _person(line.actor), _values(line, workspaces))

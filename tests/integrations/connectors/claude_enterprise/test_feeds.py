@@ -1028,14 +1028,14 @@ def test_items_by_group_overlap_and_bring_the_names_of_groups():
 @pytest.mark.parametrize(
     ("block", "surface"),
     [
-        ({"chat_cowork_unified_metrics": {"chat": {"message_count": 1}}}, "chat_cowork_unified"),
-        ({"chat_cowork_unified_metrics": {"sessions": {"action_count": 1}}}, "chat_cowork_unified"),
-        ({"science_metrics": {"remote_compute_job_count": 1}}, "science"),
+        ({"chat_cowork_unified_metrics": {"chat": {"message_count": 1}}}, "chat"),
+        ({"chat_cowork_unified_metrics": {"sessions": {"action_count": 1}}}, "cowork"),
+        ({"science_metrics": {"delegation_count": 1}}, "science"),
         ({"claude_tag_metrics": {"active_message_count": 1}}, "claude_tag"),
-        ({"chat_metrics": {"shared_conversations_viewed_count": 1}}, "chat"),
+        ({"chat_metrics": {"message_count": 1}}, "chat"),
     ],
 )
-def test_any_positive_count_of_a_block_is_activity_in_its_product(block, surface):
+def test_what_members_did_is_activity_in_one_product(block, surface):
     row = {"user": {"id": "user_jane"}, **block}
     (record,) = records("users", Script(listing(row)))
 
