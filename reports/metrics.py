@@ -989,16 +989,14 @@ def _of_resource(name: str, label: str, kind: str, attribute: str) -> Dimension:
     """
 
     def value(id_: Any) -> Expression:
-        is_of_day = Q(since__lte=OuterRef("day"))
-        versions = ResourceVersion.objects.filter(
+        known = ResourceVersion.objects.filter(
             resource__connection=OuterRef("connection"),
             resource__kind=kind,
             resource__external_id=id_,
-        ).order_by(
-            Case(When(is_of_day, then=Value(0)), default=Value(1)),
-            Case(When(is_of_day, then=F("since"))).desc(),
-            "since",
         )
+        of_day = Case(When(since__lte=OuterRef("day"), then=F("since")))
+        newest_first = F("of_day").desc(nulls_last=True)
+        versions = known.annotate(of_day=of_day).order_by(newest_first, "since")
         text = versions.values(text=KeyTextTransform(attribute, "attributes"))[:1]
         return Coalesce(Subquery(text), Value(""), output_field=CharField())
 
