@@ -12,7 +12,7 @@ from typing import Literal
 from django.db.models import Min, Q
 from django.utils import timezone
 
-from integrations.connectors.base import Feed
+from integrations.connectors.base import Feed, Table
 from integrations.failing import failing_feeds
 from integrations.models import Connection, FeedDay, SyncRun, SyncWindow
 from integrations.window import Window
@@ -61,6 +61,7 @@ class Health:
     connection: Connection
     window: Window
     feeds: tuple[Coverage, ...]
+    unnamed_days: int = 0  # whose cost is known, and whose cost per user is not
 
     @property
     def has_gaps(self) -> bool:
@@ -85,7 +86,20 @@ def health(connection: Connection, *, today: date, days: int | None) -> Health:
         coverage = _coverage(feed, window, max(first, window.start), days_known, reasons)
         failure = failing[feed.name].sentence if feed.name in failing else ""
         feeds.append(replace(coverage, failure=failure, spoilt=tuple(_spoilt(days_known))))
-    return Health(connection, window, tuple(feeds))
+    return Health(connection, window, tuple(feeds), _unnamed_days(connection, known))
+
+
+def _unnamed_days(connection: Connection, known: Mapping[str, Mapping[date, FeedDay]]) -> int:
+    """How many days have a cost and no cost per user, where the provider tells it at all."""
+    names: dict[str, list[str]] = {"total": [], "person": []}
+    for feed in connection.connector.feeds:
+        if feed.table is Table.COST:
+            names[feed.grain].append(feed.name)
+    if not names["person"]:
+        return 0
+    totals = {day for name in names["total"] for day in known.get(name, {})}
+    people = set.intersection(*({*known.get(name, {})} for name in names["person"]))
+    return len(totals - people)
 
 
 def _spoilt(known: Mapping[date, FeedDay]) -> Iterator[Gap]:

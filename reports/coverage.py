@@ -241,7 +241,7 @@ def read(
     for connection, source, totals, people in asked:
         needed = totals + people if by_person or not totals else totals
         states = _worst([days[connection.pk, feed] for feed in needed])
-        unnamed = _unnamed(
+        unnamed = unnamed_days(
             [days[connection.pk, feed] for feed in totals],
             [days[connection.pk, feed] for feed in people],
         )
@@ -262,7 +262,7 @@ def read(
     return Coverage(window, tuple(parts))
 
 
-def _unnamed(
+def unnamed_days(
     totals: list[dict[date, DayState]], people: list[dict[date, DayState]]
 ) -> frozenset[date]:
     """The days whose total is known, and whose people are not, or to an earlier hour only.

@@ -18,6 +18,7 @@ from reports.dashboard.answers import (
     Column,
     Figure,
     Kind,
+    Lack,
     Quantity,
     Table,
     part_of,
@@ -39,16 +40,29 @@ _NOT_YET = "No day of activity has been read for these days yet, so this is not 
 PERIODS = {"daily": "Day", "weekly": "7 days", "monthly": "30 days"}
 
 
-def _told(scope: Scope) -> tuple[list[Connection], tuple[str, ...]]:
-    """The connections that count active users, and a note about those that do not."""
+def _told(scope: Scope) -> tuple[list[Connection], tuple[Lack, ...]]:
+    """The connections that count active users, and those that do not."""
     every = queries.connections_of(scope.organization, scope.filters)
     telling = engagement.having(every, engagement.SUMMARIES)
-    silent = [connection.label for connection in every if connection not in telling]
-    if not silent or not telling:
-        return telling, ()
-    does, is_ = ("does", "is") if len(silent) == 1 else ("do", "are")
-    names = " and ".join(silent)
-    return telling, (f"{names} {does} not count active users and {is_} not in these numbers.",)
+    reason = "does not count active users and is not in these numbers"
+    return telling, _silent(scope, every, telling, reason)
+
+
+def _silent(
+    scope: Scope, every: Sequence[Connection], telling: Sequence[Connection], reason: str
+) -> tuple[Lack, ...]:
+    """The connections that say nothing of it beside those that do."""
+    if not telling:
+        return ()
+    return tuple(
+        Lack(
+            connection.label,
+            f"{connection.label} {reason}.",
+            scope.without_connections(connection.label, every),
+        )
+        for connection in every
+        if connection not in telling
+    )
 
 
 def _left_out(scope: Scope, *metrics: str) -> tuple[str, ...]:
@@ -75,7 +89,7 @@ def active_figure(scope: Scope) -> Answer:
     """Different users in 30 days, on the last day that is known."""
     product = _product(scope)
     name = f"{product}_monthly_active_users" if product else "monthly_active_users"
-    telling, notes = _told(scope)
+    telling, missing = _told(scope)
     found = engagement.newest(telling, scope.window)
     path = f"{product}_monthly_active_user_count" if product else "monthly_active_user_count"
     rows = [(c.label, *_at(found, c, path, "assigned_seat_count")) for c in telling]
@@ -100,7 +114,8 @@ def active_figure(scope: Scope) -> Answer:
         spec=spec if telling else None,
         figure=known[0][2] if len(known) == 1 else None,
         table=Table(columns, tuple(rows)),
-        notes=(*notes, *(() if product else _left_out(scope, name))),
+        notes=() if product else _left_out(scope, name),
+        missing=missing,
     )
 
 
@@ -119,7 +134,7 @@ def _of_seats(active: Number, seats: Number) -> str:
 
 def seats(scope: Scope) -> Answer:
     """How many seats are assigned, how many of them are used, and who was invited."""
-    telling, notes = _told(scope)
+    telling, missing = _told(scope)
     found = engagement.newest(telling, scope.window)
     paths = ("assigned_seat_count", "pending_invite_count", "weekly_active_user_count")
     rows = [(c.label, *_at(found, c, *paths)) for c in telling]
@@ -146,7 +161,8 @@ def seats(scope: Scope) -> Answer:
             ),
             tuple(rows),
         ),
-        notes=(*notes, *_left_out(scope, "seats")),
+        notes=_left_out(scope, "seats"),
+        missing=missing,
     )
 
 
@@ -171,7 +187,7 @@ class ActiveUsers:
 
 def active_users(scope: Scope) -> Answer:
     """Lines of daily, weekly and monthly users; of several connections a line each."""
-    telling, notes = _told(scope)
+    telling, missing = _told(scope)
     if not telling:
         return Answer(Table((), ()), empty=_NOWHERE)
     names = ("monthly_active_users", "weekly_active_users", "daily_active_users", "seats")
@@ -227,7 +243,8 @@ def active_users(scope: Scope) -> Answer:
             ),
             rows,
         ),
-        notes=(*notes, *_left_out(scope, *names)),
+        notes=_left_out(scope, *names),
+        missing=missing,
     )
 
 
@@ -286,7 +303,7 @@ class Funnel:
 
 def adoption(scope: Scope) -> Answer:
     """From invitation to habit, for each connection by itself."""
-    telling, notes = _told(scope)
+    telling, missing = _told(scope)
     found = engagement.newest(telling, scope.window)
     funnels = []
     by_people = engagement.having(telling, engagement.USERS)
@@ -320,7 +337,8 @@ def adoption(scope: Scope) -> Answer:
             ),
             rows,
         ),
-        notes=(*notes, *_left_out(scope, "seats")),
+        notes=_left_out(scope, "seats"),
+        missing=missing,
     )
 
 
@@ -377,9 +395,9 @@ _CODE = (
 
 def code_output(scope: Scope) -> Answer:
     """What Claude Code brought about, and its cost by commits."""
-    empty, notes = _no_activity(scope, "claude_code")
+    empty, missing = _no_activity(scope, "claude_code")
     if empty:
-        return Answer(Table((), ()), empty=empty, notes=notes)
+        return Answer(Table((), ()), empty=empty, missing=missing)
     interval = _sparks(scope)
     by_account = scope.ask(*_CODE, group_by=(interval, "billing_account"))
     report = by_account.by(interval)
@@ -390,7 +408,8 @@ def code_output(scope: Scope) -> Answer:
         spec=scope.spec("code_commits", "code_pull_requests", "code_sessions", "code_lines_added"),
         figure=report.totals[1],
         table=_measured_table(rows),
-        notes=(*notes, *_left_out(scope, *_CODE)),
+        notes=_left_out(scope, *_CODE),
+        missing=missing,
     )
 
 
@@ -473,9 +492,9 @@ class Surfaces:
 
 def surfaces(scope: Scope) -> Answer:
     """What was done in chat, Cowork, Office and Design, and by how many people."""
-    empty, notes = _no_activity(scope, *_SURFACE_OF.values())
+    empty, missing = _no_activity(scope, *_SURFACE_OF.values())
     if empty:
-        return Answer(Table((), ()), empty=empty, notes=notes)
+        return Answer(Table((), ()), empty=empty, missing=missing)
     interval = _sparks(scope)
     names = (*_SURFACES, *_NEWER)
     report = scope.ask(*names, group_by=(interval,))
@@ -501,21 +520,18 @@ def surfaces(scope: Scope) -> Answer:
             ),
             tuple((row.label, row.value, count) for row, count in rows),
         ),
-        notes=(*notes, *_left_out(scope, *_SURFACES)),
+        notes=_left_out(scope, *_SURFACES),
+        missing=missing,
     )
 
 
-def _no_activity(scope: Scope, *surfaces: str) -> tuple[str, tuple[str, ...]]:
-    """Why nobody's activity in these products is told at all; "" if it is."""
+def _no_activity(scope: Scope, *surfaces: str) -> tuple[str, tuple[Lack, ...]]:
+    """Why nobody's activity in these products is told at all; "" if it is. Then who is silent."""
     every = queries.connections_of(scope.organization, scope.filters)
     telling = engagement.counting(every, *surfaces)
-    silent = [connection.label for connection in every if connection not in telling]
     if not telling:
         return _UNTOLD, ()
-    if not silent:
-        return "", ()
-    verb = "does" if len(silent) == 1 else "do"
-    return "", (f"{' and '.join(silent)} {verb} not report this activity.",)
+    return "", _silent(scope, every, telling, "does not report this activity")
 
 
 def _sparks(scope: Scope) -> Interval:
@@ -613,12 +629,12 @@ def catalog(scope: Scope) -> Answer:
     """What people use most, with how many people."""
     every = queries.connections_of(scope.organization, scope.filters)
     shelves = []
-    known = False
+    known: set[Connection] = set()
     for shelf in CATALOGS:
         feed, paths = shelf.measure.source.value, shelf.measure.paths
         telling = engagement.having(every, feed)
         if telling:
-            known = True
+            known.update(telling)
             found = engagement.used(telling, feed, paths, scope.window)
             shelves.append(Shelf(shelf, tuple(found)))
     shelves = [shelf for shelf in shelves if shelf.used]
@@ -651,4 +667,5 @@ def catalog(scope: Scope) -> Answer:
             ),
         ),
         notes=_left_out(scope, "seats"),
+        missing=_silent(scope, every, [*known], "does not report these uses"),
     )

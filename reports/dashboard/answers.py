@@ -10,8 +10,9 @@ from itertools import chain
 from accounts import spreadsheets
 from integrations.window import Window
 from reports.coverage import DayState
+from reports.dashboard.scope import Scope
 from reports.metrics import Number, exact, exact_usd
-from reports.queries import Reason, Report
+from reports.queries import LABELS_APART, PARTIAL, Reason, Report
 from reports.spec import ReportSpec
 from reports.templatetags import figures
 
@@ -99,6 +100,13 @@ class Table:
                 for column, value in zip(self.columns, row, strict=True)
             ]
 
+    def saying_what_is_missing(self, labels: Iterable[str]) -> "Table":
+        """With two more columns: whether a connection is missing in these numbers, and which."""
+        names = LABELS_APART.join(dict.fromkeys(labels))
+        columns = (Column(name, name, Kind.TEXT) for name in PARTIAL)
+        said = ("yes" if names else "no", names)
+        return Table((*self.columns, *columns), tuple((*row, *said) for row in self.rows))
+
     def csv(self) -> str:
         """A file to download, with a header. Exact, and empty for what is not known."""
         head = [column.name for column in self.columns]
@@ -110,9 +118,22 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Lack:
+    """A connection without a part in the numbers of a widget, in a sentence.
+
+    `without` is the address of the dashboard without it; "" if nothing would be left of it.
+    """
+
+    label: str
+    sentence: str
+    without: str
+
+
+@dataclass(frozen=True)
 class Answer:
     """`shown` is what the widget's template draws; `empty` says why there is nothing to draw.
 
+    `missing` are the connections its numbers lack, `notes` whatever else is to be known of them.
     `spec` is the report that answers the same: the first of its totals is `figure`. `others` are
     reports of the same days that cut it otherwise, each with its label.
     """
@@ -125,6 +146,7 @@ class Answer:
     title: str = ""
     notes: tuple[str, ...] = ()
     others: tuple[tuple[str, ReportSpec], ...] = ()
+    missing: tuple[Lack, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -146,22 +168,25 @@ class Change:
 NOTHING_TO_COMPARE = "no complete days to compare yet"
 
 
-def lacking(report: Report) -> tuple[str, ...]:
-    """Which connections a report's totals lack, as sentences that say what to do."""
+def lacking(scope: Scope, report: Report) -> tuple[Lack, ...]:
+    """Which connections a report's totals lack, and the way to leave them out."""
     late = report.coverage.late
-    found: dict[str, list[str]] = {}
+    found: dict[tuple[str, str], list[str]] = {}
     for one in report.missing:
         label, pk = one.connection.label, one.connection.pk
         if one.reason is Reason.DAYS and pk in late:
             first = late[pk]
             which = f"before {figures.day(first)}" if first else "in these days"
-            found.setdefault(f"{label} has no data {which}, so its part is missing.", [])
+            found.setdefault((label, f"{label} has no data {which}, so its part is missing."), [])
         else:
-            found.setdefault(f"{label} {one.reason}.", []).append(one.metric.label)
-    remedy = " The filter by connection leaves it out." if len(report.connections) > 1 else ""
+            found.setdefault((label, f"{label} {one.reason}."), []).append(one.metric.label)
     return tuple(
-        f"{', '.join(metrics)}{': ' if metrics else ''}{sentence}{remedy}"
-        for sentence, metrics in found.items()
+        Lack(
+            label,
+            f"{', '.join(metrics)}{': ' if metrics else ''}{sentence}",
+            scope.without_connections(label, report.connections),
+        )
+        for (label, sentence), metrics in found.items()
     )
 
 

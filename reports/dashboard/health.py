@@ -15,9 +15,10 @@ from integrations.connectors.base import Table as Kept
 from integrations.models import Connection, DayCheck, FeedDay, Restatement
 from integrations.window import Window
 from reports import queries
-from reports.coverage import STATES, DayState
+from reports.coverage import STATES, DayState, feed_names, unnamed_days
 from reports.dashboard.answers import Answer, Column, Kind, Table
 from reports.dashboard.scope import Scope
+from reports.metrics import Source
 from reports.reconciliation import CENT
 
 
@@ -66,6 +67,7 @@ class Health:
     differing: int
     restated: Decimal
     restated_days: int
+    unnamed_days: int  # whose cost is known, and whose cost per user is not
 
 
 def health(scope: Scope) -> Answer:
@@ -93,6 +95,7 @@ def health(scope: Scope) -> Answer:
             differing=checks["off"],
             restated=amount,
             restated_days=count,
+            unnamed_days=_unnamed(every, known),
         ),
         empty="" if every else "Nothing is connected yet.",
         # The same days of the same connections, with the check of their sum at its foot.
@@ -125,6 +128,17 @@ def restated(connections: Sequence[Connection]) -> tuple[Decimal, int]:
 
 def _feeds(connection: Connection) -> list[Feed]:
     return [feed for feed in connection.connector.feeds if not feed.is_newest_only]
+
+
+def _unnamed(connections: Sequence[Connection], known: "_Known") -> int:
+    days: set[date] = set()
+    for connection in connections:
+        totals, people = (
+            [dict(known.get((connection.pk, name), {})) for name in names]
+            for names in feed_names(connection, Source.COST)
+        )
+        days |= unnamed_days(totals, people)
+    return len(days)
 
 
 _Known = Mapping[tuple[int, str], Mapping[date, DayState]]  # by connection and feed

@@ -129,7 +129,7 @@ def top_users(scope: Scope) -> Answer:
         figure=report.totals[0],
         table=_ranking_table(spenders, rest),
         others=scope.cut_by("rbac_group_id", "Spend by group", report.connections),
-        notes=lacking(report),
+        missing=lacking(scope, report),
     )
 
 
@@ -279,7 +279,7 @@ def per_user(scope: Scope) -> Answer:
         spec=scope.spec("cost_per_active_user", "cost", "people"),
         figure=mean,
         table=Table((), ()),
-        notes=lacking(report.by()),
+        missing=lacking(scope, report.by()),
     )
     return answer if not costs else _with_spread(answer, costs, mean)
 

@@ -67,6 +67,15 @@ class Scope:
         """The same days without these filters."""
         return replace(self, filters=self.filters.without(*dimensions))
 
+    def without_connections(self, label: str, asked: Iterable[Connection]) -> str:
+        """The address of the same days without one of these connections; "" if none is left."""
+        kept = tuple(each.label for each in asked if each.label != label)
+        if not kept:
+            return ""
+        rest = self.without("billing_account").filters
+        chosen = (*rest.filters, Filter("billing_account", kept))
+        return replace(self, filters=replace(rest, filters=chosen)).query
+
     def spec(
         self,
         *metrics: str,

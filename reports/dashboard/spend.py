@@ -59,7 +59,7 @@ def spend(scope: Scope) -> Answer:
             (Column("start", "First day", Kind.DAY), Column("end", "Last day", Kind.DAY), _COST),
             tuple(_totals(report, compared)),
         ),
-        notes=lacking(report),
+        missing=lacking(scope, report),
     )
 
 
@@ -94,7 +94,7 @@ def month_to_date(scope: Scope) -> Answer:
             ),
             tuple(_saved(report, compared)),
         ),
-        notes=lacking(report),
+        missing=lacking(scope, report),
     )
 
 
@@ -219,7 +219,7 @@ def over_time(scope: Scope) -> Answer:
         spec=replace(scope.spec("cost", group_by=("service",)), interval=interval),
         figure=total,
         table=by_column(laid_out, Kind.USD),
-        notes=lacking(report),
+        missing=lacking(scope, report),
     )
 
 
@@ -286,7 +286,7 @@ def by_model(scope: Scope) -> Answer:
         spec=report.spec,
         figure=report.totals[0],
         table=slices_table(Column("model", "Model", Kind.TEXT), slices),
-        notes=lacking(report),
+        missing=lacking(scope, report),
     )
 
 

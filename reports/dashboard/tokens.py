@@ -61,7 +61,7 @@ def cache_share(scope: Scope) -> Answer:
             ),
             (report.totals,),
         ),
-        notes=lacking(report),
+        missing=lacking(scope, report),
     )
 
 
@@ -104,7 +104,7 @@ def by_type(scope: Scope) -> Answer:
         ),
         figure=total,
         table=by_column(laid_out, Kind.TOKENS),
-        notes=lacking(report),
+        missing=lacking(scope, report),
     )
 
 

@@ -99,8 +99,12 @@ def widget_csv(request: OrganizationRequest, widget: str) -> HttpResponseBase:
         request.organization, request.user, "dashboard.exported", found.title, query=scope.query
     )
     file = f"{request.organization.slug}-{widget}-{window.start}-to-{window.last_day}.csv"
+    answer = found.ask(scope)
+    table = answer.table
+    if answer.missing:
+        table = table.saying_what_is_missing(lack.label for lack in answer.missing)
     return HttpResponse(
-        found.ask(scope).table.csv(),
+        table.csv(),
         content_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{file}"'},
     )

@@ -220,6 +220,19 @@ def test_nothing_connected_is_said(member):
     assert "Nothing is connected yet" in text(member.get(url("health")))
 
 
+def test_totals_that_agree_are_no_proof_while_cost_per_user_is_not_known(member, connection):
+    day = timezone.now().date()
+    feed_day(connection, "organization_cost", day)
+    day_check(connection, "organization_cost", day, "10")
+
+    page = text(member.get(url("health")))
+    assert "The cost per user of 1 day is not known." in page
+    assert "in every digit" not in page
+
+    feed_day(connection, "user_cost", day)
+    assert "in every digit" in text(member.get(url("health")))
+
+
 def test_the_page_says_whether_totals_agree(member, connection):
     day_check(connection, "organization_cost", "2026-11-16", "10")
     assert "1 total of my-org agrees with Anthropic’s own, in every digit." in text(

@@ -1,17 +1,19 @@
 """Unknown is not nobody, not zero, not everybody: every number worked out by hand."""
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from io import BytesIO
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from openpyxl import load_workbook
 
 from integrations.connectors.base import Table
 from integrations.connectors.claude_console import ClaudeConsole
 from integrations.window import Window
-from reports import queries
+from reports import queries, workbook
 from reports.export import as_csv, as_json
 from reports.metrics import UNKNOWN_USER
 from reports.periods import COMPARISONS, Shift, shift_of, spans
@@ -200,6 +202,18 @@ def test_files_say_that_a_row_is_partial_and_what_it_lacks(organization, both):
     assert '"partial": true, "missing_connections": ["console"]' in "".join(as_json(report))
     streamed = queries.stream(organization, report.spec)
     assert list(streamed.text_rows()) == list(report.text_rows())
+
+
+def test_workbooks_say_it_too(organization, both):
+    file = BytesIO()
+    now = datetime(2026, 11, 9, tzinfo=UTC)
+    workbook.write(ask(organization, "savings", "service"), file, address="/", now=now)
+
+    assert [*load_workbook(file)["Report"].values] == [
+        ("service", "savings", "partial", "missing_connections"),
+        ("api", None, "yes", "console"),
+        ("chat", 20, "no", ""),
+    ]
 
 
 def test_one_connection_needs_no_such_columns(organization, connection):

@@ -230,6 +230,19 @@ def test_the_csv_has_the_rows_of_the_widget_exactly(get, company):
     ]
 
 
+def test_the_csv_says_which_connection_its_numbers_lack(get, company, organization):
+    make_connection(organization, "labs")
+
+    def rows(query):
+        content = get("widget_csv", query, widget="models").content.decode("utf-8-sig")
+        return [*csv.DictReader(content.splitlines())]
+
+    assert {(r["partial"], r["missing_connections"]) for r in rows("range=mtd")} == {
+        ("yes", "labs")
+    }
+    assert "partial" not in rows("range=mtd&billing_account=my-org")[0]
+
+
 # --- How often it asks -------------------------------------------------------------------------
 MOST_QUERIES = {
     "spend": 8, "month-to-date": 8, "forecast": 3, "active-users": 2, "seats": 2,

@@ -1,13 +1,16 @@
 """What each widget answers, with numbers worked out by hand."""
 
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
 import pytest
+from django.http import QueryDict
 
 from integrations.models import Restatement
 from integrations.window import Window
-from reports import queries
+from reports import pivot, queries
+from reports.spec import ReportSpec
 from tests.factories import (
     activity,
     cost,
@@ -16,7 +19,7 @@ from tests.factories import (
     make_person,
     usage,
 )
-from tests.reports.dashboard.conftest import ENGAGEMENT, know, work
+from tests.reports.dashboard.conftest import ENGAGEMENT, TODAY, know, work
 
 pytestmark = pytest.mark.django_db
 
@@ -162,11 +165,13 @@ def test_spend_over_time_has_a_row_a_day_and_a_column_a_product(company, ask):
 def test_a_connection_whose_part_is_missing_is_named(company, ask, organization):
     make_connection(organization, "labs")
 
-    notes = ask("spend-over-time").notes
-    assert notes == (
-        "labs has no data in these days, so its part is missing."
-        " The filter by connection leaves it out.",
+    (lack,) = ask("spend-over-time").missing
+    assert (lack.label, lack.sentence) == (
+        "labs",
+        "labs has no data in these days, so its part is missing.",
     )
+    assert lack.without == "billing_account=my-org"
+    assert ask("spend-over-time", lack.without).missing == ()
 
 
 def test_models_with_their_part_and_how_it_moved(company, ask):
@@ -334,7 +339,7 @@ def test_claude_code_output_is_that_of_every_connection_that_counts_it(console, 
         ("Estimated cost per commit", "$1.50"),
     ]
     assert answer.figure == 10
-    assert answer.notes == ()
+    assert answer.notes == answer.missing == ()
 
 
 def test_claude_code_output_of_the_console_alone_has_an_estimate_and_no_cost(console, ask):
@@ -368,7 +373,9 @@ def test_a_connection_that_counts_claude_code_alone_is_named_beside_the_other_pr
     answer = ask("activity", "from=2026-11-01&to=2026-11-25")
 
     assert shown(answer)[0] == ("Chat messages", "7", "2")
-    assert answer.notes == ("platform does not report this activity.",)
+    (lack,) = answer.missing
+    assert lack.sentence == "platform does not report this activity."
+    assert "billing_account=my-org" in lack.without
 
 
 def test_activity_counts_people_once(company, ask):
@@ -483,3 +490,55 @@ def test_time_is_cut_as_finely_as_it_can_be_drawn(company, ask):
     assert steps("from=2026-01-01&to=2026-11-25") == [("Week", False), ("Month", True)]
     chat = ask("spend-over-time", "from=2026-11-01&to=2026-11-25&service=chat").shown.steps
     assert chat[1].query == "from=2026-11-01&to=2026-11-25&interval=week&service=chat"
+
+
+# --- Beside the report page --------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "query",
+    [
+        "range=mtd",
+        "range=30d",
+        "from=2026-11-01&to=2026-11-10",
+        "from=2026-11-20&to=2026-11-25",
+        "from=2026-11-25&to=2026-11-25",
+        "from=2026-10-05&to=2026-11-24",
+        "range=mtd&service=claude_code",
+    ],
+)
+def test_the_report_gives_the_same_change_for_the_same_range(company, organization, ask, query):
+    moved = ask("spend", query).shown.change.ratio
+
+    asked = ReportSpec.from_query(QueryDict(query), today=TODAY)
+    spec = replace(asked, group_by=("day",), compare="previous")
+    (total,) = pivot.build(queries.run(organization, spec)).totals
+
+    assert moved == total.change
+
+
+def test_no_green_tick_while_the_cost_per_user_is_not_known(connection, ask):
+    know(connection, "2026-11-01", "2026-11-24", feeds=("all_cost",))
+    know(connection, "2026-11-01", "2026-11-22", feeds=("person_cost",))
+    day_check(connection, "all_cost", "2026-11-24", "1")
+    assert ask("health", "range=mtd").shown.unnamed_days == 2  # the 23rd and the 24th
+
+    know(connection, "2026-11-23", "2026-11-24", feeds=("person_cost",))
+    assert ask("health", "range=mtd").shown.unnamed_days == 0
+
+
+def test_the_most_used_skill_stays_on_top_beside_a_connection_without_skills(console, ask, company):
+    for number in range(12):
+        fact = activity(company, "2026-11-10", feed="skills", invocation_count=100 - number)
+        fact.subject, fact.name = f"skill-{number:02}", f"Skill {number}"
+        fact.save()
+
+    answer = ask("catalog", "from=2026-11-01&to=2026-11-23")
+    top = queries.run(company.organization, replace(answer.spec, limit=10, metrics=("skill_uses",)))
+
+    assert shown(answer)[0][1:4] == ("Skill 0", "skill-00", "100")
+    named = {row.keys[0]: row.values[0] for row in top.rows if row.keys[0] in {*_skills(10)}}
+    assert named == {f"skill-{number:02}": 100 - number for number in range(10)}
+    assert [lack.label for lack in answer.missing] == ["platform"]
+
+
+def _skills(count):
+    return (f"skill-{number:02}" for number in range(count))
