@@ -170,7 +170,7 @@ def test_a_connection_whose_part_is_missing_is_named(company, ask, organization)
         "labs",
         "labs has no data in these days, so its part is missing.",
     )
-    assert lack.without == "billing_account=my-org"
+    assert lack.without == "range=30d&billing_account=my-org"
     assert ask("spend-over-time", lack.without).missing == ()
 
 
