@@ -877,7 +877,7 @@ class Dimension:
     `tables` are the facts that have it; `on_documents` is where documents with a person
     have it from. Other documents have it as their subject or as a label, as their
     connector declares (`Cut`). `is_overlapping`: one number may be in several groups or in none,
-    so groups are never added up.
+    so groups are never added up. `resource`: the kind of resource and its attribute it comes from.
     """
 
     name: str
@@ -888,6 +888,7 @@ class Dimension:
     tables: frozenset[Source] = _FACTS
     on_documents: Expression | None = None
     is_overlapping: bool = False
+    resource: tuple[str, str] | None = None
 
     @property
     def is_time(self) -> bool:
@@ -1006,6 +1007,7 @@ def _of_resource(name: str, label: str, kind: str, attribute: str) -> Dimension:
         Section.GENAI,
         value(OuterRef(f"meter__{kind}")),
         on_documents=value(KeyTextTransform(kind, OuterRef("labels"))),
+        resource=(kind, attribute),
     )
 
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
+from django.db.models.fields.json import KeyTextTransform
 from django.http import QueryDict
 
-from integrations.models import Connection, EngagementFact, Meter, Person
+from integrations.models import Connection, EngagementFact, Meter, Person, ResourceVersion
 from integrations.window import Window
 from reports import identity, labels, naming
 from reports.metrics import METRICS, Section, in_order, place
@@ -440,6 +441,11 @@ def members(dimension: str, connections: Sequence[Connection]) -> dict[str, str]
         found = {connection.label: connection.label for connection in connections}
     elif dimension == "user_state":
         found = {state: labels.label(dimension, state) for state in Person.State.values}
+    elif dimension == "user_role":
+        roles = Person.objects.filter(connection__in=connections).values_list("role", flat=True)
+        found = {role: labels.label(dimension, role) for role in roles.distinct()}
+    elif FILTERABLE[dimension].resource is not None:
+        found = _of_resources(dimension, connections)
     elif dimension == "item":
         found = {item: name or item for item, name in naming.items(connections).items()}
     elif not FILTERABLE[dimension].tables:
@@ -459,6 +465,17 @@ def members(dimension: str, connections: Sequence[Connection]) -> dict[str, str]
     if FILTERABLE[dimension].is_person:
         found[""] = labels.label(dimension, "")
     return dict(sorted(found.items(), key=lambda item: (not item[0], item[1].casefold())))
+
+
+def _of_resources(dimension: str, connections: Sequence[Connection]) -> dict[str, str]:
+    """Return the values that an attribute of a key or workspace has had on any day."""
+    kind, attribute = FILTERABLE[dimension].resource or ("", "")
+    versions = ResourceVersion.objects.filter(
+        resource__connection__in=connections, resource__kind=kind
+    )
+    values = versions.values_list(KeyTextTransform(attribute, "attributes"), flat=True)
+    known = naming.of(connections, [dimension])
+    return {value: labels.label(dimension, value, known) for value in values.distinct() if value}
 
 
 def _of_documents(dimension: str, connections: Sequence[Connection]) -> dict[str, str]:

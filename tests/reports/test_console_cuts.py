@@ -8,6 +8,7 @@ import pytest
 from integrations.models import EngagementFact, FeedDay, Resource, ResourceVersion
 from integrations.window import Window
 from reports import limits, naming, queries
+from reports.querybar import members
 from reports.spec import Filter, Operator, ReportSpec, SpecError
 from tests.factories import cost, make_connection, make_person, usage
 from tests.reports.conftest import know
@@ -106,6 +107,20 @@ def test_owners_have_names_and_robots_keep_their_id(console):
     names = naming.of([console], ["api_key_owner"])
 
     assert names == {("api_key_owner", "user_ann"): "Ann"}
+
+
+@pytest.mark.parametrize(
+    ("dimension", "offered"),
+    [
+        ("api_key_owner", {"user_ann": "Ann", "svac_robot": "svac_robot"}),
+        ("user_role", {"developer", ""}),
+        ("workspace_tags", {"cost_center=42, team=search", "cost_center=42, team=find"}),
+    ],
+)
+def test_filters_offer_what_lists_tell(console, dimension, offered):
+    values = members(dimension, [console])
+
+    assert (values if isinstance(offered, dict) else {*values}) == offered
 
 
 def test_cost_of_the_older_reports_is_never_cut_by_owner(console):
