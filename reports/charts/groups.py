@@ -45,9 +45,14 @@ def bars(pivot: Pivot) -> GroupChart:
 
 
 def treemap(pivot: Pivot) -> GroupChart:
-    """Rectangles as large as their part of the whole; negative groups have no area."""
+    """Rectangles as large as their part of the whole; negative groups have no area.
+
+    Bars where no group has one, such as credits alone: they can show what is below zero.
+    """
     groups = pivot.groups or _whole(pivot)
     shown = [group for group in groups if group.value and group.value > 0]
+    if not shown:
+        return bars(pivot)
     sizes = normalize_sizes([float(group.value or 0) for group in shown], PLANE, TREE)
     places = squarify(sizes, 0, 0, PLANE, TREE)
     return GroupChart(

@@ -110,6 +110,19 @@ def test_credits_hang_below_the_base_line_of_an_area(organization, connection):
     assert min(heights[1]) == chart.zero < max(heights[1])  # the credit: down from it
 
 
+def test_a_treemap_of_credits_alone_shows_bars(organization, connection):
+    know(connection, "2026-11-02", "2026-11-08")
+    cost(connection, "2026-11-02", "-4", product="credit")
+    cost(connection, "2026-11-03", "-1", product="chat")
+    spec = ReportSpec(("cost",), WEEK, ("day", "service"), chart="treemap")
+
+    chart = charts.draw(build(queries.run(organization, spec)))
+
+    assert chart.kind == "bar"
+    assert {tile.value for tile in chart.tiles} == {-4, -1}
+    assert all(tile.width > 0 for tile in chart.tiles)
+
+
 def test_heat_tells_small_groups_from_nothing():
     assert [heat(value, 100) for value in (None, 0, -5, 1, 9, 30, 100)] == [0, 0, 0, 1, 2, 3, 5]
     assert heat(5, 0) == 0
