@@ -24,8 +24,11 @@ from tests.factories import make_connection, make_organization
 pytestmark = pytest.mark.django_db
 
 DAYS = Window(date(2026, 9, 1), date(2026, 9, 6))
-CODE, CHAT = MeterKey(product="claude_code"), MeterKey(product="chat")
-JANE, OMAR = PersonRef("user_jane"), PersonRef("user_omar")
+# Two pairs that a database would take for one, or not take at all; model and name tell them apart.
+CODE, CHAT = MeterKey(product="claude_code", model="code"), MeterKey(product="chat", model="chat")
+LONG = MeterKey(product=f"{'long ' * 800}a", model="long")
+TWIN = MeterKey(product=f"{'long ' * 800}b", model="twin")
+JANE, OMAR = PersonRef("user_\ud800", name="Jane"), PersonRef("user_\udbff\0", name="Omar")
 FAULTS = (
     None,
     SnapshotMoved("Moved.", code="snapshot_moved"),
@@ -40,7 +43,7 @@ AMOUNTS = st.decimals("0.00000001", "9999999", places=8) | st.decimals("0.1", "9
 LEDGERS = st.dictionaries(
     st.tuples(
         st.sampled_from(list(DAYS)),
-        st.sampled_from([CODE, CHAT]),
+        st.sampled_from([CODE, CHAT, LONG, TWIN]),
         st.sampled_from([None, JANE, OMAR]),
     ),
     AMOUNTS,
@@ -163,11 +166,9 @@ def test_whatever_happens_on_the_way_the_facts_are_the_ledger(
         read_all(connection)
 
         facts = CostFact.objects.filter(connection=connection).select_related("meter", "person")
-        stored = {
-            (f.day, f.meter.product, f.person and f.person.external_id): f.amount_usd for f in facts
-        }
+        stored = {(f.day, f.meter.model, f.person and f.person.name): f.amount_usd for f in facts}
         assert stored == {
-            (day, meter.product, person and person.external_id): amount
+            (day, meter.model, person and person.name): amount
             for (day, meter, person), amount in ledger.items()
         }
         assert all(check.agrees for check in connection.checks.all())
