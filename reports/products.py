@@ -18,7 +18,7 @@ from integrations.models import Connection, FeedDay, Person
 from integrations.window import Window
 from reports import labels, queries
 from reports.coverage import DayState
-from reports.metrics import Number, add
+from reports.metrics import METRICS, Number, add
 from reports.queries import Report, provider_name
 from reports.spec import Filter, ReportSpec
 
@@ -294,6 +294,8 @@ def _active(
 def _estimates(
     organization: Organization, connections: Iterable[Connection], spec: ReportSpec
 ) -> Iterable[Estimate]:
+    if ESTIMATE not in METRICS:
+        return  # no connector that estimates is installed
     report = queries.run(
         organization,
         ReportSpec(

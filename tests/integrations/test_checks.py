@@ -18,7 +18,7 @@ def test_our_own_connectors_pass():
 
 def test_two_feeds_for_one_table_and_grain_are_refused(installed, monkeypatch):
     installed("tests.integrations.connectors.example.Example")
-    (cost,) = Example.feeds
+    cost = Example.feeds[0]
     second = replace(cost, name="cost_of_elsewhere")
     monkeypatch.setattr(Example, "feeds", (cost, second))
     assert messages() == ["example has 2 feeds of grain total for cost."]

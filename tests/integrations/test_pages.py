@@ -283,11 +283,11 @@ def test_more_connections_take_no_more_queries(admin, organization, django_asser
             organization, f"org-{number}", provider_organization_id=f"org_{number}"
         )
         sync.plan_import(connection, today=TODAY, days=9)
-    with django_assert_max_num_queries(19):  # two of them for feeds that fail
+    with django_assert_max_num_queries(21):  # two of them for feeds that fail
         page(admin, url("index"))
     with django_assert_max_num_queries(24):
         page(admin, of_connector("manage"))
-    with django_assert_max_num_queries(16):
+    with django_assert_max_num_queries(17):
         page(admin, url("log"))
 
 
@@ -409,11 +409,15 @@ def test_one_chooses_90_days_or_everything(admin):
 def test_a_choice_says_how_many_requests_and_minutes_it_takes(admin, settings):
     settings.ANTHROPIC_REQUESTS_PER_MINUTE = 60
     feeds = CONNECTOR.feeds
-    recent = sum(1 if feed.is_newest_only else -(-90 // feed.window_days) for feed in feeds)
+    recent = sum(
+        1 if feed.is_newest_only else -(-90 // feed.window_days)
+        for feed in feeds
+        if not feed.filled_by  # comes in the answers of another feed
+    )
 
-    text = page(admin, of_connector("connect"))
+    text = " ".join(page(admin, of_connector("connect")).split())
 
-    assert f"At least {recent} requests: {-(-recent // 60)} minute" in text
+    assert f"At least {recent:,} requests: {-(-recent // 60)} minute" in text
 
 
 def test_the_day_a_key_ends_is_kept_if_it_is_known(admin):
@@ -879,7 +883,8 @@ def test_everything_can_be_imported_later(admin, organization):
     feed_day(connection, "organization_cost", today - timedelta(days=89))
     assert of_connection("import_everything") in page(admin, of_connector("manage"))
     days = (today - datetime(2026, 1, 1, tzinfo=UTC).date()).days + 1
-    assert f"<b>{days} days</b>, from 1 Jan 2026" in page(admin, of_connection("import_everything"))
+    words = " ".join(page(admin, of_connection("import_everything")).split())
+    assert f"<b>{days} days</b>, from 1 Jan 2026" in words
 
     response = admin.post(of_connection("import_everything"), follow=True)
 

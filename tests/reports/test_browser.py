@@ -177,4 +177,4 @@ def test_metrics_are_found_by_words_and_chosen_by_keyboard(page):
     find.fill("nothing is called so")
     expect(page.locator("#q-m [data-none]")).to_be_visible()
     find.fill("")
-    expect(page.locator("#q-m details:visible")).to_have_count(16)
+    expect(page.locator("#q-m details:visible")).to_have_count(17)

@@ -149,8 +149,9 @@ def rows_of(body):
 def test_unknown_fields_change_nothing(recording):
     def add_fields(value):
         if isinstance(value, dict):
-            for inner in value.values():
-                add_fields(inner)
+            for name, inner in value.items():
+                if name != "tags":  # a map of the customer's own words: more of them are more tags
+                    add_fields(inner)
             value |= {"of_next_year": "text", "list_of_next_year": [1, {"a": None}]}
         if isinstance(value, list):
             for inner in value:
