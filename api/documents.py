@@ -6,7 +6,7 @@ from typing import Any
 from ninja import Field, Schema
 
 from integrations import models as stored
-from reports.coverage import DayState
+from integrations.days import DayState
 
 
 class Problem(Schema):

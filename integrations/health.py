@@ -12,7 +12,8 @@ from typing import Literal
 from django.db.models import Min, Q
 from django.utils import timezone
 
-from integrations.connectors.base import Feed, Table
+from integrations.connectors.base import Feed
+from integrations.days import STATES, cost_feeds, unnamed_days
 from integrations.failing import failing_feeds
 from integrations.models import Connection, FeedDay, SyncRun, SyncWindow
 from integrations.window import Window
@@ -91,15 +92,11 @@ def health(connection: Connection, *, today: date, days: int | None) -> Health:
 
 def _unnamed_days(connection: Connection, known: Mapping[str, Mapping[date, FeedDay]]) -> int:
     """How many days have a cost and no cost per user, where the provider tells it at all."""
-    names: dict[str, list[str]] = {"total": [], "person": []}
-    for feed in connection.connector.feeds:
-        if feed.table is Table.COST:
-            names[feed.grain].append(feed.name)
-    if not names["person"]:
-        return 0
-    totals = {day for name in names["total"] for day in known.get(name, {})}
-    people = set.intersection(*({*known.get(name, {})} for name in names["person"]))
-    return len(totals - people)
+    totals, people = (
+        [{day: STATES[row.state] for day, row in known.get(name, {}).items()} for name in names]
+        for names in cost_feeds(connection)
+    )
+    return len(unnamed_days(totals, people))
 
 
 def _spoilt(known: Mapping[date, FeedDay]) -> Iterator[Gap]:

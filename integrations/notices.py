@@ -16,9 +16,11 @@ from django.utils import timezone
 from accounts import mail
 from accounts.models import Membership, Organization, User
 from accounts.permissions import Permission
+from integrations.days import cost_feeds, days_without_cost_per_user
 from integrations.failing import failing_feeds
 from integrations.models import Connection, Notice, SyncRun, SyncWindow
 from integrations.models.connection import ConnectionQuerySet
+from integrations.overview import cost_per_user_unread
 
 # A notice each, so many days before a key expires; the last one on the day itself.
 _WARN_DAYS = (14, 3, 0)
@@ -26,6 +28,8 @@ _WARN_DAYS = (14, 3, 0)
 _LOOK_BACK = timedelta(days=3)
 # What somebody has to do something about; it settles by itself when that is done.
 _CALLS = (Notice.Kind.ACTION_NEEDED, Notice.Kind.KEY_EXPIRES, Notice.Kind.FEED_FAILING)
+# Cost per user may arrive later than the total of a day.
+_PATIENCE = timedelta(days=2)
 _RUNS_IN_A_ROW = 2  # a feed that failed once may be well with the next refresh
 
 
@@ -43,7 +47,7 @@ class _Event:
 
 def look(now: datetime) -> None:
     """Tell what is new since the last look, and settle what needs nobody any more."""
-    events = [*_imports(now), *_problems(), *_failing(), *_expiries(now.date())]
+    events = [*_imports(now), *_problems(), *_failing(now.date()), *_expiries(now.date())]
     names = [event.name for event in events]
     told = set(Notice.objects.filter(event__in=names).values_list("organization_id", "event"))
     for event in events:
@@ -138,11 +142,23 @@ def _problems() -> Iterator[_Event]:
         )
 
 
-def _failing() -> Iterator[_Event]:
-    """One event for each feed and series of failed runs."""
+def _failing(today: date) -> Iterator[_Event]:
+    """One event for each feed and series of failed runs, and for cost without cost per user."""
     connections = list(_read(Connection.objects.filter(state=Connection.State.ACTIVE)))
     failing = failing_feeds(connections)
+    unnamed = days_without_cost_per_user(connections)
     for connection in connections:
+        _, people = cost_feeds(connection)
+        is_failing = any(feed.feed in people for feed in failing.get(connection.pk, ()))
+        late = [day for day in unnamed.get(connection.pk, ()) if day <= today - _PATIENCE]
+        if late and not is_failing and not connection.runs.filter(state="active").exists():
+            yield _Event(
+                connection,
+                Notice.Kind.FEED_FAILING,
+                f"unnamed-{connection.pk}-{min(late):%Y%m%d}",
+                f"{connection.label}: {cost_per_user_unread(late)}",
+                "See which feed is not read and why on the page of the connection.",
+            )
         for feed in failing.get(connection.pk, ()):
             if feed.runs >= _RUNS_IN_A_ROW:
                 yield _Event(

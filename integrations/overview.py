@@ -4,7 +4,7 @@ The one source of status words. Reads with a fixed number of queries, however ma
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
@@ -15,6 +15,7 @@ from django.utils import timezone
 from accounts.models import Organization
 from integrations.connectors import connector_of, connectors, missing
 from integrations.connectors.base import Connector, Feed, Table
+from integrations.days import cost_feeds, days_without_cost_per_user
 from integrations.failing import FailingFeed, failing_feeds
 from integrations.models import Connection, FeedDay, SyncRun, SyncWindow
 
@@ -37,6 +38,7 @@ NOT_CONNECTED = Status("Not connected", "off", "dash")
 QUEUED = Status("Queued", "off", "queue")
 IMPORTING = Status("Importing", "busy", "sync")
 CONNECTED = Status("Connected", "good", "ok")
+PARTLY_READ = Status("Partly read", "warn", "warn")
 PARTLY_FAILING = Status("Partly failing", "warn", "warn")
 DELAYED = Status("Delayed", "warn", "clock")
 PAUSED = Status("Paused (rate limit)", "warn", "pause")
@@ -200,6 +202,7 @@ def of(found: Iterable[Connection]) -> list[Overview]:
     )
     freshness = _freshness(connections)
     failing = failing_feeds(connections)
+    unnamed = days_without_cost_per_user(connections)
     today = timezone.now().date()
     result = []
     for connection in connections:
@@ -209,15 +212,15 @@ def of(found: Iterable[Connection]) -> list[Overview]:
         progress = _progress(connection, parts) if run else None
         status = _status(connection, run, parts, fresh)
         failed = failing.get(connection.pk, [])
-        if failed and status is CONNECTED:
-            status = PARTLY_FAILING
+        unread = unnamed.get(connection.pk, frozenset()) - _being_read(connection, parts, failed)
+        if status is CONNECTED and (failed or unread):
+            status = PARTLY_FAILING if failed else PARTLY_READ
         result.append(
             Overview(
                 connection=connection,
                 status=status,
-                sentence=_failed(failed)
-                if status is PARTLY_FAILING
-                else _sentence(connection, status, progress, run, parts, fresh),
+                sentence=_partly(status, failed, unread)
+                or _sentence(connection, status, progress, run, parts, fresh),
                 progress=progress,
                 active_run=run,
                 cost_complete_to=fresh.cost_complete_to,
@@ -380,6 +383,43 @@ def _sentence(
     return ""
 
 
+def _being_read(
+    connection: Connection, windows: Sequence[SyncWindow], failed: Sequence[FailingFeed]
+) -> frozenset[date]:
+    """Return the days whose cost per user a run reads now, if nothing has gone wrong with it."""
+    _, people = cost_feeds(connection)
+    if any(feed.feed in people for feed in failed):
+        return frozenset()
+    return frozenset(
+        day
+        for window in windows
+        if window.feed in people and window.state not in SyncWindow.FINISHED and not window.error
+        for day in window.window
+    )
+
+
+def _partly(status: Status, failed: Sequence[FailingFeed], unread: Collection[date]) -> str:
+    """Return what is not read of a connection that works otherwise; "" for any other status."""
+    if status is PARTLY_FAILING:
+        return _failed(failed)
+    return cost_per_user_unread(unread) if status is PARTLY_READ else ""
+
+
+def cost_per_user_unread(days: Collection[date]) -> str:
+    """Return the sentence about days whose cost is known and whose cost per user is not."""
+    if len(days) == 1:
+        return f"The cost per user of {_day(min(days))} is not known. The total is complete."
+    span = f"{_day(min(days))} to {_day(max(days))}"
+    return (
+        f"The cost per user of {len(days):,} days is not known ({span})."
+        " The totals of these days are complete."
+    )
+
+
+def _day(value: date) -> str:
+    return f"{value.day} {value:%b %Y}"
+
+
 def _failed(failed: Sequence[FailingFeed]) -> str:
     """Name the feeds that are not read, and say why the first of them is not."""
     first, *others = failed
@@ -404,7 +444,7 @@ def _card(connector: Connector, found: Sequence[Overview]) -> Card:
         count = f"{len(broken)} of {len(live)} organizations. " if len(live) > 1 else ""
         sentence = f"{count}{first.connection.label}: {first.sentence}"
         return Card(connector, NEEDS_ATTENTION, sentence, tuple(found))
-    for status in (NOT_INSTALLED, PAUSED, IMPORTING, QUEUED, DELAYED, PARTLY_FAILING):
+    for status in (NOT_INSTALLED, PAUSED, IMPORTING, QUEUED, DELAYED, PARTLY_FAILING, PARTLY_READ):
         for one in live:
             if one.status is status:
                 return Card(connector, status, one.sentence, tuple(found))

@@ -4,29 +4,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from enum import IntEnum
 from functools import cached_property
 from typing import Self
 
+from integrations.days import STATES, DayState, unnamed_days, worst
 from integrations.models import Connection, FeedDay
 from integrations.window import Window
 from reports.metrics import Source
-
-
-class DayState(IntEnum):
-    """From worst to best, so that the worst of several is their minimum."""
-
-    UNKNOWN = 0
-    INCOMPLETE = 1
-    PROVISIONAL = 2
-    FINAL = 3
-
-
-STATES = {
-    FeedDay.State.INCOMPLETE.value: DayState.INCOMPLETE,
-    FeedDay.State.PROVISIONAL.value: DayState.PROVISIONAL,
-    FeedDay.State.FINAL.value: DayState.FINAL,
-}
 
 
 @dataclass(frozen=True)
@@ -240,7 +224,7 @@ def read(
     parts = []
     for connection, source, totals, people in asked:
         needed = totals + people if by_person or not totals else totals
-        states = _worst([days[connection.pk, feed] for feed in needed])
+        states = worst([days[connection.pk, feed] for feed in needed])
         unnamed = unnamed_days(
             [days[connection.pk, feed] for feed in totals],
             [days[connection.pk, feed] for feed in people],
@@ -262,23 +246,6 @@ def read(
     return Coverage(window, tuple(parts))
 
 
-def unnamed_days(
-    totals: list[dict[date, DayState]], people: list[dict[date, DayState]]
-) -> frozenset[date]:
-    """The days whose total is known, and whose people are not, or to an earlier hour only.
-
-    A provider that never names people has none: what it charges belongs to no user for good.
-    """
-    if not (totals and people):
-        return frozenset()
-    named = _worst(people)
-    return frozenset(
-        day
-        for day, state in _worst(totals).items()
-        if day not in named or named[day] is DayState.INCOMPLETE < state
-    )
-
-
 def feed_names(connection: Connection, source: Source) -> tuple[list[str], list[str]]:
     """The feeds that fill a source: of the whole organization, and of people."""
     feeds = [feed for feed in connection.connector.feeds if source.is_told_by(feed)]
@@ -286,12 +253,3 @@ def feed_names(connection: Connection, source: Source) -> tuple[list[str], list[
         [feed.name for feed in feeds if feed.grain == "total"],
         [feed.name for feed in feeds if feed.grain == "person"],
     )
-
-
-def _worst(feeds: list[dict[date, DayState]]) -> dict[date, DayState]:
-    first, *others = feeds
-    return {
-        day: min([state, *(other[day] for other in others)])
-        for day, state in first.items()
-        if all(day in other for other in others)
-    }

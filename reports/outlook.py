@@ -6,9 +6,9 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 from accounts.models import Organization
+from integrations.days import DayState
 from integrations.window import Window
 from reports import queries
-from reports.coverage import DayState
 from reports.forecast import LONGEST, Estimate, Forecast
 from reports.metrics import Measure, Source
 from reports.periods import CUSTOM, cut, first_day, last_day

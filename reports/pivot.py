@@ -8,9 +8,10 @@ from decimal import Decimal
 from itertools import groupby, repeat
 from math import ceil, sqrt
 
+from integrations.days import DayState
 from integrations.window import Window
 from reports import labels, naming
-from reports.coverage import Coverage, DayState
+from reports.coverage import Coverage
 from reports.forecast import Estimate
 from reports.metrics import OTHER, SPECIAL, Key, Metric, Number, add
 from reports.naming import Names

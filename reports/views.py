@@ -10,9 +10,9 @@ from django_htmx.middleware import HtmxDetails
 
 from accounts.limits import limited
 from accounts.tenancy import OrganizationRequest, organization_required
+from integrations.days import DayState
 from reports import charts, limits, naming, pivot, queries, querybar
 from reports.charts import AnyChart
-from reports.coverage import DayState
 from reports.metrics import Source, Unit
 from reports.models import SavedReport
 from reports.outlook import Outlook, outlook

@@ -6,7 +6,7 @@ from decimal import Decimal
 from itertools import groupby
 from math import ceil, floor, log10
 
-from reports.coverage import DayState
+from integrations.days import DayState
 from reports.metrics import Number, Unit
 from reports.pivot import Pivot
 from reports.templatetags import figures

@@ -8,8 +8,8 @@ from enum import StrEnum
 from itertools import chain
 
 from accounts import spreadsheets
+from integrations.days import DayState
 from integrations.window import Window
-from reports.coverage import DayState
 from reports.dashboard.scope import Scope
 from reports.metrics import Number, exact, exact_usd
 from reports.queries import LABELS_APART, PARTIAL, Reason, Report

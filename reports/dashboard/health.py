@@ -12,10 +12,11 @@ from django.utils import timezone
 
 from integrations.connectors.base import Feed
 from integrations.connectors.base import Table as Kept
+from integrations.days import STATES, DayState, unnamed_days
 from integrations.models import Connection, DayCheck, FeedDay, Restatement
 from integrations.window import Window
 from reports import queries
-from reports.coverage import STATES, DayState, feed_names, unnamed_days
+from reports.coverage import feed_names
 from reports.dashboard.answers import Answer, Column, Kind, Table
 from reports.dashboard.scope import Scope
 from reports.metrics import Source

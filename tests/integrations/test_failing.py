@@ -1,6 +1,6 @@
 """A feed that failed on its last runs says so: on the card, in the bell and in Data health."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 from django.urls import reverse
@@ -122,3 +122,60 @@ def test_what_was_stopped_is_no_failure(connection):
     sync.stop(connection)
 
     assert failing_feeds([connection]) == {}
+
+
+def a_day_without_cost_per_user(connection, *people):
+    for feed in ("organization_cost", *people):
+        FeedDay.objects.create(
+            connection=connection,
+            feed=feed,
+            day=date(2026, 11, 19),
+            state=FeedDay.State.PROVISIONAL,
+            content_hash=b"",
+            rows=1,
+            read_at=NOON,
+        )
+
+
+def test_no_status_is_green_while_cost_per_user_is_not_read(client, connection):
+    finished_run(connection)
+    a_day_without_cost_per_user(connection)
+    client.force_login(make_member(connection.organization, Role.BILLING_ADMIN))
+    sentence = "The cost per user of 19 Nov 2026 is not known. The total is complete."
+
+    shown = overview.overview(connection)
+    card = overview.card(connection.organization, connection.connector)
+    notices.look(NOON)
+
+    assert (shown.status, shown.sentence) == (overview.PARTLY_READ, sentence)
+    assert (card.status, card.sentence) == (overview.PARTLY_READ, sentence)
+    assert health(connection, today=NOON.date(), days=90).unnamed_days == 1
+    assert [each.text for each in Notice.objects.all()] == [f"my-org: {sentence}"]
+    for name, *arguments in (("index",), ("manage", "claude-enterprise")):
+        page = client.get(reverse(f"integrations:{name}", args=["demo", *arguments]))
+        assert "Partly read" in page.content.decode()
+        assert '<span class="st good">' not in page.content.decode()
+
+
+def test_the_status_is_green_again_once_cost_per_user_is_read(connection):
+    finished_run(connection)
+    a_day_without_cost_per_user(connection)
+    notices.look(NOON)
+    FeedDay.objects.all().delete()
+    a_day_without_cost_per_user(connection, "user_cost")
+
+    notices.look(NOON)
+
+    assert overview.overview(connection).status is overview.CONNECTED
+    assert Notice.objects.get().settled_at == NOON
+
+
+def test_a_refresh_that_reads_cost_per_user_now_is_no_fault(connection):
+    a_day_without_cost_per_user(connection)
+    day = Window(date(2026, 11, 19), date(2026, 11, 20))
+    run = sync.plan(connection, SyncRun.Kind.REFRESH, day)
+
+    assert overview.overview(connection).status is overview.CONNECTED
+
+    run.windows.filter(feed="user_cost").update(error="The endpoint is closed.")
+    assert overview.overview(connection).status is overview.PARTLY_READ

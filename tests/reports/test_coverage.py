@@ -2,10 +2,11 @@
 
 from datetime import date
 
+from integrations.days import DayState
 from integrations.models import Connection, FeedDay
 from integrations.window import Window
 from reports import queries
-from reports.coverage import Coverage, DayState
+from reports.coverage import Coverage
 from reports.spec import Filter, ReportSpec
 from tests.factories import make_connection
 from tests.reports.conftest import know

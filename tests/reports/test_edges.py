@@ -5,10 +5,10 @@ from decimal import Decimal
 
 import pytest
 
+from integrations.days import DayState
 from integrations.window import Window
 from reports import charts, queries
 from reports.charts.plot import Scale, axis_label
-from reports.coverage import DayState
 from reports.dashboard.answers import shares
 from reports.dashboard.spend import _mover
 from reports.forecast import Forecast

@@ -3,10 +3,10 @@
 from datetime import date
 from decimal import Decimal
 
+from integrations.days import DayState
 from integrations.models import FeedDay
 from integrations.window import Window
 from reports import charts, pivot, queries
-from reports.coverage import DayState
 from reports.metrics import Unit
 from reports.spec import ReportSpec
 from tests.factories import cost, make_connection, usage
