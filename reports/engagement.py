@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from django.contrib.postgres.aggregates import BoolOr
+from django.contrib.postgres.aggregates import ArrayAgg, BoolOr
 from django.db.models import (
     Case,
-    Count,
     Expression,
     IntegerField,
     Max,
@@ -26,9 +25,10 @@ from django.db.models import (
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast
 
-from integrations.models import ActivityByPerson, Connection, EngagementFact, FeedDay
+from integrations.models import ActivityByPerson, Connection, EngagementFact, FeedDay, Person
 from integrations.models.fields import ExactField
 from integrations.window import Window
+from reports import identity
 
 SUMMARIES, USERS = "summaries", "users"
 HABIT_WEEKS = 4
@@ -92,8 +92,10 @@ def activity(
     A connection without a document in these days is left out: nothing is known of it.
     """
     found = ActivityByPerson.objects.within(window).filter(connection__in=connections, feed=USERS)
+    known = identity.identities(connections)
     if people:
-        found = found.filter(person__external_id__in=people)
+        chosen = Person.objects.filter(connection__in=connections, external_id__in=people)
+        found = found.filter(person__in=known.rows_of(chosen.values_list("pk", flat=True)))
     surfaces = sorted(
         {surface for c in connections for f in c.connector.feeds for surface in f.surfaces}
     )
@@ -105,24 +107,26 @@ def activity(
         output_field=IntegerField(null=True),
     )
     rows = found.values("connection_id", "person_id").annotate(
-        weeks=Count(Case(When(~Q(surfaces=[]), then=week)), distinct=True),
+        weeks=ArrayAgg(Case(When(~Q(surfaces=[]), then=week)), distinct=True, default=[]),
         **{f"did_{name}": BoolOr(Q(surfaces__contains=[name])) for name in surfaces},
     )
-    people_of: dict[int, list[_Did]] = defaultdict(list)
+    people_of: dict[int, dict[int, _Did]] = defaultdict(dict)
     for row in rows:
-        products = [name for name in surfaces if row[f"did_{name}"]]
-        people_of[row["connection_id"]].append((products, row["weeks"]))
-    return {pk: _activity(found) for pk, found in people_of.items()}
+        person = known.same.get(row["person_id"], row["person_id"])
+        products, weeks = people_of[row["connection_id"]].setdefault(person, (set(), set()))
+        products.update(name for name in surfaces if row[f"did_{name}"])
+        weeks.update(number for number in row["weeks"] if number is not None)
+    return {pk: _activity([*each.values()]) for pk, each in people_of.items()}
 
 
-_Did = tuple[Sequence[str], int]  # a person's products, and in how many weeks
+_Did = tuple[set[str], set[int]]  # a person's products, and the weeks with any activity
 
 
 def _activity(people: Sequence[_Did]) -> Activity:
     return Activity(
         products=Counter(product for products, _ in people for product in products),
         active=sum(bool(products) for products, _ in people),
-        habit=sum(weeks == HABIT_WEEKS for _, weeks in people),
+        habit=sum(len(weeks) == HABIT_WEEKS for _, weeks in people),
         several=sum(len(products) > 1 for products, _ in people),
     )
 

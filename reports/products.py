@@ -9,15 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from django.db.models import Count
-from django.db.models.functions import Lower
-
 from accounts.models import Organization
 from integrations.connectors.ids import canonical_id
+from integrations.days import DayState
 from integrations.models import Connection, FeedDay, Person
 from integrations.window import Window
-from reports import labels, queries
-from reports.coverage import DayState
+from reports import identity, labels, queries
 from reports.metrics import METRICS, Number, add
 from reports.queries import Report, provider_name
 from reports.spec import Filter, ReportSpec
@@ -311,16 +308,14 @@ def _estimates(
             yield Estimate(connection.label, amounts[connection.label])
 
 
-def _shared_people(connections: Iterable[Connection]) -> int:
-    """How many addresses belong to people of more than one connection."""
-    return (
-        Person.objects.filter(connection__in=connections, kind=Person.Kind.USER)
-        .exclude(email="")
-        .values(address=Lower("email"))
-        .annotate(places=Count("connection", distinct=True))
-        .filter(places__gt=1)
-        .count()
-    )
+def _shared_people(connections: Sequence[Connection]) -> int:
+    """How many people are in more than one connection."""
+    places: dict[int, set[int]] = defaultdict(set)
+    people = Person.objects.filter(connection__in=connections, kind=Person.Kind.USER)
+    same = identity.identities(connections).same
+    for pk, connection_id in people.values_list("pk", "connection_id"):
+        places[same.get(pk, pk)].add(connection_id)
+    return sum(len(connection_ids) > 1 for connection_ids in places.values())
 
 
 def _gaps(connections: Iterable[Connection]) -> Iterable[Gap]:

@@ -33,6 +33,7 @@ from django.db.models.functions import Cast, Collate, Greatest
 
 from accounts import deadlines
 from accounts.models import Organization
+from integrations.days import DayState
 from integrations.models import (
     ActivityByDay,
     Connection,
@@ -50,7 +51,7 @@ from integrations.models.facts import FactQuerySet
 from integrations.window import Window
 from reports import coverage as coverages
 from reports import identity
-from reports.coverage import Coverage, DayState
+from reports.coverage import Coverage
 from reports.metrics import (
     DIMENSIONS,
     OTHER,
@@ -513,6 +514,7 @@ def facts(
     source: Source,
     connections: Sequence[Connection],
     spec: ReportSpec,
+    people: "People",
     known: Coverage | None = None,
 ) -> FactQuerySet:
     """What a report sums: the smallest table that knows all it asks for.
@@ -527,13 +529,15 @@ def facts(
         found = found.filter(days=1) if model is EngagementFact else found
     for filter_ in spec.filters:
         if model in _BY_PERSON and filter_.operator is Operator.IS:
-            found = found.filter(_who(model, connections, filter_))
-        if (value := _cut(model, source, filter_.dimension, known)) is not None:
+            found = found.filter(_who(model, connections, filter_, people))
+        if (value := _cut(model, source, filter_.dimension, known, people)) is not None:
             name = f"by_{filter_.dimension}"
-            condition = _condition(filter_, name)
+            condition = _condition(filter_, name, people)
             if filter_.dimension == "user_name":  # with or without what tells namesakes apart
-                found = found.alias(full_name=identity.full_name_of("person__"))
-                full = _condition(filter_, "full_name")
+                short = people.identities.short_name()
+                value = _or_unknown(short, model, source, "user_name", known)
+                found = found.alias(full_name=people.identities.full_name())
+                full = _condition(filter_, "full_name", people)
                 if filter_.operator is Operator.IS_NOT:
                     condition &= full
                 else:
@@ -552,10 +556,11 @@ def _told_by(source: Source, connections: Iterable[Connection]) -> Q:
     return reduce(Q.__or__, told, Q()) or Q(pk__in=())
 
 
-def _who(model: Any, connections: Sequence[Connection], filter_: Filter) -> Q:
+def _who(model: Any, connections: Sequence[Connection], filter_: Filter, everybody: "People") -> Q:
     """What follows from a filter by person, in the words of the indexes that name a person.
 
     Empty if nothing does. It takes a query more, and saves reading the facts of everybody else.
+    All rows of a person are among them, whichever of their ids, emails and names was asked for.
     """
     values = filter_.values
     nobody = {"", UNKNOWN_USER}.intersection(values)
@@ -565,7 +570,7 @@ def _who(model: Any, connections: Sequence[Connection], filter_: Filter) -> Q:
         return Q(person__isnull=True)
     if filter_.dimension == "project_id" and model not in (CostFact, UsageFact):
         return Q()  # a rollup has a column of its own for it
-    people = Person.objects.filter(connection__in=connections)
+    people = Person.objects.filter(connection__in=everybody.connections)
     if filter_.dimension == "user_email":
         emails = [value.lower() for value in values]
         people = people.alias(email_key=identity.email_of()).filter(email_key__in=emails)
@@ -582,25 +587,39 @@ def _who(model: Any, connections: Sequence[Connection], filter_: Filter) -> Q:
     ids: dict[str, list[int]] = {"person": []}
     for kind, pk in found:
         ids.setdefault(kind, []).append(pk)
+    known = everybody.identities
+    wanted = {known.value(filter_.dimension, value) for value in values}
+    listed = known.rows_listed(filter_.dimension, wanted)
+    ids["person"] = sorted(known.rows_of({*ids["person"], *listed}))
     followed = reduce(Q.__or__, (Q(**{f"{kind}__in": pks}) for kind, pks in ids.items()))
     return followed | Q(person__isnull=True) if nobody else followed
 
 
-def _condition(filter_: Filter, name: str) -> Q:
+def _condition(filter_: Filter, name: str, people: "People") -> Q:
     """What a filter asks of the value under this name."""
     if filter_.operator.is_exact:
         values = filter_.values
-        if filter_.dimension == "user_email":
-            values = tuple(value.lower() for value in values)
+        if filter_.dimension in _IDENTIFYING:
+            values = tuple(people.identities.value(filter_.dimension, value) for value in values)
         wanted = Q(**{f"{name}__in": values})
         return ~wanted if filter_.operator is Operator.IS_NOT else wanted
     lookup = f"{name}__{filter_.operator.lookup}"
     return Q(*(Q(**{lookup: value}) for value in filter_.values), _connector=Q.OR)
 
 
-def _cut(model: Any, source: Source, dimension: str, known: Coverage | None) -> Any:
-    """The same expression, in which nobody is not whom nobody knows yet."""
-    return _or_unknown(on_table(model, source, dimension), model, source, dimension, known)
+def _cut(
+    model: Any, source: Source, dimension: str, known: Coverage | None, people: "People"
+) -> Any:
+    """The same expression, in which one person has one value.
+
+    Usage without a user has no value, and usage whose user is not known yet has one of its own.
+    """
+    value = on_table(model, source, dimension)
+    if dimension == "user_name":
+        value = identity.name_of("person__", people.identities.names_of_several)
+    if value is not None and dimension in _IDENTIFYING:
+        value = people.identities.listed(dimension, value)
+    return _or_unknown(value, model, source, dimension, known)
 
 
 def _or_unknown(
@@ -692,7 +711,7 @@ def _questions(organization: Organization, spec: ReportSpec) -> list["_Question"
     if spec.final:
         spec = _until_open(spec, known)
         known = replace(known, window=spec.window)
-    now = _Question(connections, spec, known)
+    now = _Question(connections, spec, known, People.of(organization))
     now = replace(now, kept=_kept(now))
     if shift is None:
         return [now]
@@ -756,12 +775,31 @@ def _kept(question: "_Question") -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
+class People:
+    """Who is who in an organization, read once for a report and only if people are named in it.
+
+    Filters by connection leave it as it is, so a person has the same id in every report.
+    """
+
+    connections: Sequence[Connection] | QuerySet[Connection]
+
+    @classmethod
+    def of(cls, organization: Organization) -> "People":
+        return cls(organization.connections.exclude(state=Connection.State.DELETING))
+
+    @cached_property
+    def identities(self) -> identity.Identities:
+        return identity.identities(self.connections)
+
+
+@dataclass(frozen=True)
 class _Question:
     """A report whose connections and days are known: what is left is to read its sources."""
 
     connections: Sequence[Connection]
     spec: ReportSpec
     known: Coverage
+    people: People
     kept: tuple[str, ...] = ()
     laid: Laid | None = None
     days: Mapping[tuple[int, Source], frozenset[date]] | None = None  # where not all count
@@ -790,26 +828,18 @@ class _Question:
         """The groups of one source in the order of their keys, through a server-side cursor."""
         return self._read(source, in_order=True)
 
-    @cached_property
-    def identities(self) -> identity.Identities:
-        """Read once, and only if people are counted or named."""
-        return identity.identities(self.connections)
-
     def measures(self, source: Source) -> tuple[Measure, ...]:
         return tuple(measure for measure in self.spec.measures if measure.source is source)
 
     def _read(self, source: Source, *, in_order: bool = False) -> Iterator[tuple[Place, Amounts]]:
         """Read one source in one query. The last key is the connection."""
         measures = self.measures(source)
-        found = facts(source, self.connections, self.spec, self.known)
+        found = facts(source, self.connections, self.spec, self.people, self.known)
         if self.days is not None:
             found = found.filter(_on({pk: d for (pk, of), d in self.days.items() if of is source}))
         keys: dict[str, Any] = {}
         for name in self.spec.group_by:
             key = _key(found.model, name, source, self)
-            if name == "user_name":
-                called = identity.name_of("person__", self.identities.names_of_several)
-                key = _or_unknown(called, found.model, source, name, self.known)
             if self.kept and name == self.spec.ranked_by:
                 found = found.alias(ranked=key)
                 if DIMENSIONS[name].is_overlapping:  # the others have no sum
@@ -830,7 +860,7 @@ class _Question:
         for measure in measures:
             numbers |= measure.aggregates(self._beside(measure))
         counts_people = any(isinstance(measure, Distinct) for measure in measures)
-        same = self.identities.same if counts_people else {}
+        same = self.people.identities.same if counts_people else {}
         rows: Iterable[dict[str, Any]] = [found.aggregate(**numbers)] if not keys else ()
         if keys:
             grouped = found.values(**keys).annotate(**numbers).values(*keys, *numbers)
@@ -953,7 +983,7 @@ def _key(model: Any, name: str, source: Source, question: "_Question") -> Any:
         )
     if laid and name in TIMES:
         return truncated(name, laid.expression)
-    return _cut(model, source, name, question.known)
+    return _cut(model, source, name, question.known, question.people)
 
 
 class _Numbers:

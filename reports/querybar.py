@@ -496,17 +496,19 @@ def _of_documents(dimension: str, connections: Sequence[Connection]) -> dict[str
 
 def _people(field: str, connections: Sequence[Connection]) -> dict[str, str]:
     """Identifiers are called by name; names and addresses speak for themselves."""
-    people = Person.objects.filter(connection__in=connections)
+    people = Person.objects.filter(connection__in=connections).order_by("pk")
+    known = identity.identities(connections)
     if field != "external_id":
         is_email = field == "email"
-        several = () if is_email else identity.identities(connections).names_of_several
-        shown = identity.email_of() if is_email else identity.name_of("", several)
-        values = people.values_list(shown, flat=True).distinct()
+        own = identity.email_of() if is_email else identity.name_of("", known.names_of_several)
+        shown = known.listed("user_email" if is_email else "user_name", own, "pk")
+        values = people.order_by().values_list(shown, flat=True).distinct()
         return {value: identity.MISSING.get(value, value) for value in values}
-    return {
-        value: name or email or value
-        for value, name, email in people.values_list("external_id", "name", "email")
-    }
+    called: dict[str, str] = {}
+    for id_, name, email in people.values_list("external_id", "name", "email"):
+        person = known.value("user_id", id_)
+        called[person] = called.get(person) or name or email
+    return {person: name or person for person, name in called.items()}
 
 
 def _shown(smallest: bool, limit: int) -> str:

@@ -9,9 +9,10 @@ from functools import cached_property
 from django.db.models import Max, Q
 
 from integrations.completeness import Completeness
+from integrations.days import DayState
 from integrations.models import Connection, FeedDay, Meter, Person
 from reports import labels, queries
-from reports.coverage import Coverage, DayState, feed_names
+from reports.coverage import Coverage, feed_names
 from reports.dashboard.health import restated
 from reports.dashboard.people import Who, names
 from reports.dashboard.scope import Scope
@@ -104,12 +105,15 @@ class Bar:
         if piece := self.find.replace("\0", ""):  # which PostgreSQL refuses
             pieces = (Q(**{f"{field}__icontains": piece}) for field in _NAMES)
             found = found.filter(Q(*pieces, _connector=Q.OR))
-        rows = found.order_by("name", "email", "external_id").values_list(*_NAMES)[:MATCHES]
+        rows = found.order_by("name", "email", "external_id").values_list("external_id", flat=True)
+        known = queries.People.of(self.scope.organization).identities
+        listed = dict.fromkeys(known.value("project_id", id) for id in rows[: 2 * MATCHES])
+        others = [id for id in listed if id not in chosen][:MATCHES]
         return [
             *(Option(who.id, who.name, True, who.detail) for who in self.chosen_people),
             *(
-                Option(id, name or email or id, False, email if name else "")
-                for name, email, id in rows
+                Option(who.id, who.name, False, who.detail if who.detail != who.id else "")
+                for who in names(self.scope, others).values()
             ),
         ]
 

@@ -27,7 +27,7 @@ from reports.dashboard.answers import (
 from reports.dashboard.scope import Scope
 from reports.dashboard.spend import length
 from reports.metrics import UNKNOWN_USER, Number, add
-from reports.queries import Keys, Report, Row
+from reports.queries import Keys, People, Report, Row
 from reports.spec import Filter
 
 TOP = 10
@@ -49,19 +49,32 @@ class Who:
 
 
 def names(scope: Scope, ids: Sequence[str]) -> dict[str, Who]:
-    """Everybody of these identifiers, in one query."""
-    people = Person.objects.filter(connection__organization=scope.organization, external_id__in=ids)
-    found = {id: Who(id, id) for id in ids}
-    for person in people:
-        name = labels.visible(person.name or person.email or person.external_id)
-        tag = "" if person.kind == Person.Kind.USER else person.get_kind_display().lower()
-        found[person.external_id] = Who(
-            person.external_id,
-            name,
-            detail=(person.email if person.email != name else "") or person.external_id,
-            tag="deleted" if person.state == Person.State.DELETED else tag,
-        )
-    return found
+    """Name the people listed under these identifiers, in two queries.
+
+    A person of several rows has the oldest name and email that any of them has, and counts as
+    deleted only if all of them are.
+    """
+    known = People.of(scope.organization).identities
+    people = Person.objects.filter(connection__organization=scope.organization)
+    wanted = [*ids, *(other for other, id in known.ids.items() if id in {*ids})]
+    rows: dict[str, list[Person]] = {id: [] for id in ids}
+    for person in people.filter(external_id__in=wanted).order_by("pk"):
+        for id in {person.external_id, known.value("user_id", person.external_id)} & rows.keys():
+            rows[id].append(person)
+    return {id: _named(id, found) if found else Who(id, id) for id, found in rows.items()}
+
+
+def _named(id: str, rows: Sequence[Person]) -> Who:
+    email = next((row.email for row in rows if row.email), "")
+    name = next((row.name for row in rows if row.name), "") or email or id
+    kind = "" if rows[0].kind == Person.Kind.USER else rows[0].get_kind_display().lower()
+    is_deleted = all(row.state == Person.State.DELETED for row in rows)
+    return Who(
+        id,
+        labels.visible(name),
+        detail=(email if email != name else "") or id,
+        tag="deleted" if is_deleted else kind,
+    )
 
 
 # --- Top users ---------------------------------------------------------------------------------

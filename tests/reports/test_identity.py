@@ -1,9 +1,12 @@
 """Who is who in reports: one person once, two people of one name twice, nobody apart from them."""
 
+from dataclasses import replace
+
 import pytest
 
 from integrations.models import Person
 from reports import identity, labels, queries, querybar
+from reports.metrics import OTHER
 from reports.presets import PRESETS
 from reports.spec import ReportSpec
 from tests.factories import cost, make_connection, make_person, usage
@@ -54,13 +57,16 @@ def test_people_of_groups_are_merged_once_too(organization, twice):
 def test_the_spelling_of_an_email_splits_nobody(organization, twice):
     rows = ask(organization, "metrics=cost&group_by=user_email")
 
-    assert rows == [("ann@example.com", 3), (identity.UNKNOWN, 4)]
+    assert rows == [("ann@example.com", 7)]
 
 
 @pytest.mark.parametrize("spelling", ["Ann@Example.com", "ann@example.com", "ANN@EXAMPLE.COM"])
 def test_a_filter_finds_an_email_in_any_spelling(organization, twice, spelling):
-    assert ask(organization, f"metrics=cost&user_email={spelling}") == [(3,)]
-    assert ask(organization, f"metrics=cost&user_email.not={spelling}") == [(4,)]
+    bo = make_person(twice.connection, "user_bo", email="bo@example.com")
+    cost(bo.connection, "2026-11-01", "8", person=bo)
+
+    assert ask(organization, f"metrics=cost&user_email={spelling}") == [(7,)]
+    assert ask(organization, f"metrics=cost&user_email.not={spelling}") == [(8,)]
 
 
 def test_the_spelling_of_the_provider_is_kept(twice):
@@ -148,7 +154,7 @@ def test_namesakes_are_filtered_together_and_apart(organization, namesakes, quer
 def test_one_person_in_two_connections_needs_no_email_behind_the_name(organization, twice):
     rows = ask(organization, "metrics=cost&group_by=user_name")
 
-    assert rows == [("Ann", 3), (identity.UNKNOWN, 4)]
+    assert rows == [("Ann", 7)]
 
 
 @pytest.mark.parametrize("dimension", ["user_email", "user_name"])
@@ -158,6 +164,67 @@ def test_the_picker_offers_what_the_report_groups_by(
     rows = ask(organization, f"metrics=cost&group_by={dimension}")
 
     assert set(querybar.members(dimension, [connection])) == {key for key, _ in rows}
+
+
+@pytest.fixture
+def renamed(connection, console):
+    """One person of three names, two emails and three ids, and a namesake: 1 + 2 + 4, and 8."""
+    rows = (
+        (connection, "user_1", "", "Ann Lee"),
+        (console, "user_1", "ann@example.com", "Ann"),
+        (console, "user_3", "Ann@Example.com", ""),
+        (connection, "user_4", "bo@example.com", "Ann Lee"),
+    )
+    for (where, external_id, email, name), amount in zip(rows, ("1", "2", "4", "8"), strict=True):
+        person = make_person(where, external_id, email=email, name=name)
+        cost(where, "2026-11-01", amount, person=person)
+    know(console, "2026-11-01", "2026-11-02")
+
+
+@pytest.mark.parametrize(
+    ("dimension", "one", "other"),
+    [
+        ("user_id", "user_1", "user_4"),
+        ("project_id", "user_1", "user_4"),
+        ("user_email", "ann@example.com", "bo@example.com"),
+        ("user_name", "Ann Lee (ann@example.com)", "Ann Lee (bo@example.com)"),
+    ],
+)
+def test_one_person_is_one_row_by_any_dimension(
+    organization, connection, console, renamed, dimension, one, other
+):
+    assert ask(organization, f"metrics=cost&group_by={dimension}") == [(one, 7), (other, 8)]
+    assert ask(organization, f"metrics=cost&{dimension}={one}") == [(7,)]
+    assert ask(organization, f"metrics=cost&{dimension}.not={one}") == [(8,)]
+    assert {*querybar.members(dimension, [connection, console])} == {"", one, other}
+
+
+@pytest.mark.parametrize("dimension", ["user_id", "project_id"])
+def test_any_id_of_a_person_asks_for_all_of_them(organization, renamed, dimension):
+    assert ask(organization, f"metrics=cost&{dimension}=user_3") == [(7,)]
+    assert ask(organization, f"metrics=cost&{dimension}=user_3&billing_account=console") == [(6,)]
+
+
+def test_a_person_has_the_same_id_whichever_connection_is_asked(organization, renamed):
+    rows = ask(organization, "metrics=cost&group_by=user_id&billing_account=console")
+
+    assert rows == [("user_1", 6)]
+
+
+def test_files_of_any_size_have_one_row_a_person(organization, renamed):
+    spec = ReportSpec.from_query(f"metrics=cost&group_by=user_id&{NOVEMBER}", today=None)
+
+    rows = [(*row.keys, *row.values) for row in queries.stream(organization, spec).rows]
+
+    assert rows == [("user_1", 7), ("user_4", 8)]
+
+
+def test_a_limit_counts_people_and_not_their_rows(organization, renamed):
+    spec = ReportSpec.from_query(f"metrics=cost&group_by=user_id&{NOVEMBER}", today=None)
+
+    rows = queries.run(organization, replace(spec, limit=1)).rows
+
+    assert [(*row.keys, *row.values) for row in rows] == [("user_4", 8), (OTHER, 7)]
 
 
 def test_federated_subjects_of_two_connections_are_two(connection, console):

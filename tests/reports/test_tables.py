@@ -29,7 +29,7 @@ def table(group_by="", *, metrics="cost", **filters):
         tuple(Filter(name, (value,)) for name, value in filters.items()),
     )
     (source,) = spec.sources
-    return queries.facts(source, [], spec).model
+    return queries.facts(source, [], spec, queries.People([])).model
 
 
 def test_what_was_metered_is_read_from_the_rollup_by_meter():

@@ -9,7 +9,9 @@ from django.http import QueryDict
 
 from integrations.models import Restatement
 from integrations.window import Window
-from reports import pivot, queries
+from reports import engagement, pivot, queries
+from reports.dashboard.page import Bar
+from reports.dashboard.scope import Scope
 from reports.spec import ReportSpec
 from tests.factories import (
     activity,
@@ -253,6 +255,49 @@ def test_who_and_what_is_rising(company, ask):
         ("bo@example.com", 10),
     ]
     assert [(r.label, r.more) for r in answer.shown.models] == [("opus", 50)]
+
+
+def test_one_person_is_one_row_of_every_ranking(company, ask, connection, organization, ann, bo):
+    """Ann has another id in labs, and Bo a second one in my-org: 65 + 20, and 30 + 7."""
+    labs = make_connection(organization, "labs")
+    know(labs, "2026-08-01", "2026-11-24", "provisional")
+    there = make_person(labs, "user_labs", email="ANN@example.com")
+    again = make_person(connection, "user_bo_2", email="Bo@example.com", name="Bo Berg")
+    cost(labs, "2026-11-02", "20", person=there, model="opus")
+    cost(connection, "2026-11-03", "7", person=again, model="opus")
+
+    top, spread = ask("top-users", "range=mtd").shown, ask("cost-per-user", "range=mtd").shown
+    risers = ask("rising", "range=mtd").shown.users
+    filtered = ask("top-users", "range=mtd&project_id=user_labs").shown
+
+    assert [(each.who.id, each.who.name, each.cost) for each in top.spenders] == [
+        ("user_ann", "Ann Ito", 85),
+        ("user_bo", "Bo Berg", 37),
+    ]
+    assert (spread.people, spread.p50, spread.p99) == (2, 37, 85)
+    # Until 24 November: 80 beside 40, and 37 beside 20.
+    assert [(each.label, each.more) for each in risers] == [("Ann Ito", 40), ("Bo Berg", 17)]
+    assert [(each.who.id, each.cost) for each in filtered.spenders] == [("user_ann", 85)]
+
+
+def test_the_list_of_users_offers_one_person_once(company, organization, connection):
+    make_person(connection, "user_ann_2", email="ANN@example.com")
+    scope = Scope.from_query(organization, QueryDict(""), today=TODAY)
+
+    assert [option.value for option in Bar(scope, find="ann").people] == ["user_ann"]
+
+
+def test_two_ids_of_one_person_are_one_active_person(connection, ann):
+    again = make_person(connection, "user_ann_2", email="ANN@example.com")
+    for person, day, did in (
+        (ann, "2026-11-20", {"chat_metrics__message_count": 1}),
+        (again, "2026-11-10", {"chat_metrics__message_count": 2}),
+    ):
+        activity(connection, day, person=person, **did)
+
+    done = engagement.activity([connection], Window(date(2026, 10, 27), date(2026, 11, 24)))
+
+    assert (done[connection.pk].active, done[connection.pk].products) == (1, {"chat": 1})
 
 
 # --- Tokens ------------------------------------------------------------------------------------
