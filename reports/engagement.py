@@ -85,14 +85,18 @@ class Activity:
 
 
 def activity(
-    connections: Sequence[Connection], window: Window, people: Sequence[str] = ()
+    connections: Sequence[Connection],
+    window: Window,
+    people: Sequence[str] = (),
+    known: identity.Identities | None = None,
 ) -> dict[int, Activity]:
     """Distinct people by what they did, in one query. Weeks end with the last day of the window.
 
+    `known` is who is who of these connections, where the caller has read it.
     A connection without a document in these days is left out: nothing is known of it.
     """
     found = ActivityByPerson.objects.within(window).filter(connection__in=connections, feed=USERS)
-    known = identity.identities(connections)
+    known = known or identity.identities(connections)
     if people:
         chosen = Person.objects.filter(connection__in=connections, external_id__in=people)
         found = found.filter(person__in=known.rows_of(chosen.values_list("pk", flat=True)))

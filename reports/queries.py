@@ -528,16 +528,19 @@ def facts(
         found = found.filter(_told_by(source, connections))
         found = found.filter(days=1) if model is EngagementFact else found
     for filter_ in spec.filters:
+        who = people
+        if filter_.operator.is_exact and {*filter_.values} <= {*_NOT_RANKED}:
+            who = People(())  # no person is asked for, so who is who is not read
         if model in _BY_PERSON and filter_.operator is Operator.IS:
-            found = found.filter(_who(model, connections, filter_, people))
-        if (value := _cut(model, source, filter_.dimension, known, people)) is not None:
+            found = found.filter(_who(model, connections, filter_, who))
+        if (value := _cut(model, source, filter_.dimension, known, who)) is not None:
             name = f"by_{filter_.dimension}"
-            condition = _condition(filter_, name, people)
+            condition = _condition(filter_, name, who)
             if filter_.dimension == "user_name":  # with or without what tells namesakes apart
-                short = people.identities.short_name()
+                short = who.identities.short_name()
                 value = _or_unknown(short, model, source, "user_name", known)
-                found = found.alias(full_name=people.identities.full_name())
-                full = _condition(filter_, "full_name", people)
+                found = found.alias(full_name=who.identities.full_name())
+                full = _condition(filter_, "full_name", who)
                 if filter_.operator is Operator.IS_NOT:
                     condition &= full
                 else:

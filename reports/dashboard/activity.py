@@ -9,7 +9,7 @@ from typing import Any
 
 from integrations.models import Connection
 from integrations.window import Window
-from reports import engagement, labels, pivot, queries
+from reports import engagement, identity, labels, pivot, queries
 from reports.charts import Chart
 from reports.coverage import feed_names
 from reports.dashboard import drawing
@@ -307,6 +307,7 @@ def adoption(scope: Scope) -> Answer:
     found = engagement.newest(telling, scope.window)
     funnels = []
     by_people = engagement.having(telling, engagement.USERS)
+    known = identity.identities(by_people)
     ends = engagement.last_days(by_people, engagement.USERS, scope.window)
     for connection in telling:
         if connection.pk not in found:
@@ -315,7 +316,7 @@ def adoption(scope: Scope) -> Answer:
         done = None
         if connection.pk in ends:
             month = Window.last(30, today=ends[connection.pk])
-            done = engagement.activity([connection], month).get(connection.pk)
+            done = engagement.activity([connection], month, known=known).get(connection.pk)
         funnels.append(_funnel(connection.label, day, values, done))
     rows = tuple(
         (funnel.account, funnel.on, step.label, step.count, step.share)

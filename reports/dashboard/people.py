@@ -134,9 +134,10 @@ def top_users(scope: Scope) -> Answer:
         )
         for row in everybody[:TOP]
     )
+    against = change(movement.few).label if movement.few and movement.few.before else ""
     rest = tuple(_rest(report, movement, {(id,) for id in ids}, len(everybody) - len(ids)))
     return Answer(
-        shown=Ranking(spenders, rest, change(movement.few).label, rule_of(report)),
+        shown=Ranking(spenders, rest, against, rule_of(report)),
         empty=when_empty(report, "spend"),
         spec=scope.spec("cost", "total_tokens", group_by=("user_id",), limit=TOP),
         figure=report.totals[0],

@@ -396,6 +396,8 @@ def unattributed(scope: Scope) -> Answer:
     compared = scope.compared(report)
     slices, total = ranked(report, compared), report.totals[0]
     share = part_of(total, everything.totals[0])
+    if share is not None and not 0 <= share <= 1:  # credits: no share of the whole
+        share = None
     return Answer(
         shown=Unattributed(total, share, slices, rule_of(report)),
         empty=when_empty(report, "spend without a user"),

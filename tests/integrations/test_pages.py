@@ -283,11 +283,11 @@ def test_more_connections_take_no_more_queries(admin, organization, django_asser
             organization, f"org-{number}", provider_organization_id=f"org_{number}"
         )
         sync.plan_import(connection, today=TODAY, days=9)
-    with django_assert_max_num_queries(21):  # two of them for feeds that fail
+    with django_assert_max_num_queries(23):  # two of them for feeds that fail
         page(admin, url("index"))
-    with django_assert_max_num_queries(24):
+    with django_assert_max_num_queries(27):
         page(admin, of_connector("manage"))
-    with django_assert_max_num_queries(17):
+    with django_assert_max_num_queries(18):
         page(admin, url("log"))
 
 

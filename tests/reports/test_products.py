@@ -215,7 +215,7 @@ def test_the_page_needs_the_same_few_queries_however_much_there_is(
         cost(console, DAY, "1", product=f"product-{number}", workspace_id=f"wrkspc_{number}")
         make_connection(organization, f"more-{number}", "claude-console")
 
-    with django_assert_max_num_queries(9):
+    with django_assert_max_num_queries(10):
         found = read(organization)
         assert found.total is not None
         assert found.foot

@@ -257,6 +257,23 @@ def test_who_and_what_is_rising(company, ask):
     assert [(r.label, r.more) for r in answer.shown.models] == [("opus", 50)]
 
 
+def test_a_credit_without_a_user_has_no_share_on_the_first_of_a_month(connection, ask, ann):
+    first = date(2026, 12, 1)
+    know(connection, "2026-12-01", "2026-12-01", "incomplete")
+    cost(connection, "2026-12-01", "14", person=ann, product="chat")
+    cost(connection, "2026-12-01", "-3", product="credit")
+
+    credit = ask("unattributed", "range=mtd", today=first).shown
+    ranking = ask("top-users", "range=mtd", today=first).shown
+
+    assert (credit.total, credit.share) == (-3, None)
+    assert ranking.against == ""  # the heading is "Change", with no days behind it
+    assert [(row.label, row.cost) for row in ranking.rest] == [
+        ("Not attributed to a user", -3),
+        ("Total", 11),
+    ]
+
+
 def test_one_person_is_one_row_of_every_ranking(company, ask, connection, organization, ann, bo):
     """Ann has another id in labs, and Bo a second one in my-org: 65 + 20, and 30 + 7."""
     labs = make_connection(organization, "labs")
