@@ -141,7 +141,8 @@ def _check_rate(kind: Kind, user: int, organization: int) -> None:
         ("user", most, user, "You have"),
         ("organization", most * 10, organization, "Your organization has"),
     ):
-        if wait := Throttle(f"{kind.name}-{scope}", limit).wait_seconds(f"{subject}"):
+        throttle = Throttle(f"{kind.name}-{scope}", limit, survives_redis=False)
+        if wait := throttle.wait_seconds(f"{subject}"):
             raise TooMany(
                 f"{who} asked for {limit:,} {kind.name}s within a quarter of an hour."
                 f" Try again in {minutes(wait)}.",

@@ -4,10 +4,12 @@ from importlib import import_module
 
 from celery import shared_task
 from django.conf import settings
+from django.utils import timezone
 
 from accounts.emails import send_link
 from accounts.invitations import send_invitation
 from accounts.mail import send_mail, sweep
+from accounts.models import AttemptCount
 from accounts.passwords import send_reset_link
 
 __all__ = [
@@ -22,5 +24,6 @@ __all__ = [
 
 @shared_task
 def purge_sessions() -> None:
-    """Delete expired sessions, which Django keeps for ever otherwise."""
+    """Delete expired sessions, which Django keeps for ever otherwise, and attempts of the past."""
     import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()
+    AttemptCount.objects.filter(ends_at__lte=timezone.now()).delete()

@@ -50,4 +50,4 @@ class Bearer(HttpBearer):
 
 
 def _throttle() -> Throttle:
-    return Throttle("api", settings.API_REQUESTS)
+    return Throttle("api", settings.API_REQUESTS, survives_redis=False)

@@ -139,7 +139,12 @@ _options["options"] = (
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env.str("REDIS_URL", default="redis://localhost:6379/0")
 CACHES = {
-    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        # A Redis that hangs is as good as none: people have to be able to sign in.
+        "OPTIONS": {"socket_timeout": 2},
+    }
 }
 
 # --- E-mail ------------------------------------------------------------------------------

@@ -217,6 +217,20 @@ def test_the_database_refuses_to_change_an_entry(three_acts, statement):
     assert list(AuditEvent.objects.order_by("pk").values()) == before
 
 
+@pytest.mark.parametrize("statement", [*CHANGES, "TRUNCATE accounts_organization CASCADE"])
+def test_no_setting_of_a_session_lets_an_entry_be_changed(three_acts, statement):
+    """`replica` switches usual triggers off, and a TRUNCATE of another table may reach this one."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL spendglass.truncate_audit_log = off")
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        with (
+            pytest.raises(IntegrityError, match="cannot be changed or deleted"),
+            transaction.atomic(),
+        ):
+            cursor.execute(statement)
+
+
 def test_the_entries_of_a_deleted_account_keep_its_name(three_acts, ada):
     ada.delete()
 

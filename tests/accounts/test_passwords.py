@@ -1,16 +1,22 @@
 """Guessing passwords is slow, losing one is no drama, changing one ends other sessions."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from unittest.mock import Mock
 
 import pytest
 import time_machine
+from django.conf import settings as django_settings
 from django.core.cache import cache
+from django.db import connection
 from django.test import Client, RequestFactory
+from redis import Redis
 from redis.exceptions import ConnectionError as RedisIsAway
 
 from accounts import throttling
-from accounts.models import AuditEvent
+from accounts.models import AttemptCount, AuditEvent
+from accounts.tasks import purge_sessions
 from accounts.throttling import SIGN_IN_ACCOUNT, Throttle
 from tests.factories import PASSWORD, make_member, make_organization, make_user
 
@@ -119,20 +125,115 @@ def test_the_admin_turns_members_away(client, ines):
     assert "This is for the operators of this installation." in response.content.decode()
 
 
-def test_without_redis_people_still_get_in(client, ines, monkeypatch, caplog):
-    def away(*args, **kwargs):
+@pytest.fixture(params=["away", "full"])
+def redis_takes_no_counts(request, monkeypatch):
+    """Redis does not answer, or has no memory left and deletes nothing."""
+    if request.param == "full":
+        with Redis.from_url(django_settings.REDIS_URL) as client:
+            client.config_set("maxmemory", 1)
+            yield
+            client.config_set("maxmemory", 0)
+        return
+
+    def refuse(*args, **kwargs):
         raise RedisIsAway("Connection refused")
 
-    for act in ("add", "decr", "delete"):
-        monkeypatch.setattr(cache, act, away)
+    for act in ("add", "incr", "decr", "delete"):
+        monkeypatch.setattr(cache, act, refuse)
+    yield
 
+
+def test_without_redis_people_still_get_in(client, ines, redis_takes_no_counts, caplog):
     assert sign_in(client)["Location"] == "/"
-    assert "attempts are not counted" in caplog.text
+    assert "PostgreSQL counts sign-in-account" in caplog.text
 
 
-def test_what_was_typed_is_not_in_redis():
+def test_without_redis_guesses_stay_limited(client, ines, at_three, redis_takes_no_counts):
+    assert fail(client, 10).status_code == 200
+
+    response = sign_in(client)
+
+    assert response.status_code == 429
+    assert response["Retry-After"] == "600"
+    at_three.shift(timedelta(minutes=10))
+    assert sign_in(client)["Location"] == "/"
+
+
+def test_without_redis_an_address_that_tries_many_accounts_is_held_up(
+    client, ines, redis_takes_no_counts, monkeypatch
+):
+    monkeypatch.setattr("accounts.forms.SIGN_IN_ADDRESS", Throttle("test", limit=3))
+    for number in range(3):
+        fail(client, 1, f"guess{number}@example.com")
+
+    assert sign_in(client).status_code == 429
+
+
+def test_without_redis_the_right_password_forgets_the_wrong_ones(
+    client, ines, at_three, redis_takes_no_counts, monkeypatch
+):
+    monkeypatch.setattr("accounts.forms.SIGN_IN_ADDRESS", Throttle("test", limit=10))
+    fail(client, 9)
+    sign_in(client)  # gives its own attempt back to the address: nine are left
+
+    assert fail(Client(), 1).status_code == 200
+    assert fail(Client(), 1).status_code == 429
+
+
+def test_without_redis_the_current_password_is_not_guessed_either(
+    client, ines, at_three, redis_takes_no_counts
+):
+    client.force_login(ines)
+    for _ in range(10):
+        client.post("/account/password/", {"current": "guess", "password": NEW})
+
+    response = client.post("/account/password/", {"current": PASSWORD, "password": NEW})
+
+    assert "The next one is possible in 10 minutes." in response.content.decode()
+
+
+def test_reports_are_not_counted_row_by_row_in_the_database(ines, redis_takes_no_counts):
+    throttle = Throttle("report-user", limit=1, survives_redis=False)
+
+    assert [throttle.wait_seconds("1") for _ in range(3)] == [0, 0, 0]
+    assert not AttemptCount.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_attempts_at_the_same_moment_are_all_counted(redis_takes_no_counts):
+    def attempt(number):
+        try:
+            return SIGN_IN_ACCOUNT.wait_seconds(INES) == 0
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(attempt, range(30))) == 10
+
+
+def test_counts_of_the_past_are_purged(ines, at_three, redis_takes_no_counts):
+    SIGN_IN_ACCOUNT.wait_seconds(INES)
+    at_three.shift(timedelta(minutes=9))
+    purge_sessions()
+    assert AttemptCount.objects.count() == 1
+
+    at_three.shift(timedelta(minutes=1))
+    purge_sessions()
+
+    assert not AttemptCount.objects.exists()
+
+
+@pytest.mark.parametrize("store", ["redis", "database"])
+def test_what_was_typed_is_not_stored(store, monkeypatch):
+    if store == "database":
+        monkeypatch.setattr(cache, "add", Mock(side_effect=RedisIsAway))
+
     assert SIGN_IN_ACCOUNT.wait_seconds("hunter2, typed into the wrong field") == 0
-    assert not [key for key in cache._cache.get_client().keys("*") if b"hunter2" in key]
+
+    keys = [key.decode() for key in cache._cache.get_client().keys("*")]
+    keys += AttemptCount.objects.values_list("key", flat=True)
+    assert keys
+    assert not [key for key in keys if "hunter2" in key]
 
 
 @pytest.mark.parametrize(
