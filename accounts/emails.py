@@ -33,7 +33,7 @@ def ask(user: User, email: str) -> None:
     Who asks is not told whether somebody else has this e-mail: that is for its owner to read.
     """
     with transaction.atomic():
-        User.objects.select_for_update().get(pk=user.pk)
+        User.objects.select_for_update(no_key=True).get(pk=user.pk)
         EmailChange.objects.filter(user=user).delete()
         change = EmailChange.objects.create(
             user=user, email=email, expires_at=timezone.now() + LIFETIME
@@ -51,7 +51,7 @@ def change_to(user: User, email: str) -> None:
     """Sign in with this e-mail from now on. Raises `Taken`."""
     try:
         with transaction.atomic():
-            locked = User.objects.select_for_update().get(pk=user.pk)
+            locked = User.objects.select_for_update(no_key=True).get(pk=user.pk)
             old = locked.email
             audit.record_of_account(
                 locked, locked, "member.email_changed", old, email=f"{old} → {email}"
@@ -67,7 +67,9 @@ def change_to(user: User, email: str) -> None:
 def confirm(user: User, token: str) -> EmailChange:
     """Do what this user's link says. Raises `Gone` or `Taken`."""
     with transaction.atomic():
-        User.objects.select_for_update().get(pk=user.pk)  # of two clicks the second finds it gone
+        User.objects.select_for_update(no_key=True).get(
+            pk=user.pk
+        )  # of two clicks the second finds it gone
         change = find(user, token)
         change_to(user, change.email)
     return change

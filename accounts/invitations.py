@@ -108,7 +108,7 @@ def accept(invitation: Invitation, user: User) -> Membership:
     """
     with transaction.atomic():
         locked = (
-            Invitation.objects.select_for_update()
+            Invitation.objects.select_for_update(no_key=True)
             .filter(pk=invitation.pk, issue=invitation.issue, expires_at__gt=timezone.now())
             .first()
         )
@@ -178,7 +178,7 @@ def _hold_back(organization: Organization, email: str) -> None:
 
 def _lock(invitation: Invitation) -> Invitation:
     locked = (
-        Invitation.objects.select_for_update(of=("self",))
+        Invitation.objects.select_for_update(no_key=True, of=("self",))
         .select_related("organization")
         .filter(pk=invitation.pk)
         .first()

@@ -117,7 +117,7 @@ def _changing(membership: Membership) -> Iterator[Membership]:
     """The row as it is now, locked; raises `Refused` if it went away meanwhile."""
     with keeping_an_admin(Organization.objects.filter(pk=membership.organization_id)):
         locked = (
-            Membership.objects.select_for_update(of=("self",))
+            Membership.objects.select_for_update(no_key=True, of=("self",))
             .select_related("user", "organization")
             .filter(pk=membership.pk)
             .first()

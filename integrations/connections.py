@@ -239,7 +239,7 @@ def _store_key(
     """Put the tested key in place and wake the run that waits for it, or a new one."""
     with transaction.atomic():
         _one_at_a_time(connection.organization)
-        locked = Connection.objects.select_for_update().get(pk=connection.pk)
+        locked = Connection.objects.select_for_update(no_key=True).get(pk=connection.pk)
         if locked.state == Connection.State.DELETING:
             raise Refused(f"{connection.label} is being deleted.")
         _refuse_twin(connection.organization, connection.connector, probe, besides=locked)
@@ -269,7 +269,7 @@ def sync_now(connection: Connection, *, actor: User | None) -> SyncRun:
     and then the stored key is good again. If it is not, the run stops where it stopped before.
     """
     with transaction.atomic():
-        locked = Connection.objects.select_for_update().get(pk=connection.pk)
+        locked = Connection.objects.select_for_update(no_key=True).get(pk=connection.pk)
         if locked.is_disconnected:
             status = locked.get_state_display().lower()
             raise Refused(f"{connection.label} cannot sync while its status is: {status}.")
@@ -293,7 +293,7 @@ def import_everything(connection: Connection, *, actor: User | None) -> SyncRun:
         raise Refused(f"{connection.label} cannot import while its status is: {status}.")
     _refuse_missing(connection)
     with transaction.atomic():
-        locked = Connection.objects.select_for_update().get(pk=connection.pk)
+        locked = Connection.objects.select_for_update(no_key=True).get(pk=connection.pk)
         if sync.active_run(locked) is not None:
             raise Refused(
                 f"{connection.label} is being read right now.",
@@ -323,7 +323,7 @@ def rename(connection: Connection, *, actor: User | None, label: str) -> None:
     _check_label(connection.organization, label)
     try:
         with transaction.atomic():
-            locked = Connection.objects.select_for_update().get(pk=connection.pk)
+            locked = Connection.objects.select_for_update(no_key=True).get(pk=connection.pk)
             old, locked.label = locked.label, label
             locked.save(update_fields=["label"])
             audit.record(connection.organization, actor, "connection.renamed", label, before=old)
@@ -343,7 +343,7 @@ def rename(connection: Connection, *, actor: User | None, label: str) -> None:
 def disconnect(connection: Connection, *, actor: User | None) -> None:
     """Stop syncing and wipe the key; the facts stay."""
     with transaction.atomic():
-        locked = Connection.objects.select_for_update().get(pk=connection.pk)
+        locked = Connection.objects.select_for_update(no_key=True).get(pk=connection.pk)
         if locked.is_disconnected:
             return
         sync.stop(locked)
@@ -362,7 +362,7 @@ def disconnect(connection: Connection, *, actor: User | None) -> None:
 def delete(connection: Connection, *, actor: User | None, keep_history: bool = False) -> None:
     """Take a disconnected connection away: archive its history, or erase it in the background."""
     with transaction.atomic():
-        locked = Connection.objects.select_for_update().get(pk=connection.pk)
+        locked = Connection.objects.select_for_update(no_key=True).get(pk=connection.pk)
         if not locked.is_disconnected:
             raise Refused(f"Disconnect {connection.label} before you delete it.")
         if locked.state == Connection.State.DELETING:

@@ -37,7 +37,7 @@ def erase(connection_id: int, *, seconds: float | None = None) -> bool:
                 if ends_at is not None and time.monotonic() >= ends_at:
                     return False
         with transaction.atomic():
-            for connection in found.select_for_update():
+            for connection in found.select_for_update(no_key=True):
                 notices.tell_erased(connection)
                 connection.delete()
     return True

@@ -82,7 +82,7 @@ def claim(run: SyncRun, *, now: datetime | None = None) -> SyncWindow | None:
     now = now or database_now()
     with transaction.atomic():
         locked = (
-            SyncRun.objects.select_for_update(of=("self",), skip_locked=True)
+            SyncRun.objects.select_for_update(no_key=True, of=("self",), skip_locked=True)
             .filter(_is_awake(now), pk=run.pk, connection__state=Connection.State.ACTIVE)
             .first()
         )
@@ -93,7 +93,7 @@ def claim(run: SyncRun, *, now: datetime | None = None) -> SyncWindow | None:
         gave_up = _give_up_on_the_deadly(locked, now)
         troubled = locked.windows.filter(state=SyncWindow.State.PENDING).exclude(error_code="")
         window = (
-            locked.windows.select_for_update(of=("self",), skip_locked=True)
+            locked.windows.select_for_update(no_key=True, of=("self",), skip_locked=True)
             .filter(_is_ready(now))
             .alias(trouble=Case(When(feed__in=troubled.values("feed"), then=1), default=Value(0)))
             .order_by("trouble", "position")
@@ -337,7 +337,7 @@ def _learning_ids(connection: Connection, pages: Iterator[Page]) -> Iterator[Pag
         spelling = canonical_id(page.organization_id)
         if spelling and connection.organization_ids and spelling not in connection.organization_ids:
             with transaction.atomic():
-                locked = Connection.objects.select_for_update().get(pk=connection.pk)
+                locked = Connection.objects.select_for_update(no_key=True).get(pk=connection.pk)
                 locked.other_organization_ids = sorted({*locked.other_organization_ids, spelling})
                 locked.save(update_fields=["other_organization_ids"])
             connection.other_organization_ids = locked.other_organization_ids
@@ -350,7 +350,7 @@ def _learner(connection: Connection, window: SyncWindow) -> Callable[[str, str, 
     def learn(name: str, value: str, table: str) -> None:
         logger.warning("%s: asked with %s=%s from now on", connection, name, value)
         with transaction.atomic():
-            locked = Connection.objects.select_for_update().get(pk=connection.pk)
+            locked = Connection.objects.select_for_update(no_key=True).get(pk=connection.pk)
             locked.options = {**locked.options, name: value}
             locked.save(update_fields=["options"])
             if table:
@@ -471,7 +471,7 @@ def _mine(window: SyncWindow) -> QuerySet[SyncWindow]:
 
 def _hold(window: SyncWindow) -> None:
     """Fence for the writing transaction: lock our claim on the window, or raise `LeaseLost`."""
-    held = _mine(window).select_for_update().first()
+    held = _mine(window).select_for_update(no_key=True).first()
     if held is None:
         raise LeaseLost(f"window {window.pk}")
 
@@ -618,7 +618,7 @@ def _retry_later(window: SyncWindow, problem: ConnectorError) -> None:
 def _pause_for_action(connection: Connection, window: SyncWindow, problem: ActionNeeded) -> None:
     """The key is refused: say so on the connection, keep the window for the next key."""
     with transaction.atomic():
-        current = Connection.objects.select_for_update().get(pk=connection.pk)
+        current = Connection.objects.select_for_update(no_key=True).get(pk=connection.pk)
         ours = _save_outcome(window, SyncWindow.State.PENDING, problem)
         if not ours or current.credential != connection.credential:
             return  # the key was replaced while the old one was in use
@@ -671,7 +671,7 @@ def _save_outcome(
 def settle(run: SyncRun) -> None:
     """Close the run when every window is finished, and set when the next refresh is due."""
     with transaction.atomic():
-        locked = SyncRun.objects.select_for_update().get(pk=run.pk)
+        locked = SyncRun.objects.select_for_update(no_key=True).get(pk=run.pk)
         if locked.state != SyncRun.State.ACTIVE:
             return
         if locked.windows.exclude(state__in=SyncWindow.FINISHED).exists():
@@ -690,7 +690,7 @@ def settle(run: SyncRun) -> None:
 def stop(connection: Connection) -> None:
     """End the active run; a worker in the middle of a window stores nothing of it."""
     with transaction.atomic():
-        for run in SyncRun.objects.select_for_update().filter(
+        for run in SyncRun.objects.select_for_update(no_key=True).filter(
             connection=connection, state=SyncRun.State.ACTIVE
         ):
             run.windows.exclude(state__in=SyncWindow.FINISHED).update(

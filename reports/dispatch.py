@@ -33,7 +33,7 @@ def send(schedule_id: int, *, now: datetime) -> bool:
     was missed while nothing ran goes out once.
     """
     plan = (
-        ReportSchedule.objects.select_for_update(skip_locked=True, of=("self",))
+        ReportSchedule.objects.select_for_update(no_key=True, skip_locked=True, of=("self",))
         .filter(pk=schedule_id, is_paused=False, next_at__lte=now)
         .select_related("report__organization", "created_by")
         .first()

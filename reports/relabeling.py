@@ -25,7 +25,7 @@ def follow(
 
     Nobody edited these reports, so the day they were changed stays.
     """
-    reports = SavedReport.objects.select_for_update().order_by("pk")
+    reports = SavedReport.objects.select_for_update(no_key=True).order_by("pk")
     for report in reports.filter(organization=organization, query__contains="billing_account"):
         query = relabeled(report.query, before, after)
         if query != report.query:

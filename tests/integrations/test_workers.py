@@ -1,13 +1,15 @@
 """Workers as processes: frozen, killed or several at once, they write each window once."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from threading import Barrier
+from pathlib import Path
+from threading import Barrier, Event
 
 import pytest
 from django.conf import settings as django_settings
@@ -141,6 +143,51 @@ def test_a_worker_that_was_frozen_past_its_lease_writes_nothing(connection, star
     assert len(finished.split()) == 1
     assert stored() == before
     assert set(run.windows.values_list("state", flat=True)) == {SyncWindow.State.DONE}
+
+
+def test_disconnecting_while_a_worker_stores_waits_for_it(connection, monkeypatch):
+    """The worker's commit checks its foreign keys, and disconnecting waits for its window."""
+    run, hold, holds = costs_of_two_days(connection), sync._hold, Event()
+
+    def hold_until_somebody_waits(window):
+        hold(window)
+        holds.set()
+        with database.cursor() as cursor:
+            for _ in range(600):
+                cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+                if cursor.fetchone()[0]:
+                    return
+                time.sleep(0.05)
+
+    def work():
+        try:
+            return [window.state for window in sync.work(run, wait=lambda seconds: None)]
+        finally:
+            database.close()
+
+    monkeypatch.setattr(sync, "_hold", hold_until_somebody_waits)
+    with ThreadPoolExecutor(1) as pool:
+        worked = pool.submit(work)
+        assert holds.wait(60)
+        connections.disconnect(connection, actor=None)
+
+    assert worked.result() == [SyncWindow.State.DONE]
+    assert connection.state == Connection.State.DISCONNECTED
+
+
+@pytest.mark.parametrize("app", ["accounts", "api", "integrations", "reports"])
+def test_no_lock_on_a_row_keeps_others_from_referring_to_it(app):
+    """FOR UPDATE stops commits that check a foreign key to the row; two such locks can deadlock."""
+    sources = {path: path.read_text() for path in Path(app).rglob("*.py")}
+
+    strong = [
+        f"{path}: {call}"
+        for path, text in sources.items()
+        for call in re.findall(r"select_for_update\([^)]*\)?", text)
+        if "no_key=True" not in call
+    ]
+
+    assert strong == []
 
 
 def test_two_workers_share_a_run_and_read_each_window_once(connection, start):

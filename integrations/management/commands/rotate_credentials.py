@@ -21,7 +21,7 @@ class Command(BaseCommand):
         for pk, label in list(stored.values_list("pk", "label")):
             try:
                 with transaction.atomic():
-                    connection = Connection.objects.select_for_update().get(pk=pk)
+                    connection = Connection.objects.select_for_update(no_key=True).get(pk=pk)
                     if connection.credential is not None:
                         connection.credential = Secret(connection.credential.reveal())
                         connection.save(update_fields=["credential"])
