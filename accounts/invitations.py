@@ -154,7 +154,7 @@ def send_invitation(*, invitation_id: int, issue: int) -> mail.Mail | None:
     )
     if invitation is None:
         return None
-    subject = f"{invitation.organization} invites you to Spendglass"
+    subject = f"{invitation.organization.name_in_mail} invites you to Spendglass"
     context = {"invitation": invitation, "link": mail.absolute(path(invitation))}
     return mail.render(invitation.email, subject, "invitation", context)
 

@@ -122,6 +122,10 @@ class Organization(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def name_in_mail(self) -> str:
+        return names.for_mail(self.name) or self.slug
+
 
 class MembershipQuerySet(models.QuerySet["Membership"]):
     def active(self) -> Self:

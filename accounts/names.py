@@ -1,18 +1,22 @@
-"""What a person may call themselves. Their name stands in mails to people who do not know them.
+"""Names that people choose, and what of them may stand in mails of ours.
 
-So a name holds no address, no number to call and no sentence: a mail of ours would carry it.
+The name of a person stands in mails to people who do not know them, so it holds no address, no
+number to call and no sentence. Organizations and reports are named more freely: `for_mail` takes
+out of a name what a mail program would turn into a link.
 """
 
 import re
 import unicodedata
 
 from django.core.exceptions import ValidationError
+from django.utils.text import Truncator
 
 MAX_LETTERS = 60
 MAX_WORDS = 8  # "Maria do Carmo de Souza e Silva Neto" has eight
 _SIGNS = frozenset(" '\u2018\u2019.-\u2010\u2011\u00b7,()")
 _MAX_DIGITS = 2  # "Henry 8th"
 # Mail programs make a link of a dot between letters: evil.example.
+_MAKES_A_LINK = re.compile(r"://|@|[.\u3002](?=[^\W\d])|\bwww\b", re.IGNORECASE)
 _DOT_INSIDE = re.compile(r"\.\w{2,}")
 
 
@@ -42,6 +46,17 @@ def is_fit_for_mail(name: str) -> bool:
     except ValidationError:
         return False
     return bool(name.strip())
+
+
+def for_mail(title: str) -> str:
+    """Return the title of an organization or a report as a mail may show it.
+
+    On one line, without links, addresses and invisible signs, and too short for a message.
+    """
+    plain = unicodedata.normalize("NFKC", title)
+    plain = "".join(sign if sign.isprintable() else " " for sign in plain)
+    plain = _MAKES_A_LINK.sub(" ", plain)
+    return Truncator(" ".join(plain.split())).chars(MAX_LETTERS)
 
 
 def _is_allowed(sign: str) -> bool:

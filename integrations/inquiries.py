@@ -1,6 +1,7 @@
 """Expert inquiries: a question with what was tried and what came back, and never a key."""
 
 from datetime import datetime
+from textwrap import indent
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -95,6 +96,8 @@ def file(
             template="inquiry",
             context={
                 "inquiry": inquiry,
+                # Marked line by line, so that it cannot pass for the rest of the mail.
+                "question": indent(inquiry.question, "> ", lambda line: True),
                 "organization": organization,
                 "facts": facts(diagnosis),
                 "path": reverse("integrations:inquiries", args=[organization.slug]),

@@ -79,7 +79,7 @@ def _send(plan: ReportSchedule, now: datetime) -> str:
         files = [mail.Attachment(name, content, "text/csv")]
     mail.send(
         to=to,
-        subject=f"{report.name}, {QueryBar(found.spec).range_label}",
+        subject=f"Report “{report.name_in_mail}”, {QueryBar(found.spec).range_label}",
         template="report",
         context={
             "report": report,

@@ -10,6 +10,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts import names
 from accounts.models import Membership, Organization, User
 
 
@@ -61,6 +62,10 @@ class SavedReport(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def name_in_mail(self) -> str:
+        return names.for_mail(self.name) or f"report {self.pk}"
 
     @property
     def is_shared(self) -> bool:

@@ -5,7 +5,7 @@ from django.core.exceptions import ValidationError
 
 from accounts import invitations
 from accounts.models import Role
-from accounts.names import validate_name
+from accounts.names import for_mail, validate_name
 from tests.factories import make_invitation, make_member, make_organization, make_user
 
 NAMES = [
@@ -82,3 +82,37 @@ def test_a_mail_names_the_email_and_no_older_phishing_name(
 
     assert mails[0].body.startswith(f"{shown} to Demo Inc.")
     assert "evil" not in mails[0].body
+
+
+@pytest.mark.parametrize(
+    ("title", "shown"),
+    [
+        ("Brightwater Logistics", "Brightwater Logistics"),
+        ("Spend 2026-11-01, v1.2 (J. R.)", "Spend 2026-11-01, v1.2 (J. R.)"),
+        ("Seats of claude.ai", "Seats of claude ai"),
+        ("https://evil.example/reset", "https evil example/reset"),
+        ("WWW.evil.example", "evil example"),
+        ("evil\uff0eexample", "evil example"),  # a full-width dot
+        ("evil\u3002example", "evil example"),
+        ("eve@evil.example", "eve evil example"),
+        ("Demo\r\nBcc: eve", "Demo Bcc: eve"),
+        ("Demo\u202e\u200bInc.", "Demo Inc."),
+        ("A" * 200, "A" * 59 + "…"),
+    ],
+)
+def test_titles_carry_no_link_into_mails(title, shown):
+    assert for_mail(title) == shown
+
+
+@pytest.mark.django_db
+def test_an_invitation_shows_the_organization_without_links(
+    mails, django_capture_on_commit_callbacks
+):
+    eve = make_member(make_organization("demo", "Reset at evil.example"), Role.ADMIN)
+    organization = eve.memberships.get().organization
+
+    with django_capture_on_commit_callbacks(execute=True):
+        invitations.invite(organization, email="a@example.com", role=Role.VIEWER, actor=eve)
+
+    assert mails[0].subject == "Reset at evil example invites you to Spendglass"
+    assert "evil.example" not in mails[0].body

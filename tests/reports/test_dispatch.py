@@ -52,7 +52,7 @@ def test_the_mail_has_the_table_and_the_csv(send, plan):
 
     (sent,) = mail.outbox
     assert sent.to == ["ann@example.com"]
-    assert sent.subject == "Spend, 2 Nov – 8 Nov 2026"
+    assert sent.subject == "Report “Spend”, 2 Nov – 8 Nov 2026"
     assert "Cost: $10.00 (+400.0% against 26 Oct – 1 Nov 2026)" in sent.body
     assert "Cowork: $6.50, $8.00" in sent.body
     assert f"https://spend.example.com/o/demo/reports/saved/{plan.report.pk}/" in sent.body
@@ -78,6 +78,19 @@ def test_the_mail_has_the_table_and_the_csv(send, plan):
     assert plan.last_result == "Sent to 1 member."
     assert plan.last_at == MONDAY
     assert plan.next_at == MONDAY + timedelta(days=7)
+
+
+def test_the_name_of_a_report_carries_no_link_into_the_mail(send, plan):
+    plan.report.name = "Locked: sign in at https://evil.example/x, or write to eve@evil.example"
+    plan.report.save()
+
+    send()
+
+    (sent,) = mail.outbox
+    assert sent.subject.startswith("Report “Locked: sign in at https evil example/x, or write to")
+    for text in (sent.subject, sent.body, sent.alternatives[0][0]):
+        assert "evil.example" not in text
+        assert "https://evil" not in text
 
 
 def test_a_private_report_is_mailed_with_a_link_that_its_recipients_can_open(
