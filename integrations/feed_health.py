@@ -180,9 +180,9 @@ def _is_paused(parts: list[SyncWindow]) -> bool:
 
 def _outlook(connection: Connection, status: Status) -> str:
     if status is overview.UP_TO_DATE or connection.is_disconnected:
-        return "Nothing"
+        return ""
     if connection.state == Connection.State.ACTION_NEEDED:
-        return "Goes on by itself after that"
+        return "Resumes automatically"
     if status is overview.DELAYED:
-        return "Nothing: we ask again with the next refresh"
-    return "Nothing"
+        return "Read again with the next refresh"
+    return ""

@@ -30,7 +30,9 @@ PART_WORDS: dict[str, Status] = {
     SyncWindow.State.UNAVAILABLE: overview.UNAVAILABLE,
     SyncWindow.State.FAILED: overview.FAILED,
 }
-_TROUBLE = ~Q(error="") & ~Q(state=SyncWindow.State.UNAVAILABLE)
+# Parts of a run that was stopped carry a sentence, and nothing went wrong.
+_TROUBLE = ~Q(error="") & ~Q(state=SyncWindow.State.UNAVAILABLE) & ~Q(error_code="stopped")
+_READ = (SyncWindow.State.DONE, SyncWindow.State.UNCHANGED)
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Entry:
     status: Status
     parts: int
     parts_done: int
+    parts_read: int
     troubles: int
     requests: int
     rows: int
@@ -94,13 +97,14 @@ def entries(found: Iterable[SyncRun]) -> list[Entry]:
         .annotate(
             parts=Count("pk"),
             parts_done=Count("pk", filter=Q(state__in=SyncWindow.FINISHED)),
+            parts_read=Count("pk", filter=Q(state__in=_READ)),
             troubles=Count("pk", filter=_TROUBLE),
             requests=Sum("requests"),
             rows=Sum("rows"),
         )
         .order_by()
     }
-    names = ("parts", "parts_done", "troubles", "requests", "rows")
+    names = ("parts", "parts_done", "parts_read", "troubles", "requests", "rows")
     return [
         Entry(
             run=run,

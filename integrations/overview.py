@@ -92,7 +92,6 @@ class Step:
 class Progress:
     """How far a run is. Days are those whose every feed has been read, newest first."""
 
-    days_done: int
     days_total: int
     percent: int
     seconds_left: int | None
@@ -372,9 +371,9 @@ def _sentence(
         return "The history is kept. Nothing new arrives."
     pause = _pause(run, windows)
     if pause is not None and pause.not_before:
-        return f"{pause.error} We go on at {pause.not_before:%H:%M} UTC."
+        return f"{pause.error} Resumes at {pause.not_before:%H:%M} UTC."
     if status is IMPORTING and progress is not None:
-        return f"{progress.days_done} of {progress.days_total} days, newest first."
+        return f"{progress.percent} % of {progress.days_total} days, newest first."
     if status is DELAYED and fresh.cost_complete_to:
         return (
             f"Cost is complete only to {_instant(fresh.cost_complete_to)}. "
@@ -460,14 +459,10 @@ def _progress(connection: Connection, windows: Sequence[SyncWindow]) -> Progress
         by_feed[window.feed].append(window)
     steps = tuple(_step(connection, feed, parts) for feed, parts in by_feed.items())
     wanted: set[date] = set()
-    unread: set[date] = set()
     for window in windows:
         wanted.update(window.window)
-        if window.state not in SyncWindow.FINISHED:
-            unread.update(window.window)
     finished = [window for window in windows if window.state in SyncWindow.FINISHED]
     return Progress(
-        days_done=len(wanted) - len(unread),
         days_total=len(wanted),
         percent=100 * len(finished) // len(windows) if windows else 0,
         seconds_left=_seconds_left(windows, finished),

@@ -41,9 +41,9 @@ CHART_LABELS = {
     "bar": ("Bars", "c_bar"),
     "treemap": ("Treemap", "c_tree"),
     "heatmap": ("Heatmap", "c_heat"),
-    "table": ("Table alone", "c_table"),
+    "table": ("Table only", "c_table"),
 }
-NUMBER_LABELS = {"": "Rounded to read", "full": "All digits", "compact": "As short as can be"}
+NUMBER_LABELS = {"": "Rounded", "full": "Full precision", "compact": "Compact"}
 SHORT = 40  # values that fit as checkboxes
 
 

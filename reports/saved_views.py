@@ -102,7 +102,7 @@ def update(request: OrganizationRequest, report_pk: int) -> HttpResponseBase:
     except SpecError as error:
         return _refused(request, error)
     saved.save(report, actor=request.user)
-    messages.success(request, f"{report.name} has these settings now.")
+    messages.success(request, f"{report.name} updated.")
     return redirect(report.address)
 
 

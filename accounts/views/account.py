@@ -96,7 +96,7 @@ def change_password(request: HttpRequest) -> HttpResponse:
     form = ChangePasswordForm(cast(User, request.user), request.POST or None)
     if form.is_valid():
         update_session_auth_hash(request, form.save())
-        messages.success(request, "Your password is changed. You stay signed in here alone.")
+        messages.success(request, "Your password is changed. Other sessions have been signed out.")
         return redirect("profile")
     return render(
         request, "accounts/password.html", {"form": form}, status=422 if form.is_bound else 200

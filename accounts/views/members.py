@@ -168,7 +168,7 @@ def reactivate(request: OrganizationRequest, member_pk: int) -> HttpResponse:
     return _at_once(
         request,
         lambda: members.reactivate(member, actor=request.user),
-        f"{member.user} is let in again, as {member.get_role_display()}.",
+        f"{member.user} is reactivated as {member.get_role_display()}.",
     )
 
 
@@ -181,5 +181,5 @@ def remove(request: OrganizationRequest, member_pk: int) -> HttpResponse:
     if request.method == "POST":
         problem = _refusal(lambda: members.remove(member, actor=request.user))
         if problem is None:
-            return _done(request, f"{member.user} is no member any more.")
+            return _done(request, f"{member.user} is removed from the organization.")
     return ask(request, "accounts/_remove.html", member=member, problem=problem)

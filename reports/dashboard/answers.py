@@ -265,5 +265,7 @@ def when_empty(report: Report, what: str) -> str:
         return "Nothing is known about these days yet, so this is not a zero."
     if unknown:
         return f"No {what} in the days that are known; {unknown} of {len(days.window)} are not."
-    known = f"Data is complete to {figures.day(days.known_to)}, so" if days.known_to else "So far"
-    return f"No {what} in these days. {known} this is a real zero."
+    if not days.known_to:
+        return f"No {what} is reported so far. None of these days is complete yet."
+    known_to = figures.day(days.known_to)
+    return f"No {what} in these days. Data is complete to {known_to}, so this is a real zero."

@@ -151,7 +151,7 @@ def test_who_is_deactivated_is_out_at_once_and_comes_back_with_one_click(client,
 
     client.post(address(omar, "deactivate"))
     assert theirs.get("/o/demo/integrations/").status_code == 404
-    assert "in no organization yet" in theirs.get("/").content.decode()
+    assert "belong to an organization yet" in theirs.get("/").content.decode()
     assert "Deactivated" in page(client)
 
     client.post(address(omar, "reactivate"))
@@ -174,7 +174,7 @@ def test_deactivating_in_one_organization_leaves_the_others_alone(client, ada, o
 def test_who_is_removed_keeps_the_account(client, ada, omar):
     response = client.post(address(omar, "remove"), follow=True)
 
-    assert "Omar Haddad is no member any more." in response.content.decode()
+    assert "Omar Haddad is removed from the organization." in response.content.decode()
     assert not Membership.objects.filter(user=omar).exists()
     omar.refresh_from_db()
     assert omar.is_active

@@ -57,7 +57,7 @@ def test_somebody_without_an_organization_is_told_what_is_missing(client):
     response = client.get("/")
 
     assert response.status_code == 200
-    assert "in no organization yet" in response.content.decode()
+    assert "belong to an organization yet" in response.content.decode()
 
 
 def test_a_wrong_password_is_refused_without_saying_which_half_was_wrong(client):

@@ -92,6 +92,14 @@ def test_a_run_says_what_it_read_and_how_it_went(viewer, connection):
     assert '<td data-l="Took" class="num">2 min</td>' in text
 
 
+def test_parts_that_were_stopped_are_no_errors(viewer, connection):
+    stopped = {"state": "failed", "error": "Stopped.", "error_code": "stopped"}
+    make_run(connection, {"rows": 5}, stopped, stopped, state="stopped")
+
+    assert "1 of 3 parts read" in page(viewer, url("log"))
+    assert "No such run" in page(viewer, url("log") + "?result=errors")
+
+
 def test_one_asks_for_a_connection_or_for_errors(viewer, organization, connection):
     other = make_connection(organization, "other")
     make_run(connection, FAILED, state="failed")
@@ -216,8 +224,8 @@ def test_what_stops_every_feed_is_said_once_and_not_of_those_that_were_not_tried
         "",
     )
     words = [(feed.status.word, feed.outlook) for feed in feed_health.of(connection)]
-    assert words.count(("Action needed", "Goes on by itself after that")) == 1
-    assert words.count(("Waiting", "Goes on by itself after that")) == len(words) - 1
+    assert words.count(("Action needed", "Resumes automatically")) == 1
+    assert words.count(("Waiting", "Resumes automatically")) == len(words) - 1
     client.force_login(make_member(organization, Role.BILLING_ADMIN))
     text = page(client, url("feeds", "my-org"))
     assert text.count("<b>Nothing is read until my-org works again.</b> Paste it again.") == 1
@@ -233,7 +241,7 @@ def test_a_feed_in_the_middle_of_a_run_that_waits_is_not_running(connection):
     run.save()
 
     assert health(connection, "organization_cost").status.word == "Waiting"
-    assert health(connection, "organization_cost").outlook == "Nothing"
+    assert health(connection, "organization_cost").outlook == ""
 
 
 def test_a_feed_that_is_late_without_an_error_is_asked_for_again(connection):
@@ -243,7 +251,7 @@ def test_a_feed_that_is_late_without_an_error_is_asked_for_again(connection):
 
     assert (found.status.word, found.outlook) == (
         "Delayed",
-        "Nothing: we ask again with the next refresh",
+        "Read again with the next refresh",
     )
 
 
@@ -257,7 +265,7 @@ def test_what_is_off_needs_no_repair(connection, state, word):
 
     found = health(connection, "user_cost")
 
-    assert (found.status.word, found.error, found.outlook) == (word, "", "Nothing")
+    assert (found.status.word, found.error, found.outlook) == (word, "", "")
 
 
 def test_a_day_that_is_not_over_is_not_complete(connection):

@@ -92,7 +92,7 @@ def test_from_the_invitation_to_the_last_day(open_page, ada, mails):
     dialog.get_by_role("button", name="Deactivate").click()
     expect(page.get_by_role("row", name="Eve Ito")).to_contain_text("Deactivated")
     phone.goto("/")
-    expect(phone.get_by_role("main")).to_contain_text("in no organization yet")
+    expect(phone.get_by_role("main")).to_contain_text("belong to an organization yet")
     assert Membership.objects.get(user__email="eve@example.com").is_active is False
 
 

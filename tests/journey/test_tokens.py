@@ -23,7 +23,7 @@ def test_a_token_is_made_read_with_and_revoked(page):
     page.get_by_role("link", name="API tokens").click()
     page.get_by_role("textbox", name="Name").fill("month-end sheet")
     page.get_by_role("checkbox", name="Connections").check()
-    page.get_by_role("button", name="Make token").click()
+    page.get_by_role("button", name="Create token").click()
     secret = page.locator("#secret").inner_text()
 
     headers = {"Authorization": f"Bearer {secret}"}
