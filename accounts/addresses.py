@@ -23,6 +23,15 @@ def canonical(address: str) -> str:
     return f"{local}{at}{_ascii_domain(domain) if at else domain}"
 
 
+def with_dns_domain(address: str) -> str:
+    """Return a new address in small letters, with its domain as DNS spells it.
+
+    A domain in other letters may look like another one; `xn--` does not.
+    """
+    local, at, domain = address.strip().lower().rpartition("@")
+    return f"{local}{at}{_ascii_domain(unicodedata.normalize('NFKC', domain))}"
+
+
 def validate_plain(address: str) -> None:
     """Refuse a new address whose local part holds letters that look like others.
 

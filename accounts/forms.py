@@ -11,7 +11,7 @@ from django.db import transaction
 from django.http import HttpRequest
 
 from accounts import audit, throttling
-from accounts.addresses import canonical, validate_plain
+from accounts.addresses import canonical, validate_plain, with_dns_domain
 from accounts.models import AuditEvent, EmailChange, Invitation, User
 from accounts.names import validate_name
 from accounts.permissions import Role
@@ -171,7 +171,7 @@ class ChangeEmailForm(CurrentPasswordForm):
         self.fields["email"].label = "New e-mail"
 
     def clean_email(self) -> str:
-        email: str = self.cleaned_data["email"].lower()
+        email = with_dns_domain(self.cleaned_data["email"])
         if canonical(email) == self.user.canonical_email:
             raise ValidationError("You sign in with this e-mail already.")
         return email

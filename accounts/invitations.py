@@ -28,7 +28,7 @@ class Gone(Exception):
 
 def invite(organization: Organization, *, email: str, role: Role, actor: User | None) -> Invitation:
     """Ask somebody to join, by e-mail if it is configured. Raises `Refused`."""
-    email = email.strip().lower()
+    email = addresses.with_dns_domain(email)
     member = organization.memberships.filter(
         user__canonical_email=addresses.canonical(email)
     ).first()

@@ -63,7 +63,7 @@ class UserManager(BaseUserManager["User"]):
         return self.filter(canonical_email=addresses.canonical(email))
 
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
-        user = self.model(email=email.strip().lower(), **fields)
+        user = self.model(email=addresses.with_dns_domain(email), **fields)
         user.set_password(password)
         user.save(using=self._db)
         return user

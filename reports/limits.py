@@ -17,6 +17,7 @@ from reports.metrics import (
     OfOneDocument,
     Source,
     Unit,
+    in_sentence,
 )
 from reports.queries import Report, Stream, connections_of
 from reports.spec import Filter, ReportSpec, SpecError
@@ -52,7 +53,7 @@ def _unanswerable(
 ) -> SpecError:
     labels = " and ".join(connection.label for connection in connections)
     verb = "does" if len(connections) == 1 else "do"
-    word = DIMENSIONS[name].label.lower()
+    word = in_sentence(DIMENSIONS[name].label)
     return SpecError(
         f"{labels} {verb} not report {metric.label.lower()} by {word} ({metric.name}, {name}), so"
         f" all of it would stand in one row without a value. Leave out {word}, or choose another"
@@ -143,10 +144,10 @@ def _silent(spec: ReportSpec, connections: Sequence[Connection]) -> Iterator[str
         for name in _cut_by(spec):
             silent = [c.label for c in connections if not _answers(c, measure, name)]
             if silent:
-                verb = "does" if len(silent) == 1 else "do"
+                verb, whose = ("does", "its") if len(silent) == 1 else ("do", "their")
                 yield (
                     f"{' and '.join(silent)} {verb} not report {measure.label.lower()} by"
-                    f" {DIMENSIONS[name].label.lower()}: its part has no value there."
+                    f" {in_sentence(DIMENSIONS[name].label)}: {whose} part has no value there."
                 )
 
 

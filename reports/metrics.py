@@ -870,6 +870,12 @@ THINGS = frozenset(
 )
 
 
+def in_sentence(label: str) -> str:
+    """Return a label as it stands within a sentence: abbreviations and names keep capitals."""
+    keeps = label[:2].isupper() or "/" in label or label.startswith(("Claude ", "Slack "))
+    return label if keeps else label[:1].lower() + label[1:]
+
+
 @dataclass(frozen=True)
 class Dimension:
     """One way to cut facts. `value` is None where the connection decides, not the fact.

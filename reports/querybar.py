@@ -12,7 +12,7 @@ from django.http import QueryDict
 from integrations.models import Connection, EngagementFact, Meter, Person, ResourceVersion
 from integrations.window import Window
 from reports import identity, labels, naming
-from reports.metrics import METRICS, Section, in_order, place
+from reports.metrics import METRICS, Section, in_order, in_sentence, place
 from reports.naming import Names
 from reports.outlook import AHEAD
 from reports.periods import COMPARISONS, CUSTOM, INTERVALS, RANGES, cut
@@ -125,7 +125,7 @@ class QueryBar:
     def title(self) -> str:
         words = [self.metrics_label]
         if self.spec.group_by:
-            words += ["by", _listed([_word(d.label) for d in self.spec.dimension_objects])]
+            words += ["by", _listed([in_sentence(d.label) for d in self.spec.dimension_objects])]
         added_up = ", cumulative" if self.spec.cumulative else ""
         return f"{' '.join(words)}, {EVERY[self.spec.columns_by]}{added_up}"
 
@@ -146,7 +146,7 @@ class QueryBar:
     @property
     def metrics_label(self) -> str:
         names = [metric.label for metric in self.spec.metric_objects]
-        names = [names[0], *(_word(name) for name in names[1:])]
+        names = [names[0], *(in_sentence(name) for name in names[1:])]
         return _listed(names) if len(names) < 3 else f"{names[0]} and {len(names) - 1} more"
 
     @property
@@ -522,11 +522,6 @@ def _verb(filter_: Filter) -> str:
     if filter_.operator is Operator.IS_NOT:
         return "is none of" if many else "is not"
     return f"{filter_.operator.label} one of" if many else filter_.operator.label
-
-
-def _word(label: str) -> str:
-    """A label within a sentence: abbreviations and names keep their capitals."""
-    return label if label[:2].isupper() or "/" in label else label[:1].lower() + label[1:]
 
 
 def _listed(words: Iterable[str]) -> str:

@@ -20,6 +20,7 @@ from reports.metrics import (
     Section,
     Source,
     in_order,
+    in_sentence,
     place,
 )
 from reports.periods import COMPARISONS, CUSTOM, INTERVALS, RANGES, Interval, Shift, shift_of
@@ -192,14 +193,14 @@ class ReportSpec:
             for metric in self.metric_objects:
                 if not _is_placed(metric, frozenset({name})):
                     raise SpecError(
-                        f"{metric.label} cannot be cut by {DIMENSIONS[name].label.lower()}"
+                        f"{metric.label} cannot be cut by {in_sentence(DIMENSIONS[name].label)}"
                         f" ({metric.name}, {name}): the provider counts it without that. Leave out"
                         " one of the two.",
                         field="group_by" if name in self.group_by else "filters",
                     )
         for metric in self.metric_objects:
             if not _is_placed(metric, self.cut_by):
-                words = " and ".join(DIMENSIONS[n].label.lower() for n in sorted(self.cut_by))
+                words = " and ".join(in_sentence(DIMENSIONS[n].label) for n in sorted(self.cut_by))
                 raise SpecError(
                     f"{metric.label} cannot be cut by {words} together ({metric.name}): the"
                     " provider counts it by each of them alone. Leave out one of them.",
@@ -212,7 +213,7 @@ class ReportSpec:
             filters = self.filters_of(dimension.name)
             one = [f for f in filters if f.operator is Operator.IS and len(f.values) == 1]
             if dimension.name not in self.group_by and not one:
-                word = dimension.label.lower()
+                word = in_sentence(dimension.label)
                 raise SpecError(
                     f"{dimension.label}s overlap, so several of them have no sum. Filter by one"
                     f" {word}, or group by {word} ({dimension.name}) as well.",

@@ -5,10 +5,13 @@ from itertools import product
 
 import pytest
 from django.apps import apps
+from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import CharField
 from django.db.models.functions import Cast
 from django.test import Client
+from hypothesis import given
+from hypothesis import strategies as st
 
 from accounts import invitations
 from accounts.addresses import canonical
@@ -28,6 +31,7 @@ LOOK_ALIKES = [
     "\uff49\uff4e\uff45\uff53@example.com",  # full width
     "ines@\uff25xample.com",
 ]
+ADDED = ["\u0307", "\u0301", "\u200b", "\u00ad", "\u0131", "\u017f", "\uff53", "\u0435"]
 
 
 @pytest.fixture
@@ -81,6 +85,75 @@ def test_256_spellings_share_one_counter(ines):
     waits = [bool(SIGN_IN_ACCOUNT.wait_seconds(spelling)) for spelling in sorted(spellings)]
 
     assert waits == [False] * 10 + [True] * 246
+
+
+# Spellings of no mailbox of Ines, which only look like hers.
+HOMOGLYPHS = [
+    "in\u0435s@example.com",  # Cyrillic e
+    "\u0456nes@example.com",  # Cyrillic i
+    "\u03b9nes@example.com",  # Greek iota
+    "i\u200bnes@example.com",  # zero-width space
+    "i\u200dnes@example.com",  # zero-width joiner
+    "ine\u0301s@example.com",  # combining acute accent
+    "ine\u00ads@example.com",  # soft hyphen
+    "\u202eines@example.com",  # right-to-left override
+]
+
+
+@pytest.mark.parametrize("spelling", HOMOGLYPHS)
+def test_a_spelling_that_only_looks_alike_opens_nothing_and_is_nobodys_new_address(
+    client, ines, spelling
+):
+    for _ in range(3):
+        response = Client().post("/login/", {"username": spelling, "password": PASSWORD})
+        assert response.status_code == 200
+        assert "_auth_user_id" not in response.wsgi_request.session
+    client.force_login(ines)
+
+    assert (
+        client.post("/o/demo/members/invite/", {"email": spelling, "role": "viewer"}).status_code
+        == 422
+    )
+    assert (
+        client.post("/account/email/", {"email": spelling, "current": PASSWORD}).status_code == 422
+    )
+    with pytest.raises(ValidationError):
+        User(email=spelling).full_clean(exclude=["password"])
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("ines"), st.sampled_from(["", *ADDED])), min_size=4, max_size=6
+    ),
+    st.sampled_from(["example.com", "EXAMPLE.com", "ex\u00adample.com", "\uff25xample\u3002com"]),
+)
+def test_whatever_finds_an_account_counts_against_it(letters, domain):
+    """An attempt is counted by the form that the account is looked up by, so none escapes."""
+    typed = f"{''.join(letter + mark for letter, mark in letters)}@{domain}"
+
+    form = canonical(typed)
+
+    assert canonical(form) == form
+    assert (SIGN_IN_ACCOUNT._key(typed, 0) == SIGN_IN_ACCOUNT._key(INES, 0)) == (form == INES)
+
+
+@pytest.mark.parametrize(
+    ("typed", "stored"),
+    [
+        ("ines@b\u00fccher.example", "ines@xn--bcher-kva.example"),
+        ("ines@ex\u0430mple.com", "ines@xn--exmple-4nf.com"),  # Cyrillic a
+        ("ines@\uff25xample.com", "ines@example.com"),
+    ],
+)
+def test_a_new_address_shows_its_domain_as_dns_spells_it(client, ines, typed, stored):
+    """So that a domain that only looks like another one does not on the list of members."""
+    organization = ines.memberships.get().organization
+    client.force_login(make_member(organization, Role.ADMIN, "omar@example.com"))
+    ines.memberships.all().delete()
+
+    client.post("/o/demo/members/invite/", {"email": typed, "role": "viewer"})
+
+    assert Invitation.objects.get().email == stored
 
 
 def test_ten_wrong_passwords_in_ten_spellings_hold_up_the_account(ines):

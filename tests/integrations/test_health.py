@@ -168,7 +168,7 @@ def test_the_page_shows_a_strip_per_feed_and_the_gap_in_words(member, connection
 NOT_READ = {
     "refused.usage": '{"inference_geo": ["us"]}',
     "not_read.cost": "context_window,speed",
-    "note.versions": "The newer ones, in beta, are not used: for 10 Nov 2026 they tell $1.",
+    "note.versions": "The beta reports are not used: for 10 Nov 2026 they report $1.",
 }
 
 
@@ -191,7 +191,7 @@ def test_what_the_provider_refuses_to_be_asked_for_is_said_on_both_pages(
             "that detail. Totals are complete."
         ) in words
         assert "Token lines of region us cannot be told apart" in words
-        assert "they tell $1." in words
+        assert "they report $1." in words
 
 
 def test_a_feed_that_never_succeeded_says_why(member, connection):

@@ -139,7 +139,7 @@ def test_a_parent_whose_child_is_hidden_from_the_newer_endpoints_is_read_by_the_
     connection.refresh_from_db()
     assert connection.options["dialect"] == "reports"
     (sentence,) = connection.not_read
-    assert "they tell" in sentence
+    assert "they report" in sentence
     assert "child organizations with HIPAA readiness" in sentence
 
 

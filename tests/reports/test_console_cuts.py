@@ -126,7 +126,7 @@ def test_filters_offer_what_lists_tell(console, dimension, offered):
 def test_cost_of_the_older_reports_is_never_cut_by_owner(console):
     spec = ReportSpec(("cost",), DAYS, group_by=("api_key_owner",))
 
-    with pytest.raises(SpecError, match="does not report cost by api key owner"):
+    with pytest.raises(SpecError, match="does not report cost by API key owner"):
         limits.refuse_unanswerable(console.organization, spec)
 
 

@@ -153,7 +153,7 @@ def test_a_slack_channel_has_its_cost(cut):
         ("cost", "rbac_group_id,user_name", "Cost cannot be cut by group and user name together"),
         ("active_people", "rbac_group_id", "People with activity cannot be cut by group"),
         ("seats", "rbac_group_id", "Seats cannot be cut by group"),
-        ("total_tokens", "slack_channel_id", "Tokens cannot be cut by slack channel"),
+        ("total_tokens", "slack_channel_id", "Tokens cannot be cut by Slack channel"),
     ],
 )
 def test_what_no_document_tells_is_refused(cut, metrics, group_by, words):
@@ -287,7 +287,7 @@ def test_the_dashboard_leads_to_groups_and_channels(cut, signed_in, widget, labe
 
 
 def test_a_dimension_no_connection_reports_is_refused(cut):
-    with pytest.raises(CommandError, match="my-org does not report cost by api key"):
+    with pytest.raises(CommandError, match="my-org does not report cost by API key"):
         command(metrics="cost", group_by="api_key_id")
 
 

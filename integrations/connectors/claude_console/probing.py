@@ -90,13 +90,13 @@ def _newer(
     apart = comparing.difference(old, new)
     if apart is not None:
         sentence = (
-            f"The newer ones, in beta, are not used: for {_date(apart.day)} they tell "
+            f"The beta reports are not used: for {_date(apart.day)} they report "
             f"${apart.newer:f} instead of ${apart.older:f}."
         )
         client.learned.note_versions(sentence)
         return [], Check(_ENDPOINTS, "info", f"{_ANYBODY} {sentence}")
     if not old:
-        sentence = "The newer ones, in beta, are not used: there was no cost yet to compare."
+        sentence = "The beta reports are not used: there was no cost yet to compare."
         return [], Check(_ENDPOINTS, "info", f"{_ANYBODY} {sentence}")
     same = "The newer ones, in beta. They tell the same cost as the reports, to the last digit."
     return parts, Check(_ENDPOINTS, "passed", same)

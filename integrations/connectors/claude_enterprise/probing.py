@@ -144,7 +144,7 @@ _SAME = (
     "The newer ones, in beta: every combination, however many a day has. Day by day, they tell the "
     "same cost and tokens as the four reports."
 )
-_NOTHING = "The newer ones, in beta, are not used: there was nothing yet to compare."
+_NOTHING = "The beta reports are not used: there was nothing yet to compare."
 _UNCOMPARED = (
     "The newer ones, in beta. The four reports are closed, so nothing shows whether they are "
     "complete: child organizations with HIPAA readiness are not included."
@@ -181,9 +181,9 @@ def _difference(
         apart = comparing.difference(old, new)
         if apart is not None:
             return (
-                f"The newer ones, in beta, are not used: for {_day(apart.day)} they tell "
-                f"{unit.format(apart.newer)} instead of {unit.format(apart.older)}. A parent "
-                "organization lacks its child organizations with HIPAA readiness there."
+                f"The beta reports are not used: for {_day(apart.day)} they report "
+                f"{unit.format(apart.newer)} instead of {unit.format(apart.older)}. They "
+                "leave out child organizations with HIPAA readiness."
             )
         was_empty = was_empty and not old
     return None if was_empty else ""

@@ -115,8 +115,8 @@ def test_the_newer_endpoints_are_not_used_where_they_tell_another_cost_and_the_r
     assert found.cost_complete_to == datetime(2026, 11, 20, 11, 45, tzinfo=UTC)
     assert checks(found)[ENDPOINTS] == (
         "info",
-        "The reports every organization has. The newer ones, in beta, are not used: for 10 Nov "
-        "2026 they tell $0.0825 instead of $0.07.",
+        "The reports every organization has. The beta reports are not used: for 10 Nov 2026 they "
+        "report $0.0825 instead of $0.07.",
     )
 
 
@@ -124,8 +124,7 @@ def test_how_the_newer_endpoints_differ_is_kept_for_the_pages_of_the_connection(
     found = probe(SPENT, newer(("123.5", "wrkspc_1"), ("8.25", "wrkspc_nowhere")))
 
     assert CONNECTOR.not_read(found.options) == (
-        "The newer ones, in beta, are not used: for 10 Nov 2026 they tell $0.0825 instead of "
-        "$0.07.",
+        "The beta reports are not used: for 10 Nov 2026 they report $0.0825 instead of $0.07.",
     )
     assert CONNECTOR.not_read(probe(SPENT).options) == ()
 

@@ -173,8 +173,8 @@ def test_the_newer_endpoints_are_not_used_where_they_leave_something_out():
     found = probe(WEEK, PRICED, successor=newer("4"))
 
     difference = (
-        "The newer ones, in beta, are not used: for 21 Aug 2026 they tell $0.04 instead of $0.05. "
-        "A parent organization lacks its child organizations with HIPAA readiness there."
+        "The beta reports are not used: for 21 Aug 2026 they report $0.04 instead of $0.05. "
+        "They leave out child organizations with HIPAA readiness."
     )
     assert found.options == {"dialect": "reports", "note.versions": difference}
     assert checks(found)["Cost and usage endpoints"] == (
@@ -191,7 +191,7 @@ def test_tokens_are_compared_too_because_seats_may_have_no_cost():
 
     apart = probe(WEEK, free, successor=NOTHING, usage=usage, newer_usage=fewer)
     assert apart.options["dialect"] == "reports"
-    assert "they tell 6 tokens instead of 7 tokens" in apart.options["note.versions"]
+    assert "they report 6 tokens instead of 7 tokens" in apart.options["note.versions"]
     alike = probe(WEEK, free, successor=NOTHING, usage=usage, newer_usage=same)
     assert alike.options == {"dialect": "successors"}
 
