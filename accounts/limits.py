@@ -1,16 +1,21 @@
-"""How many expensive questions a user and an organization may ask at once, and in a quarter hour.
+"""How many expensive questions a user and an organization may ask at once, in a quarter of an hour,
+and how many seconds they may be computed.
 
 Kept in Redis, so that all web processes count together. A slot that its holder never gave back,
 because the process died, is free again when it expires. Without Redis nothing is limited here.
 """
 
+import hashlib
 import logging
+import math
 import threading
+import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache, wraps
+from functools import cache, partial, wraps
 from http import HTTPStatus
 from typing import Any
 
@@ -27,7 +32,13 @@ from accounts.throttling import Throttle, minutes
 
 logger = logging.getLogger(__name__)
 
+# What a user spent in computing comes back within so many seconds; an organization has five times
+# as much as a user.
+_REFILL_SECONDS = 150
+_ORGANIZATION_FACTOR = 5
 _LOCAL_WAIT_SECONDS = 10  # for a turn in this process
+_REPEAT_SECONDS = 5  # that a refusal is repeated without a look at the slots
+_MAX_REFUSALS = 2_000  # remembered by one process, a few kilobytes each
 # Takes a slot in each set, or in none: 0, or the number of the set that is full.
 _TAKE = """
 local clock = redis.call('TIME')
@@ -41,6 +52,19 @@ for _, key in ipairs(KEYS) do
   redis.call('EXPIRE', key, ARGV[2])
 end
 return 0
+"""
+# A token bucket: takes ARGV[1] of what is left, refilled ARGV[3] a second up to ARGV[2]; returns
+# what is left then, in thousandths. It may be negative: what a report costs is known afterwards.
+_SPEND = """
+local clock = redis.call('TIME')
+local now = clock[1] + clock[2] / 1000000
+local state = redis.call('HMGET', KEYS[1], 'left', 'at')
+local left = tonumber(state[1] or ARGV[2])
+left = math.min(tonumber(ARGV[2]), left + (now - tonumber(state[2] or now)) * tonumber(ARGV[3]))
+left = left - tonumber(ARGV[1])
+redis.call('HSET', KEYS[1], 'left', tostring(left), 'at', tostring(now))
+redis.call('EXPIRE', KEYS[1], 3600)
+return math.floor(left * 1000)
 """
 
 
@@ -67,37 +91,59 @@ class Busy(TooMany):
 class Kind:
     """A kind of question and how many of it may be under way, of a user and an organization.
 
-    `weight` is how many may be asked in a quarter of an hour for each report that may.
+    `weight` is how many may be asked in a quarter of an hour for each report that may, and
+    `computing` how many seconds they may take for each of a report.
     """
 
     name: str
     user: int
     organization: int
     weight: int = 1
+    computing: int = 1
 
 
 REPORT = Kind("report", user=3, organization=12)
-# A dashboard asks all its widgets at once, as far as the browser lets it.
-WIDGET = Kind("widget", user=8, organization=32, weight=10)
+# A dashboard asks for all its widgets at once, as far as the browser lets it.
+WIDGET = Kind("widget", user=8, organization=32, weight=10, computing=3)
 
 
 class _Turns:
     """Turns of this process: so many expensive questions are computed at once, others wait.
 
-    Bounds memory, and leaves threads and CPU to the pages that cost little.
+    Bounds memory, and leaves threads and CPU to the pages that cost little. A user holds at most
+    half of the turns and an organization all but one, so the others always find one.
     """
 
     def __init__(self) -> None:
-        self._turns = threading.BoundedSemaphore(settings.REPORTS_AT_ONCE)
+        most = settings.REPORTS_AT_ONCE
+        self._limits = {
+            "process": most,
+            "user": max(1, most // 2),
+            "organization": max(1, most - 1),
+        }
+        self._held: Counter[tuple[str, int]] = Counter()
+        self._changed = threading.Condition()
 
     @contextmanager
-    def one(self) -> Iterator[None]:
-        if not self._turns.acquire(timeout=_LOCAL_WAIT_SECONDS):
-            raise Busy("Spendglass is busy with other reports. Try again in a few seconds.", 5)
+    def one(self, user: int, organization: int) -> Iterator[None]:
+        """Wait for a turn and hold it. Raises `Busy` after ten seconds."""
+        scopes = (("process", 0), ("user", user), ("organization", organization))
+        with self._changed:
+            if not self._changed.wait_for(partial(self._is_free, scopes), _LOCAL_WAIT_SECONDS):
+                raise Busy("Spendglass is busy with other reports. Try again in a few seconds.", 5)
+            self._held.update(scopes)
         try:
             yield
         finally:
-            self._turns.release()
+            with self._changed:
+                self._held.subtract(scopes)
+                for scope in scopes:
+                    if not self._held[scope]:
+                        del self._held[scope]
+                self._changed.notify_all()
+
+    def _is_free(self, scopes: Sequence[tuple[str, int]]) -> bool:
+        return all(self._held[scope] < self._limits[scope[0]] for scope in scopes)
 
 
 @cache
@@ -112,12 +158,16 @@ def slot(kind: Kind, *, user: int, organization: int) -> Iterator[None]:
     Raises `TooMany`.
     """
     _check_rate(kind, user, organization)
+    at_once = _check_budget(kind, user, organization)
     keys = [f"slots:{kind.name}:user:{user}", f"slots:{kind.name}:organization:{organization}"]
     token = uuid.uuid4().hex
-    full = _take(keys, token, (kind.user, kind.organization))
+    full = _take(keys, token, (at_once, kind.organization))
     if full == 1:
         raise TooMany(
-            f"{kind.user} of your reports are being computed already. Wait until one is done.", 2
+            f"{at_once} of your reports are being computed already. Wait until one is done."
+            if at_once > 1
+            else "One of your reports is being computed already. Wait until it is done.",
+            2,
         )
     if full == 2:
         raise TooMany(
@@ -126,9 +176,13 @@ def slot(kind: Kind, *, user: int, organization: int) -> Iterator[None]:
             2,
         )
     try:
-        with _turns().one():
+        with _turns().one(user, organization):
             deadlines.check()  # the reader may have left while waiting
-            yield
+            began = time.monotonic()
+            try:
+                yield
+            finally:
+                _spend(kind, user, organization, time.monotonic() - began)
     finally:
         _give_back(keys, token)
 
@@ -148,6 +202,53 @@ def _check_rate(kind: Kind, user: int, organization: int) -> None:
                 f" Try again in {minutes(wait)}.",
                 wait,
             )
+
+
+def _check_budget(kind: Kind, user: int, organization: int) -> int:
+    """Return how many questions the user may have under way: one, once half is spent.
+
+    Raises `TooMany` when the user or the organization has spent its seconds of computing.
+    """
+    capacity = settings.REPORT_SECONDS * kind.computing
+    if capacity <= 0:
+        return kind.user
+    left = _spend(kind, user, organization, 0)
+    for seconds, share, who in zip(
+        left, _shares(capacity), ("Your", "Your organization's"), strict=True
+    ):
+        if seconds <= 0:
+            wait = math.ceil((share / 10 - seconds) * _REFILL_SECONDS / share)
+            raise TooMany(
+                f"{who} reports took more than {share:,} seconds to compute in the last minutes."
+                f" Try again in {minutes(wait)}, or ask for fewer days or groupings.",
+                wait,
+            )
+    return kind.user if left[0] > capacity / 2 else 1
+
+
+def _spend(kind: Kind, user: int, organization: int, seconds: float) -> tuple[float, float]:
+    """Take seconds of computing off both budgets and return what is left of each."""
+    shares = _shares(settings.REPORT_SECONDS * kind.computing)
+    try:
+        user_left, organization_left = (
+            int(_spend_script()(keys=[key], args=[seconds, share, share / _REFILL_SECONDS])) / 1000
+            for key, share in zip(
+                (
+                    f"computing:{kind.name}:user:{user}",
+                    f"computing:{kind.name}:organization:{organization}",
+                ),
+                shares,
+                strict=True,
+            )
+        )
+    except redis.RedisError:
+        return shares
+    return user_left, organization_left
+
+
+def _shares(capacity: int) -> tuple[int, int]:
+    """Seconds of a user and of an organization."""
+    return capacity, capacity * _ORGANIZATION_FACTOR
 
 
 def _take(keys: Sequence[str], token: str, limits: Sequence[int]) -> int:
@@ -175,6 +276,11 @@ def _client() -> "redis.Redis":
 @cache
 def _script() -> Script:
     return _client().register_script(_TAKE)
+
+
+@cache
+def _spend_script() -> Script:
+    return _client().register_script(_SPEND)
 
 
 def limited(
@@ -207,6 +313,45 @@ def refused(request: HttpRequest, error: TooMany) -> HttpResponse:
     response = HttpResponse(render_to_string("429.html", context), status=error.status)
     response["Retry-After"] = f"{error.wait_seconds}"
     return response
+
+
+def repeat_refusals(
+    get_response: Callable[[HttpRequest], HttpResponseBase],
+) -> Callable[[HttpRequest], HttpResponseBase]:
+    """Middleware: answer a session that repeats a refused request without asking again.
+
+    Outside sessions and sign-in, so it costs neither a query nor a template: one page that asks
+    sixty times a second took more than a core. Each process remembers for itself, `Retry-After`
+    long and at most five seconds. Counting, waiting and fairness stay with `slot`.
+    """
+    refusals: dict[bytes, tuple[float, HttpResponse]] = {}
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        session = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
+        if not session or request.method != "GET":
+            return get_response(request)
+        part = request.headers.get("HX-Request", "")
+        key = hashlib.sha256(f"{session}\n{part}\n{request.path}".encode()).digest()
+        until, refusal = refusals.get(key, (0.0, None))
+        if refusal is not None and time.monotonic() < until:
+            return _copy(refusal)
+        response = get_response(request)
+        if response.status_code == HTTPStatus.TOO_MANY_REQUESTS and isinstance(
+            response, HttpResponse
+        ):
+            if len(refusals) >= _MAX_REFUSALS:
+                refusals.clear()  # it is only a shortcut
+            wait_seconds = min(int(response.headers.get("Retry-After", "0")), _REPEAT_SECONDS)
+            refusals[key] = (time.monotonic() + wait_seconds, _copy(response))
+        return response
+
+    return middleware
+
+
+def _copy(response: HttpResponse) -> HttpResponse:
+    return HttpResponse(
+        response.content, status=response.status_code, headers=dict(response.headers)
+    )
 
 
 class Refusals:

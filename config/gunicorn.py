@@ -4,6 +4,7 @@ Options on the command line win. `WEB_CONCURRENCY` and `WEB_THREADS` come from t
 """
 
 import os
+import sys
 
 bind = [os.environ.get("WEB_BIND", "0.0.0.0:8000")]  # a proxy stands in front
 worker_class = "config.webserver.Worker"
@@ -23,3 +24,12 @@ keepalive = 75
 # Python gives memory back to itself, not to the system: a new process begins small.
 max_requests = 20_000
 max_requests_jitter = 4_000
+
+
+def post_fork(server: object, worker: object) -> None:
+    """Let threads take turns ten times as often as Python does by itself.
+
+    A page waits for PostgreSQL a dozen times, and after each time for the thread that computes a
+    report: 5 ms each, more than the page takes.
+    """
+    sys.setswitchinterval(0.0005)

@@ -91,6 +91,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "config.health.health_first",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "accounts.limits.repeat_refusals",
     "api.problems.problem_documents",
     "accounts.deadlines.deadlines",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -261,6 +262,7 @@ API_REQUESTS = _read("API_REQUESTS", env.int, 1_800, _NUMBER)  # of one token in
 # --- Limits of web requests ---------------------------------------------------------------
 REQUEST_SECONDS = _read("REQUEST_SECONDS", env.int, 20, _NUMBER)
 REPORTS_AT_ONCE = _read("REPORTS_AT_ONCE", env.int, 3, _NUMBER)  # computed by one web process
+REPORT_SECONDS = _read("REPORT_SECONDS", env.int, 30, _NUMBER)  # of computing, of a user
 REPORT_REQUESTS = _read("REPORT_REQUESTS", env.int, 600, _NUMBER)  # of a user in 15 minutes
 
 # --- Pages -------------------------------------------------------------------------------

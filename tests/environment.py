@@ -18,6 +18,7 @@ TEST_SETTINGS = {
     "CLAUDE_CONSOLE_REQUESTS_PER_MINUTE": "0",
     "CREDENTIALS_KEYS": "c3BlbmRnbGFzcy10ZXN0cy1vbmx5LTMyLWJ5dGVzISE=",
     "DEBUG": "false",
+    "REPORT_SECONDS": "3000",
     "REQUEST_SECONDS": "120",  # slow machines run tests, too
     "HTTPS": "false",
     "SECRET_KEY": "for tests only, and long enough that no system check complains about it",

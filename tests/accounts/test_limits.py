@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from contextlib import ExitStack
+from functools import partial
 
 import pytest
 import redis
@@ -72,6 +73,7 @@ def test_one_report_too_many_is_answered_with_a_page_that_asks_again(
     assert '<meta http-equiv="refresh" content="2">' in html
 
     held.close()
+    time.sleep(2)  # as the page says
     assert client.get(f"/o/{organization.slug}/{path}").status_code in {200, 422}
 
 
@@ -141,6 +143,44 @@ def test_reports_of_a_quarter_of_an_hour_are_limited(client, organization, viewe
     assert "You have asked for 1 reports within a quarter of an hour." in response.content.decode()
 
 
+def test_computing_is_limited_by_seconds(organization, viewer, settings):
+    """Thirty seconds of computing: half of it spent, one at a time; all of it, a wait."""
+    settings.REPORT_SECONDS = 30
+    ids = {"user": viewer.pk, "organization": organization.pk}
+    asking = partial(slot, REPORT, **ids)
+    for _ in range(2):
+        with asking():
+            time.sleep(0.1)
+
+    left = limits._spend(REPORT, **ids, seconds=16)
+    assert left[0] <= 30 - 2 * 0.1 - 16 + 0.1  # both count, and a little came back
+    with asking(), pytest.raises(TooMany, match="One of your reports is being computed"), asking():
+        pass
+
+    limits._spend(REPORT, **ids, seconds=15)
+    with pytest.raises(TooMany, match="took more than 30 seconds to compute") as refusal, asking():
+        pass
+    assert 12 <= refusal.value.wait_seconds <= 21  # 1 s too many, 3 s to go on, 0.2 a second
+    with slot(REPORT, user=viewer.pk + 1, organization=organization.pk):
+        pass  # others have budgets of their own
+
+
+def test_a_repeated_refusal_costs_no_query(client, organization, held, django_assert_num_queries):
+    path = f"/o/{organization.slug}/reports/explore/"
+    first = client.get(path)
+    assert first.status_code == 429
+
+    with django_assert_num_queries(0):
+        again = client.get(path)
+
+    assert again.status_code == first.status_code == 429
+    assert again.content == first.content
+    assert dict(again.headers) == dict(first.headers)
+    assert client.get(f"/o/{organization.slug}/reports/").status_code == 200  # another page
+    client.force_login(make_member(organization, Role.VIEWER))
+    assert client.get(path).status_code == 200  # another session
+
+
 def test_a_process_computes_so_many_reports_at_once(monkeypatch, settings):
     settings.REPORTS_AT_ONCE = 1
     turns = limits._Turns()
@@ -153,6 +193,22 @@ def test_a_process_computes_so_many_reports_at_once(monkeypatch, settings):
         slot(REPORT, user=2, organization=2),
     ):
         pass
+
+
+def test_one_user_leaves_turns_to_colleagues_and_an_organization_to_others(monkeypatch, settings):
+    settings.REPORTS_AT_ONCE = 4
+    monkeypatch.setattr(limits, "_LOCAL_WAIT_SECONDS", 0.05)
+    turns = limits._Turns()
+    with turns.one(1, 1), turns.one(1, 1):
+        with pytest.raises(limits.Busy), turns.one(1, 1):
+            pass
+        with turns.one(2, 1):
+            with pytest.raises(limits.Busy), turns.one(3, 1):
+                pass
+            with turns.one(4, 2), pytest.raises(limits.Busy), turns.one(5, 3):
+                pass
+
+    assert not turns._held
 
 
 # --- Deadlines -------------------------------------------------------------------------------
