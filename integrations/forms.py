@@ -12,6 +12,8 @@ from django.utils import timezone
 from accounts.models import slug_validator
 from integrations.connectors.base import Connector
 from integrations.models import Connection
+from integrations.service_accounts import LONGEST_NAME
+from integrations.text import LONGEST_KEY
 
 # What keys of Anthropic and of most others look like, in the middle of a text too.
 _KEY = re.compile(r"\bsk-[a-z]+-\S{6,}", re.IGNORECASE)
@@ -91,6 +93,24 @@ class ReplaceKeyForm(forms.Form):
 
 class RenameForm(forms.Form):
     label = _label_field()
+
+
+class ServiceAccountForm(forms.Form):
+    """A name for one service account; an empty one takes the name away."""
+
+    external_id = forms.CharField(max_length=LONGEST_KEY)
+    name = forms.CharField(
+        required=False,
+        max_length=LONGEST_NAME,
+        error_messages={"max_length": f"Write at most {LONGEST_NAME} characters."},
+    )
+
+    def clean_name(self) -> str:
+        """Refuse a pasted key: everybody who reads reports would see it."""
+        name: str = self.cleaned_data["name"]
+        if _KEY.search(name):
+            raise ValidationError("This looks like a key. Write a name instead.")
+        return name
 
 
 class DeleteForm(forms.Form):

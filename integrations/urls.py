@@ -23,6 +23,11 @@ urlpatterns = [
     path("connections/<slug:label>/feeds/", manage.feeds, name="feeds"),
     path("connections/<slug:label>/key/", manage.replace_key, name="replace_key"),
     path("connections/<slug:label>/rename/", manage.rename, name="rename"),
+    path(
+        "connections/<slug:label>/service-accounts/",
+        manage.name_service_account,
+        name="name_service_account",
+    ),
     path("connections/<slug:label>/import/", manage.import_everything, name="import_everything"),
     path("connections/<slug:label>/disconnect/", manage.disconnect, name="disconnect"),
     path("connections/<slug:label>/delete/", manage.delete, name="delete"),

@@ -41,7 +41,7 @@ def items(connections: Sequence[Connection]) -> dict[str, str]:
 
 
 def _of_owners(connections: Sequence[Connection]) -> dict[tuple[str, str], str]:
-    """People by their ids; a service account keeps its id, as Admin keys may not read its name."""
+    """People by their ids; a service account keeps its id until a member names it."""
     people = Person.objects.filter(connection__in=connections).exclude(name="", email="")
     return {
         ("api_key_owner", external_id): name or email

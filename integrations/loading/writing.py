@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -89,7 +89,7 @@ def people_ids(connection: Connection, people: dict[str, PersonRef]) -> dict[str
             )
             continue
         seen = PersonRef(external_id, *(getattr(person, name) for name in _SEEN))
-        now = newest(seen, ref)
+        now = newest(seen, replace(ref, name="") if person.is_named_here else ref)
         if now != seen:
             for name in _SEEN:
                 setattr(person, name, getattr(now, name))

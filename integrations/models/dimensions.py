@@ -45,6 +45,9 @@ class Person(models.Model):
     kind = models.CharField(max_length=20, choices=Kind.choices, default=Kind.USER)
     state = models.CharField(max_length=20, choices=State.choices, default=State.ACTIVE)
     role = models.TextField(blank=True, db_default="", help_text="In the provider's own word.")
+    is_named_here = models.BooleanField(
+        default=False, db_default=False, help_text="A member gave the name: imports keep it."
+    )
 
     class Meta:
         constraints = [

@@ -4,17 +4,26 @@ from typing import Any
 
 from django.contrib import messages
 from django.db.models import Sum
-from django.http import HttpResponse
-from django.shortcuts import render
+from django.http import Http404, HttpResponse
+from django.shortcuts import render, resolve_url
 from django.utils import timezone
+from django.utils.http import urlencode
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.tenancy import OrganizationRequest, connection_manager_required
-from accounts.views.questions import ask
-from integrations import connections, feed_health, history, inquiries, limits, overview
+from accounts.views.questions import ask, go
+from integrations import (
+    connections,
+    feed_health,
+    history,
+    inquiries,
+    limits,
+    overview,
+    service_accounts,
+)
 from integrations.connectors.base import Connector, ConnectorError
-from integrations.forms import DeleteForm, RenameForm, ReplaceKeyForm
+from integrations.forms import DeleteForm, RenameForm, ReplaceKeyForm, ServiceAccountForm
 from integrations.models import Connection
 from integrations.overview import Overview
 from integrations.stats import Stats
@@ -34,18 +43,23 @@ def _manage_page(
     connector: Connector,
     *,
     problem: connections.Refused | None = None,
+    named: ServiceAccountForm | None = None,
+    label: str = "",
     status: int = 200,
 ) -> HttpResponse:
-    found = overview.overviews(request.organization, connector)
-    chosen = _chosen(found, request.GET.get("connection", ""))
+    """The page of a connector. `named` is a refused form of the connection `label`."""
+    overviews = overview.overviews(request.organization, connector)
+    chosen = _chosen(overviews, label or request.GET.get("connection", ""))
     context = {
         "connector": connector,
-        "overviews": found,
-        "stats": Stats.of(found),
-        "is_deleting": any(o.connection.state == Connection.State.DELETING for o in found),
+        "overviews": overviews,
+        "stats": Stats.of(overviews),
+        "is_deleting": any(o.connection.state == Connection.State.DELETING for o in overviews),
         "archived": len(overview.archived(request.organization)),
         "chosen": chosen,
         "feeds": feed_health.of(chosen.connection) if chosen else [],
+        "accounts": service_accounts.service_accounts(chosen.connection) if chosen else [],
+        "named": named,
         "problem": problem,
     }
     return render(request, own_template(connector, "manage.html"), context, status=status)
@@ -154,6 +168,32 @@ def rename(request: OrganizationRequest, label: str) -> HttpResponse:
             messages.success(request, f"Label changed to {connection.label}.")
             return go_to(request, "manage", connection.connector_slug)
     return _dialog(request, "rename", connection, form=form)
+
+
+@connection_manager_required
+@require_POST
+def name_service_account(request: OrganizationRequest, label: str) -> HttpResponse:
+    """Name one service account, or take its name away; reports show it from then on."""
+    connection = connection_or_404(request, label)
+    form = ServiceAccountForm(request.POST)
+    if form.is_valid():
+        external_id, name = form.cleaned_data["external_id"], form.cleaned_data["name"]
+        try:
+            account = service_accounts.name_service_account(
+                connection, actor=request.user, external_id=external_id, name=name
+            )
+        except connections.Refused as refused:
+            if refused.code == "not_found":
+                raise Http404 from refused
+            refuse(form, refused)
+        else:
+            shown = f"{external_id} is named {account.name}." if account.name else "Name removed."
+            messages.success(request, shown)
+            page = resolve_url(
+                "integrations:manage", request.organization.slug, connection.connector_slug
+            )
+            return go(request, f"{page}?{urlencode({'connection': label})}#accounts-h")
+    return _manage_page(request, connection.connector, named=form, label=label, status=422)
 
 
 @connection_manager_required

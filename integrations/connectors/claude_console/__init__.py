@@ -46,7 +46,8 @@ class ClaudeConsole(Connector):
         "Claude Code of people who sign in with a claude.ai subscription: Anthropic's report is "
         "known to list API users only (anthropics/claude-code#27780). Members of Claude Enterprise "
         "are counted by that connection.",
-        "Names of service accounts. Admin keys may not read them, so their ids are shown.",
+        "Names of service accounts. Admin keys may not read them, so their ids are shown until "
+        "you name them under “Service accounts” on this page.",
     )
 
     @property
