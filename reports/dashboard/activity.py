@@ -395,7 +395,7 @@ _CODE = (
 
 
 def code_output(scope: Scope) -> Answer:
-    """What Claude Code brought about, and its cost by commits."""
+    """What Claude Code brought about, and its cost by commits and sessions."""
     empty, missing = _no_activity(scope, "claude_code")
     if empty:
         return Answer(Table((), ()), empty=empty, missing=missing)
@@ -425,30 +425,42 @@ def _code_prices(scope: Scope, connections: Sequence[Connection]) -> Iterator[Me
     billing = [c for c in told if c not in estimating]
 
     if billing:
-        _, each = _per_commit(scope, "cost", billing, Filter("service", (_CLAUDE_CODE,)))
-        yield Measured("Cost per commit", figures.usd(each), (), each, Kind.USD)
+        of_code = Filter("service", (_CLAUDE_CODE,))
+        _, prices = _prices(scope, "cost", billing, of_code)
+        for word, each in prices:
+            yield Measured(f"Cost per {word}", figures.usd(each), (), each, Kind.USD)
     if estimating:
-        amount, each = _per_commit(scope, "code_estimated_cost", estimating)
+        amount, prices = _prices(scope, "code_estimated_cost", estimating)
         yield Measured("Estimated cost", figures.usd(amount), (), amount, Kind.USD)
-        yield Measured("Estimated cost per commit", figures.usd(each), (), each, Kind.USD)
+        for word, each in prices:
+            yield Measured(f"Estimated cost per {word}", figures.usd(each), (), each, Kind.USD)
 
 
-def _per_commit(
+_PRICED = {"commit": "code_commits", "session": "code_sessions"}
+
+
+def _prices(
     scope: Scope, metric: str, of: Sequence[Connection], *also: Filter
-) -> tuple[Number, Decimal | None]:
-    """What a metric came to, and its part per commit: of the days that both know, by connection."""
+) -> tuple[Number, list[tuple[str, Decimal | None]]]:
+    """Return what a metric came to, and its part per commit and per session.
+
+    Both sides are of the days that both know, by connection.
+    """
     by, accounts = ("day", "billing_account"), _accounts(of)
     amounts = scope.ask(metric, group_by=by, also=(accounts, *also))
-    commits = scope.ask("code_commits", group_by=by, also=(accounts,))
-    spent = made = Decimal()
-    is_known = False
-    for connection in of:
-        for day in _ended(amounts, connection) & _ended(commits, connection):
-            amount = amounts.values((day, connection.label))[0]
-            count = commits.values((day, connection.label))[0]
-            if amount is not None and count is not None:
-                spent, made, is_known = spent + amount, made + count, True
-    return amounts.by().totals[0], _each(spent if is_known else None, made)
+    counts = scope.ask(*_PRICED.values(), group_by=by, also=(accounts,))
+    prices: list[tuple[str, Decimal | None]] = []
+    for place, word in enumerate(_PRICED):
+        spent = made = Decimal()
+        is_known = False
+        for connection in of:
+            for day in _ended(amounts, connection) & _ended(counts, connection):
+                amount = amounts.values((day, connection.label))[0]
+                count = counts.values((day, connection.label))[place]
+                if amount is not None and count is not None:
+                    spent, made, is_known = spent + amount, made + count, True
+        prices.append((word, _each(spent if is_known else None, made)))
+    return amounts.by().totals[0], prices
 
 
 def _ended(report: Report, connection: Connection) -> frozenset[date]:

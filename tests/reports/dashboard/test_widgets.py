@@ -364,6 +364,7 @@ def test_claude_code_output(company, ask):
         ("Accept rate", "90.0%"),
         # Claude Code cost 60 + 10 on the days whose activity is known; the 5 of today do not count.
         ("Cost per commit", "$11.67"),
+        ("Cost per session", "$11.67"),
     ]
 
 
@@ -396,9 +397,11 @@ def test_claude_code_output_is_that_of_every_connection_that_counts_it(console, 
         ("Accept rate", "90.0%"),
         # The Console bills no product Claude Code: my-org alone, 70 by its 6 commits.
         ("Cost per commit", "$11.67"),
+        ("Cost per session", "$11.67"),
         # Anthropic's estimate is no part of that: 4.50 + 1.50, by 4 commits.
         ("Estimated cost", "$6.00"),
         ("Estimated cost per commit", "$1.50"),
+        ("Estimated cost per session", "$1.50"),
     ]
     assert answer.figure == 10
     assert answer.notes == answer.missing == ()
