@@ -14,6 +14,8 @@ from accounts import spreadsheets
 from accounts.models import Organization
 from integrations.loading.spool import plain_or_none
 from integrations.models import Connection, DayCheck, Restatement
+from integrations.variants import compare_variants
+from integrations.window import Window
 
 PAGE_SIZE = 50
 UNKNOWN = "–"
@@ -83,6 +85,41 @@ class RestatementLine:
     new: str
     change: str
     meters: list[tuple[str, str, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class VariantLine:
+    """A second report beside the total that counts as the page writes it.
+
+    `days` is how many days both know; `differences` are (day, figure), newest first.
+    """
+
+    label: str
+    compared_with: str
+    days: int
+    total: str
+    second: str
+    difference: str
+    differences: list[tuple[date, str]]
+
+
+def variant_lines(connection: Connection, window: Window) -> list[VariantLine]:
+    """Compare the second reports of a connection over the days of the page."""
+    return [
+        VariantLine(
+            label=one.second_feed.label,
+            compared_with=one.total_feed.label,
+            days=one.days,
+            total=figure(one.measure, one.total),
+            second=figure(one.measure, one.second),
+            difference=figure(one.measure, one.difference, signed=True),
+            differences=[
+                (day.day, figure(one.measure, day.difference, signed=True))
+                for day in reversed(one.differences)
+            ],
+        )
+        for one in compare_variants(connection, window)
+    ]
 
 
 def connections_of(organization: Organization) -> list[Connection]:

@@ -31,6 +31,7 @@ from integrations.connectors.records import (
     TotalRecord,
 )
 from integrations.models import Connection, CostFact, FeedDay, SyncRun, UsageFact
+from integrations.variants import VariantComparison, compare_variants
 from integrations.window import Window
 
 _RESTARTS = 3
@@ -63,11 +64,16 @@ class NotCompared:
 
 @dataclass(frozen=True)
 class Verified:
-    """How many totals were compared, those that differ, and what could not be compared."""
+    """How many totals were compared, those that differ, and what could not be compared.
+
+    `variants` are second reports beside the totals that count, as they are stored. Where they
+    differ, nothing stored is wrong, so they are apart from `differences`.
+    """
 
     compared: int
     differences: tuple[Difference, ...]
     not_compared: tuple[NotCompared, ...] = ()
+    variants: tuple[VariantComparison, ...] = ()
 
 
 def verify(connection: Connection) -> Verified:
@@ -98,7 +104,8 @@ def verify(connection: Connection) -> Verified:
         not_compared += _never_read(connection, feed)
     if problems and not compared:
         raise problems[0]
-    return Verified(compared, tuple(differences), tuple(not_compared))
+    variants = tuple(compare_variants(connection))
+    return Verified(compared, tuple(differences), tuple(not_compared), variants)
 
 
 def _ways(connection: Connection) -> Iterator[tuple[Mapping[str, str], bool]]:

@@ -152,6 +152,8 @@ class Feed:
     `oldest_day` is the oldest day this feed answers for, if the connector's is older.
     `filled_by` names the feed whose answers hold this one's records, too: it is never asked for by
     itself, see `Page.feed`.
+    `compared_with` names the feed whose total counts where this one is a second report of the same
+    numbers: every import compares the two, see `integrations.variants`.
     """
 
     name: str
@@ -169,6 +171,7 @@ class Feed:
     empty_days: int = 0
     oldest_day: Callable[[date], date] | None = None
     filled_by: str = ""
+    compared_with: str = ""
 
     @property
     def has_days(self) -> bool:

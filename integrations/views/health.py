@@ -91,7 +91,8 @@ def index(request: OrganizationRequest) -> HttpResponse:
     if chosen is not None:
         everything = request.GET.get("days") == "all"
         days = None if everything else DAYS
-        context["health"] = health(chosen, today=timezone.now().date(), days=days)
+        context["health"] = coverage = health(chosen, today=timezone.now().date(), days=days)
+        context["variants"] = evidence.variant_lines(chosen, coverage.window)
         context["checked"] = evidence.checked(chosen)
         context["everything"] = everything
     return render(request, "integrations/health.html", context)

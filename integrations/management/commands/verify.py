@@ -3,8 +3,12 @@
 Compares stored totals with fresh ungrouped totals of the provider, for one connection or for all,
 and prints every difference. Exit status 1 if there is one, if something was never read and so could
 not be compared, or if a provider cannot be asked; 2 if a stored credential cannot be read.
+
+A second report, such as a beta, is compared with the total that counts and its differences are
+printed. They do not change the exit status: the two may differ by right.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -12,7 +16,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from integrations.connectors.base import ConnectorError
 from integrations.encryption import UnreadableSecret
+from integrations.loading.spool import plain
 from integrations.models import Connection
+from integrations.variants import VariantComparison
 from integrations.verification import Verified, verify
 
 
@@ -55,6 +61,9 @@ class Command(BaseCommand):
             self.stdout.write(
                 f"{connection.label}: {gap.feed.label}{days}: not compared. {gap.reason}"
             )
+        for variant in verified.variants:
+            for line in _variant(variant):
+                self.stdout.write(f"{connection.label}: {variant.second_feed.label}: {line}")
         self.stdout.write(f"{connection.label}: {_summary(verified)}")
         return bool(verified.differences or verified.not_compared or not verified.compared)
 
@@ -74,6 +83,21 @@ def _check_keys(connections: list[Connection]) -> None:
             " encrypted with.",
             returncode=2,
         )
+
+
+def _variant(variant: VariantComparison) -> Iterator[str]:
+    """The days on which a second report differs from the total that counts, and a summary."""
+    if not variant.days:
+        yield f"not compared with {variant.total_feed.label}. No complete day is known to both."
+        return
+    for one in variant.differences:
+        yield (
+            f"{one.day} {variant.measure}: {plain(one.second)}, "
+            f"the total that counts is {plain(one.total)}"
+        )
+    days = f"{variant.days} day{'' if variant.days == 1 else 's'}"
+    compared = f"compared with {variant.total_feed.label} on {days}"
+    yield f"{compared}, difference {plain(variant.difference)}."
 
 
 def _summary(verified: Verified) -> str:

@@ -111,7 +111,7 @@ def _claude_code(name: str, label: str, read: Reader, filled_by: str = "") -> Fe
     )
 
 
-def _beta(name: str, label: str, read: Reader) -> Feed:
+def _beta(name: str, label: str, read: Reader, compared_with: str) -> Feed:
     """The beta reports, beside the legacy ones: documents, which enter no sum of cost or usage."""
     return Feed(
         name=name,
@@ -124,6 +124,7 @@ def _beta(name: str, label: str, read: Reader) -> Feed:
         read=read,
         exported=True,
         oldest_day=oldest_day,
+        compared_with=compared_with,
     )
 
 
@@ -139,8 +140,8 @@ _FEEDS = (
     _claude_code(
         BY_MODEL, "Claude Code by model", read_claude_code_by_model, filled_by="claude_code"
     ),
-    _beta("beta_cost", "Cost by key, person and product (beta)", beta.read_cost),
-    _beta("beta_usage", "Tokens by key, person and product (beta)", beta.read_usage),
+    _beta("beta_cost", "Cost by key, person and product (beta)", beta.read_cost, "cost"),
+    _beta("beta_usage", "Tokens by key, person and product (beta)", beta.read_usage, "usage"),
 )
 
 # What makes no sense is kept out of every feed, and told.
