@@ -177,3 +177,13 @@ class Page:
     resources: tuple[ResourceRef, ...] = ()
     kept_out: tuple[KeptOut, ...] = ()
     feed: str = ""
+
+
+# Endings of field names that count distinct people or tell a state: no sum of parts.
+_NO_SUM = ("_user_count", "_rate", "_seat_count", "_invite_count", "install_count", "enable_count")
+
+
+def is_sum(path: str) -> bool:
+    """Return whether parts of one document add up in this field, judged by its name."""
+    name = path.rpartition(".")[2]
+    return not (name.endswith(_NO_SUM) or ("distinct" in name and "created" not in name))

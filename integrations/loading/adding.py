@@ -9,10 +9,8 @@ from decimal import Decimal
 from functools import cache
 
 from integrations.connectors.base import Connector, Feed
+from integrations.connectors.records import is_sum
 from integrations.exact import EXACT
-
-# Endings of field names that count distinct people or tell a state: no sum of parts.
-_NO_SUM = ("_user_count", "_rate", "_seat_count", "_invite_count", "install_count", "enable_count")
 
 
 def plus(one: str | None, other: str | None) -> str | None:
@@ -51,8 +49,7 @@ class Documents:
         kind = self._kinds.get(path)
         if kind is not None:
             return kind == "sum"
-        name = path.rpartition(".")[2]
-        return not (name.endswith(_NO_SUM) or ("distinct" in name and "created" not in name))
+        return is_sum(path)
 
 
 @cache

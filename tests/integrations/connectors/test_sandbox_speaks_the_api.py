@@ -11,6 +11,7 @@ import anthropic
 import pytest
 from anthropic.types.beta.organization import analytics as analytics_types
 
+from integrations.connectors.anthropic_api.sandbox.oddities import Oddities
 from integrations.connectors.anthropic_api.successors import report as successors_report
 from integrations.connectors.claude_enterprise import dialects
 from integrations.connectors.claude_enterprise.sandbox import Sandbox
@@ -18,7 +19,9 @@ from integrations.connectors.claude_enterprise.sandbox.company import companies
 from tests.integrations.connectors import wire
 
 CAMPUS = "sk-ant-api01-sandbox-campus"  # in the beta
+ODD = "sk-ant-api01-sandbox-oddities"  # see `oddities.py` for what its answers break
 NOON = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
+FRIDAY = {"starting_at": "2026-11-13T00:00:00Z", "ending_at": "2026-11-14T00:00:00Z"}
 MONDAY = {"starting_at": "2026-11-16T00:00:00Z", "ending_at": "2026-11-17T00:00:00Z"}
 USAGE_CUT = [
     *("product", "model", "context_window", "inference_geo", "speed"),
@@ -28,7 +31,9 @@ COST_CUT = [*USAGE_CUT, "cost_type", "token_type"]
 
 
 @pytest.fixture(params=Sandbox.keys)
-def analytics(request):
+def analytics(request, monkeypatch):
+    """Every organization. The odd one as it is without its oddities: see `oddities.py`."""
+    monkeypatch.setattr(Oddities, "spoil", lambda oddities, body, *asked: body)
     with sdk(request.param) as client:
         yield client.beta.organization.analytics
 
@@ -48,6 +53,48 @@ def test_the_oracle_tells_a_wrong_answer():
         pytest.raises(anthropic.APIResponseValidationError),
     ):
         client.beta.organization.analytics.summaries.list(starting_date="2026-11-02")
+
+
+# What the official client refuses of the odd organization, and where it stands. All the rest of
+# its oddities are names, amounts, spellings and equal keys, which the types of the client allow.
+REFUSED = {
+    "a map of zeros is null": (
+        "server_tool_use",
+        lambda analytics: analytics.usage_report.list(**FRIDAY, group_by=["product"]),
+    ),
+    "a map inside of another": (
+        "multi_edit_tool",
+        lambda analytics: analytics.users.list(date="2026-11-12"),
+    ),
+    "a broken row": (
+        "connector_name",
+        lambda analytics: analytics.connectors.list(date="2026-11-13", group_by=["user_id"]),
+    ),
+}
+
+
+@pytest.mark.parametrize(("field", "ask"), REFUSED.values(), ids=REFUSED)
+def test_what_the_odd_organization_breaks_is_refused_for_that_alone(field, ask):
+    with sdk(ODD) as client, pytest.raises(anthropic.APIResponseValidationError) as refused:
+        ask(client.beta.organization.analytics)
+
+    problems = refused.value.__cause__.errors()
+    assert {problem["loc"][-1] for problem in problems} <= {field, "cache_creation"}
+    assert field in {problem["loc"][-1] for problem in problems}
+
+
+def test_equal_keys_long_decimals_and_odd_spellings_pass_the_official_client():
+    with sdk(ODD) as client:
+        analytics = client.beta.organization.analytics
+        skills = [row.skill_name for row in analytics.skills.list(date="2026-11-12", limit=1000)]
+        page = analytics.cost_report.list(**FRIDAY)
+
+    assert len(skills) == 2 * len(set(skills))
+    (row,) = page.data[0].results
+    assert row.currency == "usd"
+    assert len(row.amount.rpartition(".")[2]) > 20
+    assert page.next_page == ""
+    assert page.data_refreshed_at.tzinfo is None
 
 
 def test_summaries(analytics):

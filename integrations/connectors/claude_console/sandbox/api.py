@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from integrations.connectors.anthropic_api.sandbox.oddities import Broken, Oddities
 from integrations.connectors.anthropic_api.sandbox.query import ApiError
 from integrations.connectors.anthropic_api.sandbox.reporting import Kind
 from integrations.connectors.anthropic_api.sandbox.server import (
@@ -12,7 +13,7 @@ from integrations.connectors.anthropic_api.sandbox.server import (
     not_found,
 )
 from integrations.connectors.claude_console.sandbox import lists, reports, successors
-from integrations.connectors.claude_console.sandbox.company import companies
+from integrations.connectors.claude_console.sandbox.company import Company, companies
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -25,6 +26,15 @@ _REPORTS: dict[str, Callable[[reports.Request], dict[str, Any]]] = {
     "/usage_report/claude_code": reports.claude_code,
 }
 _SUCCESSORS: dict[str, Kind] = {"/analytics/cost": "cost", "/analytics/usage": "usage"}
+# Legacy cost loses a row by description, beta cost one of people: ungrouped totals stay whole.
+_ODDITIES = Oddities(
+    doubled=frozenset({"/usage_report/claude_code"}),
+    broken={
+        "/cost_report": Broken(("amount",), {}, where=("description",)),
+        "/analytics/cost": Broken(("cost", "amount"), "a lot", where=("group", "actor")),
+        "/usage_report/claude_code": Broken(("actor",), "Other", where=("actor",)),
+    },
+)
 
 
 class Sandbox(Server):
@@ -41,6 +51,15 @@ class Sandbox(Server):
         self, environ: "WSGIEnvironment", key: str, headers: dict[str, str]
     ) -> dict[str, Any]:
         company = companies()[key]
+        body = self._body(company, environ, headers)
+        if company.is_odd:
+            endpoint = environ.get("PATH_INFO", "").removeprefix(ROOT)
+            body = _ODDITIES.spoil(body, endpoint, environ.get("QUERY_STRING", ""))
+        return body
+
+    def _body(
+        self, company: Company, environ: "WSGIEnvironment", headers: dict[str, str]
+    ) -> dict[str, Any]:
         headers["anthropic-organization-id"] = company.tagged_id
         self.pace(company.slug)
         path = environ.get("PATH_INFO", "")

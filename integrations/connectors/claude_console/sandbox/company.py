@@ -1,4 +1,4 @@
-"""Who is in the sandbox: two Console organizations, their workspaces, keys and members."""
+"""Who is in the sandbox: three Console organizations, their workspaces, keys and members."""
 
 import uuid
 from dataclasses import dataclass
@@ -65,6 +65,7 @@ class Company:
     keys: tuple[Key, ...]
     has_agents: bool
     discount_percent: int = 0
+    is_odd: bool = False  # answers as `oddities` describes
 
     @property
     def tagged_id(self) -> str:
@@ -82,6 +83,7 @@ def companies() -> dict[str, Company]:
     return {
         "sk-ant-admin01-sandbox-my-org": _brightwater(),
         "sk-ant-admin01-sandbox-labs": _labs(),
+        "sk-ant-admin01-sandbox-oddities": _oddities(),
     }
 
 
@@ -213,4 +215,38 @@ def _labs() -> Company:
             for name, requests in (("demo", 140), ("website", 380))
         ),
         has_agents=False,
+    )
+
+
+def _oddities() -> Company:
+    """In the beta, so that either version of the reports can be tried."""
+    slug = "console-oddities"
+    members = _members(slug, "oddities.example", 12)
+    default = _workspace(slug, "Default", "#6C5BB9", is_default=True)
+    research = _workspace(slug, "Research", "#3C6FB4", tags=(("team", "research"),))
+    return Company(
+        slug=slug,
+        name="Oddities",
+        enrolled=True,
+        workspaces=(default, research),
+        members=members,
+        keys=tuple(
+            Key(
+                id=identifier("apikey_01", slug, name),
+                name=name,
+                workspace=workspace,
+                created_by=members[0],
+                created_on=_START,
+                status="active",
+                requests=requests,
+                models=("sonnet", "haiku"),
+            )
+            for name, workspace, requests in (
+                ("ci-runner", default, 140),
+                ("notebooks", research, 90),
+                ("evals", research, 380),
+            )
+        ),
+        has_agents=True,
+        is_odd=True,
     )

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from integrations.connectors.anthropic_api.sandbox.dice import dice
+from integrations.connectors.anthropic_api.sandbox.oddities import MODEL as ODD_MODEL
 from integrations.connectors.claude_console.sandbox.company import (
     Company,
     Key,
@@ -106,7 +107,15 @@ def known_lines(company: Company, day: date, now: datetime) -> Iterator[Line]:
 
 @lru_cache(maxsize=800)
 def _day_lines(slug: str, day: date) -> tuple[Line, ...]:
-    return tuple(_Day(by_slug(slug), day).lines())
+    company = by_slug(slug)
+    lines = _Day(company, day).lines()
+    if company.is_odd:
+        lines = (_with_odd_model(line) for line in lines)
+    return tuple(lines)
+
+
+def _with_odd_model(line: Line) -> Line:
+    return line._replace(model=ODD_MODEL) if line.model == _MODELS["haiku"] else line
 
 
 class _Day:

@@ -30,6 +30,7 @@ from integrations.connectors.records import (
     Page,
     PersonRef,
     ResourceRef,
+    is_sum,
 )
 from integrations.exact import add
 from integrations.window import Window
@@ -276,28 +277,36 @@ class _Sum:
 
     def __init__(self, distinct: Sequence[str]) -> None:
         self._distinct = distinct
-        self._documents = 0
-        self._sums: dict[str, int | Decimal] = defaultdict(int)
-        self._told: dict[str, int] = defaultdict(int)
-        self._people: dict[str, set[str]] = defaultdict(set)
+        self._documents: dict[str, tuple[PersonRef | None, dict[str, int | Decimal]]] = {}
         self._name = ""
 
     def add(self, record: EngagementRecord) -> None:
-        self._documents += 1
+        """Add a row. Rows of one person and product are parts of one document."""
         self._name = self._name or record.name
+        _, known = self._documents.setdefault(record.subject, (record.person, {}))
         for path, number in record.values.items():
-            self._told[path] += 1
-            if path not in self._distinct or record.person is None:
-                self._sums[path] = add(self._sums[path], number)
-            elif number:
-                self._people[path].add(record.person.external_id)
+            if path not in known:
+                known[path] = number
+            else:
+                before = known[path]
+                known[path] = add(before, number) if is_sum(path) else max(before, number)
 
     def whole(self) -> tuple[dict[str, int | Decimal], str]:
         """The values and the name of the document of the whole organization."""
+        sums: dict[str, int | Decimal] = defaultdict(int)
+        told: dict[str, int] = defaultdict(int)
+        people: dict[str, set[str]] = defaultdict(set)
+        for person, numbers_of in self._documents.values():
+            for path, number in numbers_of.items():
+                told[path] += 1
+                if path not in self._distinct or person is None:
+                    sums[path] = add(sums[path], number)
+                elif number:
+                    people[path].add(person.external_id)
         values = {
-            path: self._sums[path] + len(self._people[path])
-            for path, told in self._told.items()
-            if told == self._documents or path in self._distinct or path.startswith(UNIFIED)
+            path: sums[path] + len(people[path])
+            for path, count in told.items()
+            if count == len(self._documents) or path in self._distinct or path.startswith(UNIFIED)
         }
         return values, self._name
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from integrations.connectors.anthropic_api.sandbox.oddities import Broken, Oddities
 from integrations.connectors.anthropic_api.sandbox.query import ApiError
 from integrations.connectors.anthropic_api.sandbox.reporting import newest_export
 from integrations.connectors.anthropic_api.sandbox.server import (
@@ -40,6 +41,17 @@ _GROUPS_DENIED = ApiError(
     "Missing required scopes. Got: ['read:analytics'] Needed: ['read:rbac_groups']",
 )
 
+# Legacy cost and beta cost lose a row of people alone: the organization's totals stay whole.
+_ODDITIES = Oddities(
+    doubled=frozenset({*things.KINDS, "/users"}),
+    broken={
+        "/user_cost_report": Broken(("amount",), "a lot", where=("actor",)),
+        "/cost": Broken(("cost", "amount"), "a lot", where=("group", "actor")),
+        "/users": Broken(("user",), "Other", where=("user",)),
+        "/connectors": Broken(("connector_name",), 7, where=("user_id",)),
+    },
+)
+
 # Keys that fail on purpose, each in its own way.
 FAILING_KEYS = failures("sk-ant-api01-") | {
     "sk-ant-api01-sandbox-noscope": ApiError(
@@ -71,15 +83,18 @@ class Sandbox(Server):
             raise not_found()
         if endpoint is things.groups and not company.names_groups:
             raise _GROUPS_DENIED
-        now = self.now()
-        return endpoint(
+        now, query_string = self.now(), environ.get("QUERY_STRING", "")
+        body = endpoint(
             Request(
                 company=company,
                 path=path,
-                query_string=environ.get("QUERY_STRING", ""),
+                query_string=query_string,
                 now=now,
                 export=newest_export(now),
                 newer=environ["HTTP_ANTHROPIC_VERSION"] >= NEWER_VERSION,
                 betas=environ.get("HTTP_ANTHROPIC_BETA", ""),
             )
         )
+        if company.is_odd:
+            body = _ODDITIES.spoil(body, path.removeprefix(f"{ROOT}/analytics"), query_string)
+        return body

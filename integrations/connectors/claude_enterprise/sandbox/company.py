@@ -1,4 +1,4 @@
-"""Who is in the sandbox: five organizations, their people and what those are inclined to do."""
+"""Who is in the sandbox: six organizations, their people and what those are inclined to do."""
 
 import uuid
 from dataclasses import dataclass
@@ -78,6 +78,7 @@ class Company:
     in_beta: bool = False
     names_groups: bool = False
     children: tuple[Child, ...] = ()
+    is_odd: bool = False  # answers as `oddities` describes
 
     @property
     def hidden_ids(self) -> frozenset[str]:
@@ -145,6 +146,18 @@ def companies() -> dict[str, Company]:
             in_beta=True,
             children=_children("group", "North", "South"),
         ),
+        # In the beta too, so that either version of the reports can be tried.
+        "sk-ant-api01-sandbox-oddities": make_company(
+            "oddities",
+            "oddities.example",
+            people=40,
+            plan="usage",
+            discount_percent=5,
+            groups=_teams("oddities"),
+            in_beta=True,
+            names_groups=True,
+            is_odd=True,
+        ),
     }
 
 
@@ -185,6 +198,7 @@ def make_company(
     in_beta: bool = False,
     names_groups: bool = False,
     children: tuple[Child, ...] = (),
+    is_odd: bool = False,
 ) -> Company:
     """An organization with so many people; the same ones for the same slug, however often."""
     service = Member(
@@ -208,6 +222,7 @@ def make_company(
         in_beta=in_beta,
         names_groups=names_groups,
         children=children,
+        is_odd=is_odd,
     )
 
 

@@ -11,6 +11,7 @@ from random import Random
 from typing import NamedTuple
 
 from integrations.connectors.anthropic_api.sandbox.dice import dice, identifier
+from integrations.connectors.anthropic_api.sandbox.oddities import MODEL as ODD_MODEL
 from integrations.connectors.anthropic_api.sandbox.reporting import EXPORT_HOURS
 from integrations.connectors.claude_enterprise.sandbox.company import Company, Member, companies
 
@@ -32,6 +33,7 @@ _PRICES = {
     "claude-sonnet-4-6": (300, 1500),
     "claude-haiku-4-5": (100, 500),
 }
+_PLAIN_MODEL = "claude-haiku-4-5"  # called otherwise where answers are odd
 _WEB_SEARCH = 1_000_000  # one cent each
 _CODE_EXECUTION = 416_667  # five minutes at five cents an hour
 
@@ -187,6 +189,8 @@ class _Day:
     def lines(self) -> Iterator[Line]:
         children = self.company.children
         for line in self._lines():
+            if self.company.is_odd and line.model == _PLAIN_MODEL:
+                line = line._replace(model=ODD_MODEL)
             if children:  # what nobody is behind belongs to the first child
                 child_id = (line.member and line.member.child_id) or children[0].id
                 line = line._replace(organization_id=child_id)
@@ -305,7 +309,7 @@ class _Day:
     def _model(self, kind: str) -> str:
         if kind == "opus":
             return next(model for since, model in _OPUS_SINCE if since <= self.day)
-        return {"sonnet": "claude-sonnet-4-6", "haiku": "claude-haiku-4-5"}[kind]
+        return {"sonnet": "claude-sonnet-4-6", "haiku": _PLAIN_MODEL}[kind]
 
     def _minute(self, *, around_the_clock: bool) -> int:
         rolls = self.rolls

@@ -1,0 +1,212 @@
+"""An organization whose answers hold all that no documentation promises: its numbers are right."""
+
+from collections import Counter, defaultdict
+from datetime import UTC, date, datetime
+from decimal import Context, Decimal
+
+import pytest
+import time_machine
+from django.db.models import Sum
+
+from integrations import sync
+from integrations.connectors.anthropic_api.sandbox.oddities import MODEL, Oddities
+from integrations.connectors.anthropic_api.sandbox.reporting import newest_export
+from integrations.connectors.claude_console.sandbox import api as console_api
+from integrations.connectors.claude_console.sandbox import company as console_company
+from integrations.connectors.claude_console.sandbox import ledger as console_ledger
+from integrations.connectors.claude_enterprise.sandbox import api as enterprise_api
+from integrations.connectors.claude_enterprise.sandbox import ledger as enterprise_ledger
+from integrations.encryption import Secret
+from integrations.models import (
+    CostFact,
+    DayCheck,
+    EngagementFact,
+    FeedDay,
+    Meter,
+    Person,
+    Resource,
+    SyncRun,
+    SyncWindow,
+    UsageFact,
+)
+from integrations.verification import verify
+from integrations.window import Window
+from tests.factories import make_connection, make_organization
+
+pytestmark = pytest.mark.django_db
+
+NOON = datetime(2026, 10, 16, 12, 0, tzinfo=UTC)  # a Friday
+MONDAY, TUESDAY = date(2026, 10, 12), date(2026, 10, 13)  # on a 13th, some rows are broken
+DAYS = Window(MONDAY, date(2026, 10, 15))
+KEYS = {
+    "claude-enterprise": "sk-ant-api01-sandbox-oddities",
+    "claude-console": "sk-ant-admin01-sandbox-oddities",
+}
+WAYS = [(slug, dialect) for slug in KEYS for dialect in ("reports", "successors")]
+every_way = pytest.mark.parametrize(("slug", "dialect"), WAYS, ids=["-".join(way) for way in WAYS])
+
+# Feeds with a broken row on the 13th.
+BROKEN = {
+    ("claude-enterprise", "reports"): {"user_cost", "users", "connectors", "connectors_by_person"},
+    ("claude-enterprise", "successors"): {
+        *("user_cost", "users", "connectors", "connectors_by_person")
+    },
+    ("claude-console", "reports"): {"cost", "claude_code", "claude_code_by_model", "beta_cost"},
+    ("claude-console", "successors"): {"claude_code", "claude_code_by_model", "beta_cost"},
+}
+
+
+@pytest.fixture(autouse=True)
+def _a_friday_noon():
+    with time_machine.travel(NOON, tick=False):
+        yield
+
+
+def read(slug, dialect, label="odd", wanted=lambda feed: True):
+    """Import what is `wanted`, without spans: of 90 days they would take longest."""
+    connection = make_connection(
+        make_organization(label),
+        label,
+        slug,
+        credential=Secret(KEYS[slug]),
+        options={"dialect": dialect},
+    )
+    days = {
+        feed.name: list(DAYS) if wanted(feed) and not feed.name.endswith("_spans") else []
+        for feed in connection.connector.feeds
+    }
+    run = sync.plan(connection, SyncRun.Kind.MANUAL, DAYS, days=days)
+    list(sync.work(run, wait=lambda seconds: pytest.fail("had to wait")))
+    states = set(run.windows.values_list("state", flat=True))
+    assert states <= {SyncWindow.State.DONE, SyncWindow.State.UNCHANGED}
+    return connection
+
+
+def dollars(millionths):
+    """Every amount of this company is larger by its own 10^-18th part."""
+    return Context(prec=99).multiply(Decimal(millionths), Decimal("0.00000001000000000000000001"))
+
+
+def ledger(slug, dialect, day):
+    if slug == "claude-enterprise":
+        company = enterprise_ledger.by_slug("oddities")
+        return enterprise_ledger.known_lines(company, day, newest_export(NOON))
+    known_at = NOON if dialect == "reports" else newest_export(NOON)
+    return list(
+        console_ledger.known_lines(console_company.by_slug("console-oddities"), day, known_at)
+    )
+
+
+def by_day(model, measure, connection, **only):
+    facts = model.objects.filter(connection=connection, **only)
+    return {
+        row["day"]: row["sum"]
+        for row in facts.values("day").annotate(sum=Sum(measure)).order_by("day")
+    }
+
+
+@every_way
+def test_an_import_equals_the_ledger_to_the_last_digit_and_counts_the_broken_row(
+    sandbox, slug, dialect
+):
+    connection = read(slug, dialect)
+
+    lines = {day: ledger(slug, dialect, day) for day in DAYS}
+    assert by_day(CostFact, "amount_usd", connection) == {
+        day: dollars(sum(charge.amount for line in lines[day] for charge in line.charges))
+        for day in DAYS
+    }
+    for measure, at in (("output_tokens", 4), ("cache_write_5m_tokens", 2)):
+        counted = {day: sum(line.tokens[at] for line in lines[day] if line.model) for day in DAYS}
+        assert by_day(UsageFact, measure, connection) == counted
+        named = {
+            day: sum(line.tokens[at] for line in lines[day] if line.model == MODEL) for day in DAYS
+        }
+        assert by_day(UsageFact, measure, connection, meter__model=MODEL) == named
+    assert len(MODEL) == 300
+    assert all(check.agrees for check in DayCheck.objects.filter(connection=connection))
+    assert not DayCheck.objects.exclude(excess=0).exists()
+    # Amounts with more than twenty decimals are stored as they came.
+    exponents = {
+        fact.amount_usd.as_tuple().exponent for fact in CostFact.objects.filter(amount_usd__gt=0)
+    }
+    assert min(exponents) <= -20
+    verified = verify(connection)
+    assert verified.compared
+    assert not verified.differences
+
+    # A broken row is counted, and costs its own day alone.
+    days = FeedDay.objects.filter(connection=connection, kept_out__gt=0)
+    assert {(day.feed, day.day) for day in days} == {
+        (feed, TUESDAY) for feed in BROKEN[slug, dialect]
+    }
+    assert {day.state for day in days} == {FeedDay.State.INCOMPLETE}
+    assert all("Anthropic sent a row" in day.kept_out_reason for day in days)
+    others = FeedDay.objects.filter(connection=connection, kept_out=0, day__in=list(DAYS))
+    assert not others.filter(state=FeedDay.State.INCOMPLETE).exists()
+
+    # Odd names are stored as they can be shown.
+    names = [
+        *Person.objects.filter(connection=connection).values_list("name", flat=True),
+        *Resource.objects.filter(connection=connection).values_list("name", flat=True),
+    ]
+    assert all(name == name.strip() and name.isprintable() for name in names)
+    assert max(map(len, names)) > 255
+    assert names.count("Other") > 1  # each by its own id
+    assert Meter.objects.filter(connection=connection, model=MODEL).exists()
+
+
+@pytest.mark.parametrize("dialect", ["reports", "successors"])
+def test_people_lack_what_the_broken_row_says_and_nothing_else(sandbox, dialect):
+    connection = read("claude-enterprise", dialect, wanted=lambda feed: feed.table == "cost")
+
+    expected = defaultdict(int)
+    for day in DAYS:
+        for line in ledger("claude-enterprise", dialect, day):
+            if line.member is not None:
+                expected[day, line.member.user_id] += line.amount
+    rows = (
+        CostFact.objects.filter(connection=connection, person__isnull=False)
+        .values("day", "person__external_id")
+        .annotate(sum=Sum("amount_usd"))
+    )
+    stored = {(row["day"], row["person__external_id"]): row["sum"] for row in rows}
+    apart = {
+        key
+        for key, amount in expected.items()
+        if amount and stored.get(key, Decimal()) != dollars(amount)
+    }
+    broken = FeedDay.objects.get(connection=connection, feed="user_cost", day=TUESDAY).kept_out
+    assert {day for day, _ in apart} == {TUESDAY}
+    assert 1 <= len(apart) <= broken
+    assert all(stored.get(key, Decimal()) < dollars(expected[key]) for key in apart)
+
+
+def documents(connection):
+    return {
+        (fact.feed, fact.day, fact.subject, fact.days): fact.values
+        for fact in EngagementFact.objects.filter(connection=connection)
+    }
+
+
+@pytest.mark.parametrize(("slug", "dialect"), [(slug, "reports") for slug in KEYS])
+def test_rows_of_one_key_come_to_what_a_single_row_says(sandbox, monkeypatch, slug, dialect):
+    def is_activity(feed):
+        return feed.table == "engagement" and not feed.exported
+
+    odd = documents(read(slug, dialect, wanted=is_activity))
+    for api in (console_api, enterprise_api):
+        monkeypatch.setattr(api, "_ODDITIES", Oddities(frozenset(), {}))
+
+    single = documents(read(slug, dialect, "single", is_activity))
+
+    apart = Counter(
+        key[:2] for key in odd.keys() | single.keys() if odd.get(key) != single.get(key)
+    )
+    assert set(apart) == {
+        (feed, TUESDAY)
+        for feed in BROKEN[slug, dialect]
+        if feed not in {"cost", "user_cost", "beta_cost"}
+    }
+    # One row of a person and a product: an item and its sum, or a document and its models.
+    assert max(apart.values()) <= 2
