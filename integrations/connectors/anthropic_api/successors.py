@@ -117,14 +117,19 @@ def read_cost(
 
 
 def read_priced_requests(
-    client: ApiClient, window: Window, *, group_by: Sequence[str]
+    client: ApiClient,
+    window: Window,
+    *,
+    group_by: Sequence[str] = (),
+    filters: Filters | None = None,
+    limit: int = LARGEST_PAGE,
 ) -> Iterator[Part]:
     """Yield the cost of each day with its requests, which are null by component of prices."""
     return _read(
         client,
         "/analytics/cost",
         window,
-        _params(window, group_by, {}, LARGEST_PAGE),
+        _params(window, group_by, filters or {}, limit),
         _COST,
         lambda row: (*dollars(row.cost), row.cost.requests),
     )

@@ -6,12 +6,14 @@ with them: the beta may leave out organizations or hold Priority Tier cost that 
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
+from functools import partial
 
 from integrations.connectors.anthropic_api import successors
 from integrations.connectors.anthropic_api.actors import Actor, person_of
 from integrations.connectors.anthropic_api.lines import Line, Numbers, Part, plus
+from integrations.connectors.anthropic_api.questions import Questions
 from integrations.connectors.anthropic_api.rows import Read
-from integrations.connectors.base import ConnectorError, NotAvailable
+from integrations.connectors.base import AskDifferently, ConnectorError, NotAvailable
 from integrations.connectors.claude_console.client import AdminClient
 from integrations.connectors.claude_console.dialects import Successors
 from integrations.connectors.claude_console.feeds.meters import DEFAULT_WORKSPACE
@@ -38,17 +40,19 @@ _Key = tuple[date, PersonRef | None, tuple[str, ...]]
 
 def read_cost(client: AdminClient, window: Window) -> Iterator[Page]:
     """Dollars after and before discounts, and requests."""
-    return _pages(client, window, successors.read_priced_requests, (*COST_MEASURES, "requests"))
+    measures = (*COST_MEASURES, "requests")
+    return _pages(client, window, "cost", successors.read_priced_requests, measures)
 
 
 def read_usage(client: AdminClient, window: Window) -> Iterator[Page]:
     """Tokens and requests."""
-    return _pages(client, window, successors.read_usage, USAGE_MEASURES)
+    return _pages(client, window, "usage", successors.read_usage, USAGE_MEASURES)
 
 
 def _pages(
     client: AdminClient,
     window: Window,
+    table: str,
     read: Callable[..., Iterator[Part]],
     measures: Sequence[str],
 ) -> Iterator[Page]:
@@ -63,7 +67,9 @@ def _pages(
     workspaces, export = Successors(client), Read()
     found: dict[_Key, Numbers] = {}  # of the day that is coming in
     day, first = window.start, True
-    for part in _opened(read(client, window, group_by=("actor", *_CUT))):
+    report = successors.report(table, optional=())
+    questions = Questions(report, client.learned, partial(read, client))
+    for part in _opened(questions, window):
         export.check(part)
         if first:  # an export known already ends the read here, before workspaces are asked for
             yield Page((), export.watermark, client.organization_id)
@@ -92,12 +98,15 @@ def _documents(
         )
 
 
-def _opened(parts: Iterator[Part]) -> Iterator[Part]:
-    """Raise `NotAvailable` where the beta is closed to the organization: it is an extra."""
+def _opened(questions: Questions, window: Window) -> Iterator[Part]:
+    """Raise `NotAvailable` where the beta is closed to the organization: it is an extra.
+
+    What is refused for its size is asked for in smaller pages.
+    """
     try:
-        yield from parts
+        yield from questions.ask(window, group_by=tuple(_CUT), by=("actor",))
     except ConnectorError as exc:
-        if not successors.is_closed(exc):
+        if isinstance(exc, AskDifferently) or not successors.is_closed(exc):
             raise
         raise NotAvailable(
             "The beta reports are not open to this organization, so cost by API key, person and "
