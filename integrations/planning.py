@@ -6,15 +6,28 @@ A run is a set of windows, each one feed over a few days. Planning asks no provi
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timedelta
+from functools import reduce
+from operator import or_
 
 from django.db import IntegrityError, transaction
-from django.db.models import Max, Min
+from django.db.models import Max, Min, Q
 from django.utils import timezone
 
 from accounts.models import User
-from integrations.connectors.base import Feed
+from integrations.connectors.base import Feed, Table
+from integrations.connectors.records import NOT_READ
 from integrations.data_start import is_before_data
-from integrations.models import Connection, DayCheck, FeedDay, SyncRun, SyncWindow
+from integrations.models import (
+    Connection,
+    CostByMeter,
+    DayCheck,
+    FeedDay,
+    Meter,
+    SyncRun,
+    SyncWindow,
+    UsageByMeter,
+)
+from integrations.models.dimensions import METER_FIELDS
 from integrations.window import Window, midnight
 
 _SOON = timedelta(days=14)  # what is refused within this time may only be too recent
@@ -164,6 +177,34 @@ def forget_exports(connection: Connection, *, today: date) -> None:
             FeedDay.objects.filter(
                 connection=connection, feed=feed.name, day__gte=days.start, day__lt=days.end
             ).update(watermark=None)
+
+
+def queue_days_not_read(connection: Connection, *, today: date) -> bool:
+    """Have the next refresh read older days by dimensions that are not refused any more.
+
+    Days of the open period are read again anyway. Return whether there are any others.
+    """
+    connector, queued = connection.connector, 0
+    refused = connector.refused_dimensions(connection.options)
+    for table, by_meter in ((Table.COST, CostByMeter), (Table.USAGE, UsageByMeter)):
+        answered = [name for name in METER_FIELDS if name not in refused.get(table, ())]
+        meters = Meter.objects.filter(connection=connection).filter(
+            reduce(or_, (Q(**{name: NOT_READ}) for name in answered))
+        )
+        days = by_meter.objects.filter(
+            connection=connection, meter__in=meters, day__gte=connector.earliest_day(today)
+        ).values("day")
+        for feed in connector.feeds:
+            if feed.table == table:
+                # A closed day that is provisional is read once more, whatever export it is from.
+                queued += FeedDay.objects.filter(
+                    connection=connection,
+                    feed=feed.name,
+                    day__in=days,
+                    day__lt=feed.refresh_days(today).start,
+                    state=FeedDay.State.FINAL,
+                ).update(state=FeedDay.State.PROVISIONAL, watermark=None)
+    return bool(queued)
 
 
 def prune(now: datetime) -> None:

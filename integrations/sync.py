@@ -23,7 +23,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from psycopg.errors import DiskFull
 
-from integrations import loading, pacing
+from integrations import loading, pacing, planning
 from integrations.connectors import connectors
 from integrations.connectors.base import (
     NOTE,
@@ -53,6 +53,8 @@ from integrations.planning import plan_refresh as plan_refresh
 logger = logging.getLogger(__name__)
 
 COMPARED_ON = f"{NOTE}compared_on"  # the day of the last `compare_ways`, an option of a connection
+_QUEUED_ON = f"{NOTE}queued_on"  # the last day on which days not read were queued, likewise
+_BETWEEN_QUEUES = timedelta(days=30)
 LEASE = timedelta(seconds=45)
 _RENEW_SECONDS = 15
 _RESTARTS = 3  # of one window when new data is published while it is read
@@ -578,6 +580,23 @@ def compare_ways(connection: Connection, *, today: date) -> None:
         logger.info("%s: ways to ask were not compared: %s", connection, problem)
         return
     ask_otherwise(connection, {**probe.options, COMPARED_ON: today.isoformat()})
+    _queue_days_not_read(connection, today)
+
+
+def _queue_days_not_read(connection: Connection, today: date) -> None:
+    """Queue days that were stored in less detail than the provider answers for by now.
+
+    Once a month at most: where days of long ago are refused although those of today are not, each
+    attempt ends as the one before.
+    """
+    last = connection.options.get(_QUEUED_ON, "")
+    if last and date.fromisoformat(last) > today - _BETWEEN_QUEUES:
+        return
+    with transaction.atomic():
+        if planning.queue_days_not_read(connection, today=today):
+            connection.options = {**connection.options, _QUEUED_ON: today.isoformat()}
+            connection.save(update_fields=["options"])
+            logger.warning("%s: days that were not read in full detail are queued", connection)
 
 
 def _close_feed(window: SyncWindow, problem: ConnectorError) -> None:

@@ -424,6 +424,10 @@ class Connector(ABC):
         """What a connection with these options lacks because the provider refuses it, in words."""
         return ()
 
+    def refused_dimensions(self, options: Mapping[str, str]) -> Mapping[str, frozenset[str]]:
+        """The fields of meters that are not read now, or not entirely, by table."""
+        return {}
+
     def independent_way(self, options: Mapping[str, str]) -> Mapping[str, str] | None:
         """Options with which totals come from another source than with these; None if none do."""
         return None

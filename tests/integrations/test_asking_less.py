@@ -12,12 +12,20 @@ from django.utils import timezone
 from accounts.models import Organization
 from integrations import sync
 from integrations.connectors.anthropic_api.sandbox.query import ApiError, bad_request
-from integrations.connectors.base import NotAvailable
+from integrations.connectors.base import AskDifferently, NotAvailable
 from integrations.connectors.claude_console.sandbox.api import Sandbox as Console
 from integrations.connectors.claude_enterprise.sandbox.api import Sandbox as Enterprise
 from integrations.connectors.records import NOT_READ
 from integrations.encryption import Secret
-from integrations.models import Connection, CostFact, DayCheck, SyncRun, SyncWindow, UsageFact
+from integrations.models import (
+    Connection,
+    CostFact,
+    DayCheck,
+    FeedDay,
+    SyncRun,
+    SyncWindow,
+    UsageFact,
+)
 from integrations.verification import verify
 from integrations.window import Window
 from tests.factories import make_connection, make_organization
@@ -230,6 +238,39 @@ def test_one_closed_endpoint_costs_no_other_its_numbers(refusals, slug, dialect)
     assert CostFact.objects.aggregate(sum=Sum("amount_usd"))["sum"] > Decimal()
 
 
+def test_the_beta_reports_of_keys_and_people_come_in_smaller_pages_if_need_be(refusals):
+    connection = connect("claude-console", "reports")
+    end = timezone.now().date() - timedelta(days=60)
+    window = Window(end - timedelta(days=2), end)
+
+    def read():
+        """Documents of both feeds, as the sums of their numbers by day and label."""
+        sums = defaultdict(Decimal)
+        with connection.connector.open(sync.access(connection)) as client:
+            for name in ("beta_cost", "beta_usage"):
+                for page in whole_read(connection.connector.feed(name), client, window):
+                    for record in page.records:
+                        for path, number in record.values.items():
+                            sums[record.day, record.subject, path] += number
+        return sums
+
+    before = read()
+    assert before
+    refusals.rule = larger_than(20)
+
+    assert read() == before
+
+
+def whole_read(feed, client, window):
+    """All pages, asked again as often as the question has to be a smaller one."""
+    for _ in range(20):
+        try:
+            return list(feed.read(client, window))
+        except AskDifferently:
+            continue
+    raise AssertionError("never done")
+
+
 # --- Endpoints that are no reports -----------------------------------------------------------
 
 NAMES_GROUPS = "sk-ant-api01-sandbox-my-org"
@@ -379,6 +420,81 @@ def test_what_is_answered_again_is_read_again_without_anybody_testing(
     assert connection.not_read == ()
     read_open_days(connection)
     assert cuts() == whole
+
+
+@pytest.mark.parametrize(
+    ("slug", "variant", "rule", "tables"),
+    [
+        ("claude-enterprise", "reports", five_and_no_region, {"cost"}),
+        ("claude-enterprise", "successors", most_of_tokens, {"usage"}),
+        ("claude-console", "successors", refuse_region, {"usage"}),
+    ],
+)
+def test_older_days_are_read_again_once_when_a_refused_dimension_is_answered(
+    refusals, slug, variant, rule, tables
+):
+    """Days that no refresh reads any more: they would lack the dimension for ever."""
+    today = timezone.now().date()
+    ways = without_beta if variant == "reports" else lambda rule: rule
+    connection = connect(slug, variant, NO_PARENT)
+    read_two_days(connection)
+    whole = cuts()
+    Organization.objects.all().delete()
+    connection = connect(slug, variant, NO_PARENT)
+    refusals.rule = ways(rule)
+    days = read_two_days(connection)
+    assert cuts() != whole
+    assert queued(connection, days) == set()
+    refusals.rule = ways(lambda name, params: None)
+
+    sync.compare_ways(connection, today=today)
+
+    feeds = connection.connector.feeds
+    assert queued(connection, days) == {
+        (feed.name, day)
+        for feed in feeds
+        if feed.is_metered and feed.table in tables
+        for day in Window(days.start, days.end)
+    }
+    read_two_days(connection)  # as those windows do
+    assert cuts() == whole
+    assert all(check.agrees for check in DayCheck.objects.all())
+    sync.compare_ways(connection, today=today + timedelta(days=1))
+    assert queued(connection, days) == set()
+
+
+def queued(connection, days):
+    """Which of these days the next refresh reads, by feed of cost or tokens."""
+    connection.refresh_from_db()
+    run = sync.plan_refresh(connection, today=timezone.now().date())
+    windows = list(run.windows.all())
+    run.delete()
+    metered = {feed.name for feed in connection.connector.feeds if feed.is_metered}
+    return {
+        (window.feed, day)
+        for window in windows
+        if window.feed in metered
+        for day in window.window
+        if day in Window(days.start, days.end)
+    }
+
+
+def test_days_that_are_refused_again_are_queued_once_a_month(refusals):
+    connection = connect("claude-console", "successors")
+    refusals.rule = refuse_region
+    read_two_days(connection)
+    refusals.rule = None
+    today = timezone.now().date()
+
+    def is_queued(day):
+        connection.refresh_from_db()
+        FeedDay.objects.update(state=FeedDay.State.FINAL)  # as if a read had ended as before
+        sync.compare_ways(connection, today=day)
+        return FeedDay.objects.filter(state=FeedDay.State.PROVISIONAL).exists()
+
+    assert is_queued(today)
+    assert not is_queued(today + timedelta(days=29))
+    assert is_queued(today + timedelta(days=30))
 
 
 def test_what_does_not_answer_in_time_stays_refused(refusals):

@@ -42,8 +42,8 @@ KEYS = {
     "claude-enterprise": "sk-ant-api01-sandbox-oddities",
     "claude-console": "sk-ant-admin01-sandbox-oddities",
 }
-WAYS = [(slug, dialect) for slug in KEYS for dialect in ("reports", "successors")]
-every_way = pytest.mark.parametrize(("slug", "dialect"), WAYS, ids=["-".join(way) for way in WAYS])
+WAYS = [(slug, variant) for slug in KEYS for variant in ("reports", "successors")]
+every_way = pytest.mark.parametrize(("slug", "variant"), WAYS, ids=["-".join(way) for way in WAYS])
 
 # Feeds with a broken row on the 13th.
 BROKEN = {
@@ -62,14 +62,14 @@ def _a_friday_noon():
         yield
 
 
-def read(slug, dialect, label="odd", wanted=lambda feed: True):
+def read(slug, variant, label="odd", wanted=lambda feed: True):
     """Import what is `wanted`, without spans: of 90 days they would take longest."""
     connection = make_connection(
         make_organization(label),
         label,
         slug,
         credential=Secret(KEYS[slug]),
-        options={"dialect": dialect},
+        options={"dialect": variant},
     )
     days = {
         feed.name: list(DAYS) if wanted(feed) and not feed.name.endswith("_spans") else []
@@ -87,11 +87,11 @@ def dollars(millionths):
     return Context(prec=99).multiply(Decimal(millionths), Decimal("0.00000001000000000000000001"))
 
 
-def ledger(slug, dialect, day):
+def ledger(slug, variant, day):
     if slug == "claude-enterprise":
         company = enterprise_ledger.by_slug("oddities")
         return enterprise_ledger.known_lines(company, day, newest_export(NOON))
-    known_at = NOON if dialect == "reports" else newest_export(NOON)
+    known_at = NOON if variant == "reports" else newest_export(NOON)
     return list(
         console_ledger.known_lines(console_company.by_slug("console-oddities"), day, known_at)
     )
@@ -107,11 +107,11 @@ def by_day(model, measure, connection, **only):
 
 @every_way
 def test_an_import_equals_the_ledger_to_the_last_digit_and_counts_the_broken_row(
-    sandbox, slug, dialect
+    sandbox, slug, variant
 ):
-    connection = read(slug, dialect)
+    connection = read(slug, variant)
 
-    lines = {day: ledger(slug, dialect, day) for day in DAYS}
+    lines = {day: ledger(slug, variant, day) for day in DAYS}
     assert by_day(CostFact, "amount_usd", connection) == {
         day: dollars(sum(charge.amount for line in lines[day] for charge in line.charges))
         for day in DAYS
@@ -138,7 +138,7 @@ def test_an_import_equals_the_ledger_to_the_last_digit_and_counts_the_broken_row
     # A broken row is counted, and costs its own day alone.
     days = FeedDay.objects.filter(connection=connection, kept_out__gt=0)
     assert {(day.feed, day.day) for day in days} == {
-        (feed, TUESDAY) for feed in BROKEN[slug, dialect]
+        (feed, TUESDAY) for feed in BROKEN[slug, variant]
     }
     assert {day.state for day in days} == {FeedDay.State.INCOMPLETE}
     assert all("Anthropic sent a row" in day.kept_out_reason for day in days)
@@ -156,13 +156,13 @@ def test_an_import_equals_the_ledger_to_the_last_digit_and_counts_the_broken_row
     assert Meter.objects.filter(connection=connection, model=MODEL).exists()
 
 
-@pytest.mark.parametrize("dialect", ["reports", "successors"])
-def test_people_lack_what_the_broken_row_says_and_nothing_else(sandbox, dialect):
-    connection = read("claude-enterprise", dialect, wanted=lambda feed: feed.table == "cost")
+@pytest.mark.parametrize("variant", ["reports", "successors"])
+def test_people_lack_what_the_broken_row_says_and_nothing_else(sandbox, variant):
+    connection = read("claude-enterprise", variant, wanted=lambda feed: feed.table == "cost")
 
     expected = defaultdict(int)
     for day in DAYS:
-        for line in ledger("claude-enterprise", dialect, day):
+        for line in ledger("claude-enterprise", variant, day):
             if line.member is not None:
                 expected[day, line.member.user_id] += line.amount
     rows = (
@@ -189,23 +189,23 @@ def documents(connection):
     }
 
 
-@pytest.mark.parametrize(("slug", "dialect"), [(slug, "reports") for slug in KEYS])
-def test_rows_of_one_key_come_to_what_a_single_row_says(sandbox, monkeypatch, slug, dialect):
+@pytest.mark.parametrize(("slug", "variant"), [(slug, "reports") for slug in KEYS])
+def test_rows_of_one_key_come_to_what_a_single_row_says(sandbox, monkeypatch, slug, variant):
     def is_activity(feed):
         return feed.table == "engagement" and not feed.exported
 
-    odd = documents(read(slug, dialect, wanted=is_activity))
+    odd = documents(read(slug, variant, wanted=is_activity))
     for api in (console_api, enterprise_api):
         monkeypatch.setattr(api, "_ODDITIES", Oddities(frozenset(), {}))
 
-    single = documents(read(slug, dialect, "single", is_activity))
+    single = documents(read(slug, variant, "single", is_activity))
 
     apart = Counter(
         key[:2] for key in odd.keys() | single.keys() if odd.get(key) != single.get(key)
     )
     assert set(apart) == {
         (feed, TUESDAY)
-        for feed in BROKEN[slug, dialect]
+        for feed in BROKEN[slug, variant]
         if feed not in {"cost", "user_cost", "beta_cost"}
     }
     # One row of a person and a product: an item and its sum, or a document and its models.

@@ -154,7 +154,21 @@ _WORDS = {
     "token_type": "kind of token",
     "workspace_id": "workspace",
 }
+# What the descriptions of the Console's legacy cost report say.
+_DESCRIBED = {
+    *("model", "service_tier", "context_window", "inference_geo", "cost_type", "token_type"),
+}
 _TABLES = {"cost": "Cost", "usage": "Token"}
+
+
+def refused_dimensions(options: Mapping[str, str]) -> dict[str, frozenset[str]]:
+    """The dimensions of each table that are left out, or of which values are refused."""
+    learned = Learned(options)
+    refused = {}
+    for table in _TABLES:
+        names = {*learned.not_read(table), *learned.refused(table)}
+        refused[table] = frozenset(names | (_DESCRIBED if "description" in names else set()))
+    return refused
 
 
 def missing(options: Mapping[str, str]) -> tuple[str, ...]:

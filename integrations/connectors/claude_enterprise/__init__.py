@@ -64,6 +64,9 @@ class ClaudeEnterprise(Connector):
     def not_read(self, options: Mapping[str, str]) -> tuple[str, ...]:
         return limits.missing(options)
 
+    def refused_dimensions(self, options: Mapping[str, str]) -> Mapping[str, frozenset[str]]:
+        return limits.refused_dimensions(options)
+
     def independent_way(self, options: Mapping[str, str]) -> Mapping[str, str] | None:
         return limits.older_way(options)
 

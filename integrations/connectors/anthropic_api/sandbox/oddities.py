@@ -4,7 +4,7 @@ Everything that a live API may send beside what it documents, in one place: read
 it, and people can try it with the key `…-sandbox-oddities` of either product. This company breaks:
 
     names           NUL, half of a surrogate pair, control characters, 400 letters, only blanks,
-                    and several people and things called "Other"
+                    and several people and objects called "Other"
     models          one has a name of 300 letters, in the ledger and as a filter, too
     amounts         more than twenty decimals: each is larger by its own 10^-18th part, so that
                     sums of rows stay sums

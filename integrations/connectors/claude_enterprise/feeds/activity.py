@@ -294,18 +294,18 @@ class _Sum:
     def whole(self) -> tuple[dict[str, int | Decimal], str]:
         """The values and the name of the document of the whole organization."""
         sums: dict[str, int | Decimal] = defaultdict(int)
-        told: dict[str, int] = defaultdict(int)
+        counts: dict[str, int] = defaultdict(int)
         people: dict[str, set[str]] = defaultdict(set)
         for person, numbers_of in self._documents.values():
             for path, number in numbers_of.items():
-                told[path] += 1
+                counts[path] += 1
                 if path not in self._distinct or person is None:
                     sums[path] = add(sums[path], number)
                 elif number:
                     people[path].add(person.external_id)
         values = {
             path: sums[path] + len(people[path])
-            for path, count in told.items()
+            for path, count in counts.items()
             if count == len(self._documents) or path in self._distinct or path.startswith(UNIFIED)
         }
         return values, self._name

@@ -147,7 +147,7 @@ def test_on_seats_only_extra_usage_is_charged():
 def test_every_organization_is_another():
     ids = {get("/cost_report", key=key, **MONDAY).json()["organization_id"] for key in Sandbox.keys}
 
-    assert len(ids) == len(Sandbox.keys) == 5
+    assert len(ids) == len(Sandbox.keys) == 6
 
 
 # --- What is known when --------------------------------------------------------------------
