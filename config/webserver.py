@@ -1,22 +1,29 @@
 """The worker class of the web server: threads, none of which waits for slow readers or writers.
 
 gunicorn's threaded worker gives a connection to a thread before the request has arrived, so a few
-half-sent requests take all threads. Here a connection waits beside the others until the head of
-its request is there. Health has a thread of its own, so that it answers while all others work.
+half-sent requests take all threads. Here a connection waits beside the others until its request is
+there: the head, and the body as far as it fits into 32 KB, which every form of ours does. What is
+larger arrives in a thread, within a time. Health has a thread of its own, so that it answers while
+all others work.
 """
 
+import re
 import socket
 import struct
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-_LOOK_SECONDS = 0.1  # between looks at a head that has arrived in part
-_HEAD_SECONDS = 20.0  # for a head to arrive
-_HEAD_BYTES = 32_768  # a longer one is gunicorn's to refuse
-_BODY_SECONDS, _ANSWER_SECONDS = 20, 60  # without a byte of a body, or taken of an answer
-_HEALTH = (b"GET /healthz", b"HEAD /healthz")
+_LOOK_SECONDS = 0.1  # between looks at a request that has arrived in part
+_ARRIVAL_SECONDS = 20.0  # for a request to arrive
+_AWAITED_BYTES = 32_768  # of a request; a longer head is gunicorn's to refuse
+_BODY_SECONDS = 30  # for the whole of a longer body
+_BYTE_SECONDS, _ANSWER_SECONDS = 20, 60  # without a byte of a body, or taken of an answer
+_HEALTH = re.compile(rb"(?:GET|HEAD) /healthz[ ?]")
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*\r\n", re.IGNORECASE)
+_CHUNKED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
@@ -24,18 +31,18 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
 
     def init_process(self) -> None:
         self._health = ThreadPoolExecutor(1, thread_name_prefix="health")
-        self._arriving: list[tuple[float, TConn]] = []  # until when to wait for their heads
+        self._arriving: list[tuple[float, TConn]] = []  # until when to wait for their requests
         super().init_process()
 
     def enqueue_req(self, conn: TConn) -> None:
-        """Give the connection to a thread as soon as the head of its request is there."""
+        """Give the connection to a thread as soon as its request is there."""
         if conn.is_http2 or self.cfg.is_ssl or (conn.parser and _has_read_ahead(conn)):
             super().enqueue_req(conn)
         elif not self._dispatch(conn):
-            self._arriving.append((time.monotonic() + _HEAD_SECONDS, conn))
+            self._arriving.append((time.monotonic() + _ARRIVAL_SECONDS, conn))
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
-        """Wait for events, and look at heads that were not whole the last time."""
+        """Wait for events, and look at requests that were not whole before."""
         super().wait_for_and_dispatch_events(_LOOK_SECONDS if self._arriving else timeout)
         arriving, self._arriving = self._arriving, []
         now = time.monotonic()
@@ -49,18 +56,18 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
                 conn.close()
 
     def _dispatch(self, conn: TConn) -> bool:
-        """Give a whole head to a thread; False if the head is still arriving."""
+        """Give a whole request to a thread; False if it is still arriving."""
         try:
-            head = conn.sock.recv(_HEAD_BYTES, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+            sent = conn.sock.recv(_AWAITED_BYTES, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except BlockingIOError:
             return False
         except OSError:
-            head = b""
-        if head and b"\r\n\r\n" not in head and len(head) < _HEAD_BYTES:
+            sent = b""
+        if sent and len(sent) < min(_length(sent), _AWAITED_BYTES):
             return False
         conn.data_ready = True
         _bound(conn.sock)
-        if head.startswith(_HEALTH):
+        if _HEALTH.match(sent) and not _has_body(sent):
             future = self._health.submit(self.handle, conn)
             future.add_done_callback(
                 lambda done: self.method_queue.defer(self.finish_request, conn, done)
@@ -68,6 +75,52 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         else:
             super().enqueue_req(conn)
         return True
+
+    def handle(self, conn: TConn) -> Any:
+        """Answer one request, whose body has a time to arrive in."""
+        if not self.cfg.is_ssl and not conn.is_http2:
+            conn.init()
+            if not conn.is_http2:
+                reader = conn.parser.unreader
+                if not isinstance(reader.sock, _Timed):
+                    reader.sock = _Timed(reader.sock)
+                reader.sock.until = time.monotonic() + _BODY_SECONDS
+        return super().handle(conn)
+
+
+class _Timed:
+    """A socket that is read until a time. Dripped bytes would hold a thread for ever."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self.until = 0.0
+
+    def recv(self, size: int) -> bytes:
+        if time.monotonic() > self.until:
+            raise ConnectionResetError("The request did not arrive in time.")
+        return self._sock.recv(size)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+
+def _length(sent: bytes) -> int:
+    """Return how many bytes a request has, as far as what was sent says."""
+    end = sent.find(b"\r\n\r\n")
+    if end < 0:
+        return _AWAITED_BYTES
+    head = sent[: end + 4]
+    if _CHUNKED.search(head):  # ends where it says so, and may say so earlier
+        return len(sent) if sent.endswith(b"0\r\n\r\n") else _AWAITED_BYTES
+    announced = _LENGTH.search(head)
+    return len(head) + (int(announced[1]) if announced else 0)
+
+
+def _has_body(sent: bytes) -> bool:
+    """Whether a body follows the head, for which a thread may have to wait."""
+    head = sent[: sent.find(b"\r\n\r\n") + 4]
+    announced = _LENGTH.search(head)
+    return bool(_CHUNKED.search(head) or (announced and int(announced[1])))
 
 
 def _has_read_ahead(conn: TConn) -> bool:
@@ -79,7 +132,7 @@ def _bound(sock: socket.socket) -> None:
     """Free the thread of a body that does not arrive, and of an answer that nobody takes."""
     if isinstance(sock, socket.socket):
         for option, seconds in (
-            (socket.SO_RCVTIMEO, _BODY_SECONDS),
+            (socket.SO_RCVTIMEO, _BYTE_SECONDS),
             (socket.SO_SNDTIMEO, _ANSWER_SECONDS),
         ):
             sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", seconds, 0))

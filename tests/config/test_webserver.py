@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from config import webserver
+
 ROOT = Path(__file__).parents[2]
 ENOUGH_SECONDS = 3  # a busy machine's second; without the worker class it is five and more
 
@@ -65,6 +67,58 @@ def test_half_sent_requests_take_no_thread(port):
     assert half[0].recv(15) == b"HTTP/1.1 200 OK"
     for sender in half:
         sender.close()
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3000\r\n\r\nname=",
+        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nname=\r\n",
+        b"GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 3000\r\n\r\nname=",
+    ],
+)
+def test_half_sent_bodies_take_no_thread(port, head):
+    half = [socket.create_connection(("127.0.0.1", port)) for _ in range(10)]
+    for sender in half:
+        sender.sendall(head)
+    time.sleep(0.3)
+
+    answers = [ask(port, path) for path in ("/", "/healthz")]
+
+    assert [status for status, _ in answers] == [200, 200]
+    assert max(seconds for _, seconds in answers) < ENOUGH_SECONDS
+    for sender in half:
+        sender.close()
+
+
+def test_a_body_is_read_whole_however_it_arrives(port):
+    with socket.create_connection(("127.0.0.1", port)) as sender:
+        sender.settimeout(30)
+        for size in (3000, 200_000):  # awaited beside the threads, and read in one
+            sender.sendall(b"POST /count HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size)
+            for _ in range(2):
+                sender.sendall(b"x" * (size // 2))
+                time.sleep(0.3)
+
+            answer = sender.recv(1000)
+
+            assert answer.startswith(b"HTTP/1.1 200 OK")
+            assert answer.endswith(b"\r\n\r\n%06d" % size)
+
+
+def test_a_body_that_drips_loses_its_thread_after_a_time():
+    ours, theirs = socket.socketpair()
+    timed = webserver._Timed(ours)
+    theirs.send(b"ab")
+    timed.until = time.monotonic() + 60
+
+    assert timed.recv(1) == b"a"
+
+    timed.until = time.monotonic() - 1
+    with pytest.raises(ConnectionResetError):
+        timed.recv(1)
+    ours.close()
+    theirs.close()
 
 
 def test_health_answers_while_every_thread_works(port):

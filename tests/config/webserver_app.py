@@ -8,5 +8,9 @@ from typing import Any
 def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     if environ["PATH_INFO"] == "/slow":
         time.sleep(5)
-    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "2")])
-    return [b"ok"]
+    answer = b"ok"
+    if environ["PATH_INFO"] == "/count":
+        answer = b"%06d" % len(environ["wsgi.input"].read())
+    headers = [("Content-Type", "text/plain"), ("Content-Length", str(len(answer)))]
+    start_response("200 OK", headers)
+    return [answer]
