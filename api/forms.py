@@ -5,11 +5,12 @@ from datetime import datetime, timedelta
 from django import forms
 
 from api.models import Scope
+from integrations.keyless import KeylessForm
 
 LIFETIMES = {"30": "30 days", "90": "90 days", "365": "A year", "": "Until it is revoked"}
 
 
-class TokenForm(forms.Form):
+class TokenForm(KeylessForm, forms.Form):
     name = forms.CharField(
         label="Name",
         max_length=100,

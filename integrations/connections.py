@@ -25,6 +25,7 @@ from integrations.connectors import missing
 from integrations.connectors.base import Access, Check, Connector, ConnectorError, Probe
 from integrations.connectors.ids import canonical_id
 from integrations.encryption import Secret
+from integrations.keyless import without_keys
 from integrations.models import Connection, SyncRun
 from integrations.signals import connection_renamed
 
@@ -418,6 +419,8 @@ def _probe(connector: Connector, key: str, *, provider_organization: str = "") -
 
 def label_problem(organization: Organization, label: str) -> str:
     """Why a connection cannot have this label; "" if it can."""
+    if without_keys(label) != label:
+        return "This looks like an API key. Paste the key into its own field, and write a label."
     try:
         slug_validator(label)
     except ValidationError as exc:
@@ -432,6 +435,7 @@ def label_problem(organization: Organization, label: str) -> str:
 
 def suggest_label(organization: Organization, typed: str) -> str:
     """The free label nearest to what was typed."""
+    typed = "" if without_keys(typed) != typed else typed
     stem = slugify(typed).replace("_", "-").strip("-")[:46].strip("-") or "my-org"
     taken = set(
         organization.connections.filter(label__startswith=stem).values_list("label", flat=True)

@@ -1,6 +1,5 @@
 """What people type on the pages of the connections."""
 
-import re
 from datetime import date
 from typing import Any
 
@@ -11,12 +10,10 @@ from django.utils import timezone
 
 from accounts.models import slug_validator
 from integrations.connectors.base import Connector
+from integrations.keyless import KeylessForm
 from integrations.models import Connection
 from integrations.service_accounts import LONGEST_NAME
 from integrations.text import LONGEST_KEY
-
-# What keys of Anthropic and of most others look like, in the middle of a text too.
-_KEY = re.compile(r"\bsk-[a-z]+-\S{6,}", re.IGNORECASE)
 
 
 def _key_field(connector: Connector) -> forms.CharField:
@@ -59,7 +56,7 @@ class _ExpiryField(forms.DateField):
             raise ValidationError("This day is past. Leave it empty if you do not know the day.")
 
 
-class ConnectForm(forms.Form):
+class ConnectForm(KeylessForm, forms.Form):
     label = _label_field()
     key_expires_on = _ExpiryField()
     history = forms.ChoiceField(
@@ -91,7 +88,7 @@ class ReplaceKeyForm(forms.Form):
         self.fields["key"] = _key_field(connector)
 
 
-class RenameForm(forms.Form):
+class RenameForm(KeylessForm, forms.Form):
     label = _label_field()
 
 
@@ -138,7 +135,7 @@ class DeleteForm(forms.Form):
         )
 
 
-class InquiryForm(forms.Form):
+class InquiryForm(KeylessForm, forms.Form):
     question = forms.CharField(
         label="What do you need help with?",
         max_length=5000,
@@ -152,13 +149,3 @@ class InquiryForm(forms.Form):
             "invalid": "Enter a whole e-mail address, such as ines@example.com.",
         },
     )
-
-    def clean_question(self) -> str:
-        """No secret is ever part of an inquiry, also not by mistake."""
-        question: str = self.cleaned_data["question"]
-        if _KEY.search(question):
-            raise ValidationError(
-                "This text holds something that looks like a key. Remove it: nobody needs the key "
-                "to help, and others read this inquiry."
-            )
-        return question

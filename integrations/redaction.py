@@ -47,6 +47,11 @@ def redact(text: str, *secrets: str) -> str:
     return text
 
 
+def holds_secret(text: str) -> bool:
+    """Return whether something in the text is shaped like a secret."""
+    return redact(text) != text
+
+
 def redact_json(body: bytes, *secrets: str) -> bytes:
     """Return a JSON document in which no string holds a secret, however it was escaped."""
     if b"\\u00" in body:

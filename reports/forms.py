@@ -8,10 +8,11 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 
 from accounts.models import Membership, User
+from integrations.keyless import KeylessForm
 from reports.models import ReportSchedule, SavedReport
 
 
-class SavedReportForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for type checkers alone
+class SavedReportForm(KeylessForm, forms.ModelForm):  # type: ignore[type-arg]  # generic for type checkers alone
     """The name and who sees it. The settings come with the address, not with the form."""
 
     class Meta:

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from django.http import QueryDict
 
+from integrations.redaction import holds_secret
 from integrations.window import Window
 from reports.metrics import (
     DIMENSIONS,
@@ -179,6 +180,12 @@ class ReportSpec:
             if not filter_.values or any(_is_unstorable(value) for value in filter_.values):
                 raise SpecError(
                     f"The filter {filter_.dimension} has a value no fact can have.",
+                    field="filters",
+                )
+            if any(map(holds_secret, filter_.values)):  # reports are saved, and files name them
+                raise SpecError(
+                    f"A value of the filter {filter_.dimension} looks like an API key. Remove it:"
+                    " a report and its audit entry would keep it.",
                     field="filters",
                 )
             if not filter_.operator.is_exact and "" in filter_.values:

@@ -113,7 +113,8 @@ def test_a_key_in_the_text_is_refused(ines, question):
     response = ask(ines, question=question)
 
     assert response.status_code == 422
-    assert "This text holds something that looks like a key." in response.content.decode()
+    assert "This looks like an API key. Remove it" in response.content.decode()
+    assert "abcdef123" not in response.content.decode()
     assert not ExpertInquiry.objects.exists()
 
 

@@ -4,7 +4,7 @@ import io
 import json
 import logging
 import re
-from datetime import timedelta
+from datetime import date, timedelta
 
 import httpx
 import pytest
@@ -23,6 +23,7 @@ from integrations.encryption import Secret
 from integrations.models import Notice, Person, Resource, SyncRun
 from integrations.redaction import redact, redact_json
 from integrations.window import Window
+from reports.spec import ReportSpec
 from tests.factories import make_connection, make_member, make_organization
 
 KEY = "sk-ant-api03-" + "R2D2c3po" * 11 + "-igAA"
@@ -248,3 +249,75 @@ def test_a_pasted_key_is_neither_stored_nor_shown(client, pasted):
     texts = [b"".join(page).decode() for page in shown]
     assert not any(PASTED[:32] in text for text in texts)
     assert "prod [redacted " in texts[4]  # files hold identifiers instead of names
+
+
+# --- What members type -----------------------------------------------------------------------
+
+# As much of a key as fits into a label.
+CUT = PASTED.lower().replace("_", "-")[:50].rstrip("-")
+SENTENCE = "This looks like an API key. Remove it"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("name", "arguments", "values"),
+    [
+        ("integrations:test", ["claude-enterprise"], {"label": CUT, "key": "sk-ant-api01-x"}),
+        ("integrations:connect", ["claude-enterprise"], {"label": CUT, "key": "sk-ant-api01-x"}),
+        ("integrations:rename", ["my-org"], {"label": CUT}),
+        (
+            "integrations:inquire",
+            ["claude-enterprise"],
+            {"question": f"Why is {PASTED} refused?", "reply_to": "ada@example.com"},
+        ),
+        ("reports:save", [], {"name": f"Spend of {PASTED}", "sharing": "private"}),
+        ("tokens:index", [], {"name": PASTED, "scopes": ["read:reports"], "lifetime": "30"}),
+    ],
+)
+def test_a_key_that_a_member_types_is_refused_and_not_shown_again(
+    client, sandbox, name, arguments, values
+):
+    organization = make_organization()
+    make_connection(organization, provider_organization_id="one")
+    client.force_login(make_member(organization, role=Role.ADMIN))
+
+    response = client.post(reverse(name, args=[organization.slug, *arguments]), values)
+
+    page = response.content.decode()
+    assert response.status_code == 422
+    assert SENTENCE in page
+    for typed in (CUT, PASTED):
+        assert typed not in page
+        assert tables_that_hold(typed[:32]) == []
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["explore/", "explore.csv", "save/"])
+def test_a_key_as_a_filter_of_a_report_is_refused(client, path):
+    organization = make_organization()
+    client.force_login(make_member(organization, role=Role.ADMIN))
+
+    response = client.get(f"/o/demo/reports/{path}?metrics=cost&service={PASTED}")
+
+    assert response.status_code == 422
+    assert "A value of the filter service looks like an API key." in response.content.decode()
+    assert tables_that_hold(PASTED[:32]) == []
+
+
+def test_the_hint_of_a_key_is_a_filter_like_any_other():
+    query = "metrics=cost&api_key_id=sk-ant-api03-R2D...igAA"
+
+    assert ReportSpec.from_query(query, today=date(2026, 11, 30)).filters
+
+
+@pytest.mark.django_db
+def test_a_key_typed_as_a_label_is_named_at_once_and_not_suggested(client):
+    organization = make_organization()
+    client.force_login(make_member(organization, role=Role.ADMIN))
+
+    response = client.get(reverse("integrations:label", args=["demo"]), {"label": CUT})
+
+    page = response.content.decode()
+    assert "This looks like an API key." in page
+    assert "my-org" in page
+    assert CUT[:20] not in page
