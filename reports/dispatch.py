@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import F, Window
+from django.db.models.functions import RowNumber
 from django.urls import reverse
 
 from accounts import audit, mail, spreadsheets
@@ -20,9 +22,20 @@ LARGEST = 5_000_000  # bytes of a CSV that still travels with a mail
 
 
 def due(now: datetime) -> list[int]:
-    """The schedules whose time has come, the longest overdue first."""
-    found = ReportSchedule.objects.filter(is_paused=False, next_at__lte=now).order_by("next_at")
-    return list(found.values_list("pk", flat=True))
+    """The schedules whose time has come: the first of each organization, then the second.
+
+    Within an organization, the longest overdue comes first.
+    """
+    in_turn = Window(
+        RowNumber(), partition_by=F("report__organization"), order_by=[F("next_at"), F("pk")]
+    )
+    schedules = ReportSchedule.objects.filter(is_paused=False, next_at__lte=now)
+    return [
+        pk
+        for pk, _ in schedules.annotate(turn=in_turn)
+        .order_by("turn", "next_at", "pk")
+        .values_list("pk", "turn")
+    ]
 
 
 @transaction.atomic
@@ -69,9 +82,9 @@ def _send(plan: ReportSchedule, now: datetime) -> str:
     try:
         spec = check(ReportSpec.from_query(report.query, today=now.date()))
         found = queries.run(organization, spec.by_interval())
+        laid_out = pivot.build(found)
     except SpecError as error:
         return f"Not sent: {error}"
-    laid_out = pivot.build(found)
     content = _limited(spreadsheets.download(as_csv(found)))
     files = []
     if content is not None:

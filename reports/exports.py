@@ -13,7 +13,7 @@ from typing import IO, Any, TypeVar
 
 from celery import Task
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, OuterRef, Q, Subquery
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
@@ -121,17 +121,15 @@ def prune(now: datetime) -> None:
 
 
 def make(file_id: int) -> None:
-    """Make one file, unless another worker is at it."""
+    """Make one file: that of the organization whose turn it is, which need not be `file_id`.
+
+    A message says that a file waits. Organizations take turns, so that twelve large files of one
+    delay a small one of another by one file.
+    """
     now = timezone.now()
-    lost = Q(state=ReportFile.State.WORKING, touched_at__lt=now - _GONE_AFTER)
-    taken = ReportFile.objects.filter(
-        Q(state=ReportFile.State.WAITING) | lost, pk=file_id, attempts__lt=_MOST_ATTEMPTS
-    ).update(
-        state=ReportFile.State.WORKING, attempts=F("attempts") + 1, touched_at=now, rows_written=0
-    )
-    if not taken:
+    file = _take(now)
+    if file is None:
         return
-    file = ReportFile.objects.select_related("organization", "owner").get(pk=file_id)
     try:
         _make(_Making(file, until=now + _MAKING_FOR))
     except (SpecError, _Stopped) as error:
@@ -139,6 +137,25 @@ def make(file_id: int) -> None:
     except Exception:
         _finish(file, ReportFile.State.FAILED, error="Spendglass failed while it made this file.")
         raise
+
+
+def _take(now: datetime) -> ReportFile | None:
+    """Claim the next file, of the organization that has waited longest; None if none waits."""
+    State = ReportFile.State
+    waits = Q(state=State.WAITING) | Q(state=State.WORKING, touched_at__lt=now - _GONE_AFTER)
+    waits &= Q(attempts__lt=_MOST_ATTEMPTS)
+    others = ReportFile.objects.filter(organization=OuterRef("organization"))
+    served = others.exclude(state=State.WAITING).order_by("-touched_at").values("touched_at")[:1]
+    while True:
+        waiting = ReportFile.objects.filter(waits).annotate(served_at=Subquery(served))
+        in_turn = waiting.order_by(F("served_at").asc(nulls_first=True), "requested_at", "pk")
+        file = in_turn.select_related("organization", "owner").first()
+        if file is None:
+            return None
+        claim = {"state": State.WORKING, "touched_at": now, "rows_written": 0}
+        if ReportFile.objects.filter(waits, pk=file.pk).update(attempts=F("attempts") + 1, **claim):
+            file.refresh_from_db(fields=["state", "attempts", "touched_at", "rows_written"])
+            return file
 
 
 @dataclass(frozen=True)

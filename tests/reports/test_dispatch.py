@@ -10,7 +10,7 @@ from accounts.permissions import Role
 from reports import dispatch
 from reports.models import SavedReport
 from reports.tasks import tick
-from tests.factories import cost, make_member, make_report, make_schedule
+from tests.factories import cost, make_member, make_organization, make_report, make_schedule
 from tests.reports.conftest import know
 
 MONDAY = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
@@ -283,3 +283,18 @@ def test_a_report_for_many_is_computed_and_stored_once(plan, organization, monke
     assert len(computed) == 1
     assert MailAttachment.objects.count() == 1
     assert Delivery.objects.count() == 31
+
+
+def test_organizations_take_turns(plan, organization, ann):
+    now = plan.next_at + timedelta(hours=1)
+    for number in range(3):
+        report = make_report(organization, f"Report {number}", owner=ann)
+        make_schedule(report, ann, next_at=plan.next_at)
+    there = make_organization("there", "There Inc.")
+    zoe = make_member(there)
+    last = make_schedule(make_report(there, owner=zoe), zoe, next_at=now)
+
+    in_turn = dispatch.due(now)
+
+    assert len(in_turn) == 5
+    assert in_turn[:2] == [plan.pk, last.pk]

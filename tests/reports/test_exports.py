@@ -249,3 +249,22 @@ def test_member_deletes_a_file(client, company, viewer):
 
     assert response["Location"] == path(company, "files/")
     assert not ReportFile.objects.exists()
+
+
+def test_organizations_take_turns(client, company, viewer):
+    """Twelve files of one organization delay that of another by one."""
+    there = make_organization("there", "There Inc.")
+    start = timezone.now() - timedelta(minutes=10)
+    mine = [
+        make_report_file(company, viewer, query=QUERY, requested_at=start + timedelta(seconds=n))
+        for n in range(12)
+    ]
+    later = start + timedelta(minutes=1)
+    other = make_report_file(there, make_member(there), query=QUERY, requested_at=later)
+
+    for file in mine[:3]:  # messages come in the order in which files were ordered
+        make_file(file_id=file.pk)
+
+    unfinished = ReportFile.objects.unfinished().order_by("pk").values_list("pk", flat=True)
+    assert [*unfinished] == [file.pk for file in mine[2:]]
+    assert other.pk not in unfinished
