@@ -1,12 +1,14 @@
 """What the API says is what the pages and the command say."""
 
 import json
+from contextlib import contextmanager
 from datetime import date
 from io import StringIO
 
 import pytest
 from django.core.management import call_command
 
+from api import v1
 from integrations.connectors.claude_enterprise import ClaudeEnterprise
 from integrations.models import FeedDay
 from reports.metrics import DIMENSIONS, METRICS
@@ -252,3 +254,38 @@ def test_a_report_of_a_year_tells_of_every_day(report, connection):
 
     assert len(found["days"]["states"]) == 365
     assert found["rows"] == [{"day": "2026-11-01", "cost": "1.00"}]
+
+
+def test_a_report_is_whole_before_its_first_byte_is_sent(ask, connection, monkeypatch):
+    """While a slow reader takes it, neither a slot nor the report is held."""
+    slots = []
+
+    @contextmanager
+    def slot(*args, **kwargs):
+        slots.append("taken")
+        yield
+        slots.append("given back")
+
+    def broken(report):
+        yield "["
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("api.v1.slot", slot)
+    as_json = v1.as_json
+
+    def noted(report):
+        for piece in as_json(report):
+            slots.append("written")
+            yield piece
+
+    monkeypatch.setattr("api.v1.as_json", noted)
+
+    response = ask("report")
+
+    assert slots[0] == "taken"
+    assert "written" in slots
+    assert slots[-1] == "given back"
+    assert json.loads(response.getvalue())["rows"]
+    monkeypatch.setattr("api.v1.as_json", broken)
+    with pytest.raises(ZeroDivisionError):  # before anything is sent, and so an error
+        ask("report")
