@@ -5,9 +5,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
-from itertools import groupby, repeat
+from itertools import groupby, islice, repeat
 from math import ceil, sqrt
 
+from accounts import deadlines
 from integrations.days import DayState
 from integrations.window import Window
 from reports import labels, naming
@@ -17,12 +18,16 @@ from reports.metrics import OTHER, SPECIAL, Key, Metric, Number, add
 from reports.naming import Names
 from reports.periods import cut, first_day, last_day
 from reports.queries import Keys, Reason, Report
-from reports.spec import Filter, ReportSpec
+from reports.spec import Filter, ReportSpec, SpecError
 
 NAMED = 6  # series with a color of their own; the rest is drawn as Other
 BARS = 20  # groups that are drawn one below the other
 LINES = 200  # rows of the table; the files have all
+# Groups times columns, of which sums are made whether or not the table shows them. Files have none.
+MOST_CELLS = 200_000
 HEAT = 5  # steps from next to nothing to the highest cell
+# The first metric of each group, column by column.
+Values = Mapping[Keys, tuple[Number, ...]]
 
 
 @dataclass(frozen=True)
@@ -281,22 +286,28 @@ def build(report: Report, ahead: Sequence[Ahead] = ()) -> Pivot:
     series = [Series(report.spec.metric_objects[0].label, 1, _values(over_time, across, ()))]
     lines: list[Line] = []
     bars: list[Group] = []
+    left_out = 0
     if groups:
         tops = report.by(interval, groups[0])
         ranked = _ranked(report.by(groups[0]))
+        _check_cells(len(ranked), across)
         known = naming.of(report.connections, groups)
         named = _names(groups[0], [keys[0] for keys in ranked], known)
         colors = _colors(groups[0], list(ranked))
-        series = _series(ranked, named, colors, tops, across)
-        lines = list(_lines(report, groups, ranked, named, known, colors, across))
-        bars = _bars(ranked, named, colors, tops, across)
+        values = {keys: _values(tops, across, keys) for keys in ranked}
+        series = _series(values, named, colors, is_additive=tops.spec.adds_up)
+        parts = _parts(report, groups)
+        left_out = max(0, len(ranked) + sum(map(len, parts.values())) - LINES)
+        drawn = _lines(report, groups, ranked, values, parts, named, known, colors, across)
+        lines = list(islice(drawn, LINES))
+        bars = _bars(ranked, values, named, colors, tops, across)
     whole = report.by()
     before = report.before.by(interval) if report.before else None
     return Pivot(
         spec=report.spec,
         columns=across,
-        lines=tuple(_heated(lines[:LINES])),
-        left_out=max(0, len(lines) - LINES),
+        lines=tuple(_heated(lines)),
+        left_out=left_out,
         foot=_cells(over_time, across, ()),
         totals=_totals(whole, ()),
         series=tuple(series),
@@ -319,8 +330,21 @@ def build(report: Report, ahead: Sequence[Ahead] = ()) -> Pivot:
     )
 
 
+def _check_cells(groups: int, across: Sequence[Column]) -> None:
+    """Raise `SpecError` where laying out a report takes longer than a request may."""
+    cells = groups * len(across)
+    if cells > MOST_CELLS:
+        raise SpecError(
+            f"{groups:,} groups in {len(across):,} columns are {cells:,} cells, and a page has at"
+            f" most {MOST_CELLS:,}. Choose fewer days or a longer interval, add a filter, or show"
+            " only the top 100.",
+            field="group_by",
+        )
+
+
 def _values(report: Report, across: Sequence[Column], keys: Keys) -> tuple[Number, ...]:
     """The first metric of one group, column by column."""
+    deadlines.check()
     return tuple(report.values((column.start, *keys))[0] for column in across)
 
 
@@ -400,26 +424,27 @@ def _colors(dimension: str, ranked: Sequence[Keys]) -> dict[Key, int]:
 
 
 def _series(
-    ranked: Iterable[Keys],
+    values: Values,
     names: Mapping[Key, str],
     colors: Mapping[Key, int],
-    tops: Report,
-    across: Sequence[Column],
+    *,
+    is_additive: bool,
 ) -> list[Series]:
     """The six largest values, and everything else together where that can be added up."""
-    own = [keys for keys in ranked if colors[keys[0]] != labels.GREY]
-    rest = [keys for keys in ranked if keys not in own]
-    found = [Series(names[k[0]], colors[k[0]], _values(tops, across, k)) for k in own]
+    own = [keys for keys in values if colors[keys[0]] != labels.GREY]
+    rest = [keys for keys in values if colors[keys[0]] == labels.GREY]
+    found = [Series(names[k[0]], colors[k[0]], values[k]) for k in own]
     if len(rest) == 1:
-        found.append(Series(names[rest[0][0]], labels.GREY, _values(tops, across, rest[0])))
-    elif rest and tops.spec.adds_up:
-        layers = zip(*(_values(tops, across, keys) for keys in rest), strict=True)
+        found.append(Series(names[rest[0][0]], labels.GREY, values[rest[0]]))
+    elif rest and is_additive:
+        layers = zip(*(values[keys] for keys in rest), strict=True)
         found.append(Series("Other", labels.GREY, tuple(_known_sum(layer) for layer in layers)))
     return found
 
 
 def _bars(
     ranked: Mapping[Keys, Report],
+    values: Values,
     names: Mapping[Key, str],
     colors: Mapping[Key, int],
     tops: Report,
@@ -434,7 +459,7 @@ def _bars(
             before = report.before.values(keys)[0]
         final = [
             cell
-            for cell, column in zip(_values(tops, across, keys), across, strict=True)
+            for cell, column in zip(values[keys], across, strict=True)
             if column.state is DayState.FINAL
         ]
         certain = _known_sum(final) if is_additive else value
@@ -463,18 +488,15 @@ def _lines(
     report: Report,
     groups: Sequence[str],
     ranked: Mapping[Keys, Report],
+    values: Values,
+    parts: Mapping[Key, Sequence[Keys]],
     named: Mapping[Key, str],
     known: Names,
     colors: Mapping[Key, int],
     across: Sequence[Column],
 ) -> Iterator[Line]:
-    interval, first = report.spec.group_by[0], groups[0]
-    tops = report.by(interval, first)
-    parts: dict[Key, list[Keys]] = defaultdict(list)
+    first = groups[0]
     whole = report.by(*groups)
-    if len(groups) > 1:
-        for keys in _ranked(whole):
-            parts[keys[0]].append(keys)
     for number, (top, summed) in enumerate(ranked.items(), start=1):
         value = top[0]
         yield Line(
@@ -482,12 +504,12 @@ def _lines(
             is_identifier=_is_identifier(first, value, known),
             is_part=False,
             number=number,
-            parts=len(parts[value]),
+            parts=len(parts.get(value, ())),
             color=colors[value],
-            cells=_cells(tops, across, top),
+            cells=tuple(map(Cell, values[top], across)),
             totals=_totals(summed, top),
         )
-        for keys in parts[value]:
+        for keys in parts.get(value, ()):
             words = zip(groups[1:], keys[1:], strict=True)
             yield Line(
                 label=" · ".join(labels.label(name, str(key), known) for name, key in words),
@@ -499,6 +521,15 @@ def _lines(
                 cells=_cells(report, across, keys),
                 totals=_totals(whole, keys),
             )
+
+
+def _parts(report: Report, groups: Sequence[str]) -> Mapping[Key, Sequence[Keys]]:
+    """The groups below each value of the first grouping, in the order in which they are shown."""
+    parts: dict[Key, list[Keys]] = defaultdict(list)
+    if len(groups) > 1:
+        for keys in _ranked(report.by(*groups)):
+            parts[keys[0]].append(keys)
+    return parts
 
 
 def _is_identifier(dimension: str, value: Key, known: Names) -> bool:

@@ -96,6 +96,8 @@ def explore(request: OrganizationRequest) -> HttpResponseBase:
         spec = querybar.check(ReportSpec.from_query(query or BARE, today=today))
         limits.refuse_unanswerable(request.organization, spec)
         report = queries.run(request.organization, spec.by_interval())
+        ahead = outlook(request.organization, report, today=today) if spec.forecast else Outlook()
+        laid_out = pivot.build(report, ahead.columns)
     except SpecError as error:
         context |= {
             "error": error,
@@ -107,8 +109,6 @@ def explore(request: OrganizationRequest) -> HttpResponseBase:
     bar = QueryBar(spec, naming.of(report.connections, filtered), number)
     if is_edited and not HtmxDetails(request):
         return redirect(f"{request.path}?{bar.query}")
-    ahead = outlook(request.organization, report, today=today) if spec.forecast else Outlook()
-    laid_out = pivot.build(report, ahead.columns)
     context |= {
         "outlook": ahead,
         "bar": bar,

@@ -1,16 +1,20 @@
 """No question costs more than its answer is worth, whichever way it is asked."""
 
 import io
+import time
 from datetime import date, timedelta
+from decimal import Decimal
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
+from accounts import deadlines
+from accounts.deadlines import Deadline, TooSlow
 from accounts.models import Role
 from integrations.models import Person
 from integrations.window import Window
-from reports import dispatch, queries
+from reports import dispatch, pivot, queries
 from reports.spec import MOST_DAYS, ReportSpec, SpecError
 from tests.factories import (
     cost,
@@ -256,3 +260,121 @@ def test_command_prints_csv_row_by_row_and_other_formats_up_to_the_bound(company
     assert printed.getvalue().split() == ["day,cost", "2026-11-20,1.50", "2026-11-21,2.25"]
     with pytest.raises(CommandError, match="more than 1 rows"):
         call_command(*command, "--format=json", stdout=printed)
+
+
+def count_by_day(company, days, people=3):
+    """The same people on each of so many days before 20 November."""
+    connection = company.connections.get()
+    everybody = [make_person(connection, f"many_{n}", email=f"{n}@x.com") for n in range(people)]
+    first = date(2026, 11, 20) - timedelta(days=days)
+    know(connection, f"{first}", "2026-11-19")
+    for number in range(days):
+        for person in everybody:
+            cost(connection, f"{first + timedelta(days=number)}", "1", person=person)
+    return first
+
+
+def test_a_report_of_too_many_rows_is_refused_after_its_newest_days(company, monkeypatch):
+    first = count_by_day(company, days=32)
+    monkeypatch.setattr(queries, "MOST_ROWS", 10)
+    read = []
+    keyed = queries._Question._keyed
+    monkeypatch.setattr(
+        queries._Question,
+        "_keyed",
+        lambda self, source: read.append(self.spec.window) or keyed(self, source),
+    )
+    spec = ReportSpec.from_query(
+        f"from={first}&to=2026-11-21&group_by=day,user_email", today=date(2026, 11, 30)
+    )
+
+    with pytest.raises(queries.TooManyRows, match="more than 10 rows"):
+        queries.run(company, spec)
+
+    # 34 known days; 1, 2 and 4 of them have 1, 2 and 8 rows, and an eighth of 34 is no more.
+    assert [len(window) for window in read[:3]] == [1, 2, 4]
+    read.clear()
+    monkeypatch.setattr(queries, "MOST_ROWS", 7)
+    with pytest.raises(queries.TooManyRows, match="more than 7 rows"):
+        queries.run(company, spec)
+    assert [len(window) for window in read] == [1, 2, 4]  # 8 rows: no other day is read
+
+
+def test_a_report_that_fits_is_counted_on_one_day_alone(company, monkeypatch):
+    first = count_by_day(company, days=32, people=1)
+    counted = []
+    count = queries._Question.count_groups
+    monkeypatch.setattr(
+        queries._Question,
+        "count_groups",
+        lambda self, *args: counted.append(len(self.spec.window)) or count(self, *args),
+    )
+    spec = ReportSpec.from_query(
+        f"from={first}&to=2026-11-21&group_by=day,user_email", today=date(2026, 11, 30)
+    )
+
+    # 32 of one person, one each of Ann and Zoe.
+    assert len(queries.run(company, spec).rows) == 34
+    assert counted == [1]
+
+
+CELLS = "metrics=cost&from=2026-11-01&to=2026-11-21&interval=day&group_by=user_email"
+TOO_MANY_CELLS = (
+    "2 groups in 21 columns are 42 cells, and a page has at most 41. Choose fewer days or a longer"
+    " interval, add a filter, or show only the top 100."
+)
+
+
+@pytest.mark.parametrize("path", ["explore/", "explore.png"])
+def test_page_and_picture_have_a_bound_on_cells(client, company, monkeypatch, path):
+    """Few rows may be many cells: 50,000 rows of 5,000 people over ten years are 18 million."""
+    monkeypatch.setattr(pivot, "MOST_CELLS", 41)
+    client.force_login(make_member(company, Role.VIEWER))
+
+    response = client.get(f"/o/{company.slug}/reports/{path}?{CELLS}")
+
+    assert response.status_code == 422
+    assert TOO_MANY_CELLS in response.content.decode()
+
+
+def test_mail_has_the_same_bound_on_cells(company, mails, monkeypatch):
+    monkeypatch.setattr(pivot, "MOST_CELLS", 41)
+    ann = make_member(company, Role.ANALYST)
+    schedule = make_schedule(
+        make_report(company, owner=ann, query=CELLS),
+        ann,
+        next_at=timezone.now() - timedelta(minutes=1),
+    )
+
+    dispatch.send(schedule.pk, now=timezone.now())
+
+    schedule.refresh_from_db()
+    assert schedule.last_result == f"Not sent: {TOO_MANY_CELLS}"
+    assert mails == []
+
+
+def test_cells_without_a_fact_are_worked_out_once_for_all_that_are_alike(company, monkeypatch):
+    count_by_day(company, days=1, people=20)
+    worked_out = []
+    answer = queries._Numbers._of
+    monkeypatch.setattr(
+        queries._Numbers, "_of", lambda *args: worked_out.append(args[1]) or answer(*args)
+    )
+
+    spec = ReportSpec.from_query(CELLS, today=date(2026, 11, 30)).by_interval()
+    laid_out = pivot.build(queries.run(company, spec))
+
+    # 22 people in 21 columns: 462 cells, of which 22 have a fact.
+    assert sum(len(line.cells) for line in laid_out.lines) == 462
+    assert len(worked_out) < 231
+    values = [cell.value for cell in laid_out.lines[0].cells]  # of Zoe, who cost most
+    assert values[:18] == [None] * 18
+    assert values[18:] == [0, 0, Decimal("2.25")]
+
+
+def test_laying_out_ends_with_the_request(company, monkeypatch):
+    spec = ReportSpec.from_query(CELLS, today=date(2026, 11, 30)).by_interval()
+    report = queries.run(company, spec)
+
+    with deadlines.bounded(Deadline(60, time.monotonic() - 1)), pytest.raises(TooSlow):
+        pivot.build(report)
