@@ -127,7 +127,7 @@ def test_the_same_name_again_changes_nothing(console):
     ("name", "problem"),
     [
         ("x" * 101, "Write at most 100 characters."),
-        ("sk-ant-admin01-abcdefghij", "This looks like a key. Write a name instead."),
+        ("sk-ant-admin01-abcdefghij", "This looks like an API key. Remove it"),
     ],
 )
 def test_a_name_that_makes_no_sense_is_refused_beside_its_field(console, manager, name, problem):

@@ -65,7 +65,7 @@ def test_page_and_file_refuse_a_thousand_years_before_reading(
 ):
     client.force_login(make_member(company, Role.VIEWER))
 
-    with django_assert_max_num_queries(20):  # session, member and the frame of the page
+    with django_assert_max_num_queries(24):  # session, member and the frame of the page
         response = client.get(f"/o/{company.slug}/{path}")
 
     assert response.status_code == 422
