@@ -7,7 +7,7 @@ UV := .tools/bin/uv
 PYTHON := .venv/bin/python
 
 # What `make check` looks into for holes and secrets.
-OURS := accounts api config integrations reports manage.py
+OURS := accounts api common config dev integrations reports manage.py
 TEXTS := '*.py' '*.html' '*.js' '*.md' '*.sh' '*.toml' '*.yaml' .env.example Dockerfile Makefile
 # Passwords in our own code are found by ruff (S105 to S107); these lines show how an address is written.
 # The second kind of line is too short for any key: half of the time.
@@ -21,7 +21,7 @@ READ_BY_HAND := axe-playwright-python resvg_py
 .PHONY: run test check format bench
 
 run: .venv/run
-	@exec $(PYTHON) -m config.run
+	@exec $(PYTHON) -m dev.run
 
 # Static checks first: they are quick. pytest last: its summary is the end of the output.
 # Three at a time even on two cores: a good part of the time is spent waiting for servers.

@@ -42,7 +42,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return False
 
 
-class KeepsAnAdmin:
+class EnsureAdminMixin:
     """For rows that make somebody Admin: no save, deletion or action takes the last one away."""
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -61,9 +61,9 @@ def _keeping_an_admin(
     if request.method != "POST":
         return view(request, *args, **kwargs)
     try:
-        with members.keeping_an_admin(Organization.objects.all()):
+        with members.ensure_admin_remains(Organization.objects.all()):
             return view(request, *args, **kwargs)
-    except members.Refused as refused:
+    except members.MemberError as refused:
         messages.error(request, f"{refused} {refused.repair}".strip())
         return redirect(request.get_full_path())
 
@@ -88,7 +88,7 @@ class UserCreationForm(BaseUserCreationForm):  # type: ignore[type-arg]
 
 
 @admin.register(User)
-class UserAdmin(KeepsAnAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
+class UserAdmin(EnsureAdminMixin, DjangoUserAdmin):  # type: ignore[type-arg]
     """Accounts of operators, and who is one, are for superusers: nobody gives themselves more."""
 
     add_form = UserCreationForm
@@ -132,10 +132,10 @@ class UserAdmin(KeepsAnAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
         return (*self.readonly_fields, *powers)
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        return super().has_change_permission(request, obj) and _may_touch(request, obj)
+        return super().has_change_permission(request, obj) and _can_edit(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        return super().has_delete_permission(request, obj) and _may_touch(request, obj)
+        return super().has_delete_permission(request, obj) and _can_edit(request, obj)
 
     def delete_model(self, request: HttpRequest, obj: User) -> None:
         _record(request, obj.memberships.all(), "member.removed")
@@ -207,7 +207,7 @@ def _has_all_of(request: HttpRequest, group: Group | None) -> bool:
 
 
 @admin.register(Membership)
-class MembershipAdmin(KeepsAnAdmin, admin.ModelAdmin):  # type: ignore[type-arg]
+class MembershipAdmin(EnsureAdminMixin, admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ("user", "organization", "role", "is_active", "created_at")
     list_filter = ("role", "is_active")
     search_fields = ("user__email", "user__name", "organization__name", "organization__slug")
@@ -265,7 +265,7 @@ def _is_superuser(request: HttpRequest) -> bool:
     return bool(cast(User, request.user).is_superuser)
 
 
-def _may_touch(request: HttpRequest, user: User | None) -> bool:
+def _can_edit(request: HttpRequest, user: User | None) -> bool:
     return user is None or _is_superuser(request) or not (user.is_staff or user.is_superuser)
 
 

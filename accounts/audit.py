@@ -11,15 +11,15 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.utils.text import Truncator
 
-from accounts import spreadsheets
 from accounts.models import AuditEvent, Membership, Organization, User
+from common import spreadsheets
 
 _LONGEST = 254  # letters of a target, as an e-mail may have
 COLUMNS = ("at_utc", "who", "act", "on_what", "details")
 
 
 @dataclass(frozen=True)
-class Selection:
+class AuditFilter:
     """Which lines of the log: "" and None leave a question open. Days are UTC, `until` included."""
 
     act: str = ""
@@ -74,7 +74,7 @@ def _let_erase(organization_pk: str) -> None:
         )
 
 
-def record_of_account(
+def record_account_event(
     user: User, actor: User, verb: str, target: str, **details: str | int
 ) -> None:
     """The same for what belongs to no organization: into the log of each the user is let into."""
@@ -82,7 +82,7 @@ def record_of_account(
         record(membership.organization, actor, verb, target, **details)
 
 
-def events(organization: Organization, selection: Selection) -> QuerySet[AuditEvent]:
+def events(organization: Organization, selection: AuditFilter) -> QuerySet[AuditEvent]:
     """The lines that were asked for, newest first."""
     found = organization.audit_events.order_by("-at", "-pk")
     if selection.act:
@@ -96,14 +96,14 @@ def events(organization: Organization, selection: Selection) -> QuerySet[AuditEv
     return found
 
 
-def acts(organization: Organization) -> list[str]:
+def actions(organization: Organization) -> list[str]:
     """Every verb that ever happened here, in alphabetical order."""
     return list(
         organization.audit_events.values_list("verb", flat=True).distinct().order_by("verb")
     )
 
 
-def people(organization: Organization) -> list[str]:
+def actors(organization: Organization) -> list[str]:
     """Everybody who ever did something here, by the name they had then."""
     names = organization.audit_events.values_list("actor_name", flat=True)
     return list(names.distinct().order_by("actor_name"))
@@ -112,7 +112,7 @@ def people(organization: Organization) -> list[str]:
 def as_csv(found: QuerySet[AuditEvent]) -> Iterator[str]:
     """A file to download, line by line, a header first. Details are JSON."""
     rows = map(_row, found.iterator(chunk_size=2000))
-    return spreadsheets.download(spreadsheets.lines(chain([COLUMNS], rows)))
+    return spreadsheets.download(spreadsheets.csv_lines(chain([COLUMNS], rows)))
 
 
 def _row(event: AuditEvent) -> tuple[str, ...]:

@@ -80,7 +80,7 @@ class SignInForm(AuthenticationForm):
         email, request = self.cleaned_data.get("username", ""), cast(HttpRequest, self.request)
         if not email or not self.cleaned_data.get("password"):
             return self.cleaned_data
-        address = throttling.address(request)
+        address = throttling.client_ip(request)
         self.wait_seconds = max(
             SIGN_IN_ACCOUNT.wait_seconds(email), SIGN_IN_ADDRESS.wait_seconds(address)
         )
@@ -92,7 +92,7 @@ class SignInForm(AuthenticationForm):
             )
         cleaned: dict[str, Any] = super().clean()
         SIGN_IN_ACCOUNT.forget(email)
-        SIGN_IN_ADDRESS.give_back(address)
+        SIGN_IN_ADDRESS.refund(address)
         return cleaned
 
 
@@ -130,7 +130,7 @@ class NewPasswordForm(_AccountForm):
         with transaction.atomic():
             self.user.save(update_fields=["password"])
             EmailChange.objects.filter(user=self.user).delete()  # who asked for it may be another
-            audit.record_of_account(
+            audit.record_account_event(
                 self.user, self.user, "member.password_changed", self.user.email
             )
         return self.user
@@ -192,7 +192,7 @@ class NameForm(_AccountForm):
         with transaction.atomic():
             self.user.save(update_fields=["name"])
             change = f"{old or '–'} → {new or '–'}"
-            audit.record_of_account(
+            audit.record_account_event(
                 self.user, self.user, "member.name_changed", self.user.email, name=change
             )
 
@@ -259,5 +259,5 @@ class AuditFilterForm(forms.Form):
         return self.cleaned_data
 
     @property
-    def chosen(self) -> audit.Selection:
-        return audit.Selection(**self.cleaned_data)
+    def chosen(self) -> audit.AuditFilter:
+        return audit.AuditFilter(**self.cleaned_data)

@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts import addresses, audit, mail, quotas
-from accounts.members import Refused, check_grant
+from accounts.members import MemberError, check_grant
 from accounts.models import Invitation, Membership, Organization, User
 from accounts.permissions import Role
 from accounts.throttling import INVITED_ADDRESS, INVITING_ORGANIZATION, minutes
@@ -22,7 +22,7 @@ LIFETIME = timedelta(days=7)
 _SALT = "accounts.invitations"
 
 
-class Gone(Exception):
+class InvitationInvalid(Exception):
     """The link opens nothing: used, withdrawn, replaced by a newer one, expired or damaged."""
 
 
@@ -33,13 +33,13 @@ def invite(organization: Organization, *, email: str, role: Role, actor: User | 
         user__canonical_email=addresses.canonical(email)
     ).first()
     if member is not None:
-        raise Refused(
+        raise MemberError(
             f"{email} is a member already."
             if member.is_active
             else f"{email} is a member, deactivated. Reactivate them in the list of members."
         )
     check_grant(organization, Role(role), actor=actor)
-    _hold_back(organization, email)
+    _check_rate_limit(organization, email)
     try:
         with transaction.atomic():
             _check_limit(organization)
@@ -50,28 +50,28 @@ def invite(organization: Organization, *, email: str, role: Role, actor: User | 
                 invited_by=actor,
                 expires_at=timezone.now() + LIFETIME,
             )
-            _issued(invitation, actor, "member.invited")
+            _create(invitation, actor, "member.invited")
     except IntegrityError:
-        raise Refused(
+        raise MemberError(
             f"{email} is invited already. Send the invitation again, or withdraw it first."
         ) from None
     return invitation
 
 
-def send_again(invitation: Invitation, *, actor: User | None) -> Invitation:
+def resend(invitation: Invitation, *, actor: User | None) -> Invitation:
     """Make a new link, good for a week; the older one opens no longer. Raises `Refused`."""
     check_grant(invitation.organization, Role(invitation.role), actor=actor)
-    _hold_back(invitation.organization, invitation.email)
+    _check_rate_limit(invitation.organization, invitation.email)
     with transaction.atomic():
         locked = _lock(invitation)
         locked.issue += 1
         locked.expires_at = timezone.now() + LIFETIME
         locked.save(update_fields=["issue", "expires_at"])
-        _issued(locked, actor, "member.invitation_renewed")
+        _create(locked, actor, "member.invitation_renewed")
     return locked
 
 
-def withdraw(invitation: Invitation, *, actor: User | None) -> None:
+def revoke(invitation: Invitation, *, actor: User | None) -> None:
     """The link opens no longer. Raises `Refused` if the invitation was answered meanwhile."""
     with transaction.atomic():
         locked = _lock(invitation)
@@ -90,14 +90,14 @@ def find(token: str) -> Invitation:
     try:
         pk, issue = signing.loads(token, salt=_SALT)
     except signing.BadSignature:
-        raise Gone from None
+        raise InvitationInvalid from None
     found = (
         Invitation.objects.select_related("organization", "invited_by")
         .filter(pk=pk, issue=issue, expires_at__gt=timezone.now())
         .first()
     )
     if found is None:
-        raise Gone
+        raise InvitationInvalid
     return found
 
 
@@ -113,12 +113,12 @@ def accept(invitation: Invitation, user: User) -> Membership:
             .first()
         )
         if locked is None:
-            raise Gone
+            raise InvitationInvalid
         membership, joined = Membership.objects.get_or_create(
             organization_id=locked.organization_id, user=user, defaults={"role": locked.role}
         )
         if not membership.is_active:
-            raise Gone
+            raise InvitationInvalid
         if joined:
             audit.record(
                 membership.organization,
@@ -138,7 +138,7 @@ def accept_as_new(invitation: Invitation, *, name: str, password: str) -> Member
             user = User.objects.create_user(invitation.email, password, name=name)
             return accept(invitation, user)
     except IntegrityError:
-        raise Gone from None  # the account was made meanwhile, through another link
+        raise InvitationInvalid from None  # the account was made meanwhile, through another link
 
 
 @mail.writer
@@ -155,7 +155,7 @@ def send_invitation(*, invitation_id: int, issue: int) -> mail.Mail | None:
     if invitation is None:
         return None
     subject = f"{invitation.organization.name_in_mail} invites you to Spendglass"
-    context = {"invitation": invitation, "link": mail.absolute(path(invitation))}
+    context = {"invitation": invitation, "link": mail.absolute_url(path(invitation))}
     return mail.render(invitation.email, subject, "invitation", context)
 
 
@@ -163,17 +163,17 @@ def _check_limit(organization: Organization) -> None:
     try:
         quotas.check(organization, "invitations", organization.invitations.all())
     except quotas.LimitReached as exc:
-        raise Refused(str(exc)) from exc
+        raise MemberError(str(exc)) from exc
 
 
-def _hold_back(organization: Organization, email: str) -> None:
+def _check_rate_limit(organization: Organization, email: str) -> None:
     """Keep an organization from flooding a mailbox, or many. Raises `Refused`."""
     if not mail.is_configured():
         return
     if wait := INVITED_ADDRESS.wait_seconds(f"{organization.pk} {email}"):
-        raise Refused(f"{email} got several links just now. Try again in {minutes(wait)}.")
+        raise MemberError(f"{email} got several links just now. Try again in {minutes(wait)}.")
     if wait := INVITING_ORGANIZATION.wait_seconds(f"{organization.pk}"):
-        raise Refused(f"Too many invitations at once. Try again in {minutes(wait)}.")
+        raise MemberError(f"Too many invitations at once. Try again in {minutes(wait)}.")
 
 
 def _lock(invitation: Invitation) -> Invitation:
@@ -184,11 +184,11 @@ def _lock(invitation: Invitation) -> Invitation:
         .first()
     )
     if locked is None:
-        raise Refused("This invitation was answered or withdrawn meanwhile.")
+        raise MemberError("This invitation was answered or withdrawn meanwhile.")
     return locked
 
 
-def _issued(invitation: Invitation, actor: User | None, verb: str) -> None:
+def _create(invitation: Invitation, actor: User | None, verb: str) -> None:
     role = invitation.get_role_display()
     audit.record(invitation.organization, actor, verb, invitation.email, role=role)
     if mail.is_configured():

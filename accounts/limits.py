@@ -28,7 +28,7 @@ from django_htmx.middleware import HtmxDetails
 from redis.commands.core import Script
 
 from accounts import deadlines
-from accounts.throttling import Throttle, minutes
+from accounts.throttling import RateLimit, minutes
 
 logger = logging.getLogger(__name__)
 
@@ -195,7 +195,7 @@ def _check_rate(kind: Kind, user: int, organization: int) -> None:
         ("user", most, user, "You have"),
         ("organization", most * 10, organization, "Your organization has"),
     ):
-        throttle = Throttle(f"{kind.name}-{scope}", limit, survives_redis=False)
+        throttle = RateLimit(f"{kind.name}-{scope}", limit, survives_redis=False)
         if wait := throttle.wait_seconds(f"{subject}"):
             raise TooMany(
                 f"{who} asked for {limit:,} {kind.name}s within a quarter of an hour."

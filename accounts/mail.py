@@ -63,7 +63,7 @@ def is_configured() -> bool:
     return bool(settings.EMAIL_CONFIGURED)
 
 
-def absolute(path: str) -> str:
+def absolute_url(path: str) -> str:
     """The whole address of a path of ours, for a mail: `/login/` → `https://…/login/`."""
     return f"{settings.BASE_URL}{path}"
 

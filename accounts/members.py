@@ -15,13 +15,13 @@ from accounts.models import Membership, Organization, User
 from accounts.permissions import Permission, Role
 
 
-class Refused(Exception):
+class MemberError(Exception):
     """The act cannot be done as asked. `str(exc)` says why, `repair` what to do instead."""
 
     repair = ""
 
 
-class LastAdmin(Refused):
+class LastAdmin(MemberError):
     """It would have left an organization without anybody who can let others in."""
 
     repair = "Make somebody else Admin first."
@@ -31,7 +31,7 @@ class LastAdmin(Refused):
 
 
 @contextmanager
-def keeping_an_admin(organizations: QuerySet[Organization]) -> Iterator[None]:
+def ensure_admin_remains(organizations: QuerySet[Organization]) -> Iterator[None]:
     """Undo what happens inside, and raise `LastAdmin`, if it takes away the last active Admin.
 
     The organizations stay locked until the transaction ends, so of two Admins who demote each
@@ -40,19 +40,19 @@ def keeping_an_admin(organizations: QuerySet[Organization]) -> Iterator[None]:
     with transaction.atomic():
         # Without the key: whoever adds a row that points here need not wait.
         locked = organizations.order_by("pk").select_for_update(no_key=True)
-        before = _with_an_admin([organization.pk for organization in locked])
+        before = _ensure_admin([organization.pk for organization in locked])
         yield
-        lost = Organization.objects.filter(pk__in=before - _with_an_admin(before))
+        lost = Organization.objects.filter(pk__in=before - _ensure_admin(before))
         if names := sorted(organization.name for organization in lost):
             raise LastAdmin(names)
 
 
-def _with_an_admin(organizations: Iterable[int]) -> set[int]:
+def _ensure_admin(organizations: Iterable[int]) -> set[int]:
     admins = Membership.objects.active().filter(role=Role.ADMIN, organization__in=organizations)
     return set(admins.values_list("organization_id", flat=True))
 
 
-def who_can_help(
+def members_with(
     organization: Organization, permission: Permission = Permission.MANAGE_CONNECTIONS
 ) -> list[str]:
     """The members who may do this themselves, by name."""
@@ -69,14 +69,14 @@ def check_grant(organization: Organization, role: Role, *, actor: User | None) -
         return
     own = Membership.objects.active().filter(user=actor, organization=organization).first()
     if own is None or not role.permissions <= Role(own.role).permissions:
-        raise Refused(
+        raise MemberError(
             f"The role {role.label} includes permissions you do not have in {organization}."
         )
 
 
 def change_role(membership: Membership, role: Role, *, actor: User | None) -> None:
     check_grant(membership.organization, role, actor=actor)
-    with _changing(membership) as locked:
+    with _locked_membership(membership) as locked:
         if locked.role == role:
             return
         change = f"{locked.get_role_display()} → {role.label}"
@@ -87,7 +87,7 @@ def change_role(membership: Membership, role: Role, *, actor: User | None) -> No
 
 def deactivate(membership: Membership, *, actor: User | None) -> None:
     """Let the member in no longer; their role and what they made stay."""
-    with _changing(membership) as locked:
+    with _locked_membership(membership) as locked:
         if not locked.is_active:
             return
         locked.is_active = False
@@ -96,7 +96,7 @@ def deactivate(membership: Membership, *, actor: User | None) -> None:
 
 
 def reactivate(membership: Membership, *, actor: User | None) -> None:
-    with _changing(membership) as locked:
+    with _locked_membership(membership) as locked:
         if locked.is_active:
             return
         check_grant(locked.organization, Role(locked.role), actor=actor)
@@ -107,15 +107,15 @@ def reactivate(membership: Membership, *, actor: User | None) -> None:
 
 def remove(membership: Membership, *, actor: User | None) -> None:
     """Take the member out of the organization. The account stays, for its other organizations."""
-    with _changing(membership) as locked:
+    with _locked_membership(membership) as locked:
         _record(locked, actor, "member.removed", role=locked.get_role_display())
         locked.delete()
 
 
 @contextmanager
-def _changing(membership: Membership) -> Iterator[Membership]:
+def _locked_membership(membership: Membership) -> Iterator[Membership]:
     """The row as it is now, locked; raises `Refused` if it went away meanwhile."""
-    with keeping_an_admin(Organization.objects.filter(pk=membership.organization_id)):
+    with ensure_admin_remains(Organization.objects.filter(pk=membership.organization_id)):
         locked = (
             Membership.objects.select_for_update(no_key=True, of=("self",))
             .select_related("user", "organization")
@@ -123,7 +123,7 @@ def _changing(membership: Membership) -> Iterator[Membership]:
             .first()
         )
         if locked is None:
-            raise Refused("This member was removed meanwhile.")
+            raise MemberError("This member was removed meanwhile.")
         yield locked
 
 

@@ -226,7 +226,7 @@ class Invitation(_Addressed):
 class EmailChange(models.Model):
     """The e-mail somebody wants to sign in with, until the link that went there is opened.
 
-    Asking again makes a new row: `accounts.emails` signs its id, so the older link is dead.
+    Asking again makes a new row: `accounts.email_change` signs its id, so the older link is dead.
     """
 
     user = models.OneToOneField(User, models.CASCADE, related_name="email_change")

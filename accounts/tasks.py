@@ -6,11 +6,11 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from accounts.emails import send_link
+from accounts.email_change import send_link
 from accounts.invitations import send_invitation
 from accounts.mail import send_mail, sweep
 from accounts.models import AttemptCount
-from accounts.passwords import send_reset_link
+from accounts.password_reset import send_reset_link
 
 __all__ = [
     "purge_sessions",

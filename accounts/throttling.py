@@ -34,7 +34,7 @@ ON CONFLICT (key) DO UPDATE SET attempts = counted.attempts + 1 RETURNING attemp
 
 
 @dataclass(frozen=True)
-class Throttle:
+class RateLimit:
     """At most `limit` attempts on one subject, such as an account, in a quarter of an hour.
 
     `survives_redis` is whether PostgreSQL counts while Redis is away or full. Leave it out where a
@@ -68,7 +68,7 @@ class Throttle:
         # Also where Redis answered: one that is full deletes keys and takes no counts.
         AttemptCount.objects.filter(key=key).delete()
 
-    def give_back(self, subject: str) -> None:
+    def refund(self, subject: str) -> None:
         """Take one attempt off the count: it succeeded, whatever became of the others."""
         key = self._key(subject, time.time())
         try:
@@ -97,15 +97,15 @@ class Throttle:
         return f"throttle:{self.name}:{digest}:{int(now // WINDOW_SECONDS)}"
 
 
-SIGN_IN_ACCOUNT = Throttle("sign-in-account", limit=10)
+SIGN_IN_ACCOUNT = RateLimit("sign-in-account", limit=10)
 # Many people of one company may share an address; only what fails stays counted.
-SIGN_IN_ADDRESS = Throttle("sign-in-address", limit=100)
-RESET_ACCOUNT = Throttle("reset-account", limit=3)
-RESET_ADDRESS = Throttle("reset-address", limit=20)
+SIGN_IN_ADDRESS = RateLimit("sign-in-address", limit=100)
+RESET_ACCOUNT = RateLimit("reset-account", limit=3)
+RESET_ADDRESS = RateLimit("reset-address", limit=20)
 # Mails that somebody signed in has sent to addresses that may be anybody's.
-EMAIL_CHANGE = Throttle("email-change", limit=3)
-INVITED_ADDRESS = Throttle("invited-address", limit=3)
-INVITING_ORGANIZATION = Throttle("inviting-organization", limit=100)
+EMAIL_CHANGE = RateLimit("email-change", limit=3)
+INVITED_ADDRESS = RateLimit("invited-address", limit=3)
+INVITING_ORGANIZATION = RateLimit("inviting-organization", limit=100)
 
 
 def minutes(seconds: int) -> str:
@@ -114,7 +114,7 @@ def minutes(seconds: int) -> str:
     return f"{whole} minute{'s' if whole != 1 else ''}"
 
 
-def address(request: HttpRequest) -> str:
+def client_ip(request: HttpRequest) -> str:
     """Where the request comes from, as the outermost of our own proxies saw it.
 
     Entries further left in X-Forwarded-For are the client's own words. Of IPv6 the network: one

@@ -1,15 +1,15 @@
 from django.contrib.auth.views import LogoutView
 from django.urls import path
 
-from accounts.views import account, audit, door, members
+from accounts.views import account, audit_log, auth, members
 
 _IN = "o/<slug:organization_slug>/"
 
 urlpatterns = [
-    path("", door.home, name="home"),
-    path("login/", door.SignIn.as_view(), name="login"),
+    path("", auth.home, name="home"),
+    path("login/", auth.SignIn.as_view(), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
-    path("invitations/<str:token>/", door.invitation, name="invitation"),
+    path("invitations/<str:token>/", auth.invitation, name="invitation"),
     path("account/", account.profile, name="profile"),
     path("account/email/", account.change_email, name="change_email"),
     path("account/email/<str:token>/", account.confirm_email, name="confirm_email"),
@@ -32,6 +32,6 @@ urlpatterns = [
         members.withdraw,
         name="invitation_withdraw",
     ),
-    path(f"{_IN}audit/", audit.index, name="audit_log"),
-    path(f"{_IN}audit.csv", audit.as_csv, name="audit_log_csv"),
+    path(f"{_IN}audit/", audit_log.index, name="audit_log"),
+    path(f"{_IN}audit.csv", audit_log.as_csv, name="audit_log_csv"),
 ]

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from reports.metrics import DIMENSIONS, METRICS
-from reports.periods import CUSTOM, RANGES
-from reports.spec import CHOICES, FILTERABLE, FLAGS, MOST_KEPT, Operator
+from reports.catalog.metrics import DIMENSIONS, METRICS
+from reports.engine.periods import CUSTOM, RANGES
+from reports.engine.spec import CHOICES, FILTERABLE, FLAGS, MAX_GROUPS, Operator
 
 _CHOICES = {
     "interval": "Cut by time first. Without it, rows cover all days.",
@@ -14,10 +14,10 @@ _FLAGS = {
     "cumulative": "Add up from the first day on.",
     "final": "End before the first day that can still change.",
 }
-_LOOKS = "How the report page draws it; of no effect here."
+_IGNORED_HERE = "How the report page draws it; of no effect here."
 
 
-def of_reports() -> list[dict[str, Any]]:
+def report_parameters() -> list[dict[str, Any]]:
     comparing = ", ".join(f"`.{word}`" for word in Operator if word)
     return [
         _listed("metrics", list(METRICS), "What to add up; `cost` if nothing is named."),
@@ -29,11 +29,14 @@ def of_reports() -> list[dict[str, Any]]:
             "name": "show",
             "in": "query",
             "description": "How many groups, from which end; the others become one row."
-            f" At most {MOST_KEPT}.",
+            f" At most {MAX_GROUPS}.",
             "schema": {"type": "string", "pattern": r"^(top|bottom)-[1-9][0-9]?$"},
         },
-        *[_one(name, list(known), _CHOICES.get(name, _LOOKS)) for name, known in CHOICES.items()],
-        *[_one(name, ["yes", "no"], _FLAGS.get(name, _LOOKS)) for name in FLAGS],
+        *[
+            _one(name, list(known), _CHOICES.get(name, _IGNORED_HERE))
+            for name, known in CHOICES.items()
+        ],
+        *[_one(name, ["yes", "no"], _FLAGS.get(name, _IGNORED_HERE)) for name in FLAGS],
         *[
             {
                 "name": name,

@@ -27,7 +27,7 @@ class Problem(Exception):
         self.headers: dict[str, str] = {}
 
 
-class NoToken(Problem):
+class MissingToken(Problem):
     def __init__(self) -> None:
         super().__init__(
             HTTPStatus.UNAUTHORIZED,
@@ -36,7 +36,7 @@ class NoToken(Problem):
         self.headers["WWW-Authenticate"] = "Bearer"
 
 
-class TooMany(Problem):
+class TooManyRequests(Problem):
     def __init__(self, wait_seconds: int) -> None:
         super().__init__(
             HTTPStatus.TOO_MANY_REQUESTS,

@@ -14,7 +14,7 @@ from accounts.models import Membership, User
 from api.models import Token
 
 PREFIX = "sgt_"  # lets people and secret scanners see what was leaked
-_TOUCH = timedelta(minutes=1)
+_LAST_USED_INTERVAL = timedelta(minutes=1)
 
 
 class NameTaken(Exception):
@@ -22,7 +22,7 @@ class NameTaken(Exception):
 
 
 @sensitive_variables("secret")
-def issue(
+def create(
     membership: Membership,
     name: str,
     scopes: Collection[str],
@@ -57,7 +57,7 @@ def issue(
 
 
 @sensitive_variables("secret")
-def find(secret: str, now: datetime) -> Token | None:
+def authenticate(secret: str, now: datetime) -> Token | None:
     """The usable token with this secret; notes that it was used, to the minute."""
     token = (
         Token.objects.usable(now)
@@ -65,7 +65,7 @@ def find(secret: str, now: datetime) -> Token | None:
         .filter(digest=_digest(secret))
         .first()
     )
-    if token and (token.last_used_at is None or now - token.last_used_at >= _TOUCH):
+    if token and (token.last_used_at is None or now - token.last_used_at >= _LAST_USED_INTERVAL):
         Token.objects.filter(pk=token.pk).update(last_used_at=now)
     return token
 

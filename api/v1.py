@@ -17,19 +17,20 @@ from ninja.openapi.schema import OpenAPISchema
 from accounts import deadlines
 from accounts.deadlines import TooSlow
 from accounts.limits import REPORT, TooMany, slot
-from api import documents, parameters, problems
+from api import parameters, problems, schemas
+from api.auth import Bearer
 from api.models import Scope
 from api.problems import Problem
-from api.security import Bearer
 from integrations.models import Connection, DayCheck, FeedDay
-from integrations.overview import Overview, archived, overviews
+from integrations.overview import Overview, overviews, retained
 from integrations.window import Window
-from reports import limits, queries, querybar
-from reports.export import as_json
-from reports.metrics import DIMENSIONS, METRICS, exact_usd
-from reports.queries import Report
+from reports import engine, limits
+from reports.catalog.metrics import DIMENSIONS, METRICS, exact_usd
+from reports.engine import Report
+from reports.engine.spec import FILTERABLE, ReportSpec, SpecError, window_between
+from reports.explore import controls
 from reports.reconciliation import Reconciliation, reconcile
-from reports.spec import FILTERABLE, ReportSpec, SpecError, window_between
+from reports.render.exports.text import as_json
 
 DESCRIPTION = """\
 The numbers of the pages, exact and read-only. A token stands for one member of one organization and
@@ -37,9 +38,9 @@ opens nothing else; the page *API tokens* in the account menu makes them. Dollar
 counts are numbers, and `null` is *not known*, which is not zero. Days are UTC. Errors are problem
 documents (RFC 9457).
 """
-LONGEST = 366  # days of health in one answer
+MAX_HEALTH_DAYS = 366  # days of health in one answer
 _IN_MEMORY_BYTES = 1_000_000  # of a report; a larger one is on disk until it is sent
-ERRORS = dict.fromkeys((401, 403, 404, 422, 429, 503), documents.Problem)
+ERRORS = dict.fromkeys((401, 403, 404, 422, 429, 503), schemas.Problem)
 
 
 class Api(NinjaAPI):
@@ -75,7 +76,7 @@ def _not_found(request: HttpRequest, error: Http404) -> HttpResponse:
 
 
 @api.exception_handler(SpecError)
-def _unaskable(request: HttpRequest, error: SpecError) -> HttpResponse:
+def _invalid_report(request: HttpRequest, error: SpecError) -> HttpResponse:
     more: dict[str, Any] = {"known": list(error.known)} if error.known else {}
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     return problems.answer(Problem(status, str(error), field=error.field, **more))
@@ -106,45 +107,45 @@ def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
 @api.get(
     "/connections",
     auth=Bearer(Scope.CONNECTIONS),
-    response={200: list[documents.Connection], **ERRORS},
+    response={200: list[schemas.ConnectionOut], **ERRORS},
     tags=["Connections"],
     summary="Every connection, by label",
 )
-def connections(request: Any) -> list[documents.Connection]:
+def connections(request: Any) -> list[schemas.ConnectionOut]:
     return [_connection(overview) for overview in _overviews(request)]
 
 
 @api.get(
     "/connections/{label}",
     auth=Bearer(Scope.CONNECTIONS),
-    response={200: documents.Connection, **ERRORS},
+    response={200: schemas.ConnectionOut, **ERRORS},
     tags=["Connections"],
     summary="One connection",
 )
-def connection(request: Any, label: str) -> documents.Connection:
+def connection(request: Any, label: str) -> schemas.ConnectionOut:
     for overview in _overviews(request):
         if overview.connection.label == label:
             return _connection(overview)
-    raise _no_connection(label)
+    raise _connection_not_found(label)
 
 
 @api.get(
     "/connections/{label}/health",
     auth=Bearer(Scope.HEALTH),
-    response={200: documents.Health, **ERRORS},
+    response={200: schemas.HealthOut, **ERRORS},
     tags=["Connections"],
     summary="How far every day is known, and whether it adds up",
 )
 def health(
     request: Any,
     label: str,
-    days: Query[documents.HealthDays],
-) -> documents.Health:
+    days: Query[schemas.HealthDaysOut],
+) -> schemas.HealthOut:
     # Compared here: PostgreSQL refuses what an address may hold, such as NUL.
     every = Connection.objects.filter(organization=request.organization)
     found = next((each for each in every if each.label == label), None)
     if found is None:
-        raise _no_connection(label)
+        raise _connection_not_found(label)
     return _health(found, _window(days.since, days.until))
 
 
@@ -152,13 +153,13 @@ def health(
 @api.get(
     "/metrics",
     auth=Bearer(Scope.REPORTS),
-    response={200: list[documents.Metric], **ERRORS},
+    response={200: list[schemas.MetricOut], **ERRORS},
     tags=["Reports"],
     summary="What can be counted",
 )
-def metrics(request: Any) -> list[documents.Metric]:
+def metrics(request: Any) -> list[schemas.MetricOut]:
     return [
-        documents.Metric(
+        schemas.MetricOut(
             name=m.name, label=m.label, unit=m.unit, section=m.kind, definition=m.definition
         )
         for m in METRICS.values()
@@ -168,13 +169,13 @@ def metrics(request: Any) -> list[documents.Metric]:
 @api.get(
     "/dimensions",
     auth=Bearer(Scope.REPORTS),
-    response={200: list[documents.Dimension], **ERRORS},
+    response={200: list[schemas.DimensionOut], **ERRORS},
     tags=["Reports"],
     summary="What it can be cut by",
 )
-def dimensions(request: Any) -> list[documents.Dimension]:
+def dimensions(request: Any) -> list[schemas.DimensionOut]:
     return [
-        documents.Dimension(
+        schemas.DimensionOut(
             name=d.name, label=d.label, section=d.section, is_overlapping=d.is_overlapping
         )
         for d in DIMENSIONS.values()
@@ -184,15 +185,15 @@ def dimensions(request: Any) -> list[documents.Dimension]:
 @api.get(
     "/dimensions/{name}/members",
     auth=Bearer(Scope.REPORTS),
-    response={200: documents.Members, **ERRORS},
+    response={200: schemas.DimensionValues, **ERRORS},
     tags=["Reports"],
     summary="The values of a dimension that exist, as people look for them",
 )
 def members(
     request: Any,
     name: str,
-    wanted: Query[documents.MembersWanted],
-) -> documents.Members:
+    wanted: Query[schemas.DimensionValuesQuery],
+) -> schemas.DimensionValues:
     if name not in FILTERABLE:
         raise Problem(
             HTTPStatus.NOT_FOUND,
@@ -202,21 +203,21 @@ def members(
     piece = wanted.contains.casefold()
     everything = request.organization.connections.exclude(state=Connection.State.DELETING)
     found = [
-        documents.Member(value=value, label=label)
-        for value, label in querybar.members(name, everything.order_by("label")).items()
+        schemas.Member(value=value, label=label)
+        for value, label in controls.dimension_values(name, everything.order_by("label")).items()
         if piece in value.casefold() or piece in label.casefold()
     ]
     page = found[wanted.offset : wanted.offset + wanted.limit]
-    return documents.Members(dimension=name, total=len(found), members=page)
+    return schemas.DimensionValues(dimension=name, total=len(found), members=page)
 
 
 @api.get(
     "/report",
     auth=Bearer(Scope.REPORTS),
-    response={200: documents.Report, **ERRORS},
+    response={200: schemas.ReportOut, **ERRORS},
     tags=["Reports"],
     summary="Any report: the same question as in the address of the report page",
-    openapi_extra={"parameters": parameters.of_reports()},
+    openapi_extra={"parameters": parameters.report_parameters()},
 )
 def report(request: Any) -> FileResponse:
     today = datetime.now(UTC).date()
@@ -228,8 +229,8 @@ def report(request: Any) -> FileResponse:
     # what breaks is an error and no short document.
     content = SpooledTemporaryFile(_IN_MEMORY_BYTES)  # noqa: SIM115  # the response closes it
     with slot(REPORT, user=user, organization=organization.pk):
-        for count, piece in enumerate(_report(spec, queries.run(organization, asked))):
-            if count % queries.CHUNK == 0:
+        for count, piece in enumerate(_report(spec, engine.run(organization, asked))):
+            if count % engine.CHUNK == 0:
                 deadlines.check()
             content.write(piece.encode())
     content.seek(0)
@@ -237,20 +238,20 @@ def report(request: Any) -> FileResponse:
 
 
 # --- Documents ------------------------------------------------------------------------------
-def _no_connection(label: str) -> Problem:
+def _connection_not_found(label: str) -> Problem:
     return Problem(HTTPStatus.NOT_FOUND, f"There is no connection “{label}” here.")
 
 
 def _overviews(request: Any) -> list[Overview]:
     """Also of what is archived: reports still contain it."""
-    found = [*overviews(request.organization), *archived(request.organization)]
+    found = [*overviews(request.organization), *retained(request.organization)]
     return sorted(found, key=lambda overview: overview.connection.label)
 
 
-def _connection(overview: Overview) -> documents.Connection:
-    return documents.Connection(
+def _connection(overview: Overview) -> schemas.ConnectionOut:
+    return schemas.ConnectionOut(
         label=overview.connection.label,
-        provider=queries.provider_name(overview.connection),
+        provider=engine.provider_name(overview.connection),
         status=overview.status.word,
         sentence=overview.sentence,
         cost_complete_to=overview.cost_complete_to,
@@ -269,17 +270,17 @@ def _window(since: date | None, until: date | None) -> Window:
         window = window_between(since, last) if since else Window.last(30, today=last)
     except OverflowError as exc:
         raise SpecError("These days are further away than the calendar goes.", field="to") from exc
-    if len(window) > LONGEST:
-        raise SpecError(f"At most {LONGEST} days can be asked for at once.", field="range")
+    if len(window) > MAX_HEALTH_DAYS:
+        raise SpecError(f"At most {MAX_HEALTH_DAYS} days can be asked for at once.", field="range")
     return window
 
 
-def _health(connection: Connection, window: Window) -> documents.Health:
+def _health(connection: Connection, window: Window) -> schemas.HealthOut:
     mine = {"connection": connection, "day__gte": window.start, "day__lt": window.end}
-    days: dict[str, list[documents.FeedDay]] = {}
+    days: dict[str, list[schemas.FeedDayOut]] = {}
     for day in FeedDay.objects.filter(**mine).order_by("day"):
         days.setdefault(day.feed, []).append(
-            documents.FeedDay(
+            schemas.FeedDayOut(
                 day=day.day,
                 state=day.state,
                 complete_to=day.watermark,
@@ -288,18 +289,18 @@ def _health(connection: Connection, window: Window) -> documents.Health:
             )
         )
     checks = DayCheck.objects.filter(**mine).order_by("day", "feed", "measure")
-    return documents.Health(
+    return schemas.HealthOut(
         connection=connection.label,
         first_day=window.start,
         last_day=window.last_day,
         feeds=[
-            documents.Feed(
+            schemas.FeedOut(
                 name=feed.name, label=feed.label, fills=feed.table, days=days.get(feed.name, [])
             )
             for feed in connection.connector.feeds
         ],
         checks=[
-            documents.Check(
+            schemas.CheckOut(
                 feed=check.feed,
                 day=check.day,
                 measure=check.measure,
@@ -323,20 +324,20 @@ def _report(spec: ReportSpec, found: Report) -> Iterator[str]:
     """The document in pieces: its rows are those of `manage.py report --format json`."""
     known = found.coverage
     window = found.spec.window
-    head = documents.Report(
+    head = schemas.ReportOut(
         query=spec.to_query(),
         first_day=window.start,
         last_day=window.last_day,
         columns=list(found.columns),
         totals=json.loads("".join(as_json(found.by())))[0],
-        days=documents.Days(
+        days=schemas.Days(
             known_to=known.known_to,
             final_to=known.final_to,
             states={f"{day}": state.name.lower() for day, state in known.states.items()},
         ),
         partial=bool(found.missing),
         missing=[
-            documents.Missing(
+            schemas.Missing(
                 metric=one.metric.name, connection=one.connection.label, reason=one.reason
             )
             for one in found.missing
@@ -349,11 +350,11 @@ def _report(spec: ReportSpec, found: Report) -> Iterator[str]:
     return chain([head.model_dump_json().removesuffix("[]}")], as_json(found), ["}"])
 
 
-def _comparison(found: Report) -> documents.Comparison | None:
+def _comparison(found: Report) -> schemas.Comparison | None:
     if found.before is None or found.alike is None or not found.compared_days:
         return None
     now, before = found.alike.spec.window, found.before.spec.window
-    return documents.Comparison(
+    return schemas.Comparison(
         first_day=now.start,
         last_day=now.last_day,
         before_first_day=before.start,
@@ -362,11 +363,11 @@ def _comparison(found: Report) -> documents.Comparison | None:
     )
 
 
-def _check(found: Reconciliation | None) -> documents.ReportCheck | None:
+def _check(found: Reconciliation | None) -> schemas.ReportCheckOut | None:
     if found is None:
         return None
     if found.problem:
-        return documents.ReportCheck(
+        return schemas.ReportCheckOut(
             problem=found.problem,
             agrees=None,
             reported=None,
@@ -377,7 +378,7 @@ def _check(found: Reconciliation | None) -> documents.ReportCheck | None:
             unknown=None,
             unknown_days=0,
         )
-    return documents.ReportCheck(
+    return schemas.ReportCheckOut(
         problem=(
             f"The cost per user is not known yet for {found.unknown_days} of these days."
             if found.unknown_days

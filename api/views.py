@@ -27,7 +27,7 @@ def index(request: OrganizationRequest) -> HttpResponseBase:
     if not form.is_valid():
         return _page(request, form, status=422)
     try:
-        token, secret = tokens.issue(
+        token, secret = tokens.create(
             request.membership,
             form.cleaned_data["name"],
             form.cleaned_data["scopes"],

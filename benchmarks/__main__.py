@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from config.embedded import start_postgres
+from dev.servers import start_postgres
 
 if TYPE_CHECKING:
     from benchmarks.measure import Timing

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from config.embedded import start_postgres
+from dev.servers import start_postgres
 
 if TYPE_CHECKING:
     from accounts.models import User

@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from config.embedded import start_postgres, start_redis
+from dev.servers import start_postgres, start_redis
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -86,7 +86,7 @@ def measure(days: int) -> int:
     run = sync.plan_import(connection, today=timezone.now().date(), days=days)
     start = time.perf_counter()
     worker = subprocess.Popen([sys.executable, "-m", *_WORKER])
-    tasks.wake(run)
+    tasks.enqueue_runs(run)
     try:
         _watch(run)
     finally:

@@ -20,7 +20,7 @@ from integrations.connectors.base import Table
 from integrations.loading.rollups import roll_up, roll_up_activity
 from integrations.models import Connection, CostFact, FeedDay, Meter, Person, UsageFact
 from integrations.window import Window
-from reports.metrics import METRICS, Source
+from reports.catalog.metrics import METRICS, Source
 
 SEED = 20261125
 PRODUCTS = ("claude_code", "chat", "cowork", "office_agent")

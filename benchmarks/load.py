@@ -27,7 +27,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from config.embedded import Server, die_with_parent, start_postgres, start_redis
+from dev.servers import Server, exit_with_parent, start_postgres, start_redis
 
 if TYPE_CHECKING:
     from accounts.models import Organization
@@ -207,7 +207,7 @@ def _start(arguments: list[str]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, *arguments],
         stderr=subprocess.DEVNULL,
-        preexec_fn=die_with_parent(signal.SIGTERM),
+        preexec_fn=exit_with_parent(signal.SIGTERM),
     )
 
 

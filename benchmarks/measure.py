@@ -13,10 +13,10 @@ import duckdb
 from django.db import connection as database
 
 from benchmarks.ledger import Ledger
-from reports import queries
+from reports import engine
 from reports.dashboard.scope import Scope
-from reports.dashboard.widgets import ALL
-from reports.spec import ReportSpec
+from reports.dashboard.widgets import WIDGET_LIST
+from reports.engine.spec import ReportSpec
 
 Statement = tuple[str, tuple[Any, ...]]
 
@@ -42,7 +42,7 @@ def report(ledger: Ledger, name: str, address: str, *, times: int) -> Timing:
     spec = spec.by_interval() if spec.interval else spec
 
     def ask() -> Any:
-        found = queries.run(ledger.organization, spec)
+        found = engine.run(ledger.organization, spec)
         return found.rows, found.totals
 
     with recorded() as statements:
@@ -61,7 +61,7 @@ def dashboard(ledger: Ledger, address: str, *, times: int) -> Iterator[Timing]:
     """Each widget of GenAI Intelligence, which a page asks side by side."""
     query = ReportSpec.from_query(address, today=ledger.today)
     scope = Scope(ledger.organization, query, ledger.today)
-    for widget in ALL:
+    for widget in WIDGET_LIST:
         with recorded() as statements:
             widget.ask(scope)
         took = timed(lambda widget=widget: widget.ask(scope), times)  # type: ignore[misc]
@@ -93,7 +93,7 @@ def recorded() -> Iterator[list[Statement]]:
 
 def facts_alone() -> Any:
     """Let reports read facts, as if there were no rollups."""
-    return mock.patch.object(queries, "_smallest", lambda source, spec: queries.TABLES[source][-1])
+    return mock.patch.object(engine, "_smallest", lambda source, spec: engine.TABLES[source][-1])
 
 
 def _duck(ledger: Ledger, name: str, statements: list[Statement], times: int) -> float | None:

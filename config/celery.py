@@ -7,7 +7,7 @@ from typing import Any
 from celery import Celery
 from celery.signals import after_setup_logger, after_setup_task_logger
 
-from config.logs import WithoutSecretsAfter
+from config.logging_filters import WithoutSecretsAfter
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 

@@ -32,7 +32,7 @@ def settings_are_readable(app_configs: Any, **kwargs: Any) -> Sequence[CheckMess
 
 
 @register()
-def secrets_are_there(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+def check_secrets(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
     found: list[CheckMessage] = []
     if settings.SECRET_KEY_MISSING:
         found.append(
@@ -66,7 +66,7 @@ def secrets_are_there(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]
 
 
 @register()
-def servers_are_named(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+def check_servers(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
     found: list[CheckMessage] = []
     if settings.DATABASES["default"].get("ENGINE") != "django.db.backends.postgresql":
         found.append(
@@ -91,7 +91,7 @@ def servers_are_named(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]
 
 
 @register()
-def provider_is_reachable_safely(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+def check_provider_urls(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
     found: list[CheckMessage] = []
     url = urlsplit(settings.ANTHROPIC_BASE_URL)
     if url.scheme not in {"http", "https"} or not url.hostname:
@@ -122,7 +122,7 @@ def provider_is_reachable_safely(app_configs: Any, **kwargs: Any) -> Sequence[Ch
 
 
 @register()
-def mail_can_be_written(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+def check_mail_path(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
     found: list[CheckMessage] = []
     base = urlsplit(settings.BASE_URL)
     if settings.BASE_URL and (base.scheme not in {"http", "https"} or not base.hostname):
@@ -157,7 +157,7 @@ def mail_can_be_written(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessag
 
 
 @register()
-def proxies_are_counted(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+def check_proxy_count(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
     if settings.TRUSTED_PROXIES < 0:
         return [
             Error(
@@ -200,7 +200,7 @@ def security_contact_is_an_address(app_configs: Any, **kwargs: Any) -> Sequence[
 
 
 @register(Tags.security, deploy=True)
-def hosts_are_named(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+def check_hosts(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
     if "*" in settings.ALLOWED_HOSTS:
         return [
             Warning(

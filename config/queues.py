@@ -16,11 +16,11 @@ NAMES = (IMPORTS, MAIL, NOTICES, EXPORTS, HOUSEKEEPING)
 
 # Every task has a line here; a test compares this with the tasks that exist.
 ROUTES = {
-    "integrations.tasks.work_off": IMPORTS,
+    "integrations.tasks.run_windows": IMPORTS,
     "integrations.tasks.compare_ways": IMPORTS,
     "accounts.mail.send_mail": MAIL,
     "accounts.mail.sweep": HOUSEKEEPING,
-    "integrations.tasks.tell": NOTICES,
+    "integrations.tasks.detect_events": NOTICES,
     "reports.tasks.send_report": EXPORTS,
     "reports.tasks.make_file": EXPORTS,
     "reports.tasks.tick": HOUSEKEEPING,

@@ -98,7 +98,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "accounts.middleware.private_pages",
+    "accounts.middleware.no_store",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "accounts.limits.Refusals",
@@ -115,7 +115,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "integrations.context.frame",
+                "integrations.context_processors.navigation",
             ],
         },
     }
@@ -217,7 +217,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(hours=1),
     },
     "prune": {"task": "integrations.tasks.prune", "schedule": timedelta(hours=1)},
-    "tell": {"task": "integrations.tasks.tell", "schedule": timedelta(minutes=1)},
+    "tell": {"task": "integrations.tasks.detect_events", "schedule": timedelta(minutes=1)},
     "purge-sessions": {
         "task": "accounts.tasks.purge_sessions",
         "schedule": timedelta(hours=6),
@@ -321,11 +321,11 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {
         "line": {
-            "class": "config.logs.WithoutSecrets",
+            "class": "config.logging_filters.WithoutSecrets",
             "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
         }
     },
-    "filters": {"without_links": {"()": "config.logs.WithoutLinks"}},
+    "filters": {"without_links": {"()": "config.logging_filters.RedactSecretPaths"}},
     "handlers": {
         "console": {
             "class": "logging.StreamHandler",

@@ -107,7 +107,7 @@ class ConnectionAdmin(ReadOnlyAdmin):
     @method_decorator(sensitive_post_parameters("typed"))
     def operate(self, request: HttpRequest, pk: int, verb: str) -> HttpResponse:
         """Do one verb to one connection, then show its page again."""
-        if verb not in _VERBS:
+        if verb not in _OPERATIONS:
             raise Http404
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
@@ -124,7 +124,7 @@ class ConnectionAdmin(ReadOnlyAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        verbs = _VERBS if self.has_operate_permission(request) else {}
+        verbs = _OPERATIONS if self.has_operate_permission(request) else {}
         context = {**(extra_context or {}), "verbs": verbs.items()}
         return super().change_view(request, object_id, form_url, context)
 
@@ -146,15 +146,15 @@ class ConnectionAdmin(ReadOnlyAdmin):
         """Do it to each by itself, so that one refusal stops no other."""
         for connection in chosen:
             try:
-                text = _VERBS[verb].act(connection, _actor(request), typed)
+                text = _OPERATIONS[verb].act(connection, _actor(request), typed)
                 level = messages.SUCCESS
-            except (connections.Refused, ConnectorError, UnreadableSecret) as exc:
+            except (connections.OperationError, ConnectorError, UnreadableSecret) as exc:
                 level, text = messages.ERROR, str(exc)
             self.message_user(request, f"Connection {connection.label}: {text}", level)
 
 
 @dataclass(frozen=True)
-class Verb:
+class Operation:
     """What an operator does to a connection; `act` says what came of it, or raises.
 
     `asks` is what has to be typed for it; a secret is not shown while one types. A verb that asks
@@ -181,7 +181,7 @@ def _sync(connection: Connection, actor: User, typed: str) -> str:
 
 
 def _import(connection: Connection, actor: User, typed: str) -> str:
-    run = connections.import_everything(connection, actor=actor)
+    run = connections.backfill(connection, actor=actor)
     return f"Import of everything since {run.start} queued."
 
 
@@ -209,7 +209,7 @@ def _archive(connection: Connection, actor: User, typed: str) -> str:
     return "Deleted; its days stay in reports."
 
 
-def _erase(connection: Connection, actor: User, typed: str) -> str:
+def _delete(connection: Connection, actor: User, typed: str) -> str:
     _confirm(connection, typed)
     connections.delete(connection, actor=actor)
     return "Its days are being erased."
@@ -217,18 +217,22 @@ def _erase(connection: Connection, actor: User, typed: str) -> str:
 
 def _confirm(connection: Connection, typed: str) -> None:
     if typed.strip() != connection.label:
-        raise connections.Refused(f"Nothing is deleted. Type {connection.label} to confirm it.")
+        raise connections.OperationError(
+            f"Nothing is deleted. Type {connection.label} to confirm it."
+        )
 
 
-_VERBS = {
-    "test": Verb("Test connection", _test, "Asks the provider with the stored key."),
-    "sync": Verb("Sync now", _sync, "Reads the days that can still change."),
-    "import": Verb("Import everything", _import, "Reads all the provider still has."),
-    "rename": Verb("Rename", _rename, asks="New label"),
-    "replace-key": Verb("Replace key", _replace_key, asks="New key", is_secret=True),
-    "disconnect": Verb("Disconnect", _disconnect, "Stops syncs and wipes the key; facts stay."),
-    "archive": Verb("Delete, keep the history", _archive, asks="Its label, to confirm"),
-    "erase": Verb("Delete and erase the history", _erase, asks="Its label, to confirm"),
+_OPERATIONS = {
+    "test": Operation("Test connection", _test, "Asks the provider with the stored key."),
+    "sync": Operation("Sync now", _sync, "Reads the days that can still change."),
+    "import": Operation("Import everything", _import, "Reads all the provider still has."),
+    "rename": Operation("Rename", _rename, asks="New label"),
+    "replace-key": Operation("Replace key", _replace_key, asks="New key", is_secret=True),
+    "disconnect": Operation(
+        "Disconnect", _disconnect, "Stops syncs and wipes the key; facts stay."
+    ),
+    "archive": Operation("Delete, keep the history", _archive, asks="Its label, to confirm"),
+    "erase": Operation("Delete and erase the history", _delete, asks="Its label, to confirm"),
 }
 
 

@@ -10,7 +10,7 @@ from integrations.connectors import connectors
 
 
 @register()
-def a_table_has_one_feed_of_each_grain(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+def check_one_feed_per_grain(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
     """A feed replaces its days of cost or usage whole: a second would erase the first one's."""
     found: list[CheckMessage] = []
     for connector in connectors().values():

@@ -20,20 +20,21 @@ from django.utils.text import slugify
 
 from accounts import audit, quotas
 from accounts.models import Organization, User, slug_validator
-from integrations import notices, pacing, sync, tasks
-from integrations.connectors import missing
+from integrations import notices, sync, tasks
+from integrations.connectors import unknown
 from integrations.connectors.base import Access, Check, Connector, ConnectorError, Probe
 from integrations.connectors.ids import canonical_id
 from integrations.encryption import Secret
 from integrations.keyless import without_keys
 from integrations.models import Connection, SyncRun
 from integrations.signals import connection_renamed
+from integrations.sync import rate_limit
 
-PROOF_LIFETIME = timedelta(minutes=30)
+TEST_TOKEN_LIFETIME = timedelta(minutes=30)
 _SALT = "integrations.connections.proof"
 
 
-class Refused(Exception):
+class OperationError(Exception):
     """The act cannot be done as asked. `str(exc)` says why, `field` which input to correct.
 
     `twin` is the label of the connection that is in the way. `checks` are those of a test that
@@ -59,7 +60,7 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True)
-class Tested:
+class TestResult:
     """The outcome of a connection test: a probe and its proof, or the problem."""
 
     probe: Probe | None
@@ -71,7 +72,7 @@ class Tested:
         return self.problem is None
 
 
-def test(organization: Organization, connector: Connector, *, label: str, key: str) -> Tested:
+def test(organization: Organization, connector: Connector, *, label: str, key: str) -> TestResult:
     """Prove that the key reads the provider. Stores nothing.
 
     Raises `Refused` for a label or key that need not be sent to be known wrong. The proof is
@@ -82,14 +83,14 @@ def test(organization: Organization, connector: Connector, *, label: str, key: s
     tested = _probe(connector, key)
     if tested.probe is None:
         return tested
-    _refuse_twin(organization, connector, tested.probe)
+    _check_duplicate(organization, connector, tested.probe)
     claims = {
         "values": _fingerprint(organization, connector, label, key),
         "provider_organization": tested.probe.organization_id,
         "other_ids": list(tested.probe.other_ids),
         "options": dict(tested.probe.options),
     }
-    return Tested(tested.probe, None, signing.dumps(claims, salt=_SALT))
+    return TestResult(tested.probe, None, signing.dumps(claims, salt=_SALT))
 
 
 def connect(
@@ -110,12 +111,12 @@ def connect(
     """
     label, key = label.strip(), key.strip()
     try:
-        claims = signing.loads(proof, salt=_SALT, max_age=PROOF_LIFETIME)
+        claims = signing.loads(proof, salt=_SALT, max_age=TEST_TOKEN_LIFETIME)
     except signing.BadSignature:
         claims = {}
     expected = _fingerprint(organization, connector, label, key)
     if not hmac.compare_digest(claims.get("values", ""), expected):
-        raise Refused(
+        raise OperationError(
             "Test the connection first: these values have not passed a test.", code="untested"
         )
     _check_label(organization, label)
@@ -126,7 +127,7 @@ def connect(
     try:
         with transaction.atomic():
             _one_at_a_time(organization)
-            _refuse_twin(organization, connector, found)
+            _check_duplicate(organization, connector, found)
             _check_limit(organization)
             connection = Connection.objects.create(
                 organization=organization,
@@ -151,10 +152,10 @@ def connect(
                     days=None if everything else settings.IMPORT_DAYS,
                     actor=actor,
                 )
-                transaction.on_commit(lambda: tasks.wake(run))
+                transaction.on_commit(lambda: tasks.enqueue_runs(run))
     except IntegrityError:  # somebody was quicker
         _check_label(organization, label)
-        _refuse_twin(organization, connector, found)
+        _check_duplicate(organization, connector, found)
         raise
     return connection
 
@@ -165,16 +166,16 @@ def _check_limit(organization: Organization) -> None:
             organization, "connections", Connection.objects.filter(organization=organization)
         )
     except quotas.LimitReached as exc:
-        raise Refused(str(exc), code="limit") from exc
+        raise OperationError(str(exc), code="limit") from exc
 
 
-def test_stored(connection: Connection) -> Tested:
+def test_stored(connection: Connection) -> TestResult:
     """Probe with the stored key. Keeps how the provider wants to be asked, no status.
 
     If that is another way than before, the next refresh reads the open period in it.
     """
     if connection.credential is None:
-        raise Refused(f"{connection.label} is disconnected: it has no key to test.")
+        raise OperationError(f"{connection.label} is disconnected: it has no key to test.")
     tested = _probe(
         connection.connector,
         connection.credential.reveal(),
@@ -186,13 +187,13 @@ def test_stored(connection: Connection) -> Tested:
         if connection.other_organization_ids != before:
             connection.save(update_fields=["other_organization_ids"])
     if tested.probe is not None:
-        sync.ask_otherwise(connection, tested.probe.options)
+        sync.switch_api_variant(connection, tested.probe.options)
     return tested
 
 
 def replace_key(
     connection: Connection, *, actor: User | None, key: str, key_expires_on: date | None = None
-) -> Tested:
+) -> TestResult:
     """Test a new key of the same provider organization, store it and go on where work stopped.
 
     Also what brings a disconnected or archived connection back.
@@ -206,7 +207,7 @@ def replace_key(
     found = tested.probe.organization_id
     known = connection.provider_organization_id
     if known and found and not connection.organization_ids & tested.probe.ids:
-        raise Refused(
+        raise OperationError(
             f"This key belongs to another organization ({found}). {connection.label} is {known}.",
             field="key",
             repair="Paste a key of the same organization, or connect the other one by itself.",
@@ -221,7 +222,7 @@ def replace_key(
             key_expires_on=key_expires_on,
         )
     except IntegrityError:  # somebody was quicker
-        _refuse_twin(
+        _check_duplicate(
             connection.organization, connection.connector, tested.probe, besides=connection
         )
         raise
@@ -242,8 +243,8 @@ def _store_key(
         _one_at_a_time(connection.organization)
         locked = Connection.objects.select_for_update(no_key=True).get(pk=connection.pk)
         if locked.state == Connection.State.DELETING:
-            raise Refused(f"{connection.label} is being deleted.")
-        _refuse_twin(connection.organization, connection.connector, probe, besides=locked)
+            raise OperationError(f"{connection.label} is being deleted.")
+        _check_duplicate(connection.organization, connection.connector, probe, besides=locked)
         was_off = locked.is_disconnected
         locked.credential = secret
         locked.key_hint = secret.hint
@@ -251,16 +252,16 @@ def _store_key(
         locked.state = Connection.State.ACTIVE
         locked.provider_organization_id = locked.provider_organization_id or probe.organization_id
         _learn_ids(locked, probe)
-        sync.ask_otherwise(locked, probe.options)
-        _forget_problem(locked)
+        sync.switch_api_variant(locked, probe.options)
+        _clear_problem(locked)
         locked.save()
         verb = "connection.reconnected" if was_off else "connection.key_replaced"
         audit.record(connection.organization, actor, verb, connection.label)
-        notices.settle(locked)
+        notices.resolve(locked)
         run = sync.active_run(locked) or sync.plan_refresh(
             locked, today=timezone.now().date(), kind=SyncRun.Kind.MANUAL, actor=actor
         )
-        transaction.on_commit(lambda: tasks.wake(run))
+        transaction.on_commit(lambda: tasks.enqueue_runs(run))
 
 
 def sync_now(connection: Connection, *, actor: User | None) -> SyncRun:
@@ -273,30 +274,30 @@ def sync_now(connection: Connection, *, actor: User | None) -> SyncRun:
         locked = Connection.objects.select_for_update(no_key=True).get(pk=connection.pk)
         if locked.is_disconnected:
             status = locked.get_state_display().lower()
-            raise Refused(f"{connection.label} cannot sync while its status is: {status}.")
-        _refuse_missing(locked)
+            raise OperationError(f"{connection.label} cannot sync while its status is: {status}.")
+        _check_installed(locked)
         if locked.state == Connection.State.ACTION_NEEDED:
             locked.state = Connection.State.ACTIVE
-            _forget_problem(locked)
+            _clear_problem(locked)
             locked.save()
         run = sync.active_run(locked) or sync.plan_refresh(
             locked, today=timezone.now().date(), kind=SyncRun.Kind.MANUAL, actor=actor
         )
         audit.record(connection.organization, actor, "connection.sync_requested", connection.label)
-        transaction.on_commit(lambda: tasks.wake(run))
+        transaction.on_commit(lambda: tasks.enqueue_runs(run))
     return run
 
 
-def import_everything(connection: Connection, *, actor: User | None) -> SyncRun:
+def backfill(connection: Connection, *, actor: User | None) -> SyncRun:
     """Start an import of all the provider still has; raises `Refused` while another run is on."""
     if connection.state != Connection.State.ACTIVE:
         status = connection.get_state_display().lower()
-        raise Refused(f"{connection.label} cannot import while its status is: {status}.")
-    _refuse_missing(connection)
+        raise OperationError(f"{connection.label} cannot import while its status is: {status}.")
+    _check_installed(connection)
     with transaction.atomic():
         locked = Connection.objects.select_for_update(no_key=True).get(pk=connection.pk)
         if sync.active_run(locked) is not None:
-            raise Refused(
+            raise OperationError(
                 f"{connection.label} is being read right now.",
                 repair="Start the import when that run is done.",
                 code="busy",
@@ -309,7 +310,7 @@ def import_everything(connection: Connection, *, actor: User | None) -> SyncRun:
             connection.label,
             since=run.start.isoformat(),
         )
-        transaction.on_commit(lambda: tasks.wake(run))
+        transaction.on_commit(lambda: tasks.enqueue_runs(run))
     return run
 
 
@@ -352,11 +353,11 @@ def disconnect(connection: Connection, *, actor: User | None) -> None:
         locked.key_hint = ""
         locked.key_expires_on = None
         locked.state = Connection.State.DISCONNECTED
-        _forget_problem(locked)
+        _clear_problem(locked)
         locked.next_sync_at = None
         locked.save()
         audit.record(connection.organization, actor, "connection.disconnected", connection.label)
-        notices.settle(locked)
+        notices.resolve(locked)
     connection.refresh_from_db()
 
 
@@ -365,7 +366,7 @@ def delete(connection: Connection, *, actor: User | None, keep_history: bool = F
     with transaction.atomic():
         locked = Connection.objects.select_for_update(no_key=True).get(pk=connection.pk)
         if not locked.is_disconnected:
-            raise Refused(f"Disconnect {connection.label} before you delete it.")
+            raise OperationError(f"Disconnect {connection.label} before you delete it.")
         if locked.state == Connection.State.DELETING:
             return
         states = Connection.State
@@ -383,21 +384,21 @@ def delete(connection: Connection, *, actor: User | None, keep_history: bool = F
     connection.refresh_from_db()
 
 
-def _forget_problem(connection: Connection) -> None:
+def _clear_problem(connection: Connection) -> None:
     connection.problem = connection.problem_code = connection.problem_repair = ""
     connection.problem_since = None
 
 
-def _refuse_missing(connection: Connection) -> None:
+def _check_installed(connection: Connection) -> None:
     if not connection.connector.is_installed:
         slug = connection.connector_slug
-        raise Refused(missing.what_is_wrong(slug), repair=missing.REPAIR, code="not_installed")
+        raise OperationError(unknown.problem_of(slug), repair=unknown.REPAIR, code="not_installed")
 
 
-def _probe(connector: Connector, key: str, *, provider_organization: str = "") -> Tested:
+def _probe(connector: Connector, key: str, *, provider_organization: str = "") -> TestResult:
     """Check the key's shape, then ask the provider; a person waits, so once and briefly."""
     # The organization of an unseen key is not known before its first answer.
-    turnstile = pacing.Turnstile(
+    turnstile = rate_limit.RateLimiter(
         connector,
         provider_organization,
         stand_in=f"key-{hashlib.sha256(key.encode()).hexdigest()[:16]}",
@@ -406,15 +407,15 @@ def _probe(connector: Connector, key: str, *, provider_organization: str = "") -
     access = Access(
         key=key,
         base_url=connector.base_url,
-        wait_turn=turnstile,
+        acquire=turnstile,
         observe=lambda request: turnstile.learn(request.organization_id),
         attempts=1,
     )
     try:
         connector.check_key(key)
-        return Tested(connector.probe(access, today=timezone.now().date()), None)
+        return TestResult(connector.probe(access, today=timezone.now().date()), None)
     except ConnectorError as exc:
-        return Tested(None, exc)
+        return TestResult(None, exc)
 
 
 def label_problem(organization: Organization, label: str) -> str:
@@ -448,7 +449,7 @@ def _check_label(organization: Organization, label: str) -> None:
     problem = label_problem(organization, label)
     if problem:
         free = suggest_label(organization, label)
-        raise Refused(problem, field="label", repair=f"{free} is free.")
+        raise OperationError(problem, field="label", repair=f"{free} is free.")
 
 
 def _one_at_a_time(organization: Organization) -> None:
@@ -468,7 +469,7 @@ def _learn_ids(connection: Connection, probe: Probe) -> None:
     connection.other_organization_ids = sorted(known - {primary})
 
 
-def _refuse_twin(
+def _check_duplicate(
     organization: Organization,
     connector: Connector,
     probe: Probe,
@@ -484,7 +485,7 @@ def _refuse_twin(
         return
     checks = probe.refused(f"{provider_id} is {twin.label} already.")
     if twin.is_disconnected:
-        raise Refused(
+        raise OperationError(
             f"The history of this organization ({provider_id}) is here already, as {twin.label}. "
             "Reading it twice would count every dollar twice.",
             field="key",
@@ -493,7 +494,7 @@ def _refuse_twin(
             twin=twin.label,
             checks=checks,
         )
-    raise Refused(
+    raise OperationError(
         f"This organization ({provider_id}) is connected already, as {twin.label}.",
         field="key",
         repair=f"Use the key of another organization, or replace the key of {twin.label}.",

@@ -14,17 +14,17 @@ from django.db.models import F
 from integrations import notices
 from integrations.models import Connection
 
-_PIECE = 20_000
+_BATCH_SIZE = 20_000
 _LOCK = 0x65726173  # a number of our own among the advisory locks of this database
 
 
-def erase(connection_id: int, *, seconds: float | None = None) -> bool:
+def delete_history(connection_id: int, *, seconds: float | None = None) -> bool:
     """Delete piece by piece, then the connection itself. Safe to run twice, also at once.
 
     Stop after about so many seconds, and return False if something is left to erase.
     """
     ends_at = None if seconds is None else time.monotonic() + seconds
-    with _alone(connection_id) as is_ours:
+    with _exclusive(connection_id) as is_ours:
         found = Connection.objects.filter(pk=connection_id, state=Connection.State.DELETING)
         if not is_ours or not found.exists():
             return True
@@ -32,19 +32,19 @@ def erase(connection_id: int, *, seconds: float | None = None) -> bool:
             total = sum(_rows(model, connection_id).count() for model in _paths())
             found.update(rows_to_erase=total)
         for model in _paths():
-            while deleted := _delete_piece(model, connection_id):
+            while deleted := _delete_batch(model, connection_id):
                 found.update(rows_erased=F("rows_erased") + deleted)
                 if ends_at is not None and time.monotonic() >= ends_at:
                     return False
         with transaction.atomic():
             for connection in found.select_for_update(no_key=True):
-                notices.tell_erased(connection)
+                notices.record_deletion(connection)
                 connection.delete()
     return True
 
 
 @contextmanager
-def _alone(connection_id: int) -> Iterator[bool]:
+def _exclusive(connection_id: int) -> Iterator[bool]:
     """Whether nobody else erases this connection. PostgreSQL lets go of the lock of who dies."""
     lock = [_LOCK, connection_id % 2**31]
     with database.cursor() as cursor:
@@ -87,9 +87,9 @@ def _rows(model: type[models.Model], connection_id: int) -> "models.QuerySet[mod
     return model._base_manager.filter(**{_paths()[model]: connection_id})
 
 
-def _delete_piece(model: type[models.Model], connection_id: int) -> int:
+def _delete_batch(model: type[models.Model], connection_id: int) -> int:
     """Delete some rows past the ORM, which would look for what points to each of them."""
-    piece, values = _rows(model, connection_id).values("pk")[:_PIECE].query.sql_with_params()
+    piece, values = _rows(model, connection_id).values("pk")[:_BATCH_SIZE].query.sql_with_params()
     table, key = model._meta.db_table, model._meta.pk.column
     with database.cursor() as cursor:
         # An array is looked up in the index of the key, whatever the planner knows of the

@@ -19,10 +19,10 @@ from integrations.connectors.base import Connector, ConnectorError
 from integrations.models import Connection, ExpertInquiry
 from integrations.redaction import redact
 
-Problem = ConnectorError | connections.Refused
+Problem = ConnectorError | connections.OperationError
 
 
-def keep(
+def remember_test(
     session: SessionBase,
     organization: Organization,
     connector: Connector,
@@ -64,7 +64,7 @@ def diagnosis(
     return found
 
 
-def file(
+def submit(
     organization: Organization,
     connector: Connector,
     *,
@@ -91,7 +91,7 @@ def file(
         )
         audit.record(organization, actor, "inquiry.filed", label or connector.name)
         mail.send(
-            to=settings.EXPERT_EMAILS or _answering(organization),
+            to=settings.EXPERT_EMAILS or _recipients(organization),
             subject=f"Expert inquiry {inquiry.pk}: {connector.name}",
             template="inquiry",
             context={
@@ -99,7 +99,7 @@ def file(
                 # Marked line by line, so that it cannot pass for the rest of the mail.
                 "question": indent(inquiry.question, "> ", lambda line: True),
                 "organization": organization,
-                "facts": facts(diagnosis),
+                "facts": diagnosis_lines(diagnosis),
                 "path": reverse("integrations:inquiries", args=[organization.slug]),
             },
         )
@@ -113,7 +113,7 @@ def close(inquiry: ExpertInquiry, *, actor: User) -> None:
         audit.record(inquiry.organization, actor, "inquiry.closed", target, inquiry=inquiry.pk)
 
 
-def seen_by(membership: Membership) -> list[ExpertInquiry]:
+def visible_to(membership: Membership) -> list[ExpertInquiry]:
     """The newest 200: who answers sees all of the organization, others what they asked."""
     found = ExpertInquiry.objects.filter(organization=membership.organization)
     if not membership.may_answer_inquiries:
@@ -121,7 +121,7 @@ def seen_by(membership: Membership) -> list[ExpertInquiry]:
     return list(found.select_related("asked_by").order_by("-asked_at", "-pk")[:200])
 
 
-def facts(diagnosis: dict[str, Any]) -> list[tuple[str, str]]:
+def diagnosis_lines(diagnosis: dict[str, Any]) -> list[tuple[str, str]]:
     """The diagnosis as lines of name and value, for a page and a mail."""
     return list(_lines("", diagnosis))
 
@@ -163,7 +163,7 @@ def _connection(connection: Connection) -> dict[str, Any]:
                 "request_id": part.request_id,
                 "at": _instant(part.started_at),
             }
-            for part in log.latest_troubles(connection)
+            for part in log.recent_failures(connection)
         ],
     }
 
@@ -172,7 +172,7 @@ def _instant(at: datetime | None) -> str:
     return at.isoformat(timespec="seconds") if at else ""
 
 
-def _answering(organization: Organization) -> list[str]:
+def _recipients(organization: Organization) -> list[str]:
     found = Membership.objects.who_may(Permission.ANSWER_INQUIRIES)
     found = found.filter(organization=organization)
     return list(found.order_by("user__email").values_list("user__email", flat=True))

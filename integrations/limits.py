@@ -1,16 +1,16 @@
 """How often people may do what costs others something: requests to a provider, mails to experts."""
 
 from accounts.models import Organization, User
-from accounts.throttling import Throttle, minutes
-from integrations.connections import Refused
+from accounts.throttling import RateLimit, minutes
+from integrations.connections import OperationError
 
-TESTS_OF_USER = Throttle("connection-tests-of-user", limit=20)
-TESTS_OF_ORGANIZATION = Throttle("connection-tests-of-organization", limit=60)
-INQUIRIES_OF_USER = Throttle("inquiries-of-user", limit=5)
-INQUIRIES_OF_ORGANIZATION = Throttle("inquiries-of-organization", limit=20)
+TESTS_OF_USER = RateLimit("connection-tests-of-user", limit=20)
+TESTS_OF_ORGANIZATION = RateLimit("connection-tests-of-organization", limit=60)
+INQUIRIES_OF_USER = RateLimit("inquiries-of-user", limit=5)
+INQUIRIES_OF_ORGANIZATION = RateLimit("inquiries-of-organization", limit=20)
 
 
-class TooMany(Refused):
+class TooMany(OperationError):
     """Too many of these in a quarter of an hour. `wait_seconds` is when the next one may come."""
 
     def __init__(self, what: str, wait_seconds: int) -> None:
@@ -33,7 +33,7 @@ def count_inquiry(organization: Organization, user: User) -> None:
 
 
 def _count(
-    what: str, organization: Organization, user: User, of_user: Throttle, of_all: Throttle
+    what: str, organization: Organization, user: User, of_user: RateLimit, of_all: RateLimit
 ) -> None:
     # The user first: one who is held up uses nothing of what the organization has left.
     wait = of_user.wait_seconds(f"{organization.pk} {user.pk}") or of_all.wait_seconds(

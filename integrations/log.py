@@ -36,7 +36,7 @@ _READ = (SyncWindow.State.DONE, SyncWindow.State.UNCHANGED)
 
 
 @dataclass(frozen=True)
-class Entry:
+class RunSummary:
     """One run. Parts are its windows: one feed over a few days."""
 
     run: SyncRun
@@ -55,7 +55,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Part:
+class WindowSummary:
     """One feed over a few days, as one request sequence read it."""
 
     window: SyncWindow
@@ -87,7 +87,7 @@ def runs(
     return Paginator(found, RUNS_A_PAGE).get_page(page)
 
 
-def entries(found: Iterable[SyncRun]) -> list[Entry]:
+def entries(found: Iterable[SyncRun]) -> list[RunSummary]:
     """The runs with what their parts add up to, in one more query."""
     shown = list(found)
     sums: dict[int, dict[str, Any]] = {
@@ -106,7 +106,7 @@ def entries(found: Iterable[SyncRun]) -> list[Entry]:
     }
     names = ("parts", "parts_done", "parts_read", "troubles", "requests", "rows")
     return [
-        Entry(
+        RunSummary(
             run=run,
             status=RUN_WORDS[run.state],
             **{name: sums.get(run.pk, {}).get(name, 0) for name in names},
@@ -123,16 +123,16 @@ def windows(run: SyncRun, *, troubled: bool = False, page: str = "1") -> "Page[S
     return Paginator(found, PARTS_A_PAGE).get_page(page)
 
 
-def parts(run: SyncRun, found: Iterable[SyncWindow]) -> list[Part]:
+def parts(run: SyncRun, found: Iterable[SyncWindow]) -> list[WindowSummary]:
     connector = run.connection.connector
     labels = {feed.name: feed.label for feed in connector.feeds}
     return [
-        Part(window, labels.get(window.feed, window.feed), PART_WORDS[window.state])
+        WindowSummary(window, labels.get(window.feed, window.feed), PART_WORDS[window.state])
         for window in found
     ]
 
 
-def latest_troubles(connection: Connection, limit: int = 10) -> list[SyncWindow]:
+def recent_failures(connection: Connection, limit: int = 10) -> list[SyncWindow]:
     """The newest parts that went wrong, newest first."""
     found = SyncWindow.objects.filter(_TROUBLE, run__connection=connection)
     return list(found.order_by(F("started_at").desc(nulls_last=True), "-pk")[:limit])

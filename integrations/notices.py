@@ -34,7 +34,7 @@ _RUNS_IN_A_ROW = 2  # a feed that failed once may be well with the next refresh
 
 
 @dataclass(frozen=True)
-class _Event:
+class Event:
     """Something that is so now. `mail_to` None is everybody who may mend it."""
 
     connection: Connection
@@ -45,27 +45,27 @@ class _Event:
     mail_to: tuple[str, ...] | None = None
 
 
-def look(now: datetime) -> None:
+def detect(now: datetime) -> None:
     """Tell what is new since the last look, and settle what needs nobody any more."""
     events = [*_imports(now), *_problems(), *_failing(now.date()), *_expiries(now.date())]
     names = [event.name for event in events]
     told = set(Notice.objects.filter(event__in=names).values_list("organization_id", "event"))
     for event in events:
         if (event.connection.organization_id, event.name) not in told:
-            _tell(event)
+            _send(event)
     Notice.objects.filter(kind__in=_CALLS, settled_at__isnull=True).exclude(event__in=names).update(
         settled_at=now
     )
 
 
-def settle(connection: Connection) -> None:
+def resolve(connection: Connection) -> None:
     """Nobody has to act on this connection any more: a new key came, or it was switched off."""
     connection.notices.filter(kind__in=_CALLS, settled_at__isnull=True).update(
         settled_at=timezone.now()
     )
 
 
-def tell_erased(connection: Connection) -> None:
+def record_deletion(connection: Connection) -> None:
     """Say that a history is gone; part of the transaction that takes the connection away."""
     Notice.objects.get_or_create(
         organization_id=connection.organization_id,
@@ -97,7 +97,7 @@ def managers(organization: Organization) -> list[str]:
 # --- What is worth telling -----------------------------------------------------------------
 
 
-def _imports(now: datetime) -> Iterator[_Event]:
+def _imports(now: datetime) -> Iterator[Event]:
     runs = (
         SyncRun.objects.filter(
             kind=SyncRun.Kind.IMPORT,
@@ -113,7 +113,7 @@ def _imports(now: datetime) -> Iterator[_Event]:
     for run in runs:
         label, who = run.connection.label, run.requested_by
         days = f"{len(run.window)} days, {_day(run.start)} to {_day(run.window.last_day)}"
-        yield _Event(
+        yield Event(
             run.connection,
             Notice.Kind.IMPORT_FINISHED,
             f"import-{run.pk}",
@@ -130,10 +130,10 @@ def _imports(now: datetime) -> Iterator[_Event]:
         )
 
 
-def _problems() -> Iterator[_Event]:
+def _problems() -> Iterator[Event]:
     for connection in _read(Connection.objects.filter(state=Connection.State.ACTION_NEEDED)):
         since = connection.problem_since or connection.created_at
-        yield _Event(
+        yield Event(
             connection,
             Notice.Kind.ACTION_NEEDED,
             f"action-{connection.pk}-{since:%Y%m%dT%H%M%S}",
@@ -142,7 +142,7 @@ def _problems() -> Iterator[_Event]:
         )
 
 
-def _failing(today: date) -> Iterator[_Event]:
+def _failing(today: date) -> Iterator[Event]:
     """One event for each feed and series of failed runs, and for cost without cost per user."""
     connections = list(_read(Connection.objects.filter(state=Connection.State.ACTIVE)))
     failing = failing_feeds(connections)
@@ -152,7 +152,7 @@ def _failing(today: date) -> Iterator[_Event]:
         is_failing = any(feed.feed in people for feed in failing.get(connection.pk, ()))
         late = [day for day in unnamed.get(connection.pk, ()) if day <= today - _PATIENCE]
         if late and not is_failing and not connection.runs.filter(state="active").exists():
-            yield _Event(
+            yield Event(
                 connection,
                 Notice.Kind.FEED_FAILING,
                 f"unnamed-{connection.pk}-{min(late):%Y%m%d}",
@@ -161,7 +161,7 @@ def _failing(today: date) -> Iterator[_Event]:
             )
         for feed in failing.get(connection.pk, ()):
             if feed.runs >= _RUNS_IN_A_ROW:
-                yield _Event(
+                yield Event(
                     connection,
                     Notice.Kind.FEED_FAILING,
                     f"failing-{connection.pk}-{feed.feed[:40]}-{feed.first_run_id}",
@@ -170,7 +170,7 @@ def _failing(today: date) -> Iterator[_Event]:
                 )
 
 
-def _expiries(today: date) -> Iterator[_Event]:
+def _expiries(today: date) -> Iterator[Event]:
     last = today + timedelta(days=max(_WARN_DAYS))
     working = [Connection.State.ACTIVE, Connection.State.ACTION_NEEDED]
     for connection in _read(Connection.objects.filter(key_expires_on__lte=last, state__in=working)):
@@ -180,7 +180,7 @@ def _expiries(today: date) -> Iterator[_Event]:
         left = (day - today).days
         stage = min((warn for warn in _WARN_DAYS if left <= warn), default=0)
         when = "expired" if left < 0 else "expires today," if left == 0 else "expires"
-        yield _Event(
+        yield Event(
             connection,
             Notice.Kind.KEY_EXPIRES,
             f"expires-{connection.pk}-{day:%Y%m%d}-{stage}",
@@ -203,7 +203,7 @@ def _day(day: date) -> str:
 # --- Telling -------------------------------------------------------------------------------
 
 
-def _tell(event: _Event) -> None:
+def _send(event: Event) -> None:
     connection, organization = event.connection, event.connection.organization
     with transaction.atomic():
         notice, is_new = Notice.objects.get_or_create(

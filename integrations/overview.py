@@ -13,7 +13,7 @@ from django.db.models import Max, Min, Q
 from django.utils import timezone
 
 from accounts.models import Organization
-from integrations.connectors import connector_of, connectors, missing
+from integrations.connectors import connector_of, connectors, unknown
 from integrations.connectors.base import Connector, Feed, Table
 from integrations.days import cost_feeds, days_without_cost_per_user
 from integrations.failing import FailingFeed, failing_feeds
@@ -62,7 +62,7 @@ StepState = Literal["waiting", "running", "done", "failed", "paused"]
 
 
 @dataclass(frozen=True)
-class Step:
+class ProgressStep:
     """One feed of a run. `done` of `total` are days; `rows` is what the provider sent.
 
     `started_at` is the first request of any of its parts, `finished_at` None until all are read.
@@ -95,7 +95,7 @@ class Progress:
     days_total: int
     percent: int
     seconds_left: int | None
-    steps: tuple[Step, ...]
+    steps: tuple[ProgressStep, ...]
 
 
 @dataclass(frozen=True)
@@ -118,14 +118,14 @@ class Overview:
     has_older_days: bool
 
     @property
-    def is_moving(self) -> bool:
+    def is_in_progress(self) -> bool:
         """Whether looking again in a few seconds may show something new."""
         if self.status in (ACTION_NEEDED, NOT_INSTALLED):
             return False  # its run waits for a person
         return self.active_run is not None or self.status is DELETING
 
     @property
-    def may_go_on_with_its_key(self) -> bool:
+    def can_resume_with_same_key(self) -> bool:
         """Whether what is wrong can be mended without a new key."""
         return self.status is ACTION_NEEDED and self.connection.problem_code in _NOT_THE_KEY
 
@@ -169,7 +169,7 @@ def overviews(organization: Organization, connector: Connector | None = None) ->
     return of(found.select_related("created_by", "organization").order_by("label"))
 
 
-def archived(organization: Organization) -> list[Overview]:
+def retained(organization: Organization) -> list[Overview]:
     """The connections that were deleted while their history was kept, by label."""
     found = Connection.objects.filter(organization=organization, state=Connection.State.ARCHIVED)
     return of(found.order_by("label"))
@@ -360,7 +360,7 @@ def _sentence(
     if status is ACTION_NEEDED:
         return connection.problem
     if status is NOT_INSTALLED:
-        return f"{missing.what_is_wrong(connection.connector_slug)} {missing.REPAIR}"
+        return f"{unknown.problem_of(connection.connector_slug)} {unknown.REPAIR}"
     if status is QUEUED:
         return f"{connection.label} is saved. The import starts within a minute."
     if status is DELETING:
@@ -470,7 +470,7 @@ def _progress(connection: Connection, windows: Sequence[SyncWindow]) -> Progress
     )
 
 
-def _step(connection: Connection, name: str, windows: Sequence[SyncWindow]) -> Step:
+def _step(connection: Connection, name: str, windows: Sequence[SyncWindow]) -> ProgressStep:
     feed = connection.connector.feed(name)
     states = {window.state for window in windows}
     problem = next((window for window in windows if window.error), None)
@@ -485,7 +485,7 @@ def _step(connection: Connection, name: str, windows: Sequence[SyncWindow]) -> S
         state = "running" if states & set(SyncWindow.FINISHED) else "waiting"
     shown = problem if problem is not None and state in {"failed", "paused"} else None
     finished = [w.finished_at for w in windows if w.finished_at] if state == "done" else []
-    return Step(
+    return ProgressStep(
         feed=name,
         label=feed.label if feed else name,
         state=state,

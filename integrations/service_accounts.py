@@ -13,7 +13,7 @@ from django.db.models import Q
 from accounts import audit
 from accounts.models import User
 from integrations import text
-from integrations.connections import Refused
+from integrations.connections import OperationError
 from integrations.models import Connection, Person, Resource
 
 LONGEST_NAME = 100
@@ -62,7 +62,7 @@ def name_service_account(
     """
     name = text.label(name)
     if len(name) > LONGEST_NAME:
-        raise Refused(f"A name has at most {LONGEST_NAME} characters.", field="name")
+        raise OperationError(f"A name has at most {LONGEST_NAME} characters.", field="name")
     with transaction.atomic():
         # Held, so that two members who name one account at once do so one after the other.
         Connection.objects.select_for_update(no_key=True).get(pk=connection.pk)
@@ -70,7 +70,7 @@ def name_service_account(
             (one for one in service_accounts(connection) if one.external_id == external_id), None
         )
         if account is None:
-            raise Refused(
+            raise OperationError(
                 f"{connection.label} has no service account with this id.", code="not_found"
             )
         if account.name == name:

@@ -12,8 +12,9 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from accounts import broker
-from integrations import deletion, notices, planning, sync
+from integrations import deletion, notices, sync
 from integrations.models import Connection, SyncRun
+from integrations.sync import planning
 
 logger = logging.getLogger(__name__)
 
@@ -30,9 +31,9 @@ def tick() -> None:
     sync.close_finished_runs()
     for connection in sync.due_refreshes(now):
         sync.plan_refresh(connection, today=now.date())
-    waiting = broker.waiting(work_off)
+    waiting = broker.waiting(run_windows)
     for _ in range(min(len(sync.runs_to_wake(now)), _MOST_CALLS) - waiting):
-        work_off.delay()
+        run_windows.delay()
     for connection in Connection.objects.filter(state=Connection.State.DELETING):
         delete_connection.delay(connection_id=connection.pk)
 
@@ -71,13 +72,13 @@ def prune() -> None:
 
 
 @shared_task
-def tell() -> None:
+def detect_events() -> None:
     """Tell who manages connections what happened to them; once, however often this runs."""
-    notices.look(timezone.now())
+    notices.detect(timezone.now())
 
 
 @shared_task
-def work_off() -> None:
+def run_windows() -> None:
     """Read one window of the organization whose turn it is.
 
     A message names no run: it calls a worker, who looks for whose turn it is by then.
@@ -85,8 +86,8 @@ def work_off() -> None:
     window = sync.claim_next(sync.database_now())
     if window is None:
         return
-    sync.perform(window)
-    work_off.delay()  # finds nothing if every run has to wait: tick calls a worker then
+    sync.run_window(window)
+    run_windows.delay()  # finds nothing if every run has to wait: tick calls a worker then
 
 
 @shared_task
@@ -95,13 +96,13 @@ def delete_connection(*, connection_id: int) -> None:
 
     A large one makes way for other work every few seconds.
     """
-    if not deletion.erase(connection_id, seconds=_ERASE_SECONDS):
+    if not deletion.delete_history(connection_id, seconds=_ERASE_SECONDS):
         delete_connection.delay(connection_id=connection_id)
 
 
-def wake(run: SyncRun) -> None:
+def enqueue_runs(run: SyncRun) -> None:
     """Ask a worker to start on the run now. Without a broker, `tick` will."""
-    _send(work_off)
+    _send(run_windows)
 
 
 def wake_deletion(connection_id: int) -> None:

@@ -10,11 +10,11 @@ from typing import Self
 from integrations.days import STATES, DayState, unnamed_days, worst
 from integrations.models import Connection, FeedDay
 from integrations.window import Window
-from reports.metrics import Source
+from reports.catalog.metrics import Source
 
 
 @dataclass(frozen=True)
-class Part:
+class FeedCoverage:
     """The days one connection knows of one source: only those every feed it needs has read.
 
     `is_whole`: a feed of the whole organization is among them, so nothing is left out.
@@ -54,7 +54,7 @@ class Part:
         is_partly = day in self._shown
         return self.states.get(day, DayState.INCOMPLETE if is_partly else DayState.UNKNOWN)
 
-    def limited(self, days: frozenset[date]) -> "Part":
+    def limited(self, days: frozenset[date]) -> "FeedCoverage":
         """As if only these days existed."""
         return replace(
             self,
@@ -68,7 +68,7 @@ class Part:
             return False
         return self.last_day is None or day <= self.last_day
 
-    def speaks_of(self, day: date) -> bool:
+    def is_expected(self, day: date) -> bool:
         return self.first_day is not None and self.first_day <= day and self.expects(day)
 
 
@@ -77,11 +77,11 @@ class Coverage:
     """What is known about the days of one window. Days have the state of the worst part."""
 
     window: Window
-    parts: tuple[Part, ...]
+    parts: tuple[FeedCoverage, ...]
 
     def state(self, day: date) -> DayState:
         """Unknown if no part knows the day; incomplete if one has a hole there; else the worst."""
-        found = [part.state(day) for part in self.parts if part.speaks_of(day)]
+        found = [part.state(day) for part in self.parts if part.is_expected(day)]
         if not any(found):
             return DayState.UNKNOWN
         return max(min(found), DayState.INCOMPLETE)
@@ -162,12 +162,12 @@ class Coverage:
         parts = [part for part in self.parts if part.source is source]
         return bool(parts) and all(part.is_whole for part in parts)
 
-    def part(self, connection_id: int, source: Source) -> Part | None:
+    def part(self, connection_id: int, source: Source) -> FeedCoverage | None:
         """What is known of one source of one connection; None if it has no such source."""
         return self._by_key.get((connection_id, source))
 
     @cached_property
-    def _by_key(self) -> dict[tuple[int, Source], Part]:
+    def _by_key(self) -> dict[tuple[int, Source], FeedCoverage]:
         return {(part.connection_id, part.source): part for part in self.parts}
 
     def limited(self, days: Mapping[tuple[int, Source], frozenset[date]], window: Window) -> Self:
@@ -175,7 +175,7 @@ class Coverage:
         parts = (p.limited(days.get((p.connection_id, p.source), frozenset())) for p in self.parts)
         return replace(self, window=window, parts=tuple(parts))
 
-    def lacking(self, part: Part) -> frozenset[date]:
+    def lacking(self, part: FeedCoverage) -> frozenset[date]:
         """The days that are over for another connection, and of which this one knows nothing."""
         return frozenset(
             day
@@ -232,7 +232,7 @@ def read(
         # A disconnected connection owes no day after the last it has brought.
         last_day = max(states, default=date.min) if connection.is_disconnected else None
         parts.append(
-            Part(
+            FeedCoverage(
                 connection.pk,
                 source,
                 states,
@@ -248,7 +248,7 @@ def read(
 
 def feed_names(connection: Connection, source: Source) -> tuple[list[str], list[str]]:
     """The feeds that fill a source: of the whole organization, and of people."""
-    feeds = [feed for feed in connection.connector.feeds if source.is_told_by(feed)]
+    feeds = [feed for feed in connection.connector.feeds if source.is_provided_by(feed)]
     return (
         [feed.name for feed in feeds if feed.grain == "total"],
         [feed.name for feed in feeds if feed.grain == "person"],

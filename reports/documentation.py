@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 from integrations.connectors import connectors
 from integrations.connectors.base import Connector, Endpoint, Field
-from reports.metrics import (
+from reports.catalog.metrics import (
     METRICS,
     Difference,
-    Distinct,
-    Level,
+    DistinctCount,
+    Gauge,
     Metric,
     OfOneDay,
     OfOneDocument,
@@ -60,13 +60,13 @@ def _added(metric: Metric) -> str:
         return "nothing: divided anew"
     if isinstance(metric, Difference):
         return "nothing: subtracted anew"
-    if isinstance(metric, Level):
+    if isinstance(metric, Gauge):
         return "connections" if not metric.is_people else "nothing: the last known day"
     if isinstance(metric, OfOneDay):
         return "people, not days"
     if isinstance(metric, OfOneDocument):
         return "nothing: of one row of the provider"
-    if isinstance(metric, Distinct):
+    if isinstance(metric, DistinctCount):
         return "everything, each person once"
     return "everything"
 

@@ -17,15 +17,17 @@ from django.db.models import F, OuterRef, Q, Subquery
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from accounts import audit, spreadsheets
+from accounts import audit
 from accounts.limits import TooMany
 from accounts.models import Membership, Organization, User
-from reports import queries, workbook
-from reports.export import as_csv
+from common import spreadsheets
+from reports import engine
+from reports.engine import Report, StreamedReport
+from reports.engine.spec import ReportSpec, SpecError
+from reports.explore.controls import ReportControls
 from reports.models import FilePiece, ReportFile
-from reports.queries import Report, Stream
-from reports.querybar import QueryBar
-from reports.spec import ReportSpec, SpecError
+from reports.render.exports import xlsx
+from reports.render.exports.text import as_csv
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -47,10 +49,10 @@ class _Stopped(Exception):
     """Making the file ends here. `str(error)` is fit for the page."""
 
 
-def write(report: Report | Stream, kind: str, file: IO[bytes], *, address: str) -> None:
+def write(report: Report | StreamedReport, kind: str, file: IO[bytes], *, address: str) -> None:
     """Write the rows of a report as the kind of file that was asked for."""
     if kind == ReportFile.Kind.XLSX:
-        workbook.write(report, file, address=address, now=timezone.now())
+        xlsx.write(report, file, address=address, now=timezone.now())
         return
     for line in spreadsheets.download(as_csv(report)):
         file.write(line.encode())
@@ -85,7 +87,7 @@ def order(
         kind=kind,
         query=query,
         address=address,
-        title=QueryBar(spec).title[:200],
+        title=ReportControls(spec).title[:200],
         name=f"{organization.slug}-{spec.window.start}-to-{spec.window.last_day}.{kind}",
     )
     transaction.on_commit(lambda: wake(file.pk))
@@ -192,8 +194,8 @@ def _make(making: _Making) -> None:
     if not is_member.exists():
         raise _Stopped("Whoever asked for it is not a member any more.")
     spec = ReportSpec.from_query(file.query, today=file.requested_at.date())
-    report = queries.stream(file.organization, spec.by_interval())
-    if isinstance(report, Stream):
+    report = engine.stream(file.organization, spec.by_interval())
+    if isinstance(report, StreamedReport):
         report = replace(report, rows=making.counted(report.rows))
     with TemporaryFile() as content:
         write(report, file.kind, content, address=file.address)
@@ -244,7 +246,7 @@ def record(organization: Organization, user: User, spec: ReportSpec, kind: str) 
         organization,
         user,
         "report.exported",
-        QueryBar(spec).title,
+        ReportControls(spec).title,
         file=kind,
         query=spec.to_query(),
     )

@@ -13,13 +13,15 @@ from accounts import deadlines
 from accounts.deadlines import TooSlow
 from accounts.limits import limited
 from accounts.tenancy import OrganizationRequest, organization_required
-from reports import charts, exports, limits, pivot, queries, querybar
+from reports import engine, exports, limits
+from reports.engine.spec import ReportSpec, SpecError
+from reports.explore import controls
+from reports.explore.controls import ReportControls
+from reports.explore.views import DEFAULT_QUERY
+from reports.forecast.columns import ForecastResult, outlook
 from reports.models import ReportFile
-from reports.outlook import Outlook, outlook
-from reports.picture import png
-from reports.querybar import QueryBar
-from reports.spec import ReportSpec, SpecError
-from reports.views import BARE
+from reports.render import charts, pivot
+from reports.render.exports.png import png
 
 CONTENT_TYPES: dict[str, str] = {
     ReportFile.Kind.CSV: "text/csv; charset=utf-8",
@@ -42,7 +44,7 @@ def of_report(view: View) -> Callable[..., HttpResponseBase]:
         query = request.GET.copy()
         query.pop("report", None)  # which saved report it was opened from
         try:
-            spec = ReportSpec.from_query(query or BARE, today=datetime.now(UTC).date())
+            spec = ReportSpec.from_query(query or DEFAULT_QUERY, today=datetime.now(UTC).date())
             limits.refuse_unanswerable(request.organization, spec)
             response = view(request, spec)
         except SpecError as error:
@@ -78,11 +80,11 @@ def _rows(
     content = TemporaryFile()  # noqa: SIM115  # the response closes it, and so deletes it
     try:
         with deadlines.shorter(exports.DIRECT_SECONDS):
-            report = queries.stream(
+            report = engine.stream(
                 request.organization, spec.by_interval(), most=exports.DIRECT_ROWS
             )
             exports.write(report, kind, content, address=address)
-    except (TooSlow, queries.TooManyRows):
+    except (TooSlow, engine.TooManyRows):
         content.close()
         ordered = exports.order(request.organization, request.user, kind, spec, address=address)
         return redirect("reports:file", request.organization.slug, ordered.pk)
@@ -95,14 +97,16 @@ def _rows(
 @of_report
 def explore_png(request: OrganizationRequest, spec: ReportSpec) -> HttpResponseBase:
     """The chart of the page."""
-    report = queries.run(request.organization, querybar.check(spec).by_interval())
+    report = engine.run(request.organization, controls.check(spec).by_interval())
     today = datetime.now(UTC).date()
-    ahead = outlook(request.organization, report, today=today) if spec.forecast else Outlook()
+    ahead = (
+        outlook(request.organization, report, today=today) if spec.forecast else ForecastResult()
+    )
     laid_out = pivot.build(report, ahead.columns)
     chart = charts.draw(laid_out)
     if chart is None:
         raise SpecError("A table alone has no picture. Choose a chart first.", field="chart")
-    picture = png(chart, laid_out, QueryBar(spec))
+    picture = png(chart, laid_out, ReportControls(spec))
     return HttpResponse(
         picture, content_type="image/png", headers=_named(request, report.spec, "png")
     )

@@ -4,13 +4,12 @@ from collections.abc import Iterator, Sequence
 
 from accounts.models import Organization
 from integrations.models import Connection
-from reports import queries
-from reports.coverage import feed_names
-from reports.metrics import (
+from reports import engine
+from reports.catalog.metrics import (
     BESIDE,
     DIMENSIONS,
     METRICS,
-    Level,
+    Gauge,
     Measure,
     Metric,
     OfOneDay,
@@ -19,8 +18,9 @@ from reports.metrics import (
     Unit,
     in_sentence,
 )
-from reports.queries import Report, Stream, connections_of
-from reports.spec import Filter, ReportSpec, SpecError
+from reports.coverage import feed_names
+from reports.engine import Report, StreamedReport, connections_of
+from reports.engine.spec import Filter, ReportSpec, SpecError
 from reports.templatetags.figures import count, usd
 
 _OVERLAPS = {
@@ -62,7 +62,7 @@ def _unanswerable(
     )
 
 
-def notes(report: Report | Stream) -> tuple[str, ...]:
+def notes(report: Report | StreamedReport) -> tuple[str, ...]:
     """Sentences a reader needs beside the numbers of a report."""
     sentences = (
         *_notes(report.spec, report.connections),
@@ -122,7 +122,7 @@ def _differences(spec: ReportSpec, connections: Sequence[Connection]) -> Iterato
             own = Filter("billing_account", (connection.label,))
             names = (name, total.name, difference.name)
             question = ReportSpec(names, spec.window, filters=(own,), range=spec.range)
-            of, less, gap = queries.run(connection.organization, question).totals
+            of, less, gap = engine.run(connection.organization, question).totals
             if gap is None:
                 yield (
                     f"{connection.label}: {beside.label} cannot be compared with"
@@ -158,7 +158,7 @@ def _cut_by(spec: ReportSpec) -> list[str]:
 def _answers(connection: Connection, measure: Measure, dimension: str) -> bool:
     """Does this connection report the measure by the dimension?"""
     source = measure.source
-    if isinstance(measure, Level) or not _brings(connection, source):
+    if isinstance(measure, Gauge) or not _brings(connection, source):
         return False
     if source.is_engagement:
         return True

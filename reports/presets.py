@@ -6,7 +6,7 @@ from datetime import date
 
 from integrations.models import Connection
 from reports import limits
-from reports.spec import ReportSpec, SpecError
+from reports.engine.spec import ReportSpec, SpecError
 
 
 @dataclass(frozen=True)

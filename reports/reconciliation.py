@@ -8,9 +8,9 @@ from decimal import Decimal
 from django.db.models import Max, Q, Sum
 
 from integrations.models import CostByPerson, DayCheck, FeedDay
+from reports.catalog.metrics import Source
 from reports.coverage import feed_names
-from reports.metrics import Source
-from reports.queries import Report, provider_name
+from reports.engine import Report, provider_name
 
 CENT = Decimal("0.01")
 CHECKABLE = {"provider", "billing_account"}
@@ -57,7 +57,7 @@ def reconcile(report: Report) -> Reconciliation | None:
     spec, connections = report.spec, report.connections
     if "cost" not in spec.metrics or not connections:
         return None
-    vendor = _vendors(provider_name(connection) for connection in connections)
+    vendor = _provider_names(provider_name(connection) for connection in connections)
     if spec.overlapping:
         return Reconciliation(
             vendor,
@@ -108,7 +108,7 @@ def reconcile(report: Report) -> Reconciliation | None:
     }
     unchecked = {day for _, day in (known | ours.keys()) - theirs.keys()}
     if unchecked or not theirs:
-        return Reconciliation(vendor, _lacking(vendor, len(unchecked)))
+        return Reconciliation(vendor, _missing_days(vendor, len(unchecked)))
     return Reconciliation(
         vendor,
         attributed=sum((a for a, _ in ours.values()), Decimal(0)),
@@ -120,13 +120,13 @@ def reconcile(report: Report) -> Reconciliation | None:
     )
 
 
-def _vendors(names: Iterable[str]) -> str:
+def _provider_names(names: Iterable[str]) -> str:
     """“Anthropic” of “Anthropic (Analytics API)”; the provider, where there are several."""
     found = {name.partition(" (")[0] for name in names}
     return found.pop() if len(found) == 1 else "The provider"
 
 
-def _lacking(vendor: str, days: int) -> str:
+def _missing_days(vendor: str, days: int) -> str:
     if not days:
         return f"{vendor} has not reported a total for these days yet."
     noun = "day" if days == 1 else "days"

@@ -4,7 +4,8 @@ from celery import shared_task
 from django.utils import timezone
 
 from accounts import broker
-from reports import dispatch, exports
+from reports import exports
+from reports.saved import delivery
 
 _MOST_CALLS = 100  # of each kind that wait in the queue at a time
 
@@ -19,7 +20,7 @@ def tick() -> None:
     free = max(0, _MOST_CALLS - broker.waiting(make_file))
     for file_id in exports.due(now)[:free]:
         make_file.delay(file_id=file_id)
-    for schedule_id in dispatch.due(now)[:free]:
+    for schedule_id in delivery.due_schedules(now)[:free]:
         send_report.delay(schedule_id=schedule_id)
     exports.prune(now)
 
@@ -27,7 +28,7 @@ def tick() -> None:
 @shared_task
 def send_report(*, schedule_id: int) -> None:
     """Mail one scheduled report, unless that has been done meanwhile."""
-    dispatch.send(schedule_id, now=timezone.now())
+    delivery.deliver(schedule_id, now=timezone.now())
 
 
 @shared_task

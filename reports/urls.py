@@ -1,6 +1,9 @@
 from django.urls import path
 
-from reports import file_views, files, product_views, saved_views, views
+from reports import file_views, files
+from reports.explore import views
+from reports.products import views as product_views
+from reports.saved import views as saved_views
 
 app_name = "reports"
 urlpatterns = [

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-from config.embedded import start_postgres, start_redis
+from dev.servers import start_postgres, start_redis
 
 TEST_SETTINGS = {
     "ANTHROPIC_REQUESTS_PER_MINUTE": "0",

@@ -6,10 +6,10 @@ from benchmarks import export_memory, ledger, loading, measure
 from benchmarks.questions import DASHBOARDS, REPORTS
 from benchmarks.second import two_organizations
 from integrations.models import CostFact, UsageFact
-from reports import queries
-from reports.dashboard.widgets import ALL
-from reports.metrics import Distinct
-from reports.spec import ReportSpec
+from reports import engine
+from reports.catalog.metrics import DistinctCount
+from reports.dashboard.widgets import WIDGET_LIST
+from reports.engine.spec import ReportSpec
 
 pytestmark = pytest.mark.django_db
 
@@ -30,7 +30,7 @@ def test_facts_rollups_and_duckdb_answer_the_same(books):
         if not (spec.limit or spec.compare):
             # And the connections, the days, and once who is one person where that is asked.
             of_people = "user_name" in spec.group_by or any(
-                isinstance(measure, Distinct) for measure in spec.measures
+                isinstance(measure, DistinctCount) for measure in spec.measures
             )
             assert timing.queries == 2 + len(spec.sources) + of_people
 
@@ -38,7 +38,7 @@ def test_facts_rollups_and_duckdb_answer_the_same(books):
 def test_every_widget_of_the_dashboard_is_asked(books):
     asked = list(measure.dashboard(books, DASHBOARDS[0], times=1))
 
-    assert len(asked) == len(ALL)
+    assert len(asked) == len(WIDGET_LIST)
 
 
 def test_the_ledger_has_what_real_ones_have(books):
@@ -79,6 +79,6 @@ def test_a_file_that_is_measured_is_the_whole_report(books):
     taken = export_memory.take(long)
 
     query = ReportSpec.from_query(long.partition("?")[2], today=books.today)
-    assert taken.rows == len(queries.run(books.organization, query.by_interval()).rows)
+    assert taken.rows == len(engine.run(books.organization, query.by_interval()).rows)
     assert 0 < export_memory.take(short).rows < taken.rows
     assert export_memory.take(book).size > 0

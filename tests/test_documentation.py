@@ -14,8 +14,8 @@ from integrations.connectors import get_connector
 from integrations.connectors.base import Field
 from integrations.connectors.claude_console.sandbox import Sandbox as Console
 from integrations.connectors.claude_enterprise.sandbox import Sandbox as Enterprise
+from reports.catalog.metrics import DIMENSIONS, METRICS
 from reports.documentation import fields, replaced
-from reports.metrics import DIMENSIONS, METRICS
 
 NOON = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
 ENTERPRISE, CONSOLE = get_connector("claude-enterprise"), get_connector("claude-console")

@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
-from accounts import emails, mail, passwords, throttling
+from accounts import email_change, mail, password_reset, throttling
 from accounts.forms import (
     ChangeEmailForm,
     ChangePasswordForm,
@@ -48,25 +48,25 @@ def change_email(request: HttpRequest) -> HttpResponse:
     """Another e-mail to sign in with: through a link that goes there, or at once without e-mail."""
     user = cast(User, request.user)
     form = ChangeEmailForm(user, request.POST if request.method == "POST" else None)
-    if form.is_valid() and _email_is_taken_up(request, user, form):
+    if form.is_valid() and _email_change_pending(request, user, form):
         return redirect("profile")
     context = {"form": form, "sends_mail": mail.is_configured()}
     return render(request, "accounts/email.html", context, status=422 if form.is_bound else 200)
 
 
-def _email_is_taken_up(request: HttpRequest, user: User, form: ChangeEmailForm) -> bool:
+def _email_change_pending(request: HttpRequest, user: User, form: ChangeEmailForm) -> bool:
     """Ask for the link, or change at once; False if the form has to say why not."""
     email = form.cleaned_data["email"]
     if mail.is_configured():
         if wait := EMAIL_CHANGE.wait_seconds(f"{user.pk}"):
             form.add_error("email", f"Too many links. The next one is possible in {minutes(wait)}.")
             return False
-        emails.ask(user, email)
+        email_change.request_change(user, email)
         messages.success(request, f"A link is on its way to {email}.")
         return True
     try:
-        emails.change_to(user, email)
-    except emails.Taken:
+        email_change.apply(user, email)
+    except email_change.EmailTaken:
         form.add_error("email", "Another account signs in with this e-mail. Choose another one.")
         return False
     messages.success(request, f"You sign in with {email} from now on.")
@@ -77,10 +77,10 @@ def _email_is_taken_up(request: HttpRequest, user: User, form: ChangeEmailForm) 
 @require_http_methods(["GET", "HEAD", "POST"])
 def confirm_email(request: HttpRequest, token: str) -> HttpResponse:
     """Where the link in the new mailbox leads. Looking changes nothing: programs follow links."""
-    look_or_do = emails.confirm if request.method == "POST" else emails.find
+    look_or_do = email_change.confirm if request.method == "POST" else email_change.find
     try:
         change = look_or_do(cast(User, request.user), token)
-    except (emails.Gone, emails.Taken):
+    except (email_change.EmailChangeInvalid, email_change.EmailTaken):
         return render(request, "accounts/email_gone.html", status=410)
     if request.method == "POST":
         messages.success(request, f"You sign in with {change.email} from now on.")
@@ -111,7 +111,7 @@ def forgot_password(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         status = 422 if form.is_bound else 200
         return render(request, "accounts/forgot_password.html", context, status=status)
-    wait = RESET_ADDRESS.wait_seconds(throttling.address(request))
+    wait = RESET_ADDRESS.wait_seconds(throttling.client_ip(request))
     if wait:
         form.add_error(None, f"Too many requests from your address. Try again in {minutes(wait)}.")
         response = render(request, "accounts/forgot_password.html", context, status=429)
@@ -119,7 +119,7 @@ def forgot_password(request: HttpRequest) -> HttpResponse:
         return response
     email = form.cleaned_data["email"]
     if not RESET_ACCOUNT.wait_seconds(email):  # a fourth mail in a quarter of an hour helps nobody
-        passwords.ask_for_reset(email)
+        password_reset.request_reset(email)
     return render(request, "accounts/forgot_password.html", {**context, "sent_to": email})
 
 

@@ -11,11 +11,11 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts import invitations, mail, members
 from accounts.forms import InviteForm, RoleForm
-from accounts.members import Refused
+from accounts.members import MemberError
 from accounts.models import Invitation, Membership
 from accounts.permissions import Permission, Role
 from accounts.tenancy import OrganizationRequest, permission_required
-from accounts.views.questions import ask, go
+from accounts.views.dialogs import redirect_to, render_dialog
 
 PAGE_SIZE = 50
 
@@ -31,31 +31,33 @@ def _invitation(request: OrganizationRequest, pk: int) -> Invitation:
     return get_object_or_404(Invitation, organization=request.organization, pk=pk)
 
 
-def _done(request: OrganizationRequest, said: str) -> HttpResponse:
+def _saved_response(request: OrganizationRequest, said: str) -> HttpResponse:
     """To the list; whoever just locked themselves out of it, to where they are still let in."""
     messages.success(request, said)
     still = Membership.objects.active().filter(pk=request.membership.pk).first()
     let_in = still is not None and still.may_manage_members
     address = resolve_url("members", request.organization.slug) if let_in else resolve_url("home")
-    return go(request, address)
+    return redirect_to(request, address)
 
 
-def _refusal(act: Callable[[], object]) -> Refused | None:
+def _error_response(act: Callable[[], object]) -> MemberError | None:
     """Act; return what stood in the way."""
     try:
         act()
-    except Refused as refused:
+    except MemberError as refused:
         return refused
     return None
 
 
-def _at_once(request: OrganizationRequest, act: Callable[[], object], said: str) -> HttpResponse:
+def _rate_limited(
+    request: OrganizationRequest, act: Callable[[], object], said: str
+) -> HttpResponse:
     """An act that needs no question; the list says what stood in the way."""
-    problem = _refusal(act)
-    return _page(request, problem) if problem else _done(request, said)
+    problem = _error_response(act)
+    return _page(request, problem) if problem else _saved_response(request, said)
 
 
-def _page(request: OrganizationRequest, problem: Refused | None = None) -> HttpResponse:
+def _page(request: OrganizationRequest, problem: MemberError | None = None) -> HttpResponse:
     q = request.GET.get("q", "").replace("\0", "").strip()[:100]  # PostgreSQL refuses NUL
     found = request.organization.memberships.select_related("user").order_by(
         "user__name", "user__email"
@@ -94,12 +96,14 @@ def invite(request: OrganizationRequest) -> HttpResponse:
                 role=form.chosen,
                 actor=request.user,
             )
-        except Refused as refused:
+        except MemberError as refused:
             form.add_error("email", str(refused))
         else:
-            return _issued(request, invitation)
+            return _invitation_created(request, invitation)
     sends_mail = mail.is_configured()
-    return ask(request, "accounts/_invite.html", form=form, roles=Role, sends_mail=sends_mail)
+    return render_dialog(
+        request, "accounts/_invite.html", form=form, roles=Role, sends_mail=sends_mail
+    )
 
 
 @admin_required
@@ -107,26 +111,28 @@ def invite(request: OrganizationRequest) -> HttpResponse:
 def send_again(request: OrganizationRequest, invitation_pk: int) -> HttpResponse:
     """A new link, for another week; the one before opens no longer."""
     try:
-        invitation = invitations.send_again(_invitation(request, invitation_pk), actor=request.user)
-    except Refused as refused:
+        invitation = invitations.resend(_invitation(request, invitation_pk), actor=request.user)
+    except MemberError as refused:
         return _page(request, refused)
-    return _issued(request, invitation)
+    return _invitation_created(request, invitation)
 
 
-def _issued(request: OrganizationRequest, invitation: Invitation) -> HttpResponse:
+def _invitation_created(request: OrganizationRequest, invitation: Invitation) -> HttpResponse:
     if mail.is_configured():
-        return _done(request, f"The invitation goes to {invitation.email} by e-mail.")
+        return _saved_response(request, f"The invitation goes to {invitation.email} by e-mail.")
     link = request.build_absolute_uri(invitations.path(invitation))
-    return ask(request, "accounts/_invited.html", answered=True, invitation=invitation, link=link)
+    return render_dialog(
+        request, "accounts/_invited.html", answered=True, invitation=invitation, link=link
+    )
 
 
 @admin_required
 @require_POST
 def withdraw(request: OrganizationRequest, invitation_pk: int) -> HttpResponse:
     invitation = _invitation(request, invitation_pk)
-    return _at_once(
+    return _rate_limited(
         request,
-        lambda: invitations.withdraw(invitation, actor=request.user),
+        lambda: invitations.revoke(invitation, actor=request.user),
         f"The invitation of {invitation.email} is withdrawn.",
     )
 
@@ -140,10 +146,10 @@ def change_role(request: OrganizationRequest, member_pk: int) -> HttpResponse:
     problem = None
     if form.is_valid():
         role = form.chosen
-        problem = _refusal(lambda: members.change_role(member, role, actor=request.user))
+        problem = _error_response(lambda: members.change_role(member, role, actor=request.user))
         if problem is None:
-            return _done(request, f"{member.user} is {role.label} now.")
-    return ask(
+            return _saved_response(request, f"{member.user} is {role.label} now.")
+    return render_dialog(
         request, "accounts/_role.html", form=form, roles=Role, member=member, problem=problem
     )
 
@@ -155,17 +161,17 @@ def deactivate(request: OrganizationRequest, member_pk: int) -> HttpResponse:
     member = _membership(request, member_pk)
     problem = None
     if request.method == "POST":
-        problem = _refusal(lambda: members.deactivate(member, actor=request.user))
+        problem = _error_response(lambda: members.deactivate(member, actor=request.user))
         if problem is None:
-            return _done(request, f"{member.user} is deactivated.")
-    return ask(request, "accounts/_deactivate.html", member=member, problem=problem)
+            return _saved_response(request, f"{member.user} is deactivated.")
+    return render_dialog(request, "accounts/_deactivate.html", member=member, problem=problem)
 
 
 @admin_required
 @require_POST
 def reactivate(request: OrganizationRequest, member_pk: int) -> HttpResponse:
     member = _membership(request, member_pk)
-    return _at_once(
+    return _rate_limited(
         request,
         lambda: members.reactivate(member, actor=request.user),
         f"{member.user} is reactivated as {member.get_role_display()}.",
@@ -179,7 +185,7 @@ def remove(request: OrganizationRequest, member_pk: int) -> HttpResponse:
     member = _membership(request, member_pk)
     problem = None
     if request.method == "POST":
-        problem = _refusal(lambda: members.remove(member, actor=request.user))
+        problem = _error_response(lambda: members.remove(member, actor=request.user))
         if problem is None:
-            return _done(request, f"{member.user} is removed from the organization.")
-    return ask(request, "accounts/_remove.html", member=member, problem=problem)
+            return _saved_response(request, f"{member.user} is removed from the organization.")
+    return render_dialog(request, "accounts/_remove.html", member=member, problem=problem)

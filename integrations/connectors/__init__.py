@@ -6,7 +6,7 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from integrations.connectors.base import Connector
-from integrations.connectors.missing import MissingConnector
+from integrations.connectors.unknown import UnknownConnector
 
 
 @cache
@@ -23,7 +23,7 @@ def get_connector(slug: str) -> Connector:
 
 def connector_of(slug: str) -> Connector:
     """The connector of what is stored under that slug, or what stands in for it."""
-    return connectors().get(slug) or MissingConnector(slug)
+    return connectors().get(slug) or UnknownConnector(slug)
 
 
 def choices() -> list[tuple[str, str]]:

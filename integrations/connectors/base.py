@@ -113,7 +113,7 @@ class Access:
 
     key: str = field(repr=False)
     base_url: str
-    wait_turn: Callable[[], None] = lambda: None
+    acquire: Callable[[], None] = lambda: None
     observe: Callable[[Request], None] = lambda request: None
     attempts: int = 5
     transport: httpx.BaseTransport | None = None
@@ -167,7 +167,7 @@ class Feed:
     surfaces: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     exported: bool = False
     has_history: bool = True
-    computed_daily: bool = False
+    is_daily_batch: bool = False
     empty_days: int = 0
     oldest_day: Callable[[date], date] | None = None
     filled_by: str = ""
@@ -405,7 +405,7 @@ class Connector(ABC):
     icon: str
     key_label: str
     key_prefix: str
-    key_maker: str = ""
+    key_owner: str = ""
     feeds: Sequence[Feed]
     not_reported: tuple[str, ...] = ()
     catalog: Catalog = Catalog()

@@ -19,9 +19,9 @@ from django.utils import timezone
 
 from integrations.connectors.base import Feed, Table
 from integrations.connectors.records import Page
-from integrations.loading.balance import balance, check_days
 from integrations.loading.rollups import roll_up, roll_up_activity
 from integrations.loading.spool import Spool, decode
+from integrations.loading.unattributed import check_days, write_unattributed
 from integrations.loading.writing import DayWriter, people_ids, store_resources
 from integrations.models import Connection, DayCheck, FeedDay
 from integrations.window import Window, midnight
@@ -131,7 +131,7 @@ def _store(
             _save_feed_day(connection, feed, day, digest, len(lines), watermark, kept_out)
             changed.append(day)
         if changed and feed.is_metered:
-            balance(connection, feed.table, changed)
+            write_unattributed(connection, feed.table, changed)
             check_days(connection, feed.table, changed)
             roll_up(connection, feed.table, changed)
         elif changed and feed.grain == "person":

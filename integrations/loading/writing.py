@@ -16,7 +16,7 @@ from django.utils import timezone
 from integrations.connectors.base import Feed, Table
 from integrations.connectors.records import COST_MEASURES, USAGE_MEASURES, PersonRef, ResourceRef
 from integrations.loading.adding import Documents, added_up
-from integrations.loading.restating import Change, Said, activity, changed_activity, changes
+from integrations.loading.restatements import Change, DayTotals, activity, changed_activity, diff
 from integrations.loading.spool import Line, Spool, newest
 from integrations.models import (
     Connection,
@@ -237,11 +237,11 @@ class DayWriter:
         if by_person:
             stored = stored.filter(person__isnull=False)
             columns.append("person_id")
-        said = Said.before(stored, measures, by_person) if _was_complete(before) else None
+        said = DayTotals.before(stored, measures, by_person) if _was_complete(before) else None
         stored._raw_delete(stored.db)  # nothing points at facts: no need to collect
 
         merged: dict[tuple[int, ...], tuple[str | None, ...]] = {}
-        now = Said(measures)
+        now = DayTotals(measures)
         totals: dict[str, Decimal] = {}
         for line in lines:
             if line.kind == "total":
@@ -257,7 +257,7 @@ class DayWriter:
         rows = ((self._connection.pk, day, *key, *numbers) for key, numbers in merged.items())
         _copy(model._meta.db_table, [*columns, *measures], rows)
         if before is not None and said is not None:
-            self._keep(day, before, changes(said, now, self._meters.names()))
+            self._keep(day, before, diff(said, now, self._meters.names()))
         if not by_person:
             self._replace_totals(day, totals)
         return len(merged)
@@ -320,7 +320,7 @@ class _Document:
 
 def _document(line: Line) -> _Document:
     subject, days, name, *labels = line.key
-    numbers = {path: Decimal(number) for path, number in items(line)}
+    numbers = {path: Decimal(number) for path, number in measure_pairs(line)}
     cut = dict(zip(labels[::2], labels[1::2], strict=True))
     return _Document(subject, int(days), name, cut, line.person, numbers)
 
@@ -348,6 +348,6 @@ def _copy(table: str, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -
 _json = msgspec.json.Encoder(decimal_format="number").encode
 
 
-def items(line: Line) -> Iterator[tuple[str, str]]:
+def measure_pairs(line: Line) -> Iterator[tuple[str, str]]:
     """The numbers of an engagement line: keys and values in turn."""
     return zip(line.numbers[::2], line.numbers[1::2], strict=True)

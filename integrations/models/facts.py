@@ -21,7 +21,7 @@ from integrations.window import Window
 # Facts point to small tables without an index or a constraint of their own: with a constraint,
 # PostgreSQL would read every fact once for each person and meter that is erased. `loading`
 # writes both sides in one transaction, `deletion` erases facts first.
-BARE: dict[str, Any] = {"related_name": "+", "db_index": False, "db_constraint": False}
+UNCONSTRAINED: dict[str, Any] = {"related_name": "+", "db_index": False, "db_constraint": False}
 
 
 class FactQuerySet(models.QuerySet[models.Model]):
@@ -65,15 +65,15 @@ class Usage(models.Model):
 
 
 # The index of the grain begins with the connection, so that needs none of its own.
-OWNED: dict[str, Any] = {"on_delete": models.CASCADE, "db_index": False}
+CASCADE_OWNED: dict[str, Any] = {"on_delete": models.CASCADE, "db_index": False}
 
 
 class CostFact(Cost):
     """Grain: connection, day, meter, person. No person: not attributed to a user."""
 
-    connection = models.ForeignKey(Connection, related_name="costs", **OWNED)
-    meter = models.ForeignKey(Meter, models.CASCADE, **BARE)
-    person = models.ForeignKey(Person, models.CASCADE, null=True, **BARE)
+    connection = models.ForeignKey(Connection, related_name="costs", **CASCADE_OWNED)
+    meter = models.ForeignKey(Meter, models.CASCADE, **UNCONSTRAINED)
+    person = models.ForeignKey(Person, models.CASCADE, null=True, **UNCONSTRAINED)
 
     class Meta:
         constraints = [
@@ -89,8 +89,8 @@ class CostFact(Cost):
 class CostTotal(Cost):
     """Grain: connection, day, meter: the provider's own line for the whole organization."""
 
-    connection = models.ForeignKey(Connection, related_name="cost_totals", **OWNED)
-    meter = models.ForeignKey(Meter, models.CASCADE, **BARE)
+    connection = models.ForeignKey(Connection, related_name="cost_totals", **CASCADE_OWNED)
+    meter = models.ForeignKey(Meter, models.CASCADE, **UNCONSTRAINED)
 
     class Meta:
         constraints = [
@@ -101,9 +101,9 @@ class CostTotal(Cost):
 class UsageFact(Usage):
     """Grain: connection, day, meter, person. No person: not attributed to a user."""
 
-    connection = models.ForeignKey(Connection, related_name="usages", **OWNED)
-    meter = models.ForeignKey(Meter, models.CASCADE, **BARE)
-    person = models.ForeignKey(Person, models.CASCADE, null=True, **BARE)
+    connection = models.ForeignKey(Connection, related_name="usages", **CASCADE_OWNED)
+    meter = models.ForeignKey(Meter, models.CASCADE, **UNCONSTRAINED)
+    person = models.ForeignKey(Person, models.CASCADE, null=True, **UNCONSTRAINED)
 
     class Meta:
         constraints = [
@@ -119,8 +119,8 @@ class UsageFact(Usage):
 class UsageTotal(Usage):
     """Grain: connection, day, meter: the provider's own line for the whole organization."""
 
-    connection = models.ForeignKey(Connection, related_name="usage_totals", **OWNED)
-    meter = models.ForeignKey(Meter, models.CASCADE, **BARE)
+    connection = models.ForeignKey(Connection, related_name="usage_totals", **CASCADE_OWNED)
+    meter = models.ForeignKey(Meter, models.CASCADE, **UNCONSTRAINED)
 
     class Meta:
         constraints = [
@@ -148,7 +148,7 @@ class EngagementFact(models.Model):
     day = models.DateField()
     subject = models.TextField(blank=True)
     name = models.TextField(blank=True)
-    person = models.ForeignKey(Person, models.CASCADE, null=True, **BARE)
+    person = models.ForeignKey(Person, models.CASCADE, null=True, **UNCONSTRAINED)
     days = models.PositiveSmallIntegerField(default=1, db_default=1)
     values = models.JSONField(decoder=ExactDecoder)
     labels = models.JSONField(default=dict, db_default=Value({}, models.JSONField()))

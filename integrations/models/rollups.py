@@ -12,7 +12,7 @@ from django.db import models
 
 from integrations.models.connection import Connection
 from integrations.models.dimensions import Meter, Person
-from integrations.models.facts import BARE, Cost, ExactDecoder, FactQuerySet, Usage
+from integrations.models.facts import UNCONSTRAINED, Cost, ExactDecoder, FactQuerySet, Usage
 
 
 def _count(**options: Any) -> "models.DecimalField[Any, Any]":
@@ -37,7 +37,7 @@ class ByMeter(models.Model):
     """Grain: connection, day, meter. Says nothing of people."""
 
     connection = models.ForeignKey(Connection, models.CASCADE, related_name="+", db_index=False)
-    meter = models.ForeignKey(Meter, models.CASCADE, **BARE)
+    meter = models.ForeignKey(Meter, models.CASCADE, **UNCONSTRAINED)
 
     class Meta:
         abstract = True
@@ -51,7 +51,7 @@ class ByPerson(models.Model):
     """
 
     connection = models.ForeignKey(Connection, models.CASCADE, related_name="+", db_index=False)
-    person = models.ForeignKey(Person, models.CASCADE, null=True, **BARE)
+    person = models.ForeignKey(Person, models.CASCADE, null=True, **UNCONSTRAINED)
     project_id = models.TextField(blank=True)
 
     class Meta:
@@ -66,7 +66,7 @@ def _grain(name: str, *fields: str) -> list[models.BaseConstraint]:
     ]
 
 
-def _who(name: str) -> list[models.Index]:
+def _person_key(name: str) -> list[models.Index]:
     """For questions about a few people: they read the rows of those alone."""
     return [models.Index(fields=["connection", "person", "day"], name=f"{name}_who")]
 
@@ -79,7 +79,7 @@ class CostByMeter(ByMeter, Cost):
 class CostByPerson(ByPerson, Cost):
     class Meta:
         constraints = _grain("cost_by_person", "person", "project_id")
-        indexes = _who("cost_by_person")
+        indexes = _person_key("cost_by_person")
 
 
 class UsageByMeter(ByMeter, UsageSums):
@@ -90,7 +90,7 @@ class UsageByMeter(ByMeter, UsageSums):
 class UsageByPerson(ByPerson, UsageSums):
     class Meta:
         constraints = _grain("usage_by_person", "person", "project_id")
-        indexes = _who("usage_by_person")
+        indexes = _person_key("usage_by_person")
 
 
 class Activity(models.Model):
@@ -126,7 +126,7 @@ class ActivityByDay(Activity):
 class ActivityByPerson(Activity):
     """Grain: connection, feed, day, person: the surfaces they were active in, which may be none."""
 
-    person = models.ForeignKey(Person, models.CASCADE, **BARE)
+    person = models.ForeignKey(Person, models.CASCADE, **UNCONSTRAINED)
     surfaces = ArrayField(models.CharField(max_length=50))
 
     class Meta:

@@ -10,35 +10,35 @@ from django.utils.text import slugify
 from django.views.decorators.http import require_safe
 from django_htmx.middleware import HtmxDetails
 
-from accounts.members import who_can_help
+from accounts.members import members_with
 from accounts.tenancy import OrganizationRequest, organization_required
 from integrations import overview
 from integrations.overview import Card, Overview
 from integrations.stats import Stats
-from integrations.views.found import connector_in_use_or_404
+from integrations.views.lookups import connector_in_use_or_404
 
 # Tabs that are always there; a connector may bring its own.
 TABS = ("Data & AI", "Others")
 
 
 @dataclass(frozen=True)
-class ShownCard:
+class CardContext:
     """A card with what the page says besides its sentence."""
 
     card: Card
     stats: Stats
-    is_moving: bool
+    is_in_progress: bool
 
     @classmethod
-    def of(cls, card: Card) -> "ShownCard":
-        moving = any(found.is_moving for found in card.overviews)
+    def of(cls, card: Card) -> "CardContext":
+        moving = any(found.is_in_progress for found in card.overviews)
         return cls(card, Stats.of(card.overviews), moving)
 
     @property
     def broken(self) -> Overview | None:
         """The connection whose key has to be replaced, if it is the only one."""
         found = self._only(overview.ACTION_NEEDED)
-        return None if found is None or found.may_go_on_with_its_key else found
+        return None if found is None or found.can_resume_with_same_key else found
 
     @property
     def disconnected(self) -> Overview | None:
@@ -85,7 +85,7 @@ def index(request: OrganizationRequest) -> HttpResponse:
         raise Http404
     words = q.casefold().split()
     shown = [
-        ShownCard.of(card)
+        CardContext.of(card)
         for card in cards
         if current in ("", slugify(card.connector.tab)) and _matches(card, words)
     ]
@@ -96,7 +96,7 @@ def index(request: OrganizationRequest) -> HttpResponse:
         "count": len(shown),
         "connected": [each for each in shown if each.stats.connected],
         "available": [each for each in shown if not each.stats.connected],
-        "helpers": who_can_help(request.organization),
+        "helpers": members_with(request.organization),
         "import_days": settings.IMPORT_DAYS,
     }
     template = "integrations/_cards.html" if HtmxDetails(request) else "integrations/index.html"
@@ -109,5 +109,5 @@ def card(request: OrganizationRequest, connector_slug: str) -> HttpResponse:
     """One card, for the page to follow an import."""
     connector = connector_in_use_or_404(request, connector_slug)
     found = overview.card(request.organization, connector)
-    context = {"shown": ShownCard.of(found), "helpers": who_can_help(request.organization)}
+    context = {"shown": CardContext.of(found), "helpers": members_with(request.organization)}
     return render(request, "integrations/_card.html", context)

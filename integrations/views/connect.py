@@ -12,10 +12,16 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from django_htmx.middleware import HtmxDetails
 
 from accounts.tenancy import OrganizationRequest, connection_manager_required
-from integrations import connections, history, inquiries, limits
+from integrations import connections, import_range, inquiries, limits
 from integrations.connectors.base import ActionNeeded, Connector, ConnectorError
 from integrations.forms import ConnectForm
-from integrations.views.found import connector_or_404, go_to, held_up, own_template, refuse
+from integrations.views.lookups import (
+    add_form_error,
+    connector_or_404,
+    connector_template,
+    held_up,
+    redirect_to_page,
+)
 
 
 def _is_sandbox(connector: Connector) -> bool:
@@ -32,13 +38,13 @@ def _page(
     connector: Connector,
     form: ConnectForm,
     *,
-    tested: connections.Tested | None = None,
-    problem: ConnectorError | connections.Refused | None = None,
+    tested: connections.TestResult | None = None,
+    problem: ConnectorError | connections.OperationError | None = None,
     status: int = 200,
 ) -> HttpResponse:
     """The page with the test's outcome; htmx gets the outcome alone, so what was typed stays."""
     if tested or problem:
-        inquiries.keep(request.session, request.organization, connector, problem=problem)
+        inquiries.remember_test(request.session, request.organization, connector, problem=problem)
     today = timezone.now().date()
     context = {
         "connector": connector,
@@ -47,14 +53,14 @@ def _page(
         "problem": problem,
         "can_forward": isinstance(problem, ActionNeeded),
         "suggestion": connections.suggest_label(request.organization, "my-org"),
-        "recent": history.recent(connector, today),
-        "everything": history.everything(connector, today),
+        "recent": import_range.default_range(connector, today),
+        "everything": import_range.full_history(connector, today),
         "is_sandbox": _is_sandbox(connector),
     }
     template = (
         ["integrations/_result.html"]
         if HtmxDetails(request)
-        else own_template(connector, "connect.html")
+        else connector_template(connector, "connect.html")
     )
     return render(request, template, context, status=status)
 
@@ -83,11 +89,11 @@ def connect(request: OrganizationRequest, connector_slug: str) -> HttpResponse:
                 everything=values["history"] == "everything",
                 key_expires_on=values["key_expires_on"],
             )
-        except connections.Refused as refused:
-            problem = refuse(form, refused)
+        except connections.OperationError as refused:
+            problem = add_form_error(form, refused)
         else:
             messages.success(request, f"{connection.label} is saved. The import has started.")
-            return go_to(request, "manage", connector.slug)
+            return redirect_to_page(request, "manage", connector.slug)
     return _page(request, connector, form, problem=problem, status=422)
 
 
@@ -106,8 +112,8 @@ def test(request: OrganizationRequest, connector_slug: str) -> HttpResponse:
             tested = connections.test(
                 request.organization, connector, label=values["label"], key=values["key"]
             )
-        except connections.Refused as refused:
-            problem = refuse(form, refused)
+        except connections.OperationError as refused:
+            problem = add_form_error(form, refused)
             if problem:
                 return held_up(_page(request, connector, form, problem=problem), problem)
         else:

@@ -11,8 +11,8 @@ from django.views.decorators.http import require_safe
 
 from accounts import audit
 from accounts.tenancy import OrganizationRequest, organization_required
-from integrations import evidence
-from integrations.evidence import Chosen
+from integrations.data_quality import checks as quality_checks
+from integrations.data_quality.checks import CheckFilter
 from integrations.health import health
 from integrations.models import Connection
 
@@ -23,7 +23,7 @@ _DAY: dict[str, Any] = {
 }
 
 
-class EvidenceForm(forms.Form):
+class DataQualityForm(forms.Form):
     """Which checks or restatements to show; nothing chosen shows all."""
 
     connection = forms.ChoiceField(
@@ -61,12 +61,12 @@ class EvidenceForm(forms.Form):
         return found
 
     @property
-    def chosen(self) -> Chosen | None:
+    def chosen(self) -> CheckFilter | None:
         """What was asked for; None if it makes no sense."""
         if not self.is_valid():
             return None
         values = self.cleaned_data
-        return Chosen(
+        return CheckFilter(
             connection=self._connections.get(values["connection"]),
             feed=values["feed"],
             since=values["since"],
@@ -79,7 +79,7 @@ class EvidenceForm(forms.Form):
 @require_safe
 def index(request: OrganizationRequest) -> HttpResponse:
     """How far every feed of one connection reaches."""
-    connections = evidence.connections_of(request.organization)
+    connections = quality_checks.connections_of(request.organization)
     label = request.GET.get("connection", "")
     if label:
         chosen = next((each for each in connections if each.label == label), None)
@@ -92,8 +92,8 @@ def index(request: OrganizationRequest) -> HttpResponse:
         everything = request.GET.get("days") == "all"
         days = None if everything else DAYS
         context["health"] = coverage = health(chosen, today=timezone.now().date(), days=days)
-        context["variants"] = evidence.variant_lines(chosen, coverage.window)
-        context["checked"] = evidence.checked(chosen)
+        context["variants"] = quality_checks.variant_lines(chosen, coverage.window)
+        context["checked"] = quality_checks.summarize(chosen)
         context["everything"] = everything
     return render(request, "integrations/health.html", context)
 
@@ -102,11 +102,11 @@ def index(request: OrganizationRequest) -> HttpResponse:
 @require_safe
 def checks(request: OrganizationRequest) -> HttpResponse:
     """Every day's check against the provider's own total."""
-    form, context = _asked(request, "checks")
+    form, context = _filter(request, "checks")
     if form.chosen is not None:
         number = request.GET.get("page", "1")
-        page = evidence.checks(request.organization, form.chosen, number)
-        context |= {"page": page, "lines": evidence.check_lines(page)}
+        page = quality_checks.checks(request.organization, form.chosen, number)
+        context |= {"page": page, "lines": quality_checks.check_lines(page)}
     return render(request, "integrations/health_checks.html", context)
 
 
@@ -114,11 +114,11 @@ def checks(request: OrganizationRequest) -> HttpResponse:
 @require_safe
 def restatements(request: OrganizationRequest) -> HttpResponse:
     """Every complete day the provider changed afterwards."""
-    form, context = _asked(request, "restatements")
+    form, context = _filter(request, "restatements")
     if form.chosen is not None:
         number = request.GET.get("page", "1")
-        page = evidence.restatements(request.organization, form.chosen, number)
-        context |= {"page": page, "lines": evidence.restatement_lines(page)}
+        page = quality_checks.restatements(request.organization, form.chosen, number)
+        context |= {"page": page, "lines": quality_checks.restatement_lines(page)}
     return render(request, "integrations/health_restatements.html", context)
 
 
@@ -126,18 +126,18 @@ def restatements(request: OrganizationRequest) -> HttpResponse:
 @require_safe
 def restatements_csv(request: OrganizationRequest) -> HttpResponseBase:
     """The same as a file, all pages of it; filters that make no sense answer with the page."""
-    form, context = _asked(request, "restatements")
+    form, context = _filter(request, "restatements")
     if form.chosen is None:
         return render(request, "integrations/health_restatements.html", context, status=422)
     audit.record(request.organization, request.user, "restatements.exported", "Restatements")
     return StreamingHttpResponse(
-        evidence.restatements_csv(request.organization, form.chosen),
+        quality_checks.restatements_csv(request.organization, form.chosen),
         content_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": 'attachment; filename="restatements.csv"'},
     )
 
 
-def _asked(request: OrganizationRequest, tab: str) -> tuple[EvidenceForm, dict[str, Any]]:
-    form = EvidenceForm(request.GET, evidence.connections_of(request.organization))
+def _filter(request: OrganizationRequest, tab: str) -> tuple[DataQualityForm, dict[str, Any]]:
+    form = DataQualityForm(request.GET, quality_checks.connections_of(request.organization))
     narrowed = form.is_valid() and any(form.cleaned_data.values())
     return form, {"form": form, "tab": tab, "is_narrowed": narrowed, "page": None}

@@ -15,7 +15,7 @@ from accounts.tenancy import (
 from integrations import inquiries, limits
 from integrations.forms import InquiryForm
 from integrations.models import Connection, ExpertInquiry
-from integrations.views.found import connector_in_use_or_404, go_to, held_up
+from integrations.views.lookups import connector_in_use_or_404, held_up, redirect_to_page
 
 
 @connection_manager_required
@@ -42,7 +42,7 @@ def inquire(request: OrganizationRequest, connector_slug: str) -> HttpResponse:
         except limits.TooMany as too_many:
             problem = too_many
         else:
-            inquiries.file(
+            inquiries.submit(
                 request.organization,
                 connector,
                 actor=request.user,
@@ -51,13 +51,13 @@ def inquire(request: OrganizationRequest, connector_slug: str) -> HttpResponse:
                 **form.cleaned_data,
             )
             messages.success(request, "Your inquiry is filed.")
-            return go_to(request, "inquiries")
+            return redirect_to_page(request, "inquiries")
     context = {
         "connector": connector,
         "connection": connection,
         "form": form,
         "problem": problem,
-        "facts": inquiries.facts(diagnosis),
+        "facts": inquiries.diagnosis_lines(diagnosis),
         "mail_is_configured": mail.is_configured(),
     }
     status = 422 if posted is not None else 200
@@ -67,8 +67,10 @@ def inquire(request: OrganizationRequest, connector_slug: str) -> HttpResponse:
 @connection_manager_required
 @require_safe
 def index(request: OrganizationRequest) -> HttpResponse:
-    found = inquiries.seen_by(request.membership)
-    context = {"inquiries": [(inquiry, inquiries.facts(inquiry.diagnosis)) for inquiry in found]}
+    found = inquiries.visible_to(request.membership)
+    context = {
+        "inquiries": [(inquiry, inquiries.diagnosis_lines(inquiry.diagnosis)) for inquiry in found]
+    }
     return render(request, "integrations/inquiries.html", context)
 
 
@@ -78,4 +80,4 @@ def close(request: OrganizationRequest, inquiry_id: int) -> HttpResponse:
     inquiry = get_object_or_404(ExpertInquiry, organization=request.organization, pk=inquiry_id)
     inquiries.close(inquiry, actor=request.user)
     messages.success(request, f"Inquiry {inquiry.pk} is closed.")
-    return go_to(request, "inquiries")
+    return redirect_to_page(request, "inquiries")

@@ -12,11 +12,11 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.tenancy import OrganizationRequest, connection_manager_required
-from accounts.views.questions import ask, go
+from accounts.views.dialogs import redirect_to, render_dialog
 from integrations import (
     connections,
     feed_health,
-    history,
+    import_range,
     inquiries,
     limits,
     overview,
@@ -27,14 +27,14 @@ from integrations.forms import DeleteForm, RenameForm, ReplaceKeyForm, ServiceAc
 from integrations.models import Connection
 from integrations.overview import Overview
 from integrations.stats import Stats
-from integrations.views.found import (
+from integrations.views.lookups import (
+    add_form_error,
     connection_or_404,
     connector_in_use_or_404,
     connector_or_404,
-    go_to,
+    connector_template,
     held_up,
-    own_template,
-    refuse,
+    redirect_to_page,
 )
 
 
@@ -42,7 +42,7 @@ def _manage_page(
     request: OrganizationRequest,
     connector: Connector,
     *,
-    problem: connections.Refused | None = None,
+    problem: connections.OperationError | None = None,
     named: ServiceAccountForm | None = None,
     label: str = "",
     status: int = 200,
@@ -55,14 +55,14 @@ def _manage_page(
         "overviews": overviews,
         "stats": Stats.of(overviews),
         "is_deleting": any(o.connection.state == Connection.State.DELETING for o in overviews),
-        "archived": len(overview.archived(request.organization)),
+        "archived": len(overview.retained(request.organization)),
         "chosen": chosen,
         "feeds": feed_health.of(chosen.connection) if chosen else [],
         "accounts": service_accounts.service_accounts(chosen.connection) if chosen else [],
         "named": named,
         "problem": problem,
     }
-    return render(request, own_template(connector, "manage.html"), context, status=status)
+    return render(request, connector_template(connector, "manage.html"), context, status=status)
 
 
 def _chosen(found: list[Overview], label: str) -> Overview | None:
@@ -88,7 +88,7 @@ def progress(request: OrganizationRequest, label: str) -> HttpResponse:
     context = {
         "connector": connection.connector,
         "overview": (shown := next(o for o in found if o.connection.pk == connection.pk)),
-        "is_moving": shown.is_moving,
+        "is_moving": shown.is_in_progress,
         "stats": Stats.of(found),
     }
     return render(request, "integrations/_progress.html", context)
@@ -109,10 +109,10 @@ def sync_now(request: OrganizationRequest, label: str) -> HttpResponse:
     connection = connection_or_404(request, label)
     try:
         connections.sync_now(connection, actor=request.user)
-    except connections.Refused as refused:
+    except connections.OperationError as refused:
         return _manage_page(request, connection.connector, problem=refused, status=422)
     messages.success(request, f"Sync of {label} has started.")
-    return go_to(request, "manage", connection.connector_slug)
+    return redirect_to_page(request, "manage", connection.connector_slug)
 
 
 def _dialog(
@@ -120,7 +120,7 @@ def _dialog(
 ) -> HttpResponse:
     """A question about one connection."""
     context |= {"overview": overview.overview(connection), "connector": connection.connector}
-    return ask(request, f"integrations/_{name}.html", **context)
+    return render_dialog(request, f"integrations/_{name}.html", **context)
 
 
 @connection_manager_required
@@ -132,7 +132,7 @@ def replace_key(request: OrganizationRequest, label: str) -> HttpResponse:
     connection = connection_or_404(request, label)
     connector = connector_or_404(connection.connector_slug)
     form = ReplaceKeyForm(connector, request.POST or None)
-    problem: ConnectorError | connections.Refused | None = None
+    problem: ConnectorError | connections.OperationError | None = None
     if form.is_valid():
         try:
             limits.count_test(request.organization, request.user)
@@ -142,12 +142,12 @@ def replace_key(request: OrganizationRequest, label: str) -> HttpResponse:
                 key=form.cleaned_data["key"],
                 key_expires_on=form.cleaned_data["key_expires_on"],
             ).problem
-        except connections.Refused as refused:
-            problem = refuse(form, refused)
-        inquiries.keep(request.session, request.organization, connector, problem=problem)
+        except connections.OperationError as refused:
+            problem = add_form_error(form, refused)
+        inquiries.remember_test(request.session, request.organization, connector, problem=problem)
         if not problem and form.is_valid():
             messages.success(request, f"The key of {label} is replaced. Syncing goes on.")
-            return go_to(request, "manage", connector.slug)
+            return redirect_to_page(request, "manage", connector.slug)
     dialog = _dialog(request, "replace_key", connection, form=form, problem=problem)
     return held_up(dialog, problem)
 
@@ -162,11 +162,11 @@ def rename(request: OrganizationRequest, label: str) -> HttpResponse:
     if form.is_valid():
         try:
             connections.rename(connection, actor=request.user, label=form.cleaned_data["label"])
-        except connections.Refused as refused:
-            refuse(form, refused)
+        except connections.OperationError as refused:
+            add_form_error(form, refused)
         else:
             messages.success(request, f"Label changed to {connection.label}.")
-            return go_to(request, "manage", connection.connector_slug)
+            return redirect_to_page(request, "manage", connection.connector_slug)
     return _dialog(request, "rename", connection, form=form)
 
 
@@ -182,17 +182,17 @@ def name_service_account(request: OrganizationRequest, label: str) -> HttpRespon
             account = service_accounts.name_service_account(
                 connection, actor=request.user, external_id=external_id, name=name
             )
-        except connections.Refused as refused:
+        except connections.OperationError as refused:
             if refused.code == "not_found":
                 raise Http404 from refused
-            refuse(form, refused)
+            add_form_error(form, refused)
         else:
             shown = f"{external_id} is named {account.name}." if account.name else "Name removed."
             messages.success(request, shown)
             page = resolve_url(
                 "integrations:manage", request.organization.slug, connection.connector_slug
             )
-            return go(request, f"{page}?{urlencode({'connection': label})}#accounts-h")
+            return redirect_to(request, f"{page}?{urlencode({'connection': label})}#accounts-h")
     return _manage_page(request, connection.connector, named=form, label=label, status=422)
 
 
@@ -204,13 +204,13 @@ def import_everything(request: OrganizationRequest, label: str) -> HttpResponse:
     problem = None
     if request.method == "POST":
         try:
-            connections.import_everything(connection, actor=request.user)
-        except connections.Refused as refused:
+            connections.backfill(connection, actor=request.user)
+        except connections.OperationError as refused:
             problem = refused
         else:
             messages.success(request, f"The import of {label} has started.")
-            return go_to(request, "manage", connection.connector_slug)
-    everything = history.everything(connection.connector, timezone.now().date())
+            return redirect_to_page(request, "manage", connection.connector_slug)
+    everything = import_range.full_history(connection.connector, timezone.now().date())
     return _dialog(request, "import_everything", connection, everything=everything, problem=problem)
 
 
@@ -223,11 +223,11 @@ def disconnect(request: OrganizationRequest, label: str) -> HttpResponse:
     if request.method == "POST":
         try:
             connections.disconnect(connection, actor=request.user)
-        except connections.Refused as refused:
+        except connections.OperationError as refused:
             problem = refused
         else:
             messages.success(request, f"{label} is disconnected. Its history is kept.")
-            return go_to(request, "manage", connection.connector_slug)
+            return redirect_to_page(request, "manage", connection.connector_slug)
     return _dialog(request, "disconnect", connection, problem=problem)
 
 
@@ -242,12 +242,12 @@ def delete(request: OrganizationRequest, label: str) -> HttpResponse:
         keep = form.cleaned_data["history"] == "keep"
         try:
             connections.delete(connection, actor=request.user, keep_history=keep)
-        except connections.Refused as refused:
+        except connections.OperationError as refused:
             problem = refused
         else:
             said = "is archived. Its history stays in reports." if keep else "is being deleted."
             messages.success(request, f"{label} {said}")
-            return go_to(request, "manage", connection.connector_slug)
+            return redirect_to_page(request, "manage", connection.connector_slug)
     return _dialog(
         request,
         "delete",
@@ -263,5 +263,5 @@ def delete(request: OrganizationRequest, label: str) -> HttpResponse:
 @require_safe
 def archive(request: OrganizationRequest) -> HttpResponse:
     """What was deleted while its history was kept: it can come back, or be erased."""
-    context = {"overviews": overview.archived(request.organization)}
+    context = {"overviews": overview.retained(request.organization)}
     return render(request, "integrations/archive.html", context)

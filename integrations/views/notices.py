@@ -9,7 +9,7 @@ from accounts import mail
 from accounts.tenancy import OrganizationRequest, connection_manager_required
 from integrations import notices
 from integrations.models import Notice
-from integrations.views.found import go_to
+from integrations.views.lookups import redirect_to_page
 
 SHOWN = 100
 
@@ -39,11 +39,11 @@ def dismiss(request: OrganizationRequest, notice_id: int) -> HttpResponse:
     notices.dismiss(request.organization, request.user, notice_id)
     if HtmxDetails(request):  # from the bell: what is left stands in its place
         return render(request, "integrations/_dismissed.html")
-    return go_to(request, "notices")
+    return redirect_to_page(request, "notices")
 
 
 @connection_manager_required
 @require_POST
 def dismiss_all(request: OrganizationRequest) -> HttpResponse:
     notices.dismiss(request.organization, request.user)
-    return go_to(request, "notices")
+    return redirect_to_page(request, "notices")

@@ -2,5 +2,5 @@
 
 `scope` is what the page is asked, `answers` what a widget gives back, `page` the bar above them,
 `widgets` the list. Every other module holds the widgets of one family; each is a function from
-a scope to an answer, and asks `reports.queries` like any report.
+a scope to an answer, and asks `reports.engine.query` like any report.
 """

@@ -9,41 +9,43 @@ from typing import Any
 
 from integrations.models import Connection
 from integrations.window import Window
-from reports import engagement, identity, labels, pivot, queries
-from reports.charts import Chart
+from reports import engine, identity
+from reports.catalog import labels
+from reports.catalog.metrics import METRICS, Measure, Metric, Number, Source, Unit, add_known
 from reports.coverage import feed_names
-from reports.dashboard import drawing
-from reports.dashboard.answers import (
-    Answer,
+from reports.dashboard import activity_queries, drawing
+from reports.dashboard.results import (
     Column,
     Figure,
     Kind,
     Lack,
     Quantity,
     Table,
-    part_of,
+    WidgetResult,
+    share_of,
     when_empty,
 )
 from reports.dashboard.scope import Scope, cuts
 from reports.dashboard.spend import length
-from reports.metrics import METRICS, Measure, Metric, Number, Source, Unit, add
-from reports.periods import Interval
-from reports.pivot import Pivot, Series
-from reports.queries import Report
-from reports.spec import Filter
+from reports.engine import Report
+from reports.engine.periods import Interval
+from reports.engine.spec import Filter
+from reports.render import pivot
+from reports.render.charts import Chart
+from reports.render.pivot import Pivot, Series
 from reports.templatetags import figures
 
-_NOWHERE = "None of these connections counts active users."
-_UNTOLD = "None of these connections reports this activity."
+_NO_USERS = "None of these connections counts active users."
+_NO_ACTIVITY = "None of these connections reports this activity."
 _NO_CATALOG = "None of these connections reports skills, connectors or projects."
-_NOT_YET = "No day of activity has been read for these days yet, so this is not a zero."
+_NOT_READ_YET = "No day of activity has been read for these days yet, so this is not a zero."
 PERIODS = {"daily": "Day", "weekly": "7 days", "monthly": "30 days"}
 
 
 def _told(scope: Scope) -> tuple[list[Connection], tuple[Lack, ...]]:
     """The connections that count active users, and those that do not."""
-    every = queries.connections_of(scope.organization, scope.filters)
-    telling = engagement.having(every, engagement.SUMMARIES)
+    every = engine.connections_of(scope.organization, scope.filters)
+    telling = activity_queries.with_feed(every, activity_queries.SUMMARIES)
     reason = "does not count active users and is not in these numbers"
     return telling, _silent(scope, every, telling, reason)
 
@@ -85,12 +87,12 @@ def _product(scope: Scope) -> str:
     return chosen[0] if len(chosen) == 1 and f"{chosen[0]}_monthly_active_users" in METRICS else ""
 
 
-def active_figure(scope: Scope) -> Answer:
+def active_figure(scope: Scope) -> WidgetResult:
     """Different users in 30 days, on the last day that is known."""
     product = _product(scope)
     name = f"{product}_monthly_active_users" if product else "monthly_active_users"
     telling, missing = _told(scope)
-    found = engagement.newest(telling, scope.window)
+    found = activity_queries.latest_documents(telling, scope.window)
     path = f"{product}_monthly_active_user_count" if product else "monthly_active_user_count"
     rows = [(c.label, *_at(found, c, path, "assigned_seat_count")) for c in telling]
     known = [row for row in rows if row[2] is not None]
@@ -107,10 +109,10 @@ def active_figure(scope: Scope) -> Answer:
         under.append(f"on {figures.day(known[0][1])}")
     else:
         under = [" · ".join(row[0] for row in known)]
-    return Answer(
+    return WidgetResult(
         title=f"Active users of {labels.label('service', product)}" if product else "",
         shown=Figure(text, under=tuple(filter(None, under))) if known else None,
-        empty="" if known else _NOT_YET if telling else _NOWHERE,
+        empty="" if known else _NOT_READ_YET if telling else _NO_USERS,
         spec=spec if telling else None,
         figure=known[0][2] if len(known) == 1 else None,
         table=Table(columns, tuple(rows)),
@@ -128,27 +130,27 @@ def _at(
 
 
 def _of_seats(active: Number, seats: Number) -> str:
-    share = part_of(active, seats)
+    share = share_of(active, seats)
     return f"of {figures.count(seats)} seats, {figures.share(share)}" if share is not None else ""
 
 
-def seats(scope: Scope) -> Answer:
+def seats(scope: Scope) -> WidgetResult:
     """How many seats are assigned, how many of them are used, and who was invited."""
     telling, missing = _told(scope)
-    found = engagement.newest(telling, scope.window)
+    found = activity_queries.latest_documents(telling, scope.window)
     paths = ("assigned_seat_count", "pending_invite_count", "weekly_active_user_count")
     rows = [(c.label, *_at(found, c, *paths)) for c in telling]
     known = [row for row in rows if row[2] is not None]
-    total, invites = add(row[2] for row in known), add(row[3] for row in known)
-    used = part_of(add(row[4] for row in known), total) if len(known) == 1 else None
+    total, invites = add_known(row[2] for row in known), add_known(row[3] for row in known)
+    used = share_of(add_known(row[4] for row in known), total) if len(known) == 1 else None
     under = []
     if used is not None:
         under.append(f"{figures.share(used)} used in 7 days")
     if known:
         under.append(f"{figures.count(invites)} pending invites")
-    return Answer(
+    return WidgetResult(
         shown=Figure(figures.count(total), under=tuple(under)) if known else None,
-        empty="" if known else _NOT_YET if telling else _NOWHERE,
+        empty="" if known else _NOT_READ_YET if telling else _NO_USERS,
         spec=scope.spec("seats", "pending_invites", "seat_use") if telling else None,
         figure=total if known else None,
         table=Table(
@@ -185,11 +187,11 @@ class ActiveUsers:
     is_several: bool
 
 
-def active_users(scope: Scope) -> Answer:
+def active_users(scope: Scope) -> WidgetResult:
     """Lines of daily, weekly and monthly users; of several connections a line each."""
     telling, missing = _told(scope)
     if not telling:
-        return Answer(Table((), ()), empty=_NOWHERE)
+        return WidgetResult(Table((), ()), empty=_NO_USERS)
     names = ("monthly_active_users", "weekly_active_users", "daily_active_users", "seats")
     interval = scope.columns_by
     metrics = names if interval == "day" else (*names[:2], names[3])
@@ -211,7 +213,7 @@ def active_users(scope: Scope) -> Answer:
     drawn = replace(
         laid_out, series=tuple(series), spec=replace(laid_out.spec, metrics=metrics[:1])
     )
-    found = engagement.newest(telling, scope.window)
+    found = activity_queries.latest_documents(telling, scope.window)
     products = tuple(_products(telling, found))
     rows = tuple(
         (found[c.pk][0], p.account, p.product, *p.counts)
@@ -220,7 +222,7 @@ def active_users(scope: Scope) -> Answer:
         for p in products
         if p.account == c.label
     )
-    return Answer(
+    return WidgetResult(
         shown=ActiveUsers(
             drawing.lines(drawn, part=0.55),
             drawn,
@@ -228,7 +230,7 @@ def active_users(scope: Scope) -> Answer:
             tuple((c.label, found[c.pk][0]) for c in telling if c.pk in found),
             several,
         ),
-        empty="" if found else _NOT_YET,
+        empty="" if found else _NOT_READ_YET,
         spec=replace(
             scope.spec(*names[:3], group_by=("billing_account",) if several else ()),
             interval=interval,
@@ -301,14 +303,14 @@ class Funnel:
     idle: int | None  # seats without activity in 30 days
 
 
-def adoption(scope: Scope) -> Answer:
+def adoption(scope: Scope) -> WidgetResult:
     """From invitation to habit, for each connection by itself."""
     telling, missing = _told(scope)
-    found = engagement.newest(telling, scope.window)
+    found = activity_queries.latest_documents(telling, scope.window)
     funnels = []
-    by_people = engagement.having(telling, engagement.USERS)
+    by_people = activity_queries.with_feed(telling, activity_queries.USERS)
     known = identity.identities(by_people)
-    ends = engagement.last_days(by_people, engagement.USERS, scope.window)
+    ends = activity_queries.last_days(by_people, activity_queries.USERS, scope.window)
     for connection in telling:
         if connection.pk not in found:
             continue
@@ -316,18 +318,18 @@ def adoption(scope: Scope) -> Answer:
         done = None
         if connection.pk in ends:
             month = Window.last(30, today=ends[connection.pk])
-            done = engagement.activity([connection], month, known=known).get(connection.pk)
+            done = activity_queries.activity([connection], month, known=known).get(connection.pk)
         funnels.append(_funnel(connection.label, day, values, done))
     rows = tuple(
         (funnel.account, funnel.on, step.label, step.count, step.share)
         for funnel in funnels
         for step in funnel.steps
     )
-    return Answer(
+    return WidgetResult(
         shown=tuple(funnels),
-        empty="" if funnels else _NOT_YET if telling else _NOWHERE,
+        empty="" if funnels else _NOT_READ_YET if telling else _NO_USERS,
         spec=scope.spec("seats", "monthly_active_users", "pending_invites") if telling else None,
-        figure=add(f.steps[1].count for f in funnels) if funnels else None,
+        figure=add_known(f.steps[1].count for f in funnels) if funnels else None,
         table=Table(
             (
                 Column("billing_account", "Connection", Kind.TEXT),
@@ -344,12 +346,12 @@ def adoption(scope: Scope) -> Answer:
 
 
 def _funnel(
-    account: str, day: date, values: Mapping[str, Any], done: engagement.Activity | None
+    account: str, day: date, values: Mapping[str, Any], done: activity_queries.Activity | None
 ) -> Funnel:
     seats, invited = values.get("assigned_seat_count"), values.get("pending_invite_count")
     active = values.get("monthly_active_user_count")
     counts: list[tuple[str, Number]] = [
-        ("Invited", add([seats, invited])),
+        ("Invited", add_known([seats, invited])),
         ("Has a seat", seats),
         ("Active in 30 days", active),
         ("Active every week", done.habit if done else None),
@@ -359,7 +361,7 @@ def _funnel(
     steps = []
     above: Number = None
     for label, count in counts:
-        steps.append(Step(label, count, part_of(count, above), length(count, largest)))
+        steps.append(Step(label, count, share_of(count, above), length(count, largest)))
         above = count
     idle = max(int(seats) - int(active), 0) if seats is not None and active is not None else None
     return Funnel(account, day, tuple(steps), idle)
@@ -367,7 +369,7 @@ def _funnel(
 
 # --- Output and activity -----------------------------------------------------------------------
 @dataclass(frozen=True)
-class Measured:
+class MetricRow:
     """One number of a list with the line it took: a place per column, None where unknown."""
 
     label: str
@@ -379,7 +381,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Output:
-    rows: tuple[Measured, ...]
+    rows: tuple[MetricRow, ...]
     to: date | None
 
 
@@ -394,16 +396,16 @@ _CODE = (
 )
 
 
-def code_output(scope: Scope) -> Answer:
+def code_output(scope: Scope) -> WidgetResult:
     """What Claude Code brought about, and its cost by commits and sessions."""
     empty, missing = _no_activity(scope, "claude_code")
     if empty:
-        return Answer(Table((), ()), empty=empty, missing=missing)
+        return WidgetResult(Table((), ()), empty=empty, missing=missing)
     interval = _sparks(scope)
     by_account = scope.ask(*_CODE, group_by=(interval, "billing_account"))
     report = by_account.by(interval)
     rows = [*_measured(report, interval), *_code_prices(scope, by_account.connections)]
-    return Answer(
+    return WidgetResult(
         shown=Output(tuple(rows), report.coverage.known_to),
         empty=when_empty(report, "activity of Claude Code"),
         spec=scope.spec("code_commits", "code_pull_requests", "code_sessions", "code_lines_added"),
@@ -414,13 +416,13 @@ def code_output(scope: Scope) -> Answer:
     )
 
 
-def _code_prices(scope: Scope, connections: Sequence[Connection]) -> Iterator[Measured]:
+def _code_prices(scope: Scope, connections: Sequence[Connection]) -> Iterator[MetricRow]:
     """What a commit cost, over the days whose activity is known.
 
     Where a provider bills Claude Code as a product of its own, that is its cost. Where it only
     estimates what Claude Code took of another product, the estimate stands by itself.
     """
-    told = engagement.counting(connections, _CLAUDE_CODE)
+    told = activity_queries.with_surface(connections, _CLAUDE_CODE)
     estimating = [c for c in told if any(feed_names(c, Source.CODE_ESTIMATE))]
     billing = [c for c in told if c not in estimating]
 
@@ -428,12 +430,12 @@ def _code_prices(scope: Scope, connections: Sequence[Connection]) -> Iterator[Me
         of_code = Filter("service", (_CLAUDE_CODE,))
         _, prices = _prices(scope, "cost", billing, of_code)
         for word, each in prices:
-            yield Measured(f"Cost per {word}", figures.usd(each), (), each, Kind.USD)
+            yield MetricRow(f"Cost per {word}", figures.usd(each), (), each, Kind.USD)
     if estimating:
         amount, prices = _prices(scope, "code_estimated_cost", estimating)
-        yield Measured("Estimated cost", figures.usd(amount), (), amount, Kind.USD)
+        yield MetricRow("Estimated cost", figures.usd(amount), (), amount, Kind.USD)
         for word, each in prices:
-            yield Measured(f"Estimated cost per {word}", figures.usd(each), (), each, Kind.USD)
+            yield MetricRow(f"Estimated cost per {word}", figures.usd(each), (), each, Kind.USD)
 
 
 _PRICED = {"commit": "code_commits", "session": "code_sessions"}
@@ -498,20 +500,22 @@ _SURFACE_OF = {
 
 @dataclass(frozen=True)
 class Surfaces:
-    rows: tuple[tuple[Measured, Number], ...]  # with how many people
+    rows: tuple[tuple[MetricRow, Number], ...]  # with how many people
     to: date | None
     is_several: bool
 
 
-def surfaces(scope: Scope) -> Answer:
+def surfaces(scope: Scope) -> WidgetResult:
     """What was done in chat, Cowork, Office and Design, and by how many people."""
     empty, missing = _no_activity(scope, *_SURFACE_OF.values())
     if empty:
-        return Answer(Table((), ()), empty=empty, missing=missing)
+        return WidgetResult(Table((), ()), empty=empty, missing=missing)
     interval = _sparks(scope)
     names = (*_SURFACES, *_NEWER)
     report = scope.ask(*names, group_by=(interval,))
-    people = engagement.activity(report.connections, scope.window, scope.values_of("project_id"))
+    people = activity_queries.activity(
+        report.connections, scope.window, scope.values_of("project_id")
+    )
     several = len(people) > 1
     done = next(iter(people.values())) if len(people) == 1 else None
     measured = list(_measured(report, interval))
@@ -520,7 +524,7 @@ def surfaces(scope: Scope) -> Answer:
         for name, row in zip(names, measured, strict=True)
         if name in _SURFACES or row.value
     )
-    return Answer(
+    return WidgetResult(
         shown=Surfaces(rows, report.coverage.known_to, several),
         empty=when_empty(report, "activity"),
         spec=scope.spec("chat_messages", "cowork_messages", "office_messages", "design_messages"),
@@ -540,10 +544,10 @@ def surfaces(scope: Scope) -> Answer:
 
 def _no_activity(scope: Scope, *surfaces: str) -> tuple[str, tuple[Lack, ...]]:
     """Why nobody's activity in these products is told at all; "" if it is. Then who is silent."""
-    every = queries.connections_of(scope.organization, scope.filters)
-    telling = engagement.counting(every, *surfaces)
+    every = engine.connections_of(scope.organization, scope.filters)
+    telling = activity_queries.with_surface(every, *surfaces)
     if not telling:
-        return _UNTOLD, ()
+        return _NO_ACTIVITY, ()
     return "", _silent(scope, every, telling, "does not report this activity")
 
 
@@ -552,16 +556,16 @@ def _sparks(scope: Scope) -> Interval:
     return "day" if len(scope.window) <= 31 else "week"
 
 
-def _measured(report: Report, interval: Interval) -> Iterator[Measured]:
+def _measured(report: Report, interval: Interval) -> Iterator[MetricRow]:
     """Every metric of a report whose only grouping is that interval."""
     across = pivot.columns(replace(report.spec, interval=interval), report.coverage)
     rows = [report.values((column.start,)) for column in across]
     for at, metric in enumerate(report.spec.metric_objects):
         total = report.totals[at]
-        yield Measured(
+        yield MetricRow(
             metric.label,
             _written(metric, total),
-            spark([row[at] for row in rows]),
+            sparkline([row[at] for row in rows]),
             total,
             Kind(metric.unit.value),
         )
@@ -573,7 +577,7 @@ def _written(metric: Metric, value: Number) -> str:
     return figures.tokens(value) if is_long else figures.figure(value, metric.unit)
 
 
-def spark(values: Sequence[Number]) -> tuple[str, ...]:
+def sparkline(values: Sequence[Number]) -> tuple[str, ...]:
     """Runs of a small line on a plane of 100 by 20: what is not known breaks it."""
     known = [float(value) for value in values if value is not None]
     highest = max(known, default=0) or 1
@@ -587,7 +591,7 @@ def spark(values: Sequence[Number]) -> tuple[str, ...]:
     return tuple(" ".join(run) for run in runs if len(run) > 1)
 
 
-def _measured_table(rows: Sequence[Measured]) -> Table:
+def _measured_table(rows: Sequence[MetricRow]) -> Table:
     return Table(
         (Column("measure", "Measure", Kind.TEXT), Column("value", "Value", Kind.COUNT)),
         tuple((row.label, Quantity(row.value, row.kind)) for row in rows),
@@ -621,12 +625,12 @@ SHOWN = 6
 
 
 @dataclass(frozen=True)
-class Shelf:
+class CatalogSection:
     catalog: Catalog
-    used: tuple[engagement.Used, ...]
+    used: tuple[activity_queries.ItemUsage, ...]
 
     @property
-    def first(self) -> tuple[engagement.Used, ...]:
+    def first(self) -> tuple[activity_queries.ItemUsage, ...]:
         return self.used[:SHOWN]
 
     @property
@@ -638,25 +642,25 @@ class Shelf:
         return any(one.is_span for one in self.used)
 
 
-def catalog(scope: Scope) -> Answer:
+def catalog(scope: Scope) -> WidgetResult:
     """What people use most, with how many people."""
-    every = queries.connections_of(scope.organization, scope.filters)
+    every = engine.connections_of(scope.organization, scope.filters)
     shelves = []
     known: set[Connection] = set()
     for shelf in CATALOGS:
         feed, paths = shelf.measure.source.value, shelf.measure.paths
-        telling = engagement.having(every, feed)
+        telling = activity_queries.with_feed(every, feed)
         if telling:
             known.update(telling)
-            found = engagement.used(telling, feed, paths, scope.window)
-            shelves.append(Shelf(shelf, tuple(found)))
+            found = activity_queries.top_items(telling, feed, paths, scope.window)
+            shelves.append(CatalogSection(shelf, tuple(found)))
     shelves = [shelf for shelf in shelves if shelf.used]
     skills = [one.uses for shelf in shelves for one in shelf.used if shelf.catalog is SKILLS]
-    return Answer(
+    return WidgetResult(
         shown=tuple(shelves),
         spec=scope.spec(*(shelf.metric for shelf in CATALOGS), group_by=("item",)),
-        figure=add(skills) if skills else None,
-        empty="" if shelves else _NOT_YET if known else _NO_CATALOG,
+        figure=add_known(skills) if skills else None,
+        empty="" if shelves else _NOT_READ_YET if known else _NO_CATALOG,
         table=Table(
             (
                 Column("kind", "Kind", Kind.TEXT),

@@ -3,10 +3,10 @@
 from dataclasses import replace
 from math import ceil
 
-from reports.charts.columns import stacked
-from reports.charts.lines import line
-from reports.charts.plot import LABEL, NARROW, WIDE, Chart
-from reports.pivot import Pivot
+from reports.render.charts.columns import stacked
+from reports.render.charts.lines import line
+from reports.render.charts.plot import LABEL, NARROW, WIDE, Chart
+from reports.render.pivot import Pivot
 
 
 def columns(pivot: Pivot, *, part: float = 1) -> Chart:

@@ -15,16 +15,16 @@ from integrations.connectors.base import Table as Kept
 from integrations.days import STATES, DayState, unnamed_days
 from integrations.models import Connection, DayCheck, FeedDay, Restatement
 from integrations.window import Window
-from reports import queries
+from reports import engine
+from reports.catalog.metrics import Source
 from reports.coverage import feed_names
-from reports.dashboard.answers import Answer, Column, Kind, Table
+from reports.dashboard.results import Column, Kind, Table, WidgetResult
 from reports.dashboard.scope import Scope
-from reports.metrics import Source
 from reports.reconciliation import CENT
 
 
 @dataclass(frozen=True)
-class Stretch:
+class StripSegment:
     """Neighboring days that are equally sure, in percent of the strip."""
 
     state: str
@@ -33,12 +33,12 @@ class Stretch:
 
 
 @dataclass(frozen=True)
-class Strip:
+class CoverageStrip:
     """One feed of a connection, or all of a kind, over the days that are looked at."""
 
     account: str
     label: str
-    stretches: tuple[Stretch, ...]
+    stretches: tuple[StripSegment, ...]
     final: int
     open: int
     incomplete: int
@@ -62,7 +62,7 @@ class Strip:
 
 @dataclass(frozen=True)
 class Health:
-    strips: tuple[Strip, ...]
+    strips: tuple[CoverageStrip, ...]
     is_several: bool
     checked: int
     differing: int
@@ -71,12 +71,12 @@ class Health:
     unnamed_days: int  # whose cost is known, and whose cost per user is not
 
 
-def health(scope: Scope) -> Answer:
+def health(scope: Scope) -> WidgetResult:
     """How sure cost, tokens and activity of every connection are, and the checks of these days.
 
     The table has every feed by itself.
     """
-    every = queries.connections_of(scope.organization, scope.filters)
+    every = engine.connections_of(scope.organization, scope.filters)
     known = _known(every, scope.window)
     strips = tuple(_feed_strips(every, scope.window, known))
     days = Q(day__gte=scope.window.start, day__lt=scope.window.end)
@@ -88,7 +88,7 @@ def health(scope: Scope) -> Answer:
         ),
     )
     amount, count = restated(every)
-    return Answer(
+    return WidgetResult(
         shown=Health(
             tuple(_kind_strips(every, scope.window, known)),
             is_several=len(every) > 1,
@@ -160,7 +160,7 @@ def _known(connections: Sequence[Connection], window: Window) -> _Known:
 
 def _feed_strips(
     connections: Sequence[Connection], window: Window, known: _Known
-) -> Iterator[Strip]:
+) -> Iterator[CoverageStrip]:
     for connection in connections:
         for feed in _feeds(connection):
             days = known.get((connection.pk, feed.name), {})
@@ -169,7 +169,7 @@ def _feed_strips(
 
 def _kind_strips(
     connections: Sequence[Connection], window: Window, known: _Known
-) -> Iterator[Strip]:
+) -> Iterator[CoverageStrip]:
     """A day is as sure as the least sure of the feeds that have read any of these days.
 
     A feed that has read none may lie beyond what its key may read; the table shows it.
@@ -185,20 +185,22 @@ def _kind_strips(
                 yield _strip(connection.label, label, window, worst)
 
 
-def _strip(account: str, label: str, window: Window, known: Mapping[date, DayState]) -> Strip:
+def _strip(
+    account: str, label: str, window: Window, known: Mapping[date, DayState]
+) -> CoverageStrip:
     states = [known.get(day, DayState.UNKNOWN) for day in window]
     stretches, at = [], 0
     for state, run in groupby(states):
         count = len(list(run))
         stretches.append(
-            Stretch(
+            StripSegment(
                 state.name.lower(),
                 round(100 * at / len(states), 3),
                 round(100 * count / len(states), 3),
             )
         )
         at += count
-    return Strip(
+    return CoverageStrip(
         account,
         label,
         tuple(stretches),

@@ -8,38 +8,38 @@ from itertools import pairwise
 from math import ceil
 
 from integrations.models import Person
-from reports import labels
-from reports.dashboard.answers import (
-    Answer,
+from reports.catalog import labels
+from reports.catalog.metrics import UNKNOWN_USER, Number, add_known
+from reports.dashboard.results import (
     Change,
     Column,
     Kind,
     Table,
+    WidgetResult,
     change,
+    finality_rule,
     lacking,
-    less,
-    part_of,
     ratio_of,
-    rule_of,
+    share_of,
     span,
+    subtract,
     when_empty,
 )
 from reports.dashboard.scope import Scope
 from reports.dashboard.spend import length
-from reports.metrics import UNKNOWN_USER, Number, add
-from reports.queries import Keys, People, Report, Row
-from reports.spec import Filter
+from reports.engine import Keys, People, Report, Row
+from reports.engine.spec import Filter
 
 TOP = 10
 RISING = 5
-_NOBODYS = "None of the spend of these days is attributed to a user."
+_ONLY_UNATTRIBUTED = "None of the spend of these days is attributed to a user."
 _COST = Column("cost", "Spend", Kind.USD)
 _CHANGE = Column("change", "Change", Kind.CHANGE)
 _TOKENS = Column("tokens", "Tokens", Kind.TOKENS)
 
 
 @dataclass(frozen=True)
-class Who:
+class PersonLabel:
     """A person as a row names them. `tag` says what is unusual: deleted, service."""
 
     id: str
@@ -48,7 +48,7 @@ class Who:
     tag: str = ""
 
 
-def names(scope: Scope, ids: Sequence[str]) -> dict[str, Who]:
+def names(scope: Scope, ids: Sequence[str]) -> dict[str, PersonLabel]:
     """Name the people listed under these identifiers, in two queries.
 
     A person of several rows has the oldest name and email that any of them has, and counts as
@@ -61,15 +61,15 @@ def names(scope: Scope, ids: Sequence[str]) -> dict[str, Who]:
     for person in people.filter(external_id__in=wanted).order_by("pk"):
         for id in {person.external_id, known.value("user_id", person.external_id)} & rows.keys():
             rows[id].append(person)
-    return {id: _named(id, found) if found else Who(id, id) for id, found in rows.items()}
+    return {id: _named(id, found) if found else PersonLabel(id, id) for id, found in rows.items()}
 
 
-def _named(id: str, rows: Sequence[Person]) -> Who:
+def _named(id: str, rows: Sequence[Person]) -> PersonLabel:
     email = next((row.email for row in rows if row.email), "")
     name = next((row.name for row in rows if row.name), "") or email or id
     kind = "" if rows[0].kind == Person.Kind.USER else rows[0].get_kind_display().lower()
     is_deleted = all(row.state == Person.State.DELETED for row in rows)
-    return Who(
+    return PersonLabel(
         id,
         labels.visible(name),
         detail=(email if email != name else "") or id,
@@ -79,10 +79,10 @@ def _named(id: str, rows: Sequence[Person]) -> Who:
 
 # --- Top users ---------------------------------------------------------------------------------
 @dataclass(frozen=True)
-class Spender:
+class UserSpend:
     """`length` is that of the bar beside the largest."""
 
-    who: Who
+    who: PersonLabel
     cost: Number
     length: float
     moved: Change
@@ -92,7 +92,7 @@ class Spender:
 
 
 @dataclass(frozen=True)
-class Rest:
+class Remainder:
     """What is not in the rows above: other people, nobody, everything."""
 
     label: str
@@ -104,13 +104,13 @@ class Rest:
 
 @dataclass(frozen=True)
 class Ranking:
-    spenders: tuple[Spender, ...]
-    rest: tuple[Rest, ...]
+    spenders: tuple[UserSpend, ...]
+    rest: tuple[Remainder, ...]
     against: str
     rule: str
 
 
-def top_users(scope: Scope) -> Answer:
+def top_users(scope: Scope) -> WidgetResult:
     """The ten who cost most, everybody else together, and what nobody accounts for."""
     report = scope.ask("cost", "total_tokens", group_by=("user_id",))
     everybody = sorted(
@@ -123,7 +123,7 @@ def top_users(scope: Scope) -> Answer:
     movement = _movement(scope, report, ids)
     largest = everybody[0].values[0] if everybody else None
     spenders = tuple(
-        Spender(
+        UserSpend(
             who=who[str(row.keys[0])],
             cost=row.values[0],
             length=length(row.values[0], largest),
@@ -136,8 +136,8 @@ def top_users(scope: Scope) -> Answer:
     )
     against = change(movement.few).label if movement.few and movement.few.before else ""
     rest = tuple(_rest(report, movement, {(id,) for id in ids}, len(everybody) - len(ids)))
-    return Answer(
-        shown=Ranking(spenders, rest, against, rule_of(report)),
+    return WidgetResult(
+        shown=Ranking(spenders, rest, against, finality_rule(report)),
         empty=when_empty(report, "spend"),
         spec=scope.spec("cost", "total_tokens", group_by=("user_id",), limit=TOP),
         figure=report.totals[0],
@@ -187,16 +187,16 @@ class _Movement:
         few, whole = self.few, self.whole
         if few is None or few.before is None or whole is None or whole.before is None:
             return Change(None, "")
-        now = less(whole.totals[0], few.totals[0])
-        return Change(ratio_of(now, less(whole.before.totals[0], few.before.totals[0])), "")
+        now = subtract(whole.totals[0], few.totals[0])
+        return Change(ratio_of(now, subtract(whole.before.totals[0], few.before.totals[0])), "")
 
 
 def _movement(scope: Scope, report: Report, ids: Sequence[str]) -> _Movement:
     """Of these people, of what nobody accounts for, and of all."""
     whole = replace(report.spec, metrics=("cost",))
     few = replace(whole, filters=(*whole.filters, Filter("user_id", (*ids, *_NOT_PEOPLE))))
-    found = scope.beside(few)
-    return _Movement(found, found and scope.beside(replace(whole, group_by=())))
+    found = scope.run_previous(few)
+    return _Movement(found, found and scope.run_previous(replace(whole, group_by=())))
 
 
 # What is no person, and what it is.
@@ -210,26 +210,28 @@ def _of_people(report: Report) -> Iterator[Row]:
     return (row for row in report.rows if row.keys[0] not in _NOT_PEOPLE)
 
 
-def _rest(report: Report, movement: _Movement, top: set[tuple[str]], count: int) -> Iterator[Rest]:
+def _rest(
+    report: Report, movement: _Movement, top: set[tuple[str]], count: int
+) -> Iterator[Remainder]:
     """Other people, nobody, and all together."""
     if count:
         people = "1 person" if count == 1 else f"{count:,} people"
         others = [row.values for row in _of_people(report) if row.keys not in top]
-        yield Rest(
+        yield Remainder(
             "Other users",
             people,
-            add(cost for cost, _ in others),
+            add_known(cost for cost, _ in others),
             movement.of_others(),
-            add(tokens for _, tokens in others),
+            add_known(tokens for _, tokens in others),
         )
     for key, detail in _NOT_PEOPLE.items():
         if any(row.keys == (key,) for row in report.rows):
             cost, tokens = report.values((key,))
-            yield Rest(labels.label("user_id", key), detail, cost, movement.of((key,)), tokens)
-    yield Rest("Total", "", report.totals[0], movement.of_all(), report.totals[1])
+            yield Remainder(labels.label("user_id", key), detail, cost, movement.of((key,)), tokens)
+    yield Remainder("Total", "", report.totals[0], movement.of_all(), report.totals[1])
 
 
-def _ranking_table(spenders: Sequence[Spender], rest: Sequence[Rest]) -> Table:
+def _ranking_table(spenders: Sequence[UserSpend], rest: Sequence[Remainder]) -> Table:
     return Table(
         (
             Column("user", "User", Kind.TEXT),
@@ -252,7 +254,7 @@ def _ranking_table(spenders: Sequence[Spender], rest: Sequence[Rest]) -> Table:
 
 # --- What one of them costs --------------------------------------------------------------------
 @dataclass(frozen=True)
-class Bin:
+class HistogramBin:
     """So many people cost between `low` and `high`; `high` None is open."""
 
     low: Decimal
@@ -266,7 +268,7 @@ class Bin:
 
 
 @dataclass(frozen=True)
-class Spread:
+class CostDistribution:
     """How cost is spread over people. Percentiles are what a real person costs."""
 
     mean: Number
@@ -274,12 +276,12 @@ class Spread:
     p90: Decimal
     p99: Decimal
     people: int
-    bins: tuple[Bin, ...]
+    bins: tuple[HistogramBin, ...]
     tenth: int  # how many people are the top tenth
     tenth_share: Decimal | None  # of the cost of all people
 
 
-def per_user(scope: Scope) -> Answer:
+def per_user(scope: Scope) -> WidgetResult:
     """All cost by people with usage, and how far single people are from that."""
     report = scope.ask("cost_per_active_user", "cost", "people", group_by=("user_id",))
     mean = report.totals[0]
@@ -288,8 +290,8 @@ def per_user(scope: Scope) -> Answer:
         for row in _of_people(report)
         if row.values[1] is not None and row.values[1] > 0
     )
-    answer = Answer(
-        empty=when_empty(report, "spend") or ("" if costs else _NOBODYS),
+    answer = WidgetResult(
+        empty=when_empty(report, "spend") or ("" if costs else _ONLY_UNATTRIBUTED),
         spec=scope.spec("cost_per_active_user", "cost", "people"),
         figure=mean,
         table=Table((), ()),
@@ -298,9 +300,9 @@ def per_user(scope: Scope) -> Answer:
     return answer if not costs else _with_spread(answer, costs, mean)
 
 
-def _with_spread(answer: Answer, costs: Sequence[Decimal], mean: Number) -> Answer:
+def _with_spread(answer: WidgetResult, costs: Sequence[Decimal], mean: Number) -> WidgetResult:
     tenth = ceil(len(costs) / 10)
-    spread = Spread(
+    spread = CostDistribution(
         mean=mean,
         p50=percentile(costs, 50),
         p90=percentile(costs, 90),
@@ -308,7 +310,7 @@ def _with_spread(answer: Answer, costs: Sequence[Decimal], mean: Number) -> Answ
         people=len(costs),
         bins=_bins(costs),
         tenth=tenth,
-        tenth_share=part_of(sum(costs[-tenth:], Decimal()), sum(costs, Decimal())),
+        tenth_share=share_of(sum(costs[-tenth:], Decimal()), sum(costs, Decimal())),
     )
     rows = (
         ("Mean, all cost by people with usage", mean),
@@ -345,7 +347,7 @@ _STEPS = tuple(
 )
 
 
-def _bins(costs: Sequence[Decimal]) -> tuple[Bin, ...]:
+def _bins(costs: Sequence[Decimal]) -> tuple[HistogramBin, ...]:
     """People by what they cost, in steps that grow as costs do; empty ends are left out."""
     edges = [Decimal(), *_STEPS]
     counts = [sum(low < cost <= high for cost in costs) for low, high in pairwise(edges)]
@@ -354,14 +356,14 @@ def _bins(costs: Sequence[Decimal]) -> tuple[Bin, ...]:
     used = [at for at, count in enumerate(counts) if count]
     largest = max(counts)
     return tuple(
-        Bin(edges[at], highs[at], counts[at], length(counts[at], largest))
+        HistogramBin(edges[at], highs[at], counts[at], length(counts[at], largest))
         for at in range(used[0], used[-1] + 1)
     )
 
 
 # --- Rising ------------------------------------------------------------------------------------
 @dataclass(frozen=True)
-class Riser:
+class Increase:
     label: str
     is_identifier: bool
     now: Number
@@ -376,17 +378,17 @@ class Riser:
 
 
 @dataclass(frozen=True)
-class Risers:
-    users: tuple[Riser, ...]
-    models: tuple[Riser, ...]
+class Increases:
+    users: tuple[Increase, ...]
+    models: tuple[Increase, ...]
     now: str
     against: str
 
 
-def rising(scope: Scope) -> Answer:
+def rising(scope: Scope) -> WidgetResult:
     """The people and the models whose cost grew most, in dollars."""
     asked = scope.spec("cost", group_by=("user_id",))
-    by_user = scope.beside(asked)
+    by_user = scope.run_previous(asked)
     columns = (
         Column("kind", "Kind", Kind.TEXT),
         Column("name", "Name", Kind.TEXT),
@@ -397,25 +399,25 @@ def rising(scope: Scope) -> Answer:
     if by_user is None or by_user.before is None:
         report = scope.ask("cost")
         reason = "No complete days have complete days before, so there is nothing to rise from."
-        return Answer(
+        return WidgetResult(
             table=Table(columns, ()),
             empty=when_empty(report, "spend") or reason,
             spec=report.spec,
             figure=report.totals[0],
         )
     # Asked one by one: both at once are too many groups for any rollup.
-    by_model = scope.beside(replace(asked, group_by=("sku",)))
+    by_model = scope.run_previous(replace(asked, group_by=("sku",)))
     users = _risers(by_user)
     who = names(scope, [riser.id for riser in users])
-    users = tuple(Riser(who[r.id].name, False, r.now, r.before, r.more, r.id) for r in users)
+    users = tuple(Increase(who[r.id].name, False, r.now, r.before, r.more, r.id) for r in users)
     models = _risers(by_model) if by_model else ()
     rows = tuple(
         (kind, riser.label, riser.before, riser.now, riser.more)
         for kind, risers in (("user", users), ("model", models))
         for riser in risers
     )
-    return Answer(
-        shown=Risers(users, models, span(by_user.spec.window), span(by_user.before.spec.window)),
+    return WidgetResult(
+        shown=Increases(users, models, span(by_user.spec.window), span(by_user.before.spec.window)),
         empty=when_empty(by_user, "spend"),
         # The same days as the report compares; its total is that of all of them.
         spec=replace(asked, compare="previous"),
@@ -424,7 +426,7 @@ def rising(scope: Scope) -> Answer:
     )
 
 
-def _risers(compared: Report) -> tuple[Riser, ...]:
+def _risers(compared: Report) -> tuple[Increase, ...]:
     found = []
     for row in compared.rows:
         now, before = row.values[0], row.before[0]
@@ -435,5 +437,5 @@ def _risers(compared: Report) -> tuple[Riser, ...]:
             and now > before
         ):
             word = str(row.keys[0])
-            found.append(Riser(word, True, now, before, Decimal(now - before), word))
+            found.append(Increase(word, True, now, before, Decimal(now - before), word))
     return tuple(sorted(found, key=lambda riser: (-riser.more, riser.label))[:RISING])

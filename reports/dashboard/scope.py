@@ -10,12 +10,12 @@ from django.http import QueryDict
 from accounts.models import Organization
 from integrations.models import Connection
 from integrations.window import Window
-from reports import limits, queries
-from reports.metrics import DIMENSIONS, METRICS
-from reports.periods import CUSTOM, Interval
-from reports.queries import Report
-from reports.querybar import check_columns
-from reports.spec import Filter, ReportSpec, SpecError
+from reports import engine, limits
+from reports.catalog.metrics import DIMENSIONS, METRICS
+from reports.engine import Report
+from reports.engine.periods import CUSTOM, Interval
+from reports.engine.spec import Filter, ReportSpec, SpecError
+from reports.explore.controls import check_columns
 
 FILTERS = ("billing_account", "service", "project_id")
 PARAMETERS = ("range", "from", "to", "interval", *FILTERS)
@@ -114,7 +114,7 @@ class Scope:
         return ((label, spec),) if limits.is_reported(connections, spec) else ()
 
     def ask(self, *metrics: str, **question: object) -> Report:
-        return queries.run(self.organization, self.spec(*metrics, **question))  # type: ignore[arg-type]
+        return engine.run(self.organization, self.spec(*metrics, **question))  # type: ignore[arg-type]
 
     def compared(self, report: Report, *metrics: str) -> Report | None:
         """The days of a report that can be compared beside those before, all metrics or only these.
@@ -123,11 +123,11 @@ class Scope:
         None if there is no such day.
         """
         asked = replace(report.spec, metrics=metrics or report.spec.metrics)
-        return self.beside(asked)
+        return self.run_previous(asked)
 
-    def beside(self, asked: ReportSpec) -> Report | None:
+    def run_previous(self, asked: ReportSpec) -> Report | None:
         """The same for a report whose facts nobody has read."""
-        return queries.run_if_comparable(self.organization, replace(asked, compare="previous"))
+        return engine.run_if_comparable(self.organization, replace(asked, compare="previous"))
 
 
 def cuts(dimension: str, metrics: Iterable[str]) -> bool:

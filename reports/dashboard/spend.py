@@ -6,32 +6,33 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 from integrations.window import Window
-from reports import labels, pivot
-from reports.charts import Chart
+from reports.catalog import labels
+from reports.catalog.metrics import DIMENSIONS, SPECIAL, Number, add_known
 from reports.dashboard import drawing
-from reports.dashboard.answers import (
-    Answer,
+from reports.dashboard.results import (
     Change,
     Column,
     Figure,
     Kind,
     Table,
+    WidgetResult,
     change,
+    finality_rule,
     lacking,
-    part_of,
     ratio_of,
-    rule_of,
+    share_of,
     shares,
     span,
     when_empty,
 )
 from reports.dashboard.scope import MOST_COLUMNS, Scope
-from reports.forecast import LONGEST, Estimate, Forecast
-from reports.metrics import DIMENSIONS, SPECIAL, Number, add
-from reports.outlook import complete_days
-from reports.periods import RANGES, Interval, first_day, last_day
-from reports.pivot import Pivot
-from reports.queries import NOBODY, Keys, Report
+from reports.engine import UNATTRIBUTED, Keys, Report
+from reports.engine.periods import RANGES, Interval, first_day, last_day
+from reports.forecast import MAX_HISTORY_DAYS, Estimate, Forecast
+from reports.forecast.columns import complete_days
+from reports.render import pivot
+from reports.render.charts import Chart
+from reports.render.pivot import Pivot
 from reports.templatetags import figures
 
 STEPS: dict[Interval, int] = {"day": 1, "week": 7, "month": 28}  # with their fewest days
@@ -42,16 +43,16 @@ _CHANGE = Column("change", "Change", Kind.CHANGE)
 
 
 # --- Figures -----------------------------------------------------------------------------------
-def spend(scope: Scope) -> Answer:
+def spend(scope: Scope) -> WidgetResult:
     """All cost of the days that are looked at."""
     report = scope.ask("cost")
     compared = scope.compared(report)
     moved = change(compared)
     total = report.totals[0]
     label = RANGES[scope.filters.range].label if scope.filters.range in RANGES else ""
-    return Answer(
+    return WidgetResult(
         title=f"Spend, {label.lower() if label else span(scope.window)}",
-        shown=Figure(figures.usd(total), rule_of(report), moved),
+        shown=Figure(figures.usd(total), finality_rule(report), moved),
         empty=when_empty(report, "spend"),
         spec=report.spec,
         figure=total,
@@ -71,7 +72,7 @@ def _totals(report: Report, compared: Report | None) -> Iterator[tuple[date, dat
             yield side.spec.window.start, side.spec.window.last_day, side.totals[0]
 
 
-def month_to_date(scope: Scope) -> Answer:
+def month_to_date(scope: Scope) -> WidgetResult:
     """This month, whatever days are looked at, with what the discounts took off."""
     window = RANGES["mtd"].window(scope.today)
     report = scope.ask("cost", "savings", "savings_share", window=window)
@@ -79,9 +80,11 @@ def month_to_date(scope: Scope) -> Answer:
     compared = scope.compared(report)
     cost, savings, off = report.totals
     saved = f"{figures.usd(savings)} saved by discounts, {figures.share(off)}" if savings else ""
-    return Answer(
+    return WidgetResult(
         title=f"{scope.today:%B} to date",
-        shown=Figure(figures.usd(cost), rule_of(report), change(compared), (saved,) * bool(saved)),
+        shown=Figure(
+            figures.usd(cost), finality_rule(report), change(compared), (saved,) * bool(saved)
+        ),
         empty=when_empty(report, "spend"),
         spec=report.spec,
         figure=cost,
@@ -107,13 +110,13 @@ def _saved(report: Report, compared: Report | None) -> Iterator[tuple[date, date
         yield window.start, window.last_day, side.totals[0], side.totals[1]
 
 
-def forecast(scope: Scope) -> Answer:
+def forecast(scope: Scope) -> WidgetResult:
     """This month as it will end: its complete days, and what is expected of the others."""
     month = Window(
         first_day("month", scope.today),
         last_day("month", first_day("month", scope.today)) + timedelta(days=1),
     )
-    back = Window(month.start - timedelta(days=LONGEST), scope.today + timedelta(days=1))
+    back = Window(month.start - timedelta(days=MAX_HISTORY_DAYS), scope.today + timedelta(days=1))
     report = scope.ask("cost", group_by=("day",), window=back)
     known = complete_days(report)
     spent = sum((value for day, value in known.items() if day in month), Decimal())
@@ -126,10 +129,10 @@ def forecast(scope: Scope) -> Answer:
         (day, "expected" if day in ahead else "known", known.get(day, outlook.expected(day)))
         for day in month
     ]
-    answer = Answer(
+    answer = WidgetResult(
         title=f"Forecast for {name}",
         spec=replace(scope.spec("cost", window=so_far), range="mtd"),
-        figure=add(facts or (report.values((day,))[0] for day in so_far)),
+        figure=add_known(facts or (report.values((day,))[0] for day in so_far)),
         table=Table(
             (
                 Column("day", "Day", Kind.DAY),
@@ -163,7 +166,7 @@ def _outlook(spent: Decimal, estimate: Estimate, known: dict[date, Decimal]) -> 
 
 # --- Over time ---------------------------------------------------------------------------------
 @dataclass(frozen=True)
-class Slice:
+class BreakdownRow:
     """One row beside a chart: a value, its part of the whole, how it moved."""
 
     label: str
@@ -190,12 +193,12 @@ class OverTime:
     steps: tuple[Step, ...]
     chart: Chart
     pivot: Pivot
-    slices: tuple[Slice, ...]
+    slices: tuple[BreakdownRow, ...]
     total: Number
     rule: str
 
 
-def over_time(scope: Scope) -> Answer:
+def over_time(scope: Scope) -> WidgetResult:
     """Columns of cost by product, and what each sums to."""
     interval = scope.columns_by
     report = scope.ask("cost", group_by=(interval, "service"))
@@ -203,17 +206,17 @@ def over_time(scope: Scope) -> Answer:
     total = report.totals[0]
     lines = [line for line in laid_out.lines if not line.is_part]
     slices = tuple(
-        Slice(line.label, line.color or labels.GREY, line.totals[0].value, share)
+        BreakdownRow(line.label, line.color or labels.GREY, line.totals[0].value, share)
         for line, share in zip(lines, shares(line.totals[0].value for line in lines), strict=True)
     )
-    return Answer(
+    return WidgetResult(
         shown=OverTime(
             tuple(_steps(scope)),
             drawing.columns(laid_out, part=0.75),
             laid_out,
             slices,
             total,
-            rule_of(report),
+            finality_rule(report),
         ),
         empty=when_empty(report, "spend"),
         spec=replace(scope.spec("cost", group_by=("service",)), interval=interval),
@@ -256,7 +259,7 @@ def by_column(laid_out: Pivot, kind: Kind) -> Table:
 
 # --- By model ----------------------------------------------------------------------------------
 @dataclass(frozen=True)
-class Mover:
+class LargestShift:
     """The model whose part of the spend changed most."""
 
     label: str
@@ -269,19 +272,19 @@ class Mover:
 
 
 @dataclass(frozen=True)
-class Mix:
-    slices: tuple[Slice, ...]
+class ModelBreakdown:
+    slices: tuple[BreakdownRow, ...]
     against: str
-    mover: Mover | None
+    mover: LargestShift | None
 
 
-def by_model(scope: Scope) -> Answer:
+def by_model(scope: Scope) -> WidgetResult:
     """What each model costs, its part of the whole, and how that moved."""
     report = scope.ask("cost", group_by=("sku",))
     compared = scope.compared(report)
     slices = ranked(report, compared)
-    return Answer(
-        shown=Mix(slices[:MODELS], change(compared).label, _mover(compared)),
+    return WidgetResult(
+        shown=ModelBreakdown(slices[:MODELS], change(compared).label, _mover(compared)),
         empty=when_empty(report, "spend"),
         spec=report.spec,
         figure=report.totals[0],
@@ -290,7 +293,7 @@ def by_model(scope: Scope) -> Answer:
     )
 
 
-def ranked(report: Report, compared: Report | None = None) -> tuple[Slice, ...]:
+def ranked(report: Report, compared: Report | None = None) -> tuple[BreakdownRow, ...]:
     """The groups of a report by their first metric, the largest first."""
     dimension = report.spec.group_by[0]
     rows = sorted(
@@ -298,7 +301,7 @@ def ranked(report: Report, compared: Report | None = None) -> tuple[Slice, ...]:
     )
     largest = max((row.values[0] or 0 for row in rows), default=0)
     return tuple(
-        Slice(
+        BreakdownRow(
             label=labels.label(dimension, str(row.keys[0])),
             color=1 if row.keys[0] and row.keys[0] not in SPECIAL else labels.GREY,
             value=row.values[0],
@@ -323,13 +326,13 @@ def _moved(compared: Report | None, keys: Keys) -> Change:
     return Change(ratio_of(row.values[0], row.before[0]), "")
 
 
-def _mover(compared: Report | None) -> Mover | None:
+def _mover(compared: Report | None) -> LargestShift | None:
     if compared is None or compared.before is None:
         return None
     rows = compared.rows
     now, before = shares(row.values[0] for row in rows), shares(row.before[0] for row in rows)
     found = [
-        Mover(str(row.keys[0]), earlier, share)
+        LargestShift(str(row.keys[0]), earlier, share)
         for row, share, earlier in zip(rows, now, before, strict=True)
         if share is not None and earlier is not None and row.keys[0]
     ]
@@ -338,7 +341,7 @@ def _mover(compared: Report | None) -> Mover | None:
     return most if most and figures.share(most.now) != figures.share(most.before) else None
 
 
-def slices_table(first: Column, slices: Sequence[Slice]) -> Table:
+def slices_table(first: Column, slices: Sequence[BreakdownRow]) -> Table:
     return Table(
         (first, _COST, _SHARE, _CHANGE),
         tuple((s.label, s.value, s.share, s.moved.ratio if s.moved else None) for s in slices),
@@ -350,18 +353,20 @@ DRIVERS = ("context_window", "speed", "inference_geo")
 
 
 @dataclass(frozen=True)
-class Driver:
+class PriceFactor:
     """One way the price of the same model differs, and what was paid at each price."""
 
     label: str
-    slices: tuple[Slice, ...]
+    slices: tuple[BreakdownRow, ...]
 
 
-def price_drivers(scope: Scope) -> Answer:
+def price_drivers(scope: Scope) -> WidgetResult:
     """Cost by context window, speed and geography: three cuts of the same dollars."""
     report = scope.ask("cost", group_by=DRIVERS)
-    drivers = tuple(Driver(DIMENSIONS[name].label, ranked(report.by(name))) for name in DRIVERS)
-    return Answer(
+    drivers = tuple(
+        PriceFactor(DIMENSIONS[name].label, ranked(report.by(name))) for name in DRIVERS
+    )
+    return WidgetResult(
         shown=tuple(d for d in drivers if len(d.slices) > 1),
         empty=when_empty(report, "spend")
         or ("" if any(len(d.slices) > 1 for d in drivers) else "Everything was charged alike."),
@@ -384,22 +389,22 @@ def price_drivers(scope: Scope) -> Answer:
 class Unattributed:
     total: Number
     share: Decimal | None  # of all spend
-    slices: tuple[Slice, ...]
+    slices: tuple[BreakdownRow, ...]
     rule: str
 
 
-def unattributed(scope: Scope) -> Answer:
+def unattributed(scope: Scope) -> WidgetResult:
     """What API keys, automation and the like cost, by product."""
-    report = scope.ask("cost", group_by=("service",), also=(NOBODY,))
+    report = scope.ask("cost", group_by=("service",), also=(UNATTRIBUTED,))
     # The filter by user has no part in either: not in what nobody accounts for, nor in the whole.
     everything = scope.without("project_id").ask("cost")
     compared = scope.compared(report)
     slices, total = ranked(report, compared), report.totals[0]
-    share = part_of(total, everything.totals[0])
+    share = share_of(total, everything.totals[0])
     if share is not None and not 0 <= share <= 1:  # credits: no share of the whole
         share = None
-    return Answer(
-        shown=Unattributed(total, share, slices, rule_of(report)),
+    return WidgetResult(
+        shown=Unattributed(total, share, slices, finality_rule(report)),
         empty=when_empty(report, "spend without a user"),
         spec=report.spec,
         figure=total,

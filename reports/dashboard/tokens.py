@@ -3,26 +3,26 @@
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from reports import pivot
-from reports.charts import Chart
+from reports.catalog.metrics import Number
 from reports.dashboard import drawing
-from reports.dashboard.answers import (
+from reports.dashboard.results import (
     NOTHING_TO_COMPARE,
-    Answer,
     Column,
     Figure,
     Kind,
     Table,
+    WidgetResult,
+    finality_rule,
     lacking,
-    rule_of,
     span,
     when_empty,
 )
 from reports.dashboard.scope import Scope
 from reports.dashboard.spend import by_column
-from reports.metrics import Number
-from reports.pivot import Pivot, Series
-from reports.queries import Report
+from reports.engine import Report
+from reports.render import pivot
+from reports.render.charts import Chart
+from reports.render.pivot import Pivot, Series
 from reports.templatetags import figures
 
 # The kinds in the order they are stacked, with a color each.
@@ -35,7 +35,7 @@ TYPES = {
 }
 
 
-def cache_share(scope: Scope) -> Answer:
+def cache_share(scope: Scope) -> WidgetResult:
     """The part of all input that came from a cache."""
     report = scope.ask("cache_read_share", "cache_read_tokens", "input_tokens")
     compared = scope.compared(report)
@@ -48,8 +48,8 @@ def cache_share(scope: Scope) -> Answer:
             sign = "−" if points <= Decimal("-0.05") else "+" if points >= Decimal("0.05") else ""
             days = span(compared.before.spec.window)
             under = ("of input tokens", f"{sign}{abs(points):.1f} points vs {days}")
-    return Answer(
-        shown=Figure(figures.share(share), rule_of(report), under=under),
+    return WidgetResult(
+        shown=Figure(figures.share(share), finality_rule(report), under=under),
         empty=when_empty(report, "tokens"),
         spec=report.spec,
         figure=share,
@@ -77,7 +77,7 @@ class Tokens:
     rule: str
 
 
-def by_type(scope: Scope) -> Answer:
+def by_type(scope: Scope) -> WidgetResult:
     """Columns of tokens by type, and a line of the share read from a cache."""
     interval = scope.columns_by
     asked = ("total_tokens", *TYPES, "cache_read_share")
@@ -86,14 +86,14 @@ def by_type(scope: Scope) -> Answer:
     shares = _series(pivot.build(report), report, {"cache_read_share": ("Cache-read share", 1)})
     shares = replace(shares, spec=replace(shares.spec, metrics=("cache_read_share",)))
     total = report.totals[0]
-    return Answer(
+    return WidgetResult(
         shown=Tokens(
             drawing.columns(laid_out, part=0.38),
             drawing.lines(shares, part=0.18),
             laid_out,
             total,
             report.totals[-1],
-            rule_of(report),
+            finality_rule(report),
         ),
         empty=when_empty(report, "tokens"),
         spec=replace(

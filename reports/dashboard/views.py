@@ -18,10 +18,10 @@ from accounts import audit
 from accounts.limits import REPORT, WIDGET, TooMany, limited, slot
 from accounts.tenancy import OrganizationRequest, organization_required
 from integrations.models import FeedDay
-from reports.dashboard.page import Bar
+from reports.dashboard.filters import FilterBar
 from reports.dashboard.scope import Scope
-from reports.dashboard.widgets import ALL, WIDGETS, Shown, Widget, show
-from reports.spec import SpecError
+from reports.dashboard.widgets import WIDGET_LIST, WIDGETS, RenderedWidget, Widget, render_widget
+from reports.engine.spec import SpecError
 
 OWN = ("render", "find")  # parameters of the page that are not filters
 
@@ -44,15 +44,17 @@ def genai(request: OrganizationRequest) -> HttpResponseBase:
     try:
         scope = _scope(request)
     except SpecError as error:
-        context = {"error": error, "bar": Bar(_bare(request))}
+        context = {"error": error, "bar": FilterBar(_bare(request))}
         template = "dashboards/_error.html" if is_part else "dashboards/genai.html"
         return render(request, template, context, status=422)
     at_once = request.GET.get("render") == "all"
     context = {
-        "bar": Bar(scope, find=request.GET.get("find", "").strip()),
+        "bar": FilterBar(scope, find=request.GET.get("find", "").strip()),
         "query": scope.query,
         "at_once": at_once,
-        "shown": _all_shown(request, scope) if at_once else [Shown(widget) for widget in ALL],
+        "shown": _all_shown(request, scope)
+        if at_once
+        else [RenderedWidget(widget) for widget in WIDGET_LIST],
     }
     response = render(
         request, "dashboards/_swap.html" if is_part else "dashboards/genai.html", context
@@ -77,10 +79,10 @@ def widget(request: OrganizationRequest, widget: str) -> HttpResponseBase:
     context: dict[str, object] = {"query": scope.query}
     try:
         with slot(WIDGET, user=request.user.pk, organization=request.organization.pk):
-            context["it"] = show(found, scope)
+            context["it"] = render_widget(found, scope)
     except TooMany as error:
         # The widget stays as it was while it loads, and asks again by itself.
-        context |= {"it": Shown(found), "again_seconds": min(error.wait_seconds, 60)}
+        context |= {"it": RenderedWidget(found), "again_seconds": min(error.wait_seconds, 60)}
     return render(request, "dashboards/_widget.html", context)
 
 
@@ -115,7 +117,7 @@ def widget_csv(request: OrganizationRequest, widget: str) -> HttpResponseBase:
 def people(request: OrganizationRequest) -> HttpResponseBase:
     """The people a filter can choose from, by a piece of their name."""
     try:
-        bar = Bar(_scope(request), find=request.GET.get("find", "").strip())
+        bar = FilterBar(_scope(request), find=request.GET.get("find", "").strip())
     except SpecError as error:
         return render(request, "dashboards/_error.html", {"error": error}, status=422)
     return render(request, "dashboards/_people.html", {"bar": bar})
@@ -128,9 +130,9 @@ def definitions(request: OrganizationRequest) -> HttpResponseBase:
     return render(request, "dashboards/definitions.html", {"text": _definitions()})
 
 
-def _all_shown(request: OrganizationRequest, scope: Scope) -> list[Shown]:
+def _all_shown(request: OrganizationRequest, scope: Scope) -> list[RenderedWidget]:
     with slot(REPORT, user=request.user.pk, organization=request.organization.pk):
-        return [show(widget, scope) for widget in ALL]
+        return [render_widget(widget, scope) for widget in WIDGET_LIST]
 
 
 def _today() -> date:

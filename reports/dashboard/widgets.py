@@ -11,7 +11,7 @@ from django.utils.text import slugify
 
 from accounts.deadlines import ReaderLeft
 from reports.dashboard import activity, health, people, spend, tokens
-from reports.dashboard.answers import Answer
+from reports.dashboard.results import WidgetResult
 from reports.dashboard.scope import Scope
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ class Widget:
     name: str
     title: str
     definition: str
-    ask: Callable[[Scope], Answer]
+    ask: Callable[[Scope], WidgetResult]
     width: int = 0
     template: str = ""
 
@@ -47,11 +47,11 @@ class Widget:
 
 
 @dataclass(frozen=True)
-class Shown:
+class RenderedWidget:
     """A widget with its answer; without one it is still to be asked, or has failed."""
 
     widget: Widget
-    answer: Answer | None = None
+    answer: WidgetResult | None = None
     has_failed: bool = False
 
     @property
@@ -59,22 +59,22 @@ class Shown:
         return (self.answer and self.answer.title) or self.widget.title
 
 
-def show(widget: Widget, scope: Scope) -> Shown:
+def render_widget(widget: Widget, scope: Scope) -> RenderedWidget:
     """Ask one widget. Whatever goes wrong in it stays in it, and is logged with its traceback."""
     try:
-        return Shown(widget, widget.ask(scope))
+        return RenderedWidget(widget, widget.ask(scope))
     except ReaderLeft:
         raise
     except Exception:
         logger.exception("The widget %s failed: %s", widget.name, scope.query)
-        return Shown(widget, has_failed=True)
+        return RenderedWidget(widget, has_failed=True)
 
 
-def _figure(name: str, title: str, definition: str, ask: Callable[[Scope], Answer]) -> Widget:
+def _figure(name: str, title: str, definition: str, ask: Callable[[Scope], WidgetResult]) -> Widget:
     return Widget(name, title, definition, ask)
 
 
-ALL = (
+WIDGET_LIST = (
     _figure(
         "spend",
         "Spend",
@@ -245,4 +245,4 @@ ALL = (
         template="health",
     ),
 )
-WIDGETS = {widget.name: widget for widget in ALL}
+WIDGETS = {widget.name: widget for widget in WIDGET_LIST}

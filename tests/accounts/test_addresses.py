@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from accounts import invitations
 from accounts.addresses import canonical
-from accounts.members import Refused
+from accounts.members import MemberError
 from accounts.models import Invitation, Role, User
 from accounts.throttling import SIGN_IN_ACCOUNT
 from tests.factories import PASSWORD, make_member, make_organization, make_user
@@ -170,7 +170,7 @@ def test_ten_wrong_passwords_in_ten_spellings_hold_up_the_account(ines):
 def test_a_member_is_not_invited_in_another_spelling(ines, spelling):
     organization = ines.memberships.get().organization
 
-    with pytest.raises(Refused, match="is a member already"):
+    with pytest.raises(MemberError, match="is a member already"):
         invitations.invite(organization, email=spelling, role=Role.VIEWER, actor=ines)
 
 
@@ -178,7 +178,7 @@ def test_one_invitation_for_all_spellings(ines):
     organization = ines.memberships.get().organization
     invitations.invite(organization, email="omar\u0131@example.com", role=Role.VIEWER, actor=ines)
 
-    with pytest.raises(Refused, match="is invited already"):
+    with pytest.raises(MemberError, match="is invited already"):
         invitations.invite(organization, email="OMARI@example.com", role=Role.ADMIN, actor=ines)
 
 

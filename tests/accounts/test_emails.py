@@ -9,7 +9,7 @@ import time_machine
 from django.db import connections
 from django.test import Client
 
-from accounts import emails
+from accounts import email_change
 from accounts.models import AuditEvent, EmailChange, MailContent, Membership, User
 from tests.factories import PASSWORD, make_member, make_organization, make_user
 
@@ -188,7 +188,7 @@ def test_the_link_is_not_in_the_queue(client, ines, mails, monkeypatch):
 
 
 def test_a_change_withdrawn_meanwhile_mails_nothing(ines, mails):
-    emails.send_link(change_id=1)
+    email_change.send_link(change_id=1)
 
     assert mails == []
 
@@ -270,8 +270,8 @@ def test_two_accounts_that_want_the_same_e_mail_at_once_are_told_apart():
     def take(user):
         start.wait(10)
         try:
-            emails.change_to(user, NEW)
-        except emails.Taken:
+            email_change.apply(user, NEW)
+        except email_change.EmailTaken:
             refused.append(user)
         finally:
             connections.close_all()

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from accounts import invitations
 from accounts.models import AuditEvent, Invitation, Membership, Role, User
-from accounts.throttling import Throttle
+from accounts.throttling import RateLimit
 from tests.factories import PASSWORD, make_invitation, make_member, make_organization, make_user
 
 pytestmark = pytest.mark.django_db
@@ -238,7 +238,7 @@ def test_no_mailbox_is_flooded_with_links(client, ada, organization, mails):
 
 
 def test_an_organization_does_not_flood_others(client, ada, mails, monkeypatch):
-    monkeypatch.setattr(invitations, "INVITING_ORGANIZATION", Throttle("test", limit=2))
+    monkeypatch.setattr(invitations, "INVITING_ORGANIZATION", RateLimit("test", limit=2))
     with time_machine.travel(datetime(2026, 11, 25, 15, 5, tzinfo=UTC), tick=False):
         answers = [invite(client, f"guess{number}@example.com") for number in range(3)]
 
@@ -275,10 +275,10 @@ def test_an_answer_that_comes_too_late_is_told_so(organization, ada):
     invitation = make_invitation(organization, EVE)
     Invitation.objects.all().delete()
 
-    for late in (invitations.withdraw, invitations.send_again):
+    for late in (invitations.revoke, invitations.resend):
         with pytest.raises(invitations.Refused, match="answered or withdrawn meanwhile"):
             late(invitation, actor=ada)
-    with pytest.raises(invitations.Gone):
+    with pytest.raises(invitations.InvitationInvalid):
         invitations.accept(invitation, make_user(EVE))
 
 
@@ -287,7 +287,7 @@ def test_an_invitation_does_not_bring_back_who_was_deactivated_meanwhile(organiz
     user = make_member(organization, Role.VIEWER, EVE)
     user.memberships.update(is_active=False)
 
-    with pytest.raises(invitations.Gone):
+    with pytest.raises(invitations.InvitationInvalid):
         invitations.accept(invitation, user)
 
     assert not Membership.objects.get().is_active
@@ -302,7 +302,7 @@ def test_of_two_who_open_the_link_at_once_one_joins():
         start.wait(10)
         try:
             invitations.accept_as_new(invitation, name=name, password=PASSWORD)
-        except invitations.Gone:
+        except invitations.InvitationInvalid:
             gone.append(name)
         finally:
             connections.close_all()

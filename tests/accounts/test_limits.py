@@ -15,7 +15,7 @@ from accounts import deadlines, limits
 from accounts.deadlines import Deadline, ReaderLeft, TooSlow
 from accounts.limits import REPORT, WIDGET, TooMany, slot
 from accounts.models import Role
-from reports import queries
+from reports import engine
 from tests.factories import make_member, make_organization, make_token
 
 pytestmark = pytest.mark.django_db
@@ -247,7 +247,7 @@ def test_reader_who_has_sent_more_is_still_there():
 
 def test_rows_are_counted_under_the_deadline():
     with deadlines.bounded(Deadline(60, time.monotonic() - 1)), pytest.raises(TooSlow):
-        list(queries._at_most(10, range(3)))
+        list(engine.query._at_most(10, range(3)))
 
 
 def test_worker_has_no_deadline():
@@ -260,7 +260,7 @@ def test_report_over_its_time_is_answered_with_a_sentence(
     def slow(*args):
         raise TooSlow
 
-    monkeypatch.setattr(queries, "run", slow)
+    monkeypatch.setattr(engine, "run", slow)
     make_token(viewer, "sgt_slow")
 
     page = client.get(f"/o/{organization.slug}/reports/explore/")

@@ -353,4 +353,4 @@ def test_failures_and_texts_nobody_needs_are_not_kept(server, send_one, sweep_af
 
 
 def test_links_in_mails_are_whole(mails):
-    assert mail.absolute("/o/demo/") == "https://spendglass.example.com/o/demo/"
+    assert mail.absolute_url("/o/demo/") == "https://spendglass.example.com/o/demo/"

@@ -17,7 +17,7 @@ from redis.exceptions import ConnectionError as RedisIsAway
 from accounts import throttling
 from accounts.models import AttemptCount, AuditEvent
 from accounts.tasks import purge_sessions
-from accounts.throttling import SIGN_IN_ACCOUNT, Throttle
+from accounts.throttling import SIGN_IN_ACCOUNT, RateLimit
 from tests.factories import PASSWORD, make_member, make_organization, make_user
 
 pytestmark = pytest.mark.django_db
@@ -90,7 +90,7 @@ def test_capital_letters_are_no_second_chance(client, ines, at_three):
 
 
 def test_an_address_that_tries_many_accounts_is_held_up(client, ines, at_three, monkeypatch):
-    monkeypatch.setattr("accounts.forms.SIGN_IN_ADDRESS", Throttle("test", limit=3))
+    monkeypatch.setattr("accounts.forms.SIGN_IN_ADDRESS", RateLimit("test", limit=3))
     for number in range(3):
         fail(client, 1, f"guess{number}@example.com")
 
@@ -101,7 +101,7 @@ def test_an_address_that_tries_many_accounts_is_held_up(client, ines, at_three, 
 def test_an_office_full_of_people_who_know_their_passwords_is_not_held_up(
     client, ines, at_three, monkeypatch
 ):
-    monkeypatch.setattr("accounts.forms.SIGN_IN_ADDRESS", Throttle("test", limit=3))
+    monkeypatch.setattr("accounts.forms.SIGN_IN_ADDRESS", RateLimit("test", limit=3))
 
     assert [sign_in(Client()).status_code for _ in range(6)] == [302] * 6
 
@@ -162,7 +162,7 @@ def test_without_redis_guesses_stay_limited(client, ines, at_three, redis_takes_
 def test_without_redis_an_address_that_tries_many_accounts_is_held_up(
     client, ines, redis_takes_no_counts, monkeypatch
 ):
-    monkeypatch.setattr("accounts.forms.SIGN_IN_ADDRESS", Throttle("test", limit=3))
+    monkeypatch.setattr("accounts.forms.SIGN_IN_ADDRESS", RateLimit("test", limit=3))
     for number in range(3):
         fail(client, 1, f"guess{number}@example.com")
 
@@ -172,7 +172,7 @@ def test_without_redis_an_address_that_tries_many_accounts_is_held_up(
 def test_without_redis_the_right_password_forgets_the_wrong_ones(
     client, ines, at_three, redis_takes_no_counts, monkeypatch
 ):
-    monkeypatch.setattr("accounts.forms.SIGN_IN_ADDRESS", Throttle("test", limit=10))
+    monkeypatch.setattr("accounts.forms.SIGN_IN_ADDRESS", RateLimit("test", limit=10))
     fail(client, 9)
     sign_in(client)  # gives its own attempt back to the address: nine are left
 
@@ -193,7 +193,7 @@ def test_without_redis_the_current_password_is_not_guessed_either(
 
 
 def test_reports_are_not_counted_row_by_row_in_the_database(ines, redis_takes_no_counts):
-    throttle = Throttle("report-user", limit=1, survives_redis=False)
+    throttle = RateLimit("report-user", limit=1, survives_redis=False)
 
     assert [throttle.wait_seconds("1") for _ in range(3)] == [0, 0, 0]
     assert not AttemptCount.objects.exists()
@@ -253,7 +253,7 @@ def test_the_address_is_what_our_outermost_proxy_saw(settings, proxies, forwarde
     settings.TRUSTED_PROXIES = proxies
     headers = {"X-Forwarded-For": forwarded} if forwarded else {}
 
-    assert throttling.address(RequestFactory().get("/", headers=headers)) == expected
+    assert throttling.client_ip(RequestFactory().get("/", headers=headers)) == expected
 
 
 # --- Losing ------------------------------------------------------------------------------
@@ -341,7 +341,7 @@ def test_nobodys_mailbox_is_flooded(
 
 
 def test_an_address_that_asks_for_many_is_held_up(client, mails, at_three, monkeypatch):
-    monkeypatch.setattr("accounts.views.account.RESET_ADDRESS", Throttle("test", limit=2))
+    monkeypatch.setattr("accounts.views.account.RESET_ADDRESS", RateLimit("test", limit=2))
     answers = [forget(client, f"guess{number}@example.com") for number in range(3)]
 
     assert [answer.status_code for answer in answers] == [200, 200, 429]

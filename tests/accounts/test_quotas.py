@@ -33,7 +33,7 @@ def schedule(organization, member, name):
 
 def issue_token(organization, member, name):
     membership = organization.memberships.get(user=member)
-    return tokens.issue(membership, name, ["read:reports"], None)
+    return tokens.create(membership, name, ["read:reports"], None)
 
 
 def invite(organization, member, name):
@@ -48,7 +48,7 @@ def connect(organization, member, name):
 
 
 def inquire(organization, member, name):
-    return inquiries.file(
+    return inquiries.submit(
         organization,
         CONNECTOR,
         actor=member,
@@ -65,8 +65,8 @@ def inquire(organization, member, name):
         ("saved_reports", save_report, quotas.LimitReached, "saved reports"),
         ("schedules", schedule, quotas.LimitReached, "schedules"),
         ("tokens", issue_token, quotas.LimitReached, "API tokens"),
-        ("invitations", invite, members.Refused, "open invitations"),
-        ("connections", connect, connections.Refused, "connections"),
+        ("invitations", invite, members.MemberError, "open invitations"),
+        ("connections", connect, connections.OperationError, "connections"),
         ("inquiries", inquire, quotas.LimitReached, "open inquiries"),
     ],
 )

@@ -6,13 +6,13 @@ import re
 
 import pytest
 
-from accounts import spreadsheets
+from common import spreadsheets
 
 SIGNS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 def read(rows, delimiter=","):
-    text = "".join(spreadsheets.lines(rows))
+    text = "".join(spreadsheets.csv_lines(rows))
     return list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
 
 

@@ -11,8 +11,8 @@ from django.core.management import call_command
 from api import v1
 from integrations.connectors.claude_enterprise import ClaudeEnterprise
 from integrations.models import FeedDay
-from reports.metrics import DIMENSIONS, METRICS
-from reports.spec import FILTERABLE
+from reports.catalog.metrics import DIMENSIONS, METRICS
+from reports.engine.spec import FILTERABLE
 from tests.factories import cost, day_check, feed_day, make_connection, make_person, usage
 
 NOVEMBER = {"from": "2026-11-01", "to": "2026-11-30"}

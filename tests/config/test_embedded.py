@@ -13,7 +13,7 @@ import psycopg
 import pytest
 import redis
 
-from config.embedded import EmbeddedError, start_postgres, start_redis
+from dev.servers import EmbeddedError, start_postgres, start_redis
 
 
 @pytest.fixture

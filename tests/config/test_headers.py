@@ -37,7 +37,7 @@ def answers(organization, settings, monkeypatch):
         "the API's description": stranger.get("/api/v1/openapi.json"),
         "the health check": stranger.get("/healthz"),
     }
-    monkeypatch.setattr("accounts.views.door.SignIn.get", _crash)
+    monkeypatch.setattr("accounts.views.auth.SignIn.get", _crash)
     found["a crash"] = stranger.get("/login/")
     settings.SECURE_SSL_REDIRECT = True
     found["a redirect to HTTPS"] = Client().get("/login/")
@@ -109,7 +109,7 @@ def logged(capsys):
     (handler,) = [
         handler
         for handler in logging.getLogger().handlers
-        if any(type(one).__name__ == "WithoutLinks" for one in handler.filters)
+        if any(type(one).__name__ == "RedactSecretPaths" for one in handler.filters)
     ]
     lines: list[str] = []
 

@@ -7,7 +7,7 @@ import pytest
 import redis
 import yaml
 
-from accounts import mail, passwords
+from accounts import mail, password_reset
 from accounts.models import Delivery
 from config import checks, queues
 from config.celery import app
@@ -104,7 +104,7 @@ def test_a_full_redis_delays_mails_and_imports_but_fails_no_request(
     small_redis(maxmemory=1)
 
     with django_capture_on_commit_callbacks(execute=True):
-        mail.queue(passwords.send_reset_link, user_id=user.pk)
+        mail.queue(password_reset.send_reset_link, user_id=user.pk)
     tasks.wake_deletion(1)
 
     assert caplog.text.count("The broker does not answer") == 2

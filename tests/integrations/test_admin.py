@@ -55,7 +55,7 @@ def connection(sandbox):
     run = sync.plan(
         connection, SyncRun.Kind.IMPORT, Window(yesterday - timedelta(days=3), yesterday)
     )
-    list(sync.work(run, wait=lambda seconds: None))
+    list(sync.run_inline(run, wait=lambda seconds: None))
     resource = Resource.objects.create(
         connection=connection, kind="workspace_id", external_id="wrkspc_1"
     )
@@ -68,7 +68,7 @@ def connection(sandbox):
     Restatement.objects.create(
         connection=connection, feed="user_cost", day=yesterday, measure="amount_usd", old=1, new=2
     )
-    notices.look(timezone.now())
+    notices.detect(timezone.now())
     ExpertInquiry.objects.create(
         organization=organization,
         connector_slug=connection.connector_slug,

@@ -11,11 +11,12 @@ from django.utils import timezone
 
 from accounts.models import Organization
 from integrations import sync
-from integrations.connectors.anthropic_api.sandbox.query import ApiError, bad_request
+from integrations.connectors.anthropic.sandbox.query import ApiError, bad_request
 from integrations.connectors.base import AskDifferently, NotAvailable
 from integrations.connectors.claude_console.sandbox.api import Sandbox as Console
 from integrations.connectors.claude_enterprise.sandbox.api import Sandbox as Enterprise
 from integrations.connectors.records import NOT_READ
+from integrations.data_quality.verification import verify
 from integrations.encryption import Secret
 from integrations.models import (
     Connection,
@@ -26,7 +27,6 @@ from integrations.models import (
     SyncWindow,
     UsageFact,
 )
-from integrations.verification import verify
 from integrations.window import Window
 from tests.factories import make_connection, make_organization
 
@@ -84,7 +84,7 @@ def read_two_days(connection):
     feeds = connection.connector.feeds
     days = {feed.name: list(window) if feed.is_metered else [] for feed in feeds}
     run = sync.plan(connection, SyncRun.Kind.MANUAL, window, days=days)
-    list(sync.work(run, wait=lambda seconds: None))
+    list(sync.run_inline(run, wait=lambda seconds: None))
     return run
 
 
@@ -347,7 +347,7 @@ def read_open_days(connection):
     feeds = connection.connector.feeds
     days = {feed.name: list(window) if feed.is_metered else [] for feed in feeds}
     run = sync.plan(connection, SyncRun.Kind.MANUAL, window, days=days)
-    list(sync.work(run, wait=lambda seconds: None))
+    list(sync.run_inline(run, wait=lambda seconds: None))
     connection.refresh_from_db()
     return run
 
@@ -535,7 +535,7 @@ def test_a_feed_that_is_closed_by_400_has_the_connection_tested_once(refusals, m
     days = {feed.name: [] for feed in connection.connector.feeds} | {"usage": list(window)}
     run = sync.plan(connection, SyncRun.Kind.MANUAL, window, days=days)
 
-    list(sync.work(run, wait=lambda seconds: None))
+    list(sync.run_inline(run, wait=lambda seconds: None))
 
     states = run.windows.filter(feed="usage").values_list("state", flat=True)
     assert list(states) == [SyncWindow.State.FAILED] * 3

@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 
-from integrations.checks import a_table_has_one_feed_of_each_grain
+from integrations.checks import check_one_feed_per_grain
 from integrations.connectors import connectors, get_connector
 from tests.integrations.connectors.example import Example
 
 
 def messages():
-    return [message.msg for message in a_table_has_one_feed_of_each_grain(None)]
+    return [message.msg for message in check_one_feed_per_grain(None)]
 
 
 def test_our_own_connectors_pass():

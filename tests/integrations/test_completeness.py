@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from accounts.models import Role
 from integrations.completeness import Completeness
-from integrations.context import Frame
+from integrations.context_processors import Navigation
 from integrations.models import Connection, FeedDay
 from integrations.overview import overviews
 from integrations.stats import Stats
@@ -64,7 +64,7 @@ def test_top_bar_and_cards_say_the_earliest_with_its_label(two, client):
     user = make_member(organization, Role.ADMIN)
     client.force_login(user)
 
-    frame = Frame(user.memberships.get())
+    frame = Navigation(user.memberships.get())
     stats = Stats.of(overviews(organization))
 
     assert (frame.complete.to, frame.complete.laggards) == (NIGHT, ("labs",))
@@ -78,6 +78,6 @@ def test_a_disconnected_connection_holds_nothing_back(two):
     organization, _, second = two
     second.state = Connection.State.DISCONNECTED
     second.save()
-    frame = Frame(make_member(organization).memberships.get())
+    frame = Navigation(make_member(organization).memberships.get())
 
     assert (frame.complete.to, frame.complete.basis) == (NOON, "")

@@ -64,9 +64,9 @@ def test_nothing_is_saved_without_the_proof_of_exactly_these_values(organization
         {"proof": proof, "label": "another"},
         {"proof": proof, "key": "sk-ant-api01-sandbox-labs"},
     ):
-        with pytest.raises(connections.Refused, match="Test the connection first"):
+        with pytest.raises(connections.OperationError, match="Test the connection first"):
             connect(organization, **changed)
-    with pytest.raises(connections.Refused, match="Test the connection first"):
+    with pytest.raises(connections.OperationError, match="Test the connection first"):
         connect(other, proof=proof)
     assert not Connection.objects.exists()
 
@@ -75,7 +75,7 @@ def test_a_proof_goes_stale(organization, time_machine):
     proof = connections.test(organization, CONNECTOR, label="my-org", key=KEY).proof
     time_machine.move_to(timezone.now() + timedelta(minutes=31))
 
-    with pytest.raises(connections.Refused):
+    with pytest.raises(connections.OperationError):
         connect(organization, proof=proof)
 
 
@@ -120,7 +120,7 @@ def test_a_label_is_a_slug(organization, label):
     if label == "my-org\n":
         assert connections.test(organization, CONNECTOR, label=label, key=KEY).ok  # trimmed
         return
-    with pytest.raises(connections.Refused) as refused:
+    with pytest.raises(connections.OperationError) as refused:
         connections.test(organization, CONNECTOR, label=label, key=KEY)
     assert refused.value.field == "label"
 
@@ -128,7 +128,7 @@ def test_a_label_is_a_slug(organization, label):
 def test_a_label_is_taken_once_per_organization(organization):
     connect(organization)
 
-    with pytest.raises(connections.Refused) as refused:
+    with pytest.raises(connections.OperationError) as refused:
         connections.test(organization, CONNECTOR, label="my-org", key=KEY)
     assert refused.value.field == "label"
 
@@ -136,7 +136,7 @@ def test_a_label_is_taken_once_per_organization(organization):
 def test_the_same_provider_organization_twice_is_refused_by_the_name_of_the_first(organization):
     connect(organization)
 
-    with pytest.raises(connections.Refused, match="connected already, as my-org") as refused:
+    with pytest.raises(connections.OperationError, match="connected already, as my-org") as refused:
         connections.test(organization, CONNECTOR, label="second", key=KEY)
     states = {check.label: check.state for check in refused.value.checks}
     assert states["Key accepted"] == states["Cost data"] == "passed"
@@ -146,7 +146,7 @@ def test_the_same_provider_organization_twice_is_refused_by_the_name_of_the_firs
 def test_a_key_of_another_organization_does_not_replace_this_one(organization):
     connection = connect(organization)
 
-    with pytest.raises(connections.Refused, match="another organization"):
+    with pytest.raises(connections.OperationError, match="another organization"):
         connections.replace_key(connection, actor=None, key="sk-ant-api01-sandbox-labs")
     connection.refresh_from_db()
     assert connection.credential == Secret(KEY)
@@ -163,7 +163,7 @@ def test_sync_now_goes_on_with_the_stored_key_once_access_is_mended(organization
         problem_since=timezone.now(),
     )
     connection.refresh_from_db()
-    assert overview.overview(connection).may_go_on_with_its_key
+    assert overview.overview(connection).can_resume_with_same_key
 
     assert connections.sync_now(connection, actor=None) == run
 
@@ -177,13 +177,13 @@ def test_a_rejected_key_is_not_offered_to_go_on(organization):
     connection = connect(organization)
     connection.state, connection.problem_code = "action_needed", "key_rejected"
 
-    assert not overview.overview(connection).may_go_on_with_its_key
+    assert not overview.overview(connection).can_resume_with_same_key
 
 
 def test_only_a_disconnected_connection_can_be_deleted(organization):
     connection = connect(organization)
 
-    with pytest.raises(connections.Refused, match="Disconnect my-org before"):
+    with pytest.raises(connections.OperationError, match="Disconnect my-org before"):
         connections.delete(connection, actor=None)
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 import time_machine
 
-from integrations import history, sync
+from integrations import import_range, sync
 from integrations.connectors import get_connector
 from integrations.connectors.claude_console import ClaudeConsole
 from integrations.connectors.claude_console.sandbox import ledger
@@ -13,7 +13,7 @@ from integrations.data_start import BEFORE_DATA
 from integrations.encryption import Secret
 from integrations.models import CostTotal, FeedDay, SyncRun, SyncWindow
 from integrations.overview import overview
-from integrations.planning import plan_refresh
+from integrations.sync.planning import plan_refresh
 from integrations.window import Window
 from tests.factories import make_connection, make_organization
 
@@ -44,7 +44,7 @@ def connection(sandbox, monkeypatch):
 
 
 def work(run):
-    list(sync.work(run, wait=lambda seconds: pytest.fail("had to wait")))
+    list(sync.run_inline(run, wait=lambda seconds: pytest.fail("had to wait")))
     return run
 
 
@@ -107,9 +107,9 @@ def test_a_pause_shorter_than_half_a_year_does_not_end_the_history(connection, m
 
 
 def test_the_estimate_says_that_the_end_is_looked_for():
-    everything = history.everything(CONNECTOR, TODAY)
+    everything = import_range.full_history(CONNECTOR, TODAY)
 
     assert everything.window.start == date(2023, 1, 1)
     assert everything.empty_days == 186
-    assert history.recent(CONNECTOR, TODAY).empty_days == 0
-    assert history.everything(get_connector("claude-enterprise"), TODAY).empty_days == 0
+    assert import_range.default_range(CONNECTOR, TODAY).empty_days == 0
+    assert import_range.full_history(get_connector("claude-enterprise"), TODAY).empty_days == 0

@@ -23,7 +23,7 @@ def fill(connection: Connection) -> None:
     """Read three days, so that every table has rows."""
     today = timezone.now().date()
     run = sync.plan(connection, SyncRun.Kind.IMPORT, Window.last(4, today=today))
-    list(sync.work(run, wait=lambda seconds: None))
+    list(sync.run_inline(run, wait=lambda seconds: None))
 
 
 def tables_with_rows_of(connection: Connection) -> set[str]:
@@ -60,7 +60,7 @@ def test_everything_of_the_connection_goes_and_nothing_of_another(two):
     connections.disconnect(old, actor=None)
     connections.delete(old, actor=None)
 
-    deletion.erase(old.pk)
+    deletion.delete_history(old.pk)
 
     assert tables_with_rows_of(old) == set()
     assert not Connection.objects.filter(pk=old.pk).exists()
@@ -68,22 +68,22 @@ def test_everything_of_the_connection_goes_and_nothing_of_another(two):
 
 
 def test_it_goes_piece_by_piece_and_says_how_far_it_is(two, monkeypatch):
-    monkeypatch.setattr(deletion, "_PIECE", 7)
+    monkeypatch.setattr(deletion, "_BATCH_SIZE", 7)
     old, _ = two
     total = deletion_total(old)
     connections.disconnect(old, actor=None)
     connections.delete(old, actor=None)
     seen = []
-    original = deletion._delete_piece
+    original = deletion._delete_batch
 
     def watched(model, pk):
         found = Connection.objects.get(pk=pk)
         seen.append((found.rows_erased, found.rows_to_erase))
         return original(model, pk)
 
-    monkeypatch.setattr(deletion, "_delete_piece", watched)
+    monkeypatch.setattr(deletion, "_delete_batch", watched)
 
-    deletion.erase(old.pk)
+    deletion.delete_history(old.pk)
 
     done = [erased for erased, _ in seen]
     assert {of for _, of in seen} == {total}
@@ -109,12 +109,12 @@ def deletion_total(connection: Connection) -> int:
 
 
 def test_a_killed_worker_costs_no_row_and_no_count(two, monkeypatch):
-    monkeypatch.setattr(deletion, "_PIECE", 7)
+    monkeypatch.setattr(deletion, "_BATCH_SIZE", 7)
     old, _ = two
     total = deletion_total(old)
     connections.disconnect(old, actor=None)
     connections.delete(old, actor=None)
-    original, pieces = deletion._delete_piece, []
+    original, pieces = deletion._delete_batch, []
 
     def dies(model, pk):
         pieces.append(model)
@@ -122,13 +122,13 @@ def test_a_killed_worker_costs_no_row_and_no_count(two, monkeypatch):
             raise KeyboardInterrupt
         return original(model, pk)
 
-    monkeypatch.setattr(deletion, "_delete_piece", dies)
+    monkeypatch.setattr(deletion, "_delete_batch", dies)
     with pytest.raises(KeyboardInterrupt):
-        deletion.erase(old.pk)
-    monkeypatch.setattr(deletion, "_delete_piece", original)
+        deletion.delete_history(old.pk)
+    monkeypatch.setattr(deletion, "_delete_batch", original)
 
-    deletion.erase(old.pk)
-    deletion.erase(old.pk)
+    deletion.delete_history(old.pk)
+    deletion.delete_history(old.pk)
 
     assert tables_with_rows_of(old) == set()
     assert f"{total:,} rows" in Notice.objects.get().text
@@ -139,7 +139,7 @@ def test_only_what_is_to_be_erased_is_erased(two):
     connections.disconnect(old, actor=None)
     connections.delete(old, actor=None, keep_history=True)
 
-    deletion.erase(old.pk)
+    deletion.delete_history(old.pk)
 
     assert Connection.objects.get(pk=old.pk).state == "archived"
     assert CostFact.objects.filter(connection=old).exists()
@@ -151,17 +151,17 @@ def test_a_second_worker_leaves_it_to_the_first():
     cost(connection, "2026-11-20", "1")
 
     def second() -> None:
-        deletion.erase(connection.pk)
+        deletion.delete_history(connection.pk)
         databases.close_all()
 
-    with deletion._alone(connection.pk) as is_ours:
+    with deletion._exclusive(connection.pk) as is_ours:
         assert is_ours
         thread = threading.Thread(target=second)
         thread.start()
         thread.join(20)
         assert CostFact.objects.exists()
 
-    deletion.erase(connection.pk)
+    deletion.delete_history(connection.pk)
     assert not CostFact.objects.exists()
 
 
@@ -186,7 +186,7 @@ def test_who_may_manage_reads_that_it_is_done():
     connection = make_connection(organization, state="deleting")
     Person.objects.create(connection=connection, external_id="user_1")
 
-    deletion.erase(connection.pk)
+    deletion.delete_history(connection.pk)
 
     (notice,) = Notice.objects.open_for(organization, ines)
     assert notice.text == "my-org and its history are erased: 1 rows."

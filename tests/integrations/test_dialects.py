@@ -7,6 +7,7 @@ import time_machine
 
 from integrations import sync
 from integrations.connectors.records import TOKEN_MEASURES
+from integrations.data_quality.verification import verify
 from integrations.encryption import Secret
 from integrations.models import (
     CostFact,
@@ -17,7 +18,6 @@ from integrations.models import (
     SyncWindow,
     UsageFact,
 )
-from integrations.verification import verify
 from integrations.window import Window
 from tests.factories import make_connection, make_organization
 
@@ -50,7 +50,7 @@ def read_metered(connection, dialect):
     connection.save()
     days = {feed.name: [DAY] if feed.is_metered else [] for feed in connection.connector.feeds}
     run = sync.plan(connection, SyncRun.Kind.MANUAL, Window.last(1, today=DAY), days=days)
-    return list(sync.work(run, wait=lambda seconds: None))
+    return list(sync.run_inline(run, wait=lambda seconds: None))
 
 
 def stored():

@@ -33,7 +33,7 @@ def finished_run(connection, *failed):
     run.windows.filter(feed__in=failed).update(
         state=SyncWindow.State.FAILED, error="Anthropic sent nonsense.", error_code="payload"
     )
-    sync.settle(run)
+    sync.close_if_done(run)
     return run
 
 
@@ -69,13 +69,13 @@ def test_only_runs_in_a_row_count(connection):
 
 def test_the_bell_tells_it_after_the_second_run_once_and_settles_it(connection):
     finished_run(connection, "user_cost")
-    notices.look(NOON)
+    notices.detect(NOON)
     assert not Notice.objects.exists()
 
     finished_run(connection, "user_cost")
-    notices.look(NOON)
+    notices.detect(NOON)
     finished_run(connection, "user_cost")
-    notices.look(NOON)
+    notices.detect(NOON)
 
     notice = Notice.objects.get()
     assert notice.kind == Notice.Kind.FEED_FAILING
@@ -83,7 +83,7 @@ def test_the_bell_tells_it_after_the_second_run_once_and_settles_it(connection):
     assert notice.settled_at is None
 
     finished_run(connection)
-    notices.look(NOON)
+    notices.detect(NOON)
     assert Notice.objects.get().settled_at == NOON
 
 
@@ -145,7 +145,7 @@ def test_no_status_is_green_while_cost_per_user_is_not_read(client, connection):
 
     shown = overview.overview(connection)
     card = overview.card(connection.organization, connection.connector)
-    notices.look(NOON)
+    notices.detect(NOON)
 
     assert (shown.status, shown.sentence) == (overview.PARTLY_READ, sentence)
     assert (card.status, card.sentence) == (overview.PARTLY_READ, sentence)
@@ -160,11 +160,11 @@ def test_no_status_is_green_while_cost_per_user_is_not_read(client, connection):
 def test_the_status_is_green_again_once_cost_per_user_is_read(connection):
     finished_run(connection)
     a_day_without_cost_per_user(connection)
-    notices.look(NOON)
+    notices.detect(NOON)
     FeedDay.objects.all().delete()
     a_day_without_cost_per_user(connection, "user_cost")
 
-    notices.look(NOON)
+    notices.detect(NOON)
 
     assert overview.overview(connection).status is overview.CONNECTED
     assert Notice.objects.get().settled_at == NOON

@@ -38,7 +38,7 @@ def imported(db, sandbox):
     with time_machine.travel(NOW):
         run = sync.plan(connection, SyncRun.Kind.MANUAL, DAYS)
         run.windows.exclude(feed__in=FEEDS).delete()
-        list(sync.work(run, wait=lambda seconds: None))
+        list(sync.run_inline(run, wait=lambda seconds: None))
     return connection
 
 

@@ -7,7 +7,7 @@ import time_machine
 from django.urls import reverse
 
 from accounts.models import AuditEvent, Role
-from accounts.throttling import Throttle
+from accounts.throttling import RateLimit
 from integrations import sync
 from integrations.encryption import Secret
 from integrations.models import ExpertInquiry
@@ -92,7 +92,7 @@ def test_an_inquiry_about_a_connection_carries_its_last_errors(ines, organizatio
         provider_organization_id="org_1",
     )
     run = sync.plan_import(connection, today=sync.timezone.now().date(), days=2)
-    list(sync.work(run, wait=lambda seconds: None))
+    list(sync.run_inline(run, wait=lambda seconds: None))
 
     ask(ines, f"{INQUIRE}?connection=my-org")
 
@@ -194,7 +194,7 @@ def test_nobody_floods_the_experts_with_inquiries(ines, at_three, mails):
 
 
 def test_an_organization_has_a_limit_of_its_own(ines, client, organization, at_three, monkeypatch):
-    monkeypatch.setattr("integrations.limits.INQUIRIES_OF_ORGANIZATION", Throttle("test", limit=1))
+    monkeypatch.setattr("integrations.limits.INQUIRIES_OF_ORGANIZATION", RateLimit("test", limit=1))
     ask(ines)
     client.force_login(make_member(organization, Role.BILLING_ADMIN))
 
@@ -204,7 +204,7 @@ def test_an_organization_has_a_limit_of_its_own(ines, client, organization, at_t
 @pytest.mark.parametrize("headers", [{}, {"HX-Request": "true"}], ids=["form", "htmx"])
 @pytest.mark.parametrize("where", ["test", "key"])
 def test_connection_tests_are_limited(ines, organization, at_three, monkeypatch, headers, where):
-    monkeypatch.setattr("integrations.limits.TESTS_OF_USER", Throttle("test", limit=2))
+    monkeypatch.setattr("integrations.limits.TESTS_OF_USER", RateLimit("test", limit=2))
     make_connection(organization, "stored", credential=Secret(KEY))
     address = url("test", "claude-enterprise") if where == "test" else url("replace_key", "stored")
     values = {"label": "my-org", "key": "sk-ant-api01-sandbox-revoked"}

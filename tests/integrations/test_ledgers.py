@@ -130,7 +130,7 @@ def read_all(connection):
         window = sync.claim(run, now=timezone.now() + timedelta(hours=1))
         if window is None:
             break
-        sync.perform(window)
+        sync.run_window(window)
     run.refresh_from_db()
     assert run.state == SyncRun.State.DONE
 

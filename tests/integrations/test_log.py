@@ -150,7 +150,7 @@ def test_a_run_shows_each_part_with_error_repair_and_request_id(viewer, connecti
 
 def test_a_run_of_the_sandbox_can_be_read_in_the_log(viewer, connection):
     run = sync.plan(connection, SyncRun.Kind.MANUAL, Window.last(2, today=timezone.now().date()))
-    list(sync.work(run, wait=lambda seconds: None))
+    list(sync.run_inline(run, wait=lambda seconds: None))
 
     text = page(viewer, url("run", run.pk))
 

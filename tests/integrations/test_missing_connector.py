@@ -136,9 +136,9 @@ def test_it_is_not_read_and_holds_up_nobody_else(organization, connection):
     assert sync.due_refreshes(timezone.now()) == [due]
 
 
-@pytest.mark.parametrize("verb", [connections.sync_now, connections.import_everything])
+@pytest.mark.parametrize("verb", [connections.sync_now, connections.backfill])
 def test_reading_it_is_refused_with_what_to_do(connection, verb):
-    with pytest.raises(connections.Refused, match="no longer has the connector") as refused:
+    with pytest.raises(connections.OperationError, match="no longer has the connector") as refused:
         verb(connection, actor=None)
 
     assert "CONNECTORS" in refused.value.repair
@@ -154,4 +154,4 @@ def test_it_can_be_disconnected_and_archived(admin, connection):
 
     assert "platform" in page
     assert url("replace_key", "platform") not in page
-    assert overview.archived(connection.organization)[0].status is overview.ARCHIVED
+    assert overview.retained(connection.organization)[0].status is overview.ARCHIVED

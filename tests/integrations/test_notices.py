@@ -42,7 +42,7 @@ def finished_import(connection, actor=None, failed=0):
     run = sync.plan_import(connection, today=NOON.date(), days=9, actor=actor)
     run.windows.update(state=SyncWindow.State.DONE)
     run.windows.filter(position__lt=failed).update(state=SyncWindow.State.FAILED)
-    sync.settle(run)
+    sync.close_if_done(run)
     return run
 
 
@@ -59,8 +59,8 @@ def broken(connection):
 def test_a_finished_import_is_told_once(connection):
     finished_import(connection)
 
-    notices.look(timezone.now())
-    notices.look(timezone.now())
+    notices.detect(timezone.now())
+    notices.detect(timezone.now())
 
     assert texts() == ["The import of my-org is finished: 9 days, 14 Nov 2026 to 22 Nov 2026."]
 
@@ -68,7 +68,7 @@ def test_a_finished_import_is_told_once(connection):
 def test_an_import_with_holes_is_not_called_finished(connection):
     run = finished_import(connection, failed=2)
 
-    notices.look(timezone.now())
+    notices.detect(timezone.now())
 
     assert texts() == [
         f"The import of my-org has ended, but 2 of its {run.windows.count()} parts failed."
@@ -77,7 +77,7 @@ def test_an_import_with_holes_is_not_called_finished(connection):
 
 def test_an_import_with_holes_does_not_look_like_good_news(client, connection, ines):
     finished_import(connection, failed=2)
-    notices.look(timezone.now())
+    notices.detect(timezone.now())
     client.force_login(ines)
 
     text = client.get(address("notices")).content.decode().partition("<main")[2]
@@ -89,9 +89,9 @@ def test_an_import_with_holes_does_not_look_like_good_news(client, connection, i
 def test_a_refresh_is_no_news(connection):
     run = sync.plan_refresh(connection, today=NOON.date())
     run.windows.update(state=SyncWindow.State.DONE)
-    sync.settle(run)
+    sync.close_if_done(run)
 
-    notices.look(timezone.now())
+    notices.detect(timezone.now())
 
     assert texts() == []
 
@@ -99,8 +99,8 @@ def test_a_refresh_is_no_news(connection):
 def test_a_connection_that_needs_a_hand_is_told_with_what_to_do(connection):
     broken(connection)
 
-    notices.look(NOON)
-    notices.look(NOON)
+    notices.detect(NOON)
+    notices.detect(NOON)
 
     notice = Notice.objects.get()
     assert notice.text == "my-org stopped: Anthropic rejected the key. It may be revoked."
@@ -109,10 +109,10 @@ def test_a_connection_that_needs_a_hand_is_told_with_what_to_do(connection):
 
 def test_the_same_trouble_another_day_is_another_event(connection):
     broken(connection)
-    notices.look(NOON)
+    notices.detect(NOON)
     Connection.objects.update(problem_since=NOON + timedelta(days=1))
 
-    notices.look(NOON + timedelta(days=1))
+    notices.detect(NOON + timedelta(days=1))
 
     assert len(texts()) == 2
     assert Notice.objects.filter(settled_at__isnull=True).count() == 1
@@ -131,7 +131,7 @@ def test_the_same_trouble_another_day_is_another_event(connection):
 def test_a_key_about_to_expire_is_told(connection, days_left, said):
     Connection.objects.update(key_expires_on=NOON.date() + timedelta(days=days_left))
 
-    notices.look(NOON)
+    notices.detect(NOON)
 
     assert texts() == said
 
@@ -140,7 +140,7 @@ def test_an_expiry_is_told_three_times_and_only_the_last_is_open(connection):
     Connection.objects.update(key_expires_on=NOON.date() + timedelta(days=20))
 
     for day in range(25):
-        notices.look(NOON + timedelta(days=day))
+        notices.detect(NOON + timedelta(days=day))
 
     assert len(texts()) == 3  # 14 and 3 days before, and on the day
     assert Notice.objects.filter(settled_at__isnull=True).count() == 1
@@ -149,7 +149,7 @@ def test_an_expiry_is_told_three_times_and_only_the_last_is_open(connection):
 def test_what_is_disconnected_expires_no_more(connection):
     Connection.objects.update(key_expires_on=NOON.date(), state="disconnected", credential=None)
 
-    notices.look(NOON)
+    notices.detect(NOON)
 
     assert texts() == []
 
@@ -157,7 +157,7 @@ def test_what_is_disconnected_expires_no_more(connection):
 # --- When it is over ---------------------------------------------------------------------
 def test_a_new_key_settles_the_call_at_once(connection, ines):
     broken(connection)
-    notices.look(NOON)
+    notices.detect(NOON)
 
     connections.replace_key(connection, actor=ines, key=KEY)
 
@@ -166,10 +166,10 @@ def test_a_new_key_settles_the_call_at_once(connection, ines):
 
 def test_what_mended_itself_is_settled_by_the_next_look(connection, ines):
     broken(connection)
-    notices.look(NOON)
+    notices.detect(NOON)
     Connection.objects.update(state="active", problem="", problem_since=None)
 
-    notices.look(NOON)
+    notices.detect(NOON)
 
     assert not Notice.objects.open_for(connection.organization, ines).exists()
 
@@ -177,7 +177,7 @@ def test_what_mended_itself_is_settled_by_the_next_look(connection, ines):
 def test_dismissing_is_for_oneself(connection, ines):
     other = make_member(connection.organization, Role.ADMIN)
     finished_import(connection)
-    notices.look(timezone.now())
+    notices.detect(timezone.now())
 
     notices.dismiss(connection.organization, ines)
     notices.dismiss(connection.organization, ines)
@@ -193,7 +193,7 @@ def mailed(mails, django_capture_on_commit_callbacks):
 
     def look(now=NOON):
         with django_capture_on_commit_callbacks(execute=True):
-            notices.look(now)
+            notices.detect(now)
         return sorted((mail.to[0], mail.subject) for mail in mails)
 
     return look
@@ -242,7 +242,7 @@ def address(name, *arguments):
 def test_the_bell_counts_and_lists_them_for_who_manages(client, connection, ines):
     broken(connection)
     finished_import(connection)
-    notices.look(timezone.now())
+    notices.detect(timezone.now())
     client.force_login(ines)
 
     text = client.get(address("index")).content.decode()
@@ -257,7 +257,7 @@ def test_the_bell_counts_and_lists_them_for_who_manages(client, connection, ines
 def test_dismissing_one_by_htmx_leaves_the_others(client, connection, ines):
     broken(connection)
     finished_import(connection)
-    notices.look(timezone.now())
+    notices.detect(timezone.now())
     client.force_login(ines)
     notice = Notice.objects.get(kind="action_needed")
 
@@ -271,7 +271,7 @@ def test_dismissing_one_by_htmx_leaves_the_others(client, connection, ines):
 
 def test_the_page_keeps_what_is_over(client, connection, ines):
     finished_import(connection)
-    notices.look(timezone.now())
+    notices.detect(timezone.now())
     client.force_login(ines)
 
     response = client.post(address("dismiss_all"), follow=True)

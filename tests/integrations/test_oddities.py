@@ -9,13 +9,14 @@ import time_machine
 from django.db.models import Sum
 
 from integrations import sync
-from integrations.connectors.anthropic_api.sandbox.oddities import MODEL, Oddities
-from integrations.connectors.anthropic_api.sandbox.reporting import newest_export
+from integrations.connectors.anthropic.sandbox.oddities import MODEL, Oddities
+from integrations.connectors.anthropic.sandbox.reporting import newest_export
 from integrations.connectors.claude_console.sandbox import api as console_api
 from integrations.connectors.claude_console.sandbox import company as console_company
 from integrations.connectors.claude_console.sandbox import ledger as console_ledger
 from integrations.connectors.claude_enterprise.sandbox import api as enterprise_api
 from integrations.connectors.claude_enterprise.sandbox import ledger as enterprise_ledger
+from integrations.data_quality.verification import verify
 from integrations.encryption import Secret
 from integrations.models import (
     CostFact,
@@ -29,7 +30,6 @@ from integrations.models import (
     SyncWindow,
     UsageFact,
 )
-from integrations.verification import verify
 from integrations.window import Window
 from tests.factories import make_connection, make_organization
 
@@ -76,7 +76,7 @@ def read(slug, variant, label="odd", wanted=lambda feed: True):
         for feed in connection.connector.feeds
     }
     run = sync.plan(connection, SyncRun.Kind.MANUAL, DAYS, days=days)
-    list(sync.work(run, wait=lambda seconds: pytest.fail("had to wait")))
+    list(sync.run_inline(run, wait=lambda seconds: pytest.fail("had to wait")))
     states = set(run.windows.values_list("state", flat=True))
     assert states <= {SyncWindow.State.DONE, SyncWindow.State.UNCHANGED}
     return connection

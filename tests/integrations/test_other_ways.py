@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from integrations import connections, sync
-from integrations.connectors.anthropic_api.sandbox.query import ApiError
+from integrations.connectors.anthropic.sandbox.query import ApiError
 from integrations.connectors.claude_console.sandbox import successors as console_successors
 from integrations.connectors.claude_enterprise.sandbox import reports, successors
 from integrations.connectors.claude_enterprise.sandbox.company import companies
@@ -70,7 +70,7 @@ def read_a_day(connection):
     feeds = connection.connector.feeds
     days = {feed.name: [day] if feed.is_metered else [] for feed in feeds}
     run = sync.plan(connection, SyncRun.Kind.MANUAL, Window.last(1, today=day), days=days)
-    for _ in sync.work(run, wait=lambda seconds: None):
+    for _ in sync.run_inline(run, wait=lambda seconds: None):
         pass
     return run.windows.order_by("position")
 

@@ -12,11 +12,12 @@ import redis
 from django.conf import settings as django_settings
 from django.utils import timezone
 
-from integrations import connections, pacing
+from integrations import connections
 from integrations.connectors import get_connector
 from integrations.connectors.base import Access
 from integrations.connectors.claude_enterprise.sandbox import Sandbox
-from integrations.pacing import NoTurn, Turnstile
+from integrations.sync import rate_limit
+from integrations.sync.rate_limit import RateLimiter, RateLimitExceeded
 from tests.factories import make_organization
 
 ACME = "org_acme"
@@ -27,12 +28,12 @@ TAKE_TWENTY = f"""
 import os, django
 os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
 from types import SimpleNamespace
-from integrations.pacing import Turnstile
-worker = Turnstile(
+from integrations.sync.rate_limit import RateLimiter
+worker = RateLimiter(
     SimpleNamespace(slug="provider", requests_per_minute=60), "{ACME}", stand_in="worker"
 )
 for _ in range(20):
-    worker.take_turn()
+    worker.acquire()
 """
 
 
@@ -44,7 +45,7 @@ def server():
 
 def turnstile(organization_id=ACME, stand_in="key-1", patience=300):
     connector = SimpleNamespace(slug="provider", requests_per_minute=60)
-    return Turnstile(connector, organization_id, stand_in=stand_in, patience_seconds=patience)
+    return RateLimiter(connector, organization_id, stand_in=stand_in, patience_seconds=patience)
 
 
 def now(server):
@@ -69,65 +70,65 @@ def test_turns_of_several_processes_stand_in_one_line(server):
 
 
 def test_a_turn_is_free_at_once_after_a_quiet_time(server):
-    turnstile().take_turn()
+    turnstile().acquire()
     server.set(f"pacing:provider:{ACME}", now(server) - 1)
 
-    assert turnstile().take_turn() == 0
+    assert turnstile().acquire() == 0
 
 
 def test_nobody_waits_longer_than_they_can(server):
     worker = turnstile()
     for _ in range(30):
-        worker.take_turn()
+        worker.acquire()
     taken = free_from(server)
 
-    with pytest.raises(NoTurn, match="used up by other work"):
+    with pytest.raises(RateLimitExceeded, match="used up by other work"):
         turnstile(patience=20)()
     assert free_from(server) == taken  # no turn was taken for who did not stay
 
 
 def test_two_tenants_with_the_same_provider_organization_share_its_budget(server):
-    turnstile(ACME, stand_in="connection-1").take_turn()
+    turnstile(ACME, stand_in="connection-1").acquire()
 
-    assert turnstile(ACME, stand_in="connection-2").take_turn() > 0
-    assert turnstile("org_other", stand_in="connection-3").take_turn() == 0
+    assert turnstile(ACME, stand_in="connection-2").acquire() > 0
+    assert turnstile("org_other", stand_in="connection-3").acquire() == 0
 
 
 def test_a_key_counts_with_its_organization_as_soon_as_an_answer_names_it(server):
-    turnstile(ACME).take_turn()
+    turnstile(ACME).acquire()
     tested = turnstile("", stand_in="key-1")
-    assert tested.take_turn() == 0  # nobody can know yet whose it is
+    assert tested.acquire() == 0  # nobody can know yet whose it is
 
     tested.learn(ACME)
-    assert tested.take_turn() > 0
+    assert tested.acquire() > 0
 
     again = turnstile("", stand_in="key-1")
-    assert again.take_turn() > SECOND  # the next test of this key knows at once
+    assert again.acquire() > SECOND  # the next test of this key knows at once
 
 
 def test_without_redis_nothing_is_sent_and_the_reason_is_told(settings):
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
-    pacing._redis.cache_clear()
-    pacing._script.cache_clear()
+    rate_limit._redis.cache_clear()
+    rate_limit._script.cache_clear()
     try:
-        with pytest.raises(NoTurn, match="Redis does not answer"):
+        with pytest.raises(RateLimitExceeded, match="Redis does not answer"):
             turnstile()()
         turnstile("").learn(ACME)  # and an answer that is there is not lost over it
     finally:
-        pacing._redis.cache_clear()
-        pacing._script.cache_clear()
+        rate_limit._redis.cache_clear()
+        rate_limit._script.cache_clear()
 
 
 def test_an_emptied_redis_is_counted_on_from_the_start(server):
-    turnstile().take_turn()
+    turnstile().acquire()
     server.flushall()
     server.script_flush()
 
-    assert turnstile().take_turn() == 0
+    assert turnstile().acquire() == 0
 
 
 def test_a_provider_without_a_limit_is_not_counted(server):
-    Turnstile(SimpleNamespace(slug="free", requests_per_minute=0), ACME, stand_in="key-1")()
+    RateLimiter(SimpleNamespace(slug="free", requests_per_minute=0), ACME, stand_in="key-1")()
 
     assert not server.exists(f"pacing:free:{ACME}")
 
@@ -141,12 +142,12 @@ def test_import_and_test_button_together_never_meet_a_429(settings, monkeypatch)
     def sleep(seconds):
         sent_at.append(max(sent_at[-1], time.monotonic() + seconds))
 
-    monkeypatch.setattr(pacing.time, "sleep", sleep)
+    monkeypatch.setattr(rate_limit.time, "sleep", sleep)
     sandbox = Sandbox(requests_per_minute=60, clock=lambda: sent_at[-1])
     statuses = []
 
     def client(organization_id, stand_in):
-        door = Turnstile(connector, organization_id, stand_in=stand_in)
+        door = RateLimiter(connector, organization_id, stand_in=stand_in)
 
         def observe(request):
             statuses.append(request.status)
@@ -155,7 +156,7 @@ def test_import_and_test_button_together_never_meet_a_429(settings, monkeypatch)
         access = Access(
             key=Sandbox.keys[0],
             base_url="http://sandbox",
-            wait_turn=door,
+            acquire=door,
             observe=observe,
             attempts=1,
             transport=httpx.WSGITransport(sandbox),
@@ -176,7 +177,7 @@ def test_a_connection_test_counts_with_the_import_of_its_organization(
     settings, sandbox, monkeypatch, server
 ):
     settings.ANTHROPIC_REQUESTS_PER_MINUTE = 60
-    monkeypatch.setattr(pacing.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(rate_limit.time, "sleep", lambda seconds: None)
     connector = get_connector("claude-enterprise")
 
     tested = connections.test(make_organization(), connector, label="labs", key=Sandbox.keys[1])

@@ -272,7 +272,7 @@ def test_a_card_looks_again_only_while_something_moves(admin, organization):
     assert 'hx-trigger="every 5s"' in page(admin, of_connector("card"))
 
     run.windows.update(state=SyncWindow.State.DONE, finished_at=timezone.now())
-    sync.settle(run)
+    sync.close_if_done(run)
 
     assert 'hx-trigger="every 5s"' not in page(admin, of_connector("card"))
 
@@ -343,7 +343,7 @@ def test_a_key_that_opens_less_says_so_before_it_is_saved(admin):
 
 def test_several_limits_are_a_list():
     limits = (Check("Plan", "limited", "On seats."), Check("Cost data", "limited", "None yet."))
-    tested = connections.Tested(
+    tested = connections.TestResult(
         Probe("org_1", (Check("Key accepted", "passed"), *limits)), None, "proof"
     )
 
@@ -625,7 +625,7 @@ def test_an_import_shows_its_steps_and_stops_asking_when_it_is_done(admin, organ
     assert 'hx-trigger="every 5s"' in page(admin, of_connection("progress"), headers=HTMX)
 
     run.windows.update(state=SyncWindow.State.DONE, finished_at=timezone.now())
-    sync.settle(run)
+    sync.close_if_done(run)
 
     text = page(admin, of_connection("progress"), headers=HTMX)
     assert 'hx-trigger="every 5s"' not in text

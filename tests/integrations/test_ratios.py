@@ -14,10 +14,10 @@ from integrations.connectors.claude_enterprise.sandbox import ledger as enterpri
 from integrations.encryption import Secret
 from integrations.models import SyncRun
 from integrations.window import Window
-from reports import queries
+from reports import engine
 from reports.dashboard.scope import Scope
 from reports.dashboard.widgets import WIDGETS
-from reports.spec import ReportSpec
+from reports.engine.spec import ReportSpec
 from tests.factories import make_connection, make_organization
 
 NOW = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
@@ -100,7 +100,7 @@ def both(db, sandbox):
             )
             run = sync.plan(connection, SyncRun.Kind.MANUAL, DAYS)
             run.windows.exclude(feed__in=feeds).delete()
-            list(sync.work(run, wait=lambda seconds: None))
+            list(sync.run_inline(run, wait=lambda seconds: None))
     return organization
 
 
@@ -111,7 +111,7 @@ def test_ratios_of_both_products_are_those_of_the_ledgers(both, ledgers):
     )
     with time_machine.travel(NOW):
         rows = {row.label: row.value for row in WIDGETS["claude-code"].ask(scope).shown.rows}
-        by_connection = queries.run(
+        by_connection = engine.run(
             both, ReportSpec(("cost_per_active_user",), DAYS, group_by=("billing_account",))
         )
 

@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.permissions import Role
-from config.logs import WithoutSecrets, WithoutSecretsAfter
+from config.logging_filters import WithoutSecrets, WithoutSecretsAfter
 from integrations import notices, sync
 from integrations.connectors.base import Access, ConnectorError
 from integrations.connectors.claude_console import ClaudeConsole
@@ -23,7 +23,7 @@ from integrations.encryption import Secret
 from integrations.models import Notice, Person, Resource, SyncRun
 from integrations.redaction import redact, redact_json
 from integrations.window import Window
-from reports.spec import ReportSpec
+from reports.engine.spec import ReportSpec
 from tests.factories import make_connection, make_member, make_organization
 
 KEY = "sk-ant-api03-" + "R2D2c3po" * 11 + "-igAA"
@@ -193,7 +193,7 @@ def pasted(monkeypatch, sandbox):
     def spoil(body, *secrets):
         return redact_json(spoiled.sub(rb"\g<0>prod " + PASTED.encode() + b" ", body), *secrets)
 
-    monkeypatch.setattr("integrations.connectors.anthropic_api.reading.redact_json", spoil)
+    monkeypatch.setattr("integrations.connectors.anthropic.reading.redact_json", spoil)
 
 
 def tables_that_hold(text):
@@ -215,7 +215,7 @@ def read_once(organization, label, slug, key):
     )
     end = timezone.now().date() - timedelta(days=10)
     run = sync.plan(connection, SyncRun.Kind.IMPORT, Window(end - timedelta(days=1), end))
-    for _ in sync.work(run, wait=lambda seconds: None):
+    for _ in sync.run_inline(run, wait=lambda seconds: None):
         pass
     return end - timedelta(days=1)
 
@@ -227,7 +227,7 @@ def test_a_pasted_key_is_neither_stored_nor_shown(client, pasted):
     day = read_once(organization, "a", "claude-enterprise", "sk-ant-api01-sandbox-my-org")
     read_once(organization, "b", "claude-console", "sk-ant-admin01-sandbox-my-org")
     read_once(organization, "c", "claude-enterprise", "sk-ant-api01-sandbox-revoked")
-    notices.look(timezone.now())
+    notices.detect(timezone.now())
 
     days = f"from={day}&to={day}"
     shown = [

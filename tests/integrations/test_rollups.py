@@ -288,7 +288,7 @@ def test_an_erased_connection_leaves_no_rollup(connection):
     cost(kept, FIRST, "2")
     Connection.objects.filter(pk=connection.pk).update(state=Connection.State.DELETING)
 
-    deletion.erase(connection.pk)
+    deletion.delete_history(connection.pk)
 
     assert [row.connection for row in CostByMeter.objects.all()] == [kept]
     assert [row.connection for row in CostByPerson.objects.all()] == [kept]

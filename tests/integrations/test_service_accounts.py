@@ -6,7 +6,7 @@ import pytest
 from django.urls import reverse
 
 from accounts.models import AuditEvent, Role
-from integrations.connections import Refused
+from integrations.connections import OperationError
 from integrations.connectors.records import PersonRef
 from integrations.loading.writing import people_ids
 from integrations.models import Person, Resource
@@ -16,8 +16,9 @@ from integrations.service_accounts import (
     service_accounts,
 )
 from integrations.window import Window
-from reports import naming, queries
-from reports.spec import ReportSpec
+from reports import engine
+from reports.catalog import resource_names
+from reports.engine.spec import ReportSpec
 from tests.factories import (
     feed_day,
     make_connection,
@@ -90,9 +91,9 @@ def test_a_name_is_used_in_every_report_and_recorded(console, manager):
     spec = ReportSpec(
         ("output_tokens",), Window(date(2026, 11, 1), date(2026, 11, 2)), group_by=("user_name",)
     )
-    report = queries.run(console.organization, spec)
+    report = engine.run(console.organization, spec)
     assert {row.keys: row.values for row in report.rows} == {("Continuous integration",): (7,)}
-    owners = naming.of([console], ["api_key_owner"])
+    owners = resource_names.of([console], ["api_key_owner"])
     assert owners["api_key_owner", CI] == "Continuous integration"
     assert owners["api_key_owner", BOT] == "Bot"  # although it never used anything
     page = manager.get(response["Location"]).content.decode()
@@ -146,7 +147,7 @@ def test_nothing_but_nameless_service_accounts_of_the_connection_is_named(
 
     assert post(manager, external_id, "Mine").status_code == 404
     assert not Person.objects.filter(name="Mine").exists()
-    with pytest.raises(Refused):
+    with pytest.raises(OperationError):
         name_service_account(console, actor=None, external_id=external_id, name="Mine")
 
 

@@ -11,7 +11,7 @@ from django.db import InterfaceError, OperationalError
 from django.db import connection as database
 from django.utils import timezone
 
-from integrations import connections, planning, sync, tasks
+from integrations import connections, sync, tasks
 from integrations.connectors import get_connector
 from integrations.connectors.base import (
     ActionNeeded,
@@ -31,6 +31,7 @@ from integrations.models import (
     SyncWindow,
     UsageFact,
 )
+from integrations.sync import planning
 from integrations.window import Window
 from tests.factories import make_connection, make_organization
 
@@ -60,7 +61,7 @@ def work_off(run):
     def nobody_else_works(seconds):
         raise AssertionError("had to wait for another worker")
 
-    return list(sync.work(run, wait=nobody_else_works))
+    return list(sync.run_inline(run, wait=nobody_else_works))
 
 
 def answers(monkeypatch, *outcomes):
@@ -73,7 +74,7 @@ def answers(monkeypatch, *outcomes):
             raise outcome
         return outcome
 
-    monkeypatch.setattr(sync, "_read_and_store", read)
+    monkeypatch.setattr(sync.run, "_read_and_store", read)
 
 
 def test_windows_go_feed_by_feed_and_newest_first(connection):
@@ -219,7 +220,7 @@ def test_a_worker_that_comes_back_after_its_lease_stores_nothing(connection):
     slow_feed = slow.feed
     sync.claim(run, now=timezone.now() + sync.LEASE + timedelta(seconds=1))
 
-    sync.perform(slow)
+    sync.run_window(slow)
 
     assert not FeedDay.objects.filter(feed=slow_feed).exists()
     assert SyncWindow.objects.get(pk=slow.pk).state == SyncWindow.State.RUNNING
@@ -256,7 +257,7 @@ def test_one_closed_endpoint_stops_its_feed_and_no_other(connection, monkeypatch
     window = sync.claim(run)
     answers(monkeypatch, ActionNeeded("Not for you.", code="access_denied", status=403))
 
-    sync.perform(window)
+    sync.run_window(window)
 
     window.refresh_from_db()
     connection.refresh_from_db()
@@ -270,7 +271,7 @@ def test_a_closed_endpoint_is_asked_once_and_not_for_every_window(connection, mo
     window = sync.claim(run)
     answers(monkeypatch, ActionNeeded("Not for you.", code="access_denied", status=403))
 
-    sync.perform(window)
+    sync.run_window(window)
 
     closed = run.windows.filter(feed="organization_cost")
     assert closed.count() == 3
@@ -285,7 +286,7 @@ def test_a_key_that_cannot_be_tried_just_now_is_not_called_refused(connection, m
         raise TransientError("Busy.", code="rate_limited")
 
     monkeypatch.setattr(type(connection.connector), "probe", probe)
-    sync.perform(window)
+    sync.run_window(window)
 
     connection.refresh_from_db()
     assert connection.state == Connection.State.ACTIVE
@@ -299,8 +300,8 @@ def test_a_key_replaced_while_the_old_one_is_refused_stops_nothing(connection, m
         Connection.objects.update(credential=Secret("sk-ant-api01-sandbox-my-org"))
         raise ActionNeeded("Rejected.", code="key_rejected", status=401)
 
-    monkeypatch.setattr(sync, "_read_and_store", refused_meanwhile)
-    sync.perform(window)
+    monkeypatch.setattr(sync.run, "_read_and_store", refused_meanwhile)
+    sync.run_window(window)
 
     connection.refresh_from_db()
     assert connection.state == Connection.State.ACTIVE
@@ -322,16 +323,16 @@ def test_a_credential_that_cannot_be_read_stops_its_connection_and_no_other(conn
 def test_a_feed_that_does_not_answer_holds_up_no_other(connection, monkeypatch):
     run = short_run(connection)
     feeds = list(run.windows.order_by("position").values_list("feed", flat=True))
-    original = sync._read_and_store
+    original = sync.run._read_and_store
 
     def first_feed_is_down(connection, feed, window):
         if feed.name == feeds[0]:
             raise TransientError("Down.", code="outage")
         return original(connection, feed, window)
 
-    monkeypatch.setattr(sync, "_read_and_store", first_feed_is_down)
+    monkeypatch.setattr(sync.run, "_read_and_store", first_feed_is_down)
     while window := sync.claim(run):
-        sync.perform(window)
+        sync.run_window(window)
 
     states = dict(run.windows.values_list("feed", "state"))
     assert states.pop(feeds[0]) == SyncWindow.State.PENDING
@@ -343,7 +344,7 @@ def test_a_feed_with_trouble_comes_after_the_others(connection, monkeypatch):
     run = short_run(connection)
     first = sync.claim(run)
     answers(monkeypatch, TransientError("Down.", code="outage"))
-    sync.perform(first)
+    sync.run_window(first)
 
     later = timezone.now() + timedelta(minutes=20)
     assert sync.claim(run, now=later).feed != first.feed
@@ -353,9 +354,9 @@ def test_when_two_feeds_do_not_answer_the_run_waits(connection, monkeypatch):
     run = short_run(connection)
     answers(monkeypatch, TransientError("Down.", code="outage"))
 
-    sync.perform(sync.claim(run))
+    sync.run_window(sync.claim(run))
     second = sync.claim(run)
-    sync.perform(second)
+    sync.run_window(second)
 
     assert sync.claim(run) is None
     assert sync.runs_to_wake(timezone.now()) == []
@@ -366,7 +367,7 @@ def test_a_pause_the_provider_asked_for_holds_every_window(connection, monkeypat
     run = short_run(connection)
     answers(monkeypatch, TransientError("Busy.", code="rate_limited", retry_after_seconds=600))
 
-    sync.perform(sync.claim(run))
+    sync.run_window(sync.claim(run))
 
     assert sync.claim(run) is None
     assert sync.claim(run, now=timezone.now() + timedelta(seconds=599)) is None
@@ -378,9 +379,9 @@ def test_a_feed_that_never_answers_is_left_to_the_next_refresh(connection, monke
     broken = sync.claim(run)
     run.windows.exclude(pk=broken.pk).update(state=SyncWindow.State.DONE)
     answers(monkeypatch, TransientError("Down.", code="outage"))
-    sync.perform(broken)
+    sync.run_window(broken)
     for _ in range(7):
-        sync.perform(sync.claim(run, now=timezone.now() + timedelta(hours=1)))
+        sync.run_window(sync.claim(run, now=timezone.now() + timedelta(hours=1)))
 
     run.refresh_from_db()
     assert run.state == SyncRun.State.FAILED
@@ -390,10 +391,10 @@ def test_a_feed_that_never_answers_is_left_to_the_next_refresh(connection, monke
 @pytest.mark.parametrize("trouble", [OperationalError("gone"), InterfaceError("closed")])
 def test_a_database_that_went_away_fails_no_window(connection, monkeypatch, trouble):
     run = short_run(connection)
-    monkeypatch.setattr(sync.database, "close", lambda: None)  # the test's own transaction
+    monkeypatch.setattr(sync.run.database, "close", lambda: None)  # the test's own transaction
     answers(monkeypatch, trouble)
 
-    sync.perform(sync.claim(run))
+    sync.run_window(sync.claim(run))
 
     assert set(run.windows.values_list("state", flat=True)) == {SyncWindow.State.PENDING}
     assert sync.claim(run, now=timezone.now() + timedelta(seconds=16)) is not None
@@ -401,7 +402,7 @@ def test_a_database_that_went_away_fails_no_window(connection, monkeypatch, trou
 
 def test_a_full_disk_of_the_database_makes_windows_wait_and_says_so(connection, monkeypatch):
     """The refusal comes from PostgreSQL itself, in the middle of a COPY."""
-    monkeypatch.setattr(sync.database, "close", lambda: None)  # the test's own transaction
+    monkeypatch.setattr(sync.run.database, "close", lambda: None)  # the test's own transaction
     with database.cursor() as cursor:
         cursor.execute(
             "CREATE FUNCTION no_space() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
@@ -412,7 +413,7 @@ def test_a_full_disk_of_the_database_makes_windows_wait_and_says_so(connection, 
     run = short_run(connection)
     run.windows.exclude(feed="organization_cost").delete()
 
-    sync.perform(sync.claim(run))
+    sync.run_window(sync.claim(run))
 
     window = run.windows.get()
     assert (window.state, window.error_code) == (SyncWindow.State.PENDING, "disk_full")
@@ -423,7 +424,7 @@ def test_a_full_disk_of_the_database_makes_windows_wait_and_says_so(connection, 
 
     with database.cursor() as cursor:
         cursor.execute("DROP TRIGGER full_disk ON integrations_costtotal")
-    sync.perform(sync.claim(run, now=timezone.now() + timedelta(seconds=16)))
+    sync.run_window(sync.claim(run, now=timezone.now() + timedelta(seconds=16)))
     assert run.windows.get().state == SyncWindow.State.DONE
 
 
@@ -434,7 +435,7 @@ def test_a_full_disk_for_temporary_files_makes_windows_wait_and_says_so(connecti
     )
     run = short_run(connection)
 
-    sync.perform(sync.claim(run))
+    sync.run_window(sync.claim(run))
 
     window = run.windows.exclude(error="").get()
     assert (window.state, window.error_code) == (SyncWindow.State.PENDING, "disk_full")
@@ -453,7 +454,7 @@ def test_only_a_lack_of_space_waits(connection, monkeypatch, trouble, state):
     answers(monkeypatch, trouble)
     window = sync.claim(short_run(connection))
 
-    sync.perform(window)
+    sync.run_window(window)
 
     window.refresh_from_db()
     assert window.state == state
@@ -464,7 +465,7 @@ def test_a_busy_provider_is_asked_again_when_it_said(connection, monkeypatch):
     answers(monkeypatch, TransientError("Busy.", code="rate_limited", retry_after_seconds=600))
     before = timezone.now()
 
-    sync.perform(window)
+    sync.run_window(window)
 
     window.refresh_from_db()
     assert window.state == SyncWindow.State.PENDING
@@ -497,7 +498,7 @@ def test_days_the_provider_refuses_stay_unknown_and_fail_nothing(connection, mon
 @pytest.mark.parametrize("trouble", [PayloadError("Odd.", code="payload"), RuntimeError("bug")])
 def test_trouble_with_one_window_stops_no_other(connection, monkeypatch, trouble):
     run = short_run(connection)
-    original = sync._read_and_store
+    original = sync.run._read_and_store
     calls = []
 
     def first_fails(*args):
@@ -506,7 +507,7 @@ def test_trouble_with_one_window_stops_no_other(connection, monkeypatch, trouble
             raise trouble
         return original(*args)
 
-    monkeypatch.setattr(sync, "_read_and_store", first_fails)
+    monkeypatch.setattr(sync.run, "_read_and_store", first_fails)
     windows = work_off(run)
 
     states = [window.state for window in windows]
@@ -527,7 +528,7 @@ def test_new_data_while_reading_starts_the_window_over(connection, monkeypatch):
 
     monkeypatch.setattr(loading, "load", moves_once)
     window = sync.claim(short_run(connection))
-    sync.perform(window)
+    sync.run_window(window)
 
     assert window.state == SyncWindow.State.DONE
 
@@ -537,7 +538,7 @@ def test_disconnecting_stops_the_run_and_wipes_the_key(connection):
     held = sync.claim(run)
 
     connections.disconnect(connection, actor=None)
-    sync.perform(held)
+    sync.run_window(held)
 
     run.refresh_from_db()
     connection.refresh_from_db()
@@ -669,7 +670,7 @@ def test_the_sync_log_does_not_grow_without_end(connection):
 
 def test_tick_starts_what_is_due_and_wakes_what_nobody_works_on(connection, monkeypatch):
     woken = []
-    monkeypatch.setattr(tasks.work_off, "delay", lambda: woken.append("called"))
+    monkeypatch.setattr(tasks.run_windows, "delay", lambda: woken.append("called"))
     Connection.objects.update(next_sync_at=timezone.now() - timedelta(seconds=1))
 
     tasks.tick()
@@ -696,7 +697,7 @@ def test_deleting_erases_the_history_piece_by_piece(connection, monkeypatch):
     from integrations import deletion
 
     work_off(short_run(connection))
-    monkeypatch.setattr(deletion, "_PIECE", 10)
+    monkeypatch.setattr(deletion, "_BATCH_SIZE", 10)
     connections.disconnect(connection, actor=None)
     connections.delete(connection, actor=None)
 

@@ -104,11 +104,11 @@ def test_who_has_fewest_windows_in_work_is_next():
 def test_a_message_reads_one_window_and_calls_for_the_next(monkeypatch):
     run = run_of(make_organization(), "labs", 2)
     calls = []
-    monkeypatch.setattr(sync, "perform", finish)
-    monkeypatch.setattr(tasks.work_off, "delay", lambda: calls.append("call"))
+    monkeypatch.setattr(sync, "run_window", finish)
+    monkeypatch.setattr(tasks.run_windows, "delay", lambda: calls.append("call"))
 
     for _ in range(3):
-        tasks.work_off()
+        tasks.run_windows()
 
     assert calls == ["call", "call"]
     assert set(run.windows.values_list("state", flat=True)) == {SyncWindow.State.DONE}
@@ -118,7 +118,7 @@ def test_erasing_makes_way_and_goes_on(monkeypatch):
     connection = make_connection(make_organization(), state=Connection.State.DELETING)
     for number in range(25):
         make_person(connection, f"user_{number}")
-    monkeypatch.setattr(deletion, "_PIECE", 10)
+    monkeypatch.setattr(deletion, "_BATCH_SIZE", 10)
     monkeypatch.setattr(tasks, "_ERASE_SECONDS", 0)
     calls = []
     monkeypatch.setattr(tasks.delete_connection, "delay", lambda **which: calls.append(which))
@@ -142,7 +142,7 @@ def test_ticks_send_no_more_calls_than_workers_can_take():
     for _ in range(5):
         tasks.tick()
 
-    assert broker.waiting(tasks.work_off) == 20
+    assert broker.waiting(tasks.run_windows) == 20
 
 
 def test_beat_sends_nothing_to_a_queue_that_nobody_takes_from(caplog):
@@ -177,12 +177,12 @@ def test_what_beat_sends_expires_by_nobodys_clock():
 
 def test_a_worker_whose_clock_runs_ahead_takes_over_nothing(monkeypatch):
     run = run_of(make_organization(), "labs", 2)
-    monkeypatch.setattr(tasks.work_off, "delay", lambda: None)
+    monkeypatch.setattr(tasks.run_windows, "delay", lambda: None)
     window = sync.claim(run)
 
     with time_machine.travel(timezone.now() + timedelta(hours=1)):
         tasks.tick()
-        tasks.work_off()
+        tasks.run_windows()
         assert sync.claim(run) is None
 
     window.refresh_from_db()
@@ -195,7 +195,7 @@ def test_a_worker_whose_clock_runs_ahead_takes_over_nothing(monkeypatch):
 
 @pytest.mark.django_db(transaction=True)
 def test_two_beats_start_every_refresh_once(monkeypatch):
-    monkeypatch.setattr(tasks.work_off, "delay", lambda: None)
+    monkeypatch.setattr(tasks.run_windows, "delay", lambda: None)
     for number in range(10):
         make_connection(
             make_organization(f"org-{number}", "Org"), provider_organization_id=f"p{number}"
@@ -205,7 +205,7 @@ def test_two_beats_start_every_refresh_once(monkeypatch):
 
     def one_beat():
         try:
-            for task in (tasks.tick, tasks.tell, tasks.prune, tasks.tick):
+            for task in (tasks.tick, tasks.detect_events, tasks.prune, tasks.tick):
                 task()
         except Exception as exc:
             problems.append(exc)
@@ -234,7 +234,7 @@ def compared(monkeypatch):
         labels.append(connection.label)
         tasks.compare_ways(after=0)  # what another worker does meanwhile
         if len(labels) % 2:
-            sync.ask_otherwise(connection, {sync.COMPARED_ON: today.isoformat()})
+            sync.switch_api_variant(connection, {sync.COMPARED_ON: today.isoformat()})
 
     monkeypatch.setattr(sync, "compare_ways", compare)
     return labels

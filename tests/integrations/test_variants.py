@@ -9,9 +9,9 @@ from django.core.management import call_command
 from django.urls import reverse
 
 from integrations.connectors.records import TOKEN_MEASURES
+from integrations.data_quality.verification import VerificationResult
 from integrations.models import ActivityByDay, DayCheck, SyncRun
 from integrations.variants import compare_variants
-from integrations.verification import Verified
 from integrations.window import Window
 from tests.factories import feed_day, make_connection, make_member, make_organization
 
@@ -116,7 +116,7 @@ def test_data_health_shows_the_difference(console, client):
 
 
 def test_verify_names_the_days_and_is_no_failure(console, monkeypatch):
-    verified = Verified(3, (), (), tuple(compare_variants(console)))
+    verified = VerificationResult(3, (), (), tuple(compare_variants(console)))
     monkeypatch.setattr(
         "integrations.management.commands.verify.verify", lambda connection: verified
     )

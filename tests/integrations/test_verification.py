@@ -34,7 +34,7 @@ def read_three_days(key, **options):
     window = Window(end - timedelta(days=3), end)
     days = {feed.name: list(window) if feed.is_metered else [] for feed in CONNECTOR.feeds}
     run = sync.plan(connection, SyncRun.Kind.MANUAL, window, days=days)
-    list(sync.work(run, wait=lambda seconds: None))
+    list(sync.run_inline(run, wait=lambda seconds: None))
     return connection
 
 

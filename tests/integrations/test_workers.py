@@ -42,7 +42,7 @@ from integrations import loading, sync
 from integrations.models import SyncRun
 
 place, run_id = sys.argv[1:]
-load, hold = loading.load, sync._hold
+load, hold = loading.load, sync.run._lock_claim
 
 def freeze():
     print("frozen", flush=True)
@@ -58,18 +58,18 @@ def load_and_freeze(connection, feed, window, pages, **options):
     return load(connection, feed, window, freezing(pages), **options)
 
 def hold_and_freeze(window):
-    sync._hold = hold
+    sync.run._lock_claim = hold
     hold(window)
     freeze()
 
 if place == "reading":
     loading.load = load_and_freeze
 if place == "storing":
-    sync._hold = hold_and_freeze
+    sync.run._lock_claim = hold_and_freeze
 if place != "nowhere":
-    sync.LEASE, sync._RENEW_SECONDS = timedelta(seconds=1), 0.2
+    sync.run.LEASE, sync.run._RENEW_SECONDS = timedelta(seconds=1), 0.2
     database.cursor().execute("SET idle_in_transaction_session_timeout = '2s'")
-for window in sync.work(SyncRun.objects.get(pk=run_id), wait=lambda seconds: time.sleep(0.1)):
+for window in sync.run_inline(SyncRun.objects.get(pk=run_id), wait=lambda seconds: time.sleep(0.1)):
     print(window.pk, flush=True)
 """
 
@@ -126,7 +126,7 @@ def test_a_worker_that_was_frozen_past_its_lease_writes_nothing(connection, star
     frozen = start(run, place)
     assert frozen.stdout.readline() == "frozen\n"
 
-    list(sync.work(run, wait=lambda seconds: time.sleep(0.1)))
+    list(sync.run_inline(run, wait=lambda seconds: time.sleep(0.1)))
 
     run.refresh_from_db()
     assert run.state == SyncRun.State.DONE
@@ -147,7 +147,7 @@ def test_a_worker_that_was_frozen_past_its_lease_writes_nothing(connection, star
 
 def test_disconnecting_while_a_worker_stores_waits_for_it(connection, monkeypatch):
     """The worker's commit checks its foreign keys, and disconnecting waits for its window."""
-    run, hold, holds = costs_of_two_days(connection), sync._hold, Event()
+    run, hold, holds = costs_of_two_days(connection), sync.run._lock_claim, Event()
 
     def hold_until_somebody_waits(window):
         hold(window)
@@ -161,11 +161,11 @@ def test_disconnecting_while_a_worker_stores_waits_for_it(connection, monkeypatc
 
     def work():
         try:
-            return [window.state for window in sync.work(run, wait=lambda seconds: None)]
+            return [window.state for window in sync.run_inline(run, wait=lambda seconds: None)]
         finally:
             database.close()
 
-    monkeypatch.setattr(sync, "_hold", hold_until_somebody_waits)
+    monkeypatch.setattr(sync.run, "_lock_claim", hold_until_somebody_waits)
     with ThreadPoolExecutor(1) as pool:
         worked = pool.submit(work)
         assert holds.wait(60)
@@ -210,13 +210,13 @@ def test_two_who_connect_the_same_organization_at_once_get_one_connection(sandbo
         label: connections.test(organization, CONNECTOR, label=label, key=LABS).proof
         for label in ("labs", "labs-again")
     }
-    both, refuse_twin = Barrier(2), connections._refuse_twin
+    both, refuse_twin = Barrier(2), connections._check_duplicate
 
     def look_slowly(*args):
         refuse_twin(*args)
         time.sleep(1)  # time enough for the other to look, too, if nothing held it up
 
-    monkeypatch.setattr(connections, "_refuse_twin", look_slowly)
+    monkeypatch.setattr(connections, "_check_duplicate", look_slowly)
 
     def connect(label):
         both.wait(60)
@@ -230,7 +230,7 @@ def test_two_who_connect_the_same_organization_at_once_get_one_connection(sandbo
                 proof=proofs[label],
                 import_history=False,
             )
-        except connections.Refused as refused:
+        except connections.OperationError as refused:
             return refused.twin
         finally:
             database.close()
@@ -257,7 +257,7 @@ def test_a_window_that_kills_every_worker_is_given_up_with_a_sentence(connection
     assert window.error.startswith("5 workers vanished while they read these days.")
     assert other.feed != deadly.feed
 
-    sync.perform(other)
+    sync.run_window(other)
     run.refresh_from_db()
     assert run.state == SyncRun.State.FAILED
 

@@ -206,7 +206,7 @@ def test_a_notice_is_dismissed_where_one_is(page):
         problem="Anthropic rejected the key.",
         problem_since=timezone.now(),
     )
-    notices.look(timezone.now())
+    notices.detect(timezone.now())
     page.goto(CONNECT)
 
     to(page, "Notices, 1 new", "button")

@@ -65,7 +65,7 @@ def organization(transactional_db, sandbox, monkeypatch):
         question=question, label="emea-studio", asked_by=ines, reply_to=ines.email
     )
     Notice.objects.all().delete()
-    notices.look(timezone.now())
+    notices.detect(timezone.now())
     return organization
 
 
@@ -79,7 +79,7 @@ def fill(connection: Connection) -> None:
     connection.runs.update(created_at=before, finished_at=before + timedelta(seconds=40))
     window = Window.last(DAYS, today=timezone.now().date())
     run = sync.plan(connection, SyncRun.Kind.IMPORT, window)
-    for _ in sync.work(run, wait=lambda seconds: None):
+    for _ in sync.run_inline(run, wait=lambda seconds: None):
         pass
 
 

@@ -24,7 +24,7 @@ def free_port():
 
 
 class Installation:
-    """`python -m config.run` on ports and in a folder of its own."""
+    """`python -m dev.run` on ports and in a folder of its own."""
 
     def __init__(self, folder):
         clean = {
@@ -45,7 +45,7 @@ class Installation:
     def start(self):
         with self.log.open("w") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "config.run"],
+                [sys.executable, "-m", "dev.run"],
                 cwd=ROOT,
                 env=self.environment,
                 stdout=output,

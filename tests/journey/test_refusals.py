@@ -7,7 +7,7 @@ from django.utils import timezone
 from accounts.deadlines import TooSlow
 from accounts.limits import TooMany
 from accounts.models import Membership, Role
-from reports import views
+from reports.explore import views
 from reports.models import ReportFile
 from tests.factories import (
     PASSWORD,

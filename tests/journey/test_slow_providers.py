@@ -10,7 +10,7 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import connection as database
 
-from accounts import passwords
+from accounts import password_reset
 from config import queues
 from integrations import sync, tasks
 from integrations.encryption import Secret
@@ -86,15 +86,15 @@ def test_a_password_mail_leaves_within_seconds_while_providers_drip(workers, pro
             options={"dialect": "reports"},
         )
         sync.plan(connection, SyncRun.Kind.IMPORT, week)
-        tasks.work_off.delay()
+        tasks.run_windows.delay()
     running = SyncWindow.objects.filter(state=SyncWindow.State.RUNNING)
     wait_for(lambda: len(provider.requests) >= 3, 120)  # every import worker is held
     for name in ("ada", "ines"):
         make_user(f"{name}@example.com")
-    passwords.ask_for_reset("ada@example.com")
+    password_reset.request_reset("ada@example.com")
     wait_for(lambda: len(list(workers.iterdir())) == 1, 120)  # the worker has started
 
-    passwords.ask_for_reset("ines@example.com")
+    password_reset.request_reset("ines@example.com")
     waited = wait_for(lambda: len(list(workers.iterdir())) == 2, LONGEST_SECONDS)
 
     assert waited < LONGEST_SECONDS

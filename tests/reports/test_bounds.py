@@ -14,8 +14,10 @@ from accounts.deadlines import Deadline, TooSlow
 from accounts.models import Role
 from integrations.models import Person
 from integrations.window import Window
-from reports import dispatch, pivot, queries
-from reports.spec import MOST_DAYS, ReportSpec, SpecError
+from reports import engine
+from reports.engine.spec import MOST_DAYS, ReportSpec, SpecError
+from reports.render import pivot
+from reports.saved import delivery
 from tests.factories import (
     cost,
     make_member,
@@ -97,7 +99,7 @@ def test_mail_refuses_a_thousand_years(company, mails):
     report = make_report(company, owner=ann, query=ATTACK)
     schedule = make_schedule(report, ann, next_at=timezone.now() - timedelta(minutes=1))
 
-    dispatch.send(schedule.pk, now=timezone.now())
+    delivery.deliver(schedule.pk, now=timezone.now())
 
     schedule.refresh_from_db()
     assert schedule.last_result == f"Not sent: {TOO_LONG}"
@@ -120,15 +122,15 @@ def test_days_beyond_the_data_cost_nothing(company, monkeypatch):
         cumulative=True,
     )
     looks = []
-    is_known = queries._Absence.is_known
+    is_known = engine.query._MissingValues.is_known
 
     def counted(self, source, keys):
         looks.append(keys)
         return is_known(self, source, keys)
 
-    monkeypatch.setattr(queries._Absence, "is_known", counted)
+    monkeypatch.setattr(engine.query._MissingValues, "is_known", counted)
 
-    rows = list(queries.stream(company, spec).text_rows())
+    rows = list(engine.stream(company, spec).text_rows())
 
     # 1.50 of Ann, and on the second day hers again and 2.25 of Zoe: nothing of the ten years.
     assert [(row[0], row[1], row[4]) for row in rows] == [
@@ -136,30 +138,30 @@ def test_days_beyond_the_data_cost_nothing(company, monkeypatch):
         ("2026-11-21", "ann@example.com", "1.50"),
         ("2026-11-21", "zoe@example.com", "2.25"),
     ]
-    assert list(queries.run(company, spec).text_rows()) == rows
+    assert list(engine.run(company, spec).text_rows()) == rows
     assert len(looks) < 10
 
 
 def test_report_in_memory_has_a_bound_on_rows(company, monkeypatch):
-    monkeypatch.setattr(queries, "MOST_ROWS", 1)
+    monkeypatch.setattr(engine.query, "MOST_ROWS", 1)
     spec = ReportSpec.from_query(
         "from=2026-11-20&to=2026-11-21&group_by=user_email", today=date(2026, 11, 30)
     )
 
     with pytest.raises(SpecError, match="This report has more than 1 rows"):
-        queries.run(company, spec)
+        engine.run(company, spec)
 
 
 def test_added_up_report_has_the_same_bound(company, monkeypatch):
     """Two groups over two days are two rows of facts and three rows of running sums."""
-    monkeypatch.setattr(queries, "MOST_ROWS", 2)
+    monkeypatch.setattr(engine.query, "MOST_ROWS", 2)
     spec = ReportSpec.from_query(
         "from=2026-11-20&to=2026-11-21&group_by=day,user_email&cumulative=yes",
         today=date(2026, 11, 30),
     )
 
     with pytest.raises(SpecError, match="This report has more than 2 rows"):
-        _ = queries.run(company, spec).rows
+        _ = engine.run(company, spec).rows
 
 
 def test_file_has_a_bound_on_rows(company):
@@ -168,12 +170,12 @@ def test_file_has_a_bound_on_rows(company):
     )
 
     with pytest.raises(SpecError, match="This report has more than 1 rows"):
-        list(queries.stream(company, spec, most=1).text_rows())
+        list(engine.stream(company, spec, most=1).text_rows())
 
 
 def test_sets_of_people_have_a_bound(company, monkeypatch):
     usage(company.connections.get(), "2026-11-20", person=Person.objects.first(), requests=1)
-    monkeypatch.setattr(queries, "MOST_IDENTIFIERS", 0)
+    monkeypatch.setattr(engine.query, "MOST_IDENTIFIERS", 0)
     spec = ReportSpec(
         metrics=("people",),
         window=Window(date(2026, 11, 20), date(2026, 11, 22)),
@@ -181,7 +183,7 @@ def test_sets_of_people_have_a_bound(company, monkeypatch):
     )
 
     with pytest.raises(SpecError, match="Counting different people"):
-        queries.run(company, spec)
+        engine.run(company, spec)
 
 
 @pytest.mark.parametrize(
@@ -235,7 +237,7 @@ def test_page_offers_smaller_reports(client, company):
 
 
 def test_report_of_too_many_rows_offers_fewer(client, company, monkeypatch):
-    monkeypatch.setattr(queries, "MOST_ROWS", 1)
+    monkeypatch.setattr(engine.query, "MOST_ROWS", 1)
     client.force_login(make_member(company, Role.VIEWER))
     query = "metrics=cost&from=2026-11-20&to=2026-11-21&group_by=user_email,sku"
 
@@ -250,7 +252,7 @@ def test_report_of_too_many_rows_offers_fewer(client, company, monkeypatch):
 
 
 def test_command_prints_csv_row_by_row_and_other_formats_up_to_the_bound(company, monkeypatch):
-    monkeypatch.setattr(queries, "MOST_ROWS", 1)
+    monkeypatch.setattr(engine.query, "MOST_ROWS", 1)
     options = ["--metrics=cost", "--since=2026-11-20", "--until=2026-11-22", "--group-by=day"]
     command = ("report", f"--organization={company.slug}", *options)
     printed = io.StringIO()
@@ -276,11 +278,11 @@ def count_by_day(company, days, people=3):
 
 def test_a_report_of_too_many_rows_is_refused_after_its_newest_days(company, monkeypatch):
     first = count_by_day(company, days=32)
-    monkeypatch.setattr(queries, "MOST_ROWS", 10)
+    monkeypatch.setattr(engine.query, "MOST_ROWS", 10)
     read = []
-    keyed = queries._Question._keyed
+    keyed = engine.query._Query._keyed
     monkeypatch.setattr(
-        queries._Question,
+        engine.query._Query,
         "_keyed",
         lambda self, source: read.append(self.spec.window) or keyed(self, source),
     )
@@ -288,24 +290,24 @@ def test_a_report_of_too_many_rows_is_refused_after_its_newest_days(company, mon
         f"from={first}&to=2026-11-21&group_by=day,user_email", today=date(2026, 11, 30)
     )
 
-    with pytest.raises(queries.TooManyRows, match="more than 10 rows"):
-        queries.run(company, spec)
+    with pytest.raises(engine.TooManyRows, match="more than 10 rows"):
+        engine.run(company, spec)
 
     # 34 known days; 1, 2 and 4 of them have 1, 2 and 8 rows, and an eighth of 34 is no more.
     assert [len(window) for window in read[:3]] == [1, 2, 4]
     read.clear()
-    monkeypatch.setattr(queries, "MOST_ROWS", 7)
-    with pytest.raises(queries.TooManyRows, match="more than 7 rows"):
-        queries.run(company, spec)
+    monkeypatch.setattr(engine.query, "MOST_ROWS", 7)
+    with pytest.raises(engine.TooManyRows, match="more than 7 rows"):
+        engine.run(company, spec)
     assert [len(window) for window in read] == [1, 2, 4]  # 8 rows: no other day is read
 
 
 def test_a_report_that_fits_is_counted_on_one_day_alone(company, monkeypatch):
     first = count_by_day(company, days=32, people=1)
     counted = []
-    count = queries._Question.count_groups
+    count = engine.query._Query.count_groups
     monkeypatch.setattr(
-        queries._Question,
+        engine.query._Query,
         "count_groups",
         lambda self, *args: counted.append(len(self.spec.window)) or count(self, *args),
     )
@@ -314,7 +316,7 @@ def test_a_report_that_fits_is_counted_on_one_day_alone(company, monkeypatch):
     )
 
     # 32 of one person, one each of Ann and Zoe.
-    assert len(queries.run(company, spec).rows) == 34
+    assert len(engine.run(company, spec).rows) == 34
     assert counted == [1]
 
 
@@ -346,7 +348,7 @@ def test_mail_has_the_same_bound_on_cells(company, mails, monkeypatch):
         next_at=timezone.now() - timedelta(minutes=1),
     )
 
-    dispatch.send(schedule.pk, now=timezone.now())
+    delivery.deliver(schedule.pk, now=timezone.now())
 
     schedule.refresh_from_db()
     assert schedule.last_result == f"Not sent: {TOO_MANY_CELLS}"
@@ -356,13 +358,13 @@ def test_mail_has_the_same_bound_on_cells(company, mails, monkeypatch):
 def test_cells_without_a_fact_are_worked_out_once_for_all_that_are_alike(company, monkeypatch):
     count_by_day(company, days=1, people=20)
     worked_out = []
-    answer = queries._Numbers._of
+    answer = engine.query._ValueReader._of
     monkeypatch.setattr(
-        queries._Numbers, "_of", lambda *args: worked_out.append(args[1]) or answer(*args)
+        engine.query._ValueReader, "_of", lambda *args: worked_out.append(args[1]) or answer(*args)
     )
 
     spec = ReportSpec.from_query(CELLS, today=date(2026, 11, 30)).by_interval()
-    laid_out = pivot.build(queries.run(company, spec))
+    laid_out = pivot.build(engine.run(company, spec))
 
     # 22 people in 21 columns: 462 cells, of which 22 have a fact.
     assert sum(len(line.cells) for line in laid_out.lines) == 462
@@ -374,7 +376,7 @@ def test_cells_without_a_fact_are_worked_out_once_for_all_that_are_alike(company
 
 def test_laying_out_ends_with_the_request(company, monkeypatch):
     spec = ReportSpec.from_query(CELLS, today=date(2026, 11, 30)).by_interval()
-    report = queries.run(company, spec)
+    report = engine.run(company, spec)
 
     with deadlines.bounded(Deadline(60, time.monotonic() - 1)), pytest.raises(TooSlow):
         pivot.build(report)

@@ -6,9 +6,9 @@ from decimal import Decimal
 import pytest
 
 from integrations.window import Window
-from reports import queries
-from reports.metrics import OTHER
-from reports.spec import Filter, Operator, ReportSpec, SpecError
+from reports import engine
+from reports.catalog.metrics import OTHER_KEY
+from reports.engine.spec import Filter, Operator, ReportSpec, SpecError
 from tests.factories import activity, cost, make_connection, make_person, usage
 from tests.reports.conftest import know
 
@@ -20,7 +20,7 @@ EVERYTHING = ("all_cost", "person_cost", "person_usage", "summaries", "users")
 def run(organization, metrics="cost", group_by="", window=NOVEMBER, **more):
     groups = tuple(group_by.split(",")) if group_by else ()
     spec = ReportSpec(tuple(metrics.split(",")), window, groups, **more)
-    return queries.run(organization, spec)
+    return engine.run(organization, spec)
 
 
 def rows(organization, *args, **more):
@@ -108,7 +108,7 @@ def test_the_top_groups_and_other_make_the_whole(organization, connection, peopl
         ("", 10),
         ("user_4", 4),
         ("user_5", 5),
-        (OTHER, 6),
+        (OTHER_KEY, 6),
     ]
     assert found.totals == (25,)
     assert list(found.text_rows())[-1] == ["(other)", "6.00"]
@@ -119,7 +119,7 @@ def test_the_bottom_groups(organization, connection, people):
         ("", 10),
         ("user_1", 1),
         ("user_2", 2),
-        (OTHER, 12),
+        (OTHER_KEY, 12),
     ]
 
 
@@ -127,9 +127,9 @@ def test_a_limit_ranks_over_all_days_and_keeps_the_cut_by_day(organization, conn
     assert rows(organization, group_by="day,project_id", limit=1) == [
         (date(2026, 11, 2), "", 10),
         (date(2026, 11, 2), "user_5", Decimal("2.5")),
-        (date(2026, 11, 2), OTHER, 5),
+        (date(2026, 11, 2), OTHER_KEY, 5),
         (date(2026, 11, 3), "user_5", Decimal("2.5")),
-        (date(2026, 11, 3), OTHER, 5),
+        (date(2026, 11, 3), OTHER_KEY, 5),
     ]
 
 
@@ -189,7 +189,7 @@ def test_every_day_stands_beside_the_one_before(organization, connection):
         (3, "cowork", 20, 0),
         (4, "chat", 0, 2),
     ]
-    assert found.by("service").rows[0] == queries.Row(("chat",), (10,), (3,), (10,))
+    assert found.by("service").rows[0] == engine.Row(("chat",), (10,), (3,), (10,))
     assert (found.totals, found.before.totals) == ((30,), (3,))
     assert next(iter(found.text_rows())) == [
         "2026-11-02",
@@ -243,7 +243,7 @@ def test_a_limit_keeps_the_same_groups_for_both(organization, connection):
 
     assert rows(organization, group_by="service", window=WEEK, compare="previous", limit=1) == [
         ("chat", 2, 1),
-        (OTHER, 1, 100),
+        (OTHER_KEY, 1, 100),
     ]
 
 

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import connection as database
 
-from reports.metrics import DIMENSIONS, METRICS
+from reports.catalog.metrics import DIMENSIONS, METRICS
 from tests.factories import cost, make_person, usage
 
 

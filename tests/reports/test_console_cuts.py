@@ -7,9 +7,10 @@ import pytest
 
 from integrations.models import EngagementFact, FeedDay, Resource, ResourceVersion
 from integrations.window import Window
-from reports import limits, naming, queries
-from reports.querybar import members
-from reports.spec import Filter, Operator, ReportSpec, SpecError
+from reports import engine, limits
+from reports.catalog import resource_names
+from reports.engine.spec import Filter, Operator, ReportSpec, SpecError
+from reports.explore.controls import dimension_values
 from tests.factories import cost, make_connection, make_person, usage
 from tests.reports.conftest import know
 
@@ -74,7 +75,7 @@ def document(connection, day, amount, requests, *, person=None, **labels):
 
 def ask(connection, *metrics, group_by=(), filters=()):
     spec = ReportSpec(metrics, DAYS, group_by=group_by, filters=filters)
-    report = queries.run(connection.organization, spec)
+    report = engine.run(connection.organization, spec)
     return {row.keys: row.values for row in report.rows}
 
 
@@ -104,7 +105,7 @@ def test_cost_of_one_team_is_found_by_its_tag(console):
 
 
 def test_owners_have_names_and_robots_keep_their_id(console):
-    names = naming.of([console], ["api_key_owner"])
+    names = resource_names.of([console], ["api_key_owner"])
 
     assert names == {("api_key_owner", "user_ann"): "Ann"}
 
@@ -118,7 +119,7 @@ def test_owners_have_names_and_robots_keep_their_id(console):
     ],
 )
 def test_filters_offer_what_lists_tell(console, dimension, offered):
-    values = members(dimension, [console])
+    values = dimension_values(dimension, [console])
 
     assert (values if isinstance(offered, dict) else {*values}) == offered
 

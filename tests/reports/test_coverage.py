@@ -5,9 +5,9 @@ from datetime import date
 from integrations.days import DayState
 from integrations.models import Connection, FeedDay
 from integrations.window import Window
-from reports import queries
+from reports import engine
 from reports.coverage import Coverage
-from reports.spec import Filter, ReportSpec
+from reports.engine.spec import Filter, ReportSpec
 from tests.factories import make_connection
 from tests.reports.conftest import know
 
@@ -26,7 +26,7 @@ def cover(organization, metrics="cost", window=WEEK, group_by="", **filters) -> 
         group_by=tuple(group_by.split(",")) if group_by else (),
         filters=tuple(Filter(name, (value,)) for name, value in filters.items()),
     )
-    return queries.coverage(organization, spec)
+    return engine.coverage(organization, spec)
 
 
 def test_a_day_is_as_its_feed_says_and_unknown_if_it_says_nothing(organization, connection):

@@ -15,11 +15,13 @@ from integrations.connectors.base import Table
 from integrations.connectors.claude_enterprise import ClaudeEnterprise
 from integrations.models import EngagementFact, Resource
 from integrations.window import Window
-from reports import engagement, limits, pivot, queries
-from reports.charts import kind_of
-from reports.metrics import METRICS
-from reports.querybar import members
-from reports.spec import Filter, Operator, ReportSpec, SpecError
+from reports import engine, limits
+from reports.catalog.metrics import METRICS
+from reports.dashboard import activity_queries
+from reports.engine.spec import Filter, Operator, ReportSpec, SpecError
+from reports.explore.controls import dimension_values
+from reports.render import pivot
+from reports.render.charts import kind_of
 from tests.factories import activity, cost, make_connection, make_member, make_person, make_token
 from tests.reports.conftest import a_feed, know
 
@@ -85,7 +87,7 @@ def cut(connection, monkeypatch):
 
 def ask(connection, *metrics, group_by=(), filters=(), **more):
     spec = ReportSpec(metrics, DAYS, group_by, filters, **more)
-    return queries.run(connection.organization, spec)
+    return engine.run(connection.organization, spec)
 
 
 def rows(report):
@@ -163,7 +165,7 @@ def test_what_no_document_tells_is_refused(cut, metrics, group_by, words):
 
 def test_a_table_of_groups_has_no_total_and_no_stack(cut):
     spec = ReportSpec(("cost",), DAYS, ("rbac_group_id",))
-    laid_out = pivot.build(queries.run(cut.organization, spec.by_interval()))
+    laid_out = pivot.build(engine.run(cut.organization, spec.by_interval()))
 
     assert not laid_out.has_total
     assert {cell.value for cell in laid_out.foot} == {None}
@@ -172,7 +174,7 @@ def test_a_table_of_groups_has_no_total_and_no_stack(cut):
 
 
 def test_groups_are_found_by_name(cut):
-    assert list(members("rbac_group_id", [cut]).items()) == [
+    assert list(dimension_values("rbac_group_id", [cut]).items()) == [
         ("rbac_group_b", "rbac_group_b"),
         ("rbac_group_a", "Research"),
         ("", "In no group"),
@@ -427,7 +429,7 @@ def test_people_with_activity_are_those_who_did_something_in_any_product(connect
             (date(2026, 11, 3), 0),
         ][:2]
     )
-    done = engagement.activity([connection], DAYS)[connection.pk]
+    done = activity_queries.activity([connection], DAYS)[connection.pk]
     assert (done.active, dict(done.products)) == (3, {"chat": 1, "claude_tag": 1, "science": 1})
 
 

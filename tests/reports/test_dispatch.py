@@ -7,8 +7,8 @@ from django.core import mail
 
 from accounts.models import AuditEvent, Delivery, MailAttachment, Membership, User
 from accounts.permissions import Role
-from reports import dispatch
 from reports.models import SavedReport
+from reports.saved import delivery
 from reports.tasks import tick
 from tests.factories import cost, make_member, make_organization, make_report, make_schedule
 from tests.reports.conftest import know
@@ -42,7 +42,7 @@ def plan(organization, connection, ann):
 def send(plan, django_capture_on_commit_callbacks):
     def run(now=MONDAY) -> bool:
         with django_capture_on_commit_callbacks(execute=True):
-            return dispatch.send(plan.pk, now=now)
+            return delivery.deliver(plan.pk, now=now)
 
     return run
 
@@ -129,7 +129,7 @@ def test_nothing_goes_out_early_or_paused(send, plan):
     plan.is_paused = True
     plan.save()
     assert not send()
-    assert dispatch.due(MONDAY) == []
+    assert delivery.due_schedules(MONDAY) == []
     assert mail.outbox == []
 
 
@@ -173,7 +173,7 @@ def test_a_report_that_can_no_longer_be_asked_says_why(send, plan):
 
 
 def test_a_csv_too_large_for_a_mail_stays_on_the_page(send, monkeypatch):
-    monkeypatch.setattr(dispatch, "LARGEST", 50)
+    monkeypatch.setattr(delivery, "MAX_ATTACHMENT_BYTES", 50)
 
     send()
 
@@ -275,10 +275,10 @@ def test_a_report_for_many_is_computed_and_stored_once(plan, organization, monke
     for number in range(30):
         plan.recipients.add(make_member(organization, email=f"user{number}@example.com"))
     computed = []
-    run = dispatch.queries.run
-    monkeypatch.setattr("reports.queries.run", lambda *args: computed.append(1) or run(*args))
+    run = delivery.queries.run
+    monkeypatch.setattr("reports.engine.query.run", lambda *args: computed.append(1) or run(*args))
 
-    dispatch.send(plan.pk, now=MONDAY)
+    delivery.deliver(plan.pk, now=MONDAY)
 
     assert len(computed) == 1
     assert MailAttachment.objects.count() == 1
@@ -294,7 +294,7 @@ def test_organizations_take_turns(plan, organization, ann):
     zoe = make_member(there)
     last = make_schedule(make_report(there, owner=zoe), zoe, next_at=now)
 
-    in_turn = dispatch.due(now)
+    in_turn = delivery.due_schedules(now)
 
     assert len(in_turn) == 5
     assert in_turn[:2] == [plan.pk, last.pk]

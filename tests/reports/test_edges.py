@@ -7,14 +7,15 @@ import pytest
 
 from integrations.days import DayState
 from integrations.window import Window
-from reports import charts, queries
-from reports.charts.plot import Scale, axis_label
-from reports.dashboard.answers import shares
+from reports import engine
+from reports.catalog.metrics import Unit
+from reports.dashboard.results import shares
 from reports.dashboard.spend import _mover
+from reports.engine.spec import ReportSpec
 from reports.forecast import Forecast
-from reports.metrics import Unit
-from reports.pivot import Column, build, heat
-from reports.spec import ReportSpec
+from reports.render import charts
+from reports.render.charts.plot import Scale, axis_label
+from reports.render.pivot import Column, build, heat
 from reports.templatetags import figures
 from tests.factories import cost
 from tests.reports.conftest import know
@@ -52,7 +53,7 @@ def test_the_bar_of_a_part_is_narrower_and_its_week_is_named(organization, conne
     window = Window(date(2026, 11, 6), date(2026, 11, 16))
     spec = ReportSpec(("cost",), window, ("week",), interval="week", chart="stacked")
 
-    part, whole = charts.draw(build(queries.run(organization, spec))).bars
+    part, whole = charts.draw(build(engine.run(organization, spec))).bars
 
     assert part.width == pytest.approx(whole.width * 3 / 7, abs=0.01)
     assert part.segments[0].width == pytest.approx(part.width)
@@ -69,14 +70,14 @@ def test_a_mix_that_did_not_move_and_a_single_model_have_no_mover(organization, 
     spec = ReportSpec(("cost",), WEEK, ("sku",), compare="previous")
     for day, price in (("2026-10-26", 10), ("2026-11-02", 30)):
         cost(connection, day, price, model="opus")
-    assert _mover(queries.run_if_comparable(organization, spec)) is None
+    assert _mover(engine.run_if_comparable(organization, spec)) is None
 
     for day, price in (("2026-10-26", 10), ("2026-11-02", 30)):
         cost(connection, day, price, model="haiku")
-    assert _mover(queries.run_if_comparable(organization, spec)) is None
+    assert _mover(engine.run_if_comparable(organization, spec)) is None
 
     cost(connection, "2026-11-03", 20, model="opus")  # 10 of 20, then 50 of 80
-    mover = _mover(queries.run_if_comparable(organization, spec))
+    mover = _mover(engine.run_if_comparable(organization, spec))
     assert (mover.label, mover.verb) in {("opus", "rose"), ("haiku", "fell")}
     assert {mover.before, mover.now} <= {Decimal("0.5"), Decimal("0.625"), Decimal("0.375")}
 
@@ -101,7 +102,7 @@ def test_credits_hang_below_the_base_line_of_an_area(organization, connection):
         cost(connection, day, "-4", product="credit")
     spec = ReportSpec(("cost",), WEEK, ("day", "service"), chart="area")
 
-    chart = charts.draw(build(queries.run(organization, spec)))
+    chart = charts.draw(build(engine.run(organization, spec)))
 
     heights = [
         {float(point.split(",")[1]) for point in trace.points.split()} for trace in chart.traces
@@ -116,7 +117,7 @@ def test_a_treemap_of_credits_alone_shows_bars(organization, connection):
     cost(connection, "2026-11-03", "-1", product="chat")
     spec = ReportSpec(("cost",), WEEK, ("day", "service"), chart="treemap")
 
-    chart = charts.draw(build(queries.run(organization, spec)))
+    chart = charts.draw(build(engine.run(organization, spec)))
 
     assert chart.kind == "bar"
     assert {tile.value for tile in chart.tiles} == {-4, -1}

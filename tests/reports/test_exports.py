@@ -9,7 +9,7 @@ from openpyxl import load_workbook
 
 from accounts.deadlines import TooSlow
 from accounts.models import AuditEvent, Membership, Role
-from reports import exports, queries
+from reports import engine, exports
 from reports.models import FilePiece, ReportFile
 from reports.tasks import make_file, tick
 from tests.factories import cost, make_member, make_organization, make_report_file
@@ -103,7 +103,7 @@ def test_file_that_takes_too_long_is_ordered(client, company, viewer, monkeypatc
     def slow(*args, **options):
         raise TooSlow
 
-    monkeypatch.setattr(queries, "stream", slow)
+    monkeypatch.setattr(engine, "stream", slow)
 
     assert ordered(client, company).state == ReportFile.State.WAITING
 
@@ -204,7 +204,7 @@ def test_worker_stops_when_its_file_is_deleted(company, viewer, monkeypatch):
 
 def test_file_has_a_bound_on_rows_and_says_so(client, company, viewer, monkeypatch):
     file = ordered(client, company)
-    spec_most = queries.stream.__kwdefaults__
+    spec_most = engine.stream.__kwdefaults__
     monkeypatch.setitem(spec_most, "most", 1)
 
     make_file(file_id=file.pk)

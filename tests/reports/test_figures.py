@@ -5,8 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from reports import labels
-from reports.metrics import Unit, exact_usd
+from reports.catalog import labels
+from reports.catalog.metrics import Unit, exact_usd
 from reports.templatetags import figures
 
 

@@ -19,15 +19,18 @@ from accounts.models import AuditEvent, User
 from integrations.connectors.base import Table
 from integrations.connectors.claude_enterprise import ClaudeEnterprise
 from integrations.window import Window
-from reports import charts, metrics, pivot, queries, workbook
+from reports import engine
+from reports.catalog import metrics
+from reports.catalog.metrics import DIMENSIONS, ITEM_FEEDS, METRICS, OTHER_KEY, UNKNOWN_USER, Source
 from reports.dashboard.scope import Scope
-from reports.dashboard.widgets import ALL
-from reports.export import as_csv, as_json
-from reports.metrics import DIMENSIONS, METRICS, OTHER, THINGS, UNKNOWN_USER, Source
-from reports.picture import png
-from reports.queries import PARTIAL
-from reports.querybar import QueryBar
-from reports.spec import CHARTS, FILTERABLE, Filter, Operator, ReportSpec
+from reports.dashboard.widgets import WIDGET_LIST
+from reports.engine import PARTIAL
+from reports.engine.spec import CHARTS, FILTERABLE, Filter, Operator, ReportSpec
+from reports.explore.controls import ReportControls
+from reports.render import charts, pivot
+from reports.render.exports import xlsx
+from reports.render.exports.png import png
+from reports.render.exports.text import as_csv, as_json
 from reports.templatetags import figures
 from tests.factories import (
     activity,
@@ -41,13 +44,13 @@ from tests.factories import (
 from tests.reports.conftest import a_feed, know
 
 FIRST, LAST = date(2026, 10, 26), date(2026, 11, 8)
-FEEDS = ("all_cost", "person_cost", "person_usage", "summaries", "users", *THINGS)
+FEEDS = ("all_cost", "person_cost", "person_usage", "summaries", "users", *ITEM_FEEDS)
 
 
 @pytest.fixture
 def company(organization, monkeypatch):
     """Two connections, three people, five products; a day nobody has read, a price nobody told."""
-    things = tuple(a_feed(source.value, Table.ENGAGEMENT, "total") for source in THINGS)
+    things = tuple(a_feed(source.value, Table.ENGAGEMENT, "total") for source in ITEM_FEEDS)
     monkeypatch.setattr(ClaudeEnterprise, "feeds", (*ClaudeEnterprise.feeds, *things))
     for label in ("my-org", "labs"):
         connection = make_connection(organization, label)
@@ -109,17 +112,17 @@ def specs(draw) -> ReportSpec:
 @given(spec=specs())
 def test_every_output_says_the_same(company, client, spec):
     asked = spec.by_interval()
-    report = queries.run(company, asked)
+    report = engine.run(company, asked)
     truth = [[*report.columns], *report.text_rows()]
 
     # The files, written row by row.
-    streamed = queries.stream(company, asked)
+    streamed = engine.stream(company, asked)
     assert [[*streamed.columns], *streamed.text_rows()] == truth
     client.force_login(_member(company))
     address = reverse("reports:explore_csv", args=[company.slug])
     response = client.get(f"{address}?{spec.to_query()}")
     assert list(csv.reader(io.StringIO(_text(response)))) == truth
-    assert _cells(streamed=queries.stream(company, asked)) == _numbers(report)
+    assert _cells(streamed=engine.stream(company, asked)) == _numbers(report)
 
     # The command.
     command = io.StringIO()
@@ -144,7 +147,7 @@ def test_every_output_says_the_same(company, client, spec):
     laid_out = pivot.build(report)
     assert (
         tuple(total.value for total in laid_out.totals)
-        == queries.run(company, _ungrouped(spec)).totals
+        == engine.run(company, _ungrouped(spec)).totals
     )
     shown = {
         (cell.column.start, line.label): cell.value
@@ -172,19 +175,19 @@ def test_every_widget_says_what_the_report_says(company, client, spec):
     cost_dimensions = {name for name, d in DIMENSIONS.items() if d.sources >= {Source.COST}}
     filters = tuple(f for f in spec.filters if f.dimension in cost_dimensions)
     days = ReportSpec(("cost",), spec.window, filters=filters)
-    truth = queries.run(company, days).totals[0]
+    truth = engine.run(company, days).totals[0]
     scope = Scope(company, days, today=LAST + timedelta(days=1))
 
-    answers = {widget.name: widget.ask(scope) for widget in ALL}
+    answers = {widget.name: widget.ask(scope) for widget in WIDGET_LIST}
 
     assert {name: answers[name].figure for name in SPENDS} == dict.fromkeys(SPENDS, truth)
     for answer in answers.values():
         if answer.spec is not None and answer.figure is not None:
-            assert queries.run(company, answer.spec).totals[0] == answer.figure
+            assert engine.run(company, answer.spec).totals[0] == answer.figure
     over_time = answers["spend-over-time"].table
     total = [column.name for column in over_time.columns].index("total")
     if truth is not None:  # it is not known as soon as one of several empty days is not
-        assert metrics.add(r[total] for r in over_time.rows if r[total] is not None) == truth
+        assert metrics.add_known(r[total] for r in over_time.rows if r[total] is not None) == truth
 
 
 def _document(client, spec: ReportSpec):
@@ -201,7 +204,7 @@ def _is(key, label: str) -> bool:
     """Does this key stand under this label, which may be another word for it?"""
     words = {
         "": ("Not", "No "),
-        OTHER: ("Other",),
+        OTHER_KEY: ("Other",),
         UNKNOWN_USER: ("Unknown user",),
         "claude_code": ("Claude Code",),
     }.get(key, (str(key).replace("_", " "), str(key)))
@@ -242,7 +245,7 @@ def _options(spec: ReportSpec) -> list[str]:
 def _cells(streamed) -> list[list[object]]:
     """The rows of a workbook as another library reads them."""
     file = io.BytesIO()
-    workbook.write(streamed, file, address="x", now=datetime(2026, 11, 25, tzinfo=UTC))
+    xlsx.write(streamed, file, address="x", now=datetime(2026, 11, 25, tzinfo=UTC))
     sheet = load_workbook(file)["Report"]
     return [list(row) for row in sheet.iter_rows(min_row=2, values_only=True)]
 
@@ -287,9 +290,9 @@ def test_the_picture_is_a_png_of_the_chart(company, client):
 def test_every_chart_can_be_a_picture_with_letters_in_it(company, kind):
     window = Window(FIRST, LAST + timedelta(days=1))
     spec = ReportSpec(("cost",), window, ("service",), chart=kind, compare="previous")
-    laid_out = pivot.build(queries.run(company, spec.by_interval()))
+    laid_out = pivot.build(engine.run(company, spec.by_interval()))
 
-    with_words = png(charts.draw(laid_out), laid_out, QueryBar(spec))
+    with_words = png(charts.draw(laid_out), laid_out, ReportControls(spec))
 
     assert len(with_words) > 15_000
 
@@ -301,8 +304,8 @@ def test_text_in_a_workbook_is_never_a_formula_or_a_link(organization):
     spec = ReportSpec(("cost",), Window(FIRST, LAST), ("service",))
 
     file = io.BytesIO()
-    report = queries.stream(organization, spec)
-    workbook.write(report, file, address="x", now=datetime(2026, 11, 25, tzinfo=UTC))
+    report = engine.stream(organization, spec)
+    xlsx.write(report, file, address="x", now=datetime(2026, 11, 25, tzinfo=UTC))
     sheet = load_workbook(file)["Report"]
 
     cells = [row[0] for row in sheet.iter_rows(min_row=2)]
@@ -315,7 +318,7 @@ def test_text_in_a_workbook_is_never_a_formula_or_a_link(organization):
 
 
 def test_a_workbook_says_what_was_asked_and_goes_on_in_another_sheet(organization, monkeypatch):
-    monkeypatch.setattr(workbook, "ROWS", 2)
+    monkeypatch.setattr(xlsx, "ROWS", 2)
     connection = make_connection(organization)
     for number in range(5):
         cost(connection, "2026-11-02", number, product=f"p{number}")
@@ -323,8 +326,8 @@ def test_a_workbook_says_what_was_asked_and_goes_on_in_another_sheet(organizatio
     spec = ReportSpec(("cost",), Window(FIRST, LAST), ("service",), filters)
 
     file = io.BytesIO()
-    report = queries.stream(organization, spec)
-    workbook.write(report, file, address="x", now=datetime(2026, 11, 25, 4, 5, tzinfo=UTC))
+    report = engine.stream(organization, spec)
+    xlsx.write(report, file, address="x", now=datetime(2026, 11, 25, 4, 5, tzinfo=UTC))
     book = load_workbook(file)
 
     assert book.sheetnames == ["Report", "Report 2", "Report 3", "About"]
@@ -337,28 +340,28 @@ def test_a_workbook_says_what_was_asked_and_goes_on_in_another_sheet(organizatio
 
 def test_a_stream_reads_its_rows_through_a_server_side_cursor(company, monkeypatch):
     chunks = []
-    iterator = queries.QuerySet.iterator
+    iterator = engine.QuerySet.iterator
     monkeypatch.setattr(
-        queries.QuerySet,
+        engine.QuerySet,
         "iterator",
         lambda self, size: chunks.append(size) or iterator(self, size),
     )
     spec = ReportSpec(("cost", "requests"), Window(FIRST, LAST), ("day", "service"))
 
-    rows = iter(queries.stream(company, spec).rows)
+    rows = iter(engine.stream(company, spec).rows)
 
     assert next(rows).keys == (FIRST, "")
-    assert chunks == [queries.CHUNK] * 2
+    assert chunks == [engine.CHUNK] * 2
 
 
 @pytest.mark.parametrize(
     ("more", "cursors"), [("", 2), ("&cumulative=yes", 2), ("&compare=previous", 4)]
 )
 def test_a_reader_who_goes_away_leaves_no_cursor_open(company, monkeypatch, more, cursors):
-    monkeypatch.setattr(queries, "CHUNK", 2)
+    monkeypatch.setattr(engine.query, "CHUNK", 2)
     query = "metrics=cost,requests&group_by=user_id&from=2026-11-02&to=2026-11-08"
     spec = ReportSpec.from_query(query + more, today=date(2026, 11, 25))
-    lines = as_csv(queries.stream(company, spec.by_interval()))
+    lines = as_csv(engine.stream(company, spec.by_interval()))
     assert next(lines).startswith("day,user_id,cost,requests")
     next(lines)
     assert _open_cursors() == cursors

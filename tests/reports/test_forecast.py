@@ -6,7 +6,7 @@ from math import exp, sin
 
 import pytest
 
-from reports.forecast import FARTHEST, Forecast
+from reports.forecast import MAX_HORIZON_DAYS, Forecast
 
 MONDAY = date(2026, 11, 2)
 
@@ -101,8 +101,8 @@ def test_without_enough_history_nothing_is_said():
 def test_nobody_knows_next_year():
     known = steady(8)
 
-    assert Forecast(known).estimate([max(known) + timedelta(days=FARTHEST)]) is not None
-    assert Forecast(known).estimate([max(known) + timedelta(days=FARTHEST + 1)]) is None
+    assert Forecast(known).estimate([max(known) + timedelta(days=MAX_HORIZON_DAYS)]) is not None
+    assert Forecast(known).estimate([max(known) + timedelta(days=MAX_HORIZON_DAYS + 1)]) is None
 
 
 def test_the_method_holds_what_it_promises_on_a_year_it_has_not_seen():

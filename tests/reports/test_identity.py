@@ -5,10 +5,12 @@ from dataclasses import replace
 import pytest
 
 from integrations.models import Person
-from reports import identity, labels, queries, querybar
-from reports.metrics import OTHER
+from reports import engine, identity
+from reports.catalog import labels
+from reports.catalog.metrics import OTHER_KEY
+from reports.engine.spec import ReportSpec
+from reports.explore import controls
 from reports.presets import PRESETS
-from reports.spec import ReportSpec
 from tests.factories import cost, make_connection, make_person, usage
 from tests.reports.conftest import know
 
@@ -40,7 +42,7 @@ def twice(connection, console):
 
 def ask(organization, query):
     spec = ReportSpec.from_query(f"{query}&{NOVEMBER}", today=None)
-    return [(*row.keys, *row.values) for row in queries.run(organization, spec).rows]
+    return [(*row.keys, *row.values) for row in engine.run(organization, spec).rows]
 
 
 def test_the_same_person_of_two_connections_is_one_of_people(organization, twice):
@@ -163,7 +165,7 @@ def test_the_picker_offers_what_the_report_groups_by(
 ):
     rows = ask(organization, f"metrics=cost&group_by={dimension}")
 
-    assert set(querybar.members(dimension, [connection])) == {key for key, _ in rows}
+    assert set(controls.dimension_values(dimension, [connection])) == {key for key, _ in rows}
 
 
 @pytest.fixture
@@ -196,7 +198,7 @@ def test_one_person_is_one_row_by_any_dimension(
     assert ask(organization, f"metrics=cost&group_by={dimension}") == [(one, 7), (other, 8)]
     assert ask(organization, f"metrics=cost&{dimension}={one}") == [(7,)]
     assert ask(organization, f"metrics=cost&{dimension}.not={one}") == [(8,)]
-    assert {*querybar.members(dimension, [connection, console])} == {"", one, other}
+    assert {*controls.dimension_values(dimension, [connection, console])} == {"", one, other}
 
 
 @pytest.mark.parametrize("dimension", ["user_id", "project_id"])
@@ -214,7 +216,7 @@ def test_a_person_has_the_same_id_whichever_connection_is_asked(organization, re
 def test_files_of_any_size_have_one_row_a_person(organization, renamed):
     spec = ReportSpec.from_query(f"metrics=cost&group_by=user_id&{NOVEMBER}", today=None)
 
-    rows = [(*row.keys, *row.values) for row in queries.stream(organization, spec).rows]
+    rows = [(*row.keys, *row.values) for row in engine.stream(organization, spec).rows]
 
     assert rows == [("user_1", 7), ("user_4", 8)]
 
@@ -222,9 +224,9 @@ def test_files_of_any_size_have_one_row_a_person(organization, renamed):
 def test_a_limit_counts_people_and_not_their_rows(organization, renamed):
     spec = ReportSpec.from_query(f"metrics=cost&group_by=user_id&{NOVEMBER}", today=None)
 
-    rows = queries.run(organization, replace(spec, limit=1)).rows
+    rows = engine.run(organization, replace(spec, limit=1)).rows
 
-    assert [(*row.keys, *row.values) for row in rows] == [("user_4", 8), (OTHER, 7)]
+    assert [(*row.keys, *row.values) for row in rows] == [("user_4", 8), (OTHER_KEY, 7)]
 
 
 def test_federated_subjects_of_two_connections_are_two(connection, console):

@@ -7,10 +7,11 @@ import pytest
 from integrations.connectors.base import Table
 from integrations.connectors.claude_enterprise import ClaudeEnterprise
 from integrations.window import Window
-from reports import naming, queries
-from reports.metrics import THINGS
-from reports.querybar import members
-from reports.spec import Filter, ReportSpec, SpecError
+from reports import engine
+from reports.catalog import resource_names
+from reports.catalog.metrics import ITEM_FEEDS
+from reports.engine.spec import Filter, ReportSpec, SpecError
+from reports.explore.controls import dimension_values
 from tests.factories import activity, make_connection, make_organization
 from tests.reports.conftest import a_feed, know
 
@@ -27,7 +28,7 @@ def use(connection, feed, subject, day, *, name="", days=1, **values):
 @pytest.fixture
 def used(connection, monkeypatch):
     """Two skills on two of three known days, and a connector; plugins are not known at all."""
-    things = (a_feed(source.value, Table.ENGAGEMENT, "total") for source in THINGS)
+    things = (a_feed(source.value, Table.ENGAGEMENT, "total") for source in ITEM_FEEDS)
     monkeypatch.setattr(ClaudeEnterprise, "feeds", (*ClaudeEnterprise.feeds, *things))
     use(connection, "skills", "xlsx", 1, name="Tables", invocation_count=10)
     use(connection, "skills", "xlsx", 2, name="Spreadsheets", invocation_count=7)
@@ -42,7 +43,7 @@ def used(connection, monkeypatch):
 
 def ask(connection, *metrics, group_by=(), filters=()):
     spec = ReportSpec(metrics, DAYS, group_by, filters)
-    return queries.run(connection.organization, spec)
+    return engine.run(connection.organization, spec)
 
 
 def test_each_thing_has_its_uses_and_a_span_counts_none_twice(used):
@@ -70,11 +71,11 @@ def test_a_part_that_was_not_reported_is_not_zero(used):
 
 
 def test_people_read_their_newest_names(used):
-    assert naming.of([used], ["item"]) == {
+    assert resource_names.of([used], ["item"]) == {
         ("item", "xlsx"): "Spreadsheets",
         ("item", "jira"): "Jira",
     }
-    assert list(members("item", [used]).items()) == [
+    assert list(dimension_values("item", [used]).items()) == [
         ("jira", "Jira"),
         ("pdf", "pdf"),
         ("xlsx", "Spreadsheets"),
@@ -86,7 +87,7 @@ def test_the_things_of_another_organization_are_not_there(used):
     use(theirs, "skills", "secret", 1, invocation_count=1000)
 
     assert ask(used, "skill_uses").totals == (21,)
-    assert "secret" not in members("item", [used])
+    assert "secret" not in dimension_values("item", [used])
 
 
 def test_nobody_s_cost_is_cut_by_them(used):

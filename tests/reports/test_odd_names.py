@@ -6,8 +6,8 @@ import pytest
 from django.urls import reverse
 from openpyxl import load_workbook
 
-from reports import labels
-from reports.metrics import OTHER
+from reports.catalog import labels
+from reports.catalog.metrics import OTHER_KEY
 from tests.factories import cost, make_member
 from tests.reports.conftest import know
 
@@ -50,7 +50,7 @@ def test_a_real_item_named_other_is_told_from_the_rest(signed_in):
     html = get(signed_in, "explore", "group_by=sku&show=bottom-1").content.decode()
 
     assert "\u201cOther\u201d" in html
-    assert labels.label("sku", OTHER) == "Other"
+    assert labels.label("sku", OTHER_KEY) == "Other"
     rows = b"".join(get(signed_in, "explore_csv", "group_by=sku&show=bottom-1").streaming_content)
     assert rows.decode("utf-8-sig").splitlines() == [
         "day,sku,cost",

@@ -7,9 +7,10 @@ import pytest
 from django.urls import reverse
 
 from integrations.window import Window
-from reports import charts, pivot, queries
-from reports.outlook import outlook
-from reports.spec import ReportSpec
+from reports import engine
+from reports.engine.spec import ReportSpec
+from reports.forecast.columns import outlook
+from reports.render import charts, pivot
 from tests.factories import cost, make_member
 from tests.reports.conftest import know
 
@@ -30,7 +31,7 @@ def steady(organization, connection):
 
 
 def ask(organization, query):
-    report = queries.run(organization, ReportSpec.from_query(query, today=TODAY).by_interval())
+    report = engine.run(organization, ReportSpec.from_query(query, today=TODAY).by_interval())
     return report, outlook(organization, report, today=TODAY)
 
 

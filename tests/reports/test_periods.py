@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from integrations.window import Window
-from reports.periods import COMPARISONS, INTERVALS, cut, first_day
+from reports.engine.periods import COMPARISONS, INTERVALS, first_day, split_into_intervals
 
 days = st.dates(date(2020, 1, 1), date(2030, 12, 31))
 
@@ -44,7 +44,7 @@ def test_every_earlier_day_is_laid_on_one_of_the_report_in_order(start, length, 
     now = Window(start, start + timedelta(days=length))
     shift = COMPARISONS[compare].shift(now)
 
-    laid = [shift.onto(day, now) for day in shift.before(now)]
+    laid = [shift.align(day, now) for day in shift.before(now)]
 
     assert all(day in now for day in laid)
     assert laid == sorted(laid)
@@ -54,7 +54,7 @@ def test_every_earlier_day_is_laid_on_one_of_the_report_in_order(start, length, 
 def test_a_window_is_cut_without_gap_or_overlap(start, length, interval):
     whole = Window(start, start + timedelta(days=length))
 
-    parts = list(cut(whole, interval))
+    parts = list(split_into_intervals(whole, interval))
 
     assert [day for part in parts for day in part] == list(whole)
     starts = [first_day(interval, part.start) for part in parts]

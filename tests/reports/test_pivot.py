@@ -6,9 +6,10 @@ from decimal import Decimal
 from integrations.days import DayState
 from integrations.models import FeedDay
 from integrations.window import Window
-from reports import charts, pivot, queries
-from reports.metrics import Unit
-from reports.spec import ReportSpec
+from reports import engine
+from reports.catalog.metrics import Unit
+from reports.engine.spec import ReportSpec
+from reports.render import charts, pivot
 from tests.factories import cost, make_connection, usage
 from tests.reports.conftest import know
 
@@ -23,7 +24,7 @@ def lay_out(organization, metrics="cost", group_by="service", window=WEEK, inter
         interval=interval,
         **more,
     )
-    return pivot.build(queries.run(organization, spec.by_interval()))
+    return pivot.build(engine.run(organization, spec.by_interval()))
 
 
 def cells(line):
@@ -134,7 +135,7 @@ def test_two_names_of_one_product_are_told_apart(organization, connection):
 
 
 def test_long_tables_are_cut_and_say_so(organization, connection, monkeypatch):
-    monkeypatch.setattr(pivot, "LINES", 2)
+    monkeypatch.setattr(pivot, "MAX_ROWS", 2)
     for number in range(5):
         cost(connection, "2026-11-02", str(number + 1), model=f"m{number}")
 

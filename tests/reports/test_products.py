@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from accounts.models import Role
 from reports import products
-from reports.spec import ReportSpec
+from reports.engine.spec import ReportSpec
 from tests.factories import (
     activity,
     cost,

@@ -8,9 +8,9 @@ import pytest
 
 from integrations.models import Connection
 from integrations.window import Window
-from reports import queries
-from reports.metrics import DIMENSIONS, METRICS, Source
-from reports.spec import Filter, ReportSpec
+from reports import engine
+from reports.catalog.metrics import DIMENSIONS, METRICS, Source
+from reports.engine.spec import Filter, ReportSpec
 from tests.factories import (
     activity,
     cost,
@@ -42,7 +42,7 @@ def ask(organization, metrics="cost", group_by="", window=NOVEMBER, **filters):
             for name, values in filters.items()
         ),
     )
-    return [(*row.keys, *row.values) for row in queries.run(organization, spec).rows]
+    return [(*row.keys, *row.values) for row in engine.run(organization, spec).rows]
 
 
 # --- Exactness ------------------------------------------------------------------------------
@@ -370,7 +370,7 @@ def test_totals_are_what_the_same_report_without_groups_says(organization, conne
     usage(connection, "2026-11-02", requests=3, product="chat")
     spec = ReportSpec(("cost", "list_cost", "requests"), NOVEMBER, ("service", "day"))
 
-    assert queries.run(organization, spec).totals == (Decimal("3.75"), None, 3)
+    assert engine.run(organization, spec).totals == (Decimal("3.75"), None, 3)
     assert ask(organization, "cost,list_cost,requests") == [(Decimal("3.75"), None, 3)]
 
 
@@ -386,7 +386,7 @@ def test_two_organizations_never_see_each_other(organization, connection):
     assert ask(organization, billing_account="my-org") == [(1,)]
     assert ask(organization, "output_tokens") == [(None,)]
     spec = ReportSpec(("cost",), NOVEMBER)
-    assert not any(queries.coverage(organization, spec).states.values())
+    assert not any(engine.coverage(organization, spec).states.values())
 
 
 def test_a_connection_that_is_being_deleted_is_gone_already(organization, connection):

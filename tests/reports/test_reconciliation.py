@@ -4,9 +4,9 @@ from datetime import date
 from decimal import Decimal
 
 from integrations.window import Window
-from reports import queries
+from reports import engine
+from reports.engine.spec import Filter, ReportSpec
 from reports.reconciliation import reconcile
-from reports.spec import Filter, ReportSpec
 from tests.factories import cost, day_check, make_connection, make_organization, make_person
 from tests.reports.conftest import know
 
@@ -15,7 +15,7 @@ WEEK = Window(date(2026, 11, 2), date(2026, 11, 9))
 
 def check(organization, metrics=("cost",), **filters):
     spec = ReportSpec(metrics, WEEK, filters=tuple(Filter(n, (v,)) for n, v in filters.items()))
-    return reconcile(queries.run(organization, spec))
+    return reconcile(engine.run(organization, spec))
 
 
 def test_people_and_the_rest_add_up_to_the_total_to_the_last_decimal(organization, connection):

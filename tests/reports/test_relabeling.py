@@ -7,9 +7,9 @@ import pytest
 from accounts.models import AuditEvent, Role
 from integrations import connections
 from integrations.signals import connection_renamed
+from reports.engine.spec import ReportSpec
 from reports.models import ReportSchedule, SavedReport
-from reports.relabeling import relabeled
-from reports.spec import ReportSpec
+from reports.saved.receivers import replace_label
 from tests.factories import (
     cost,
     make_connection,
@@ -109,7 +109,7 @@ def test_what_goes_out_by_mail_goes_on_under_the_new_label(organization, connect
     ],
 )
 def test_only_whole_labels_are_put_in_place(query, expected):
-    assert relabeled(query, "my-org", "acme") == expected
+    assert replace_label(query, "my-org", "acme") == expected
 
 
 @pytest.mark.parametrize("asked", ["billing_account=my-org", "sku=&billing_account.not=my-org"])
@@ -117,7 +117,7 @@ def test_what_is_put_in_place_is_written_as_the_page_writes_it(asked):
     def written(query: str) -> str:
         return ReportSpec.from_query(query, today=date(2026, 11, 25)).to_query()
 
-    after = relabeled(written(f"{DAYS}&group_by=service,sku&{asked}"), "my-org", "acme")
+    after = replace_label(written(f"{DAYS}&group_by=service,sku&{asked}"), "my-org", "acme")
 
     assert written(after) == after
 

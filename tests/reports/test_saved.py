@@ -11,10 +11,10 @@ from accounts.models import AuditEvent, Role
 from integrations.connectors.base import Table
 from integrations.connectors.claude_enterprise import ClaudeEnterprise
 from reports import saved
+from reports.engine.spec import ReportSpec
+from reports.explore.controls import check
 from reports.models import ReportSchedule, SavedReport
 from reports.presets import PRESETS
-from reports.querybar import check
-from reports.spec import ReportSpec
 from tests.factories import (
     cost,
     make_member,

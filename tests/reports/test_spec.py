@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from integrations.window import Window
-from reports.metrics import DIMENSIONS, METRICS, Source
-from reports.periods import COMPARISONS, CUSTOM, INTERVALS, RANGES, first_day, last_day
-from reports.spec import (
+from reports.catalog.metrics import DIMENSIONS, METRICS, Source
+from reports.engine.periods import COMPARISONS, CUSTOM, INTERVALS, RANGES, first_day, last_day
+from reports.engine.spec import (
     CHARTS,
     FILTERABLE,
     NUMBERS,

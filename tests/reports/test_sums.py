@@ -12,9 +12,9 @@ from integrations.connectors.base import Table
 from integrations.loading.rollups import roll_up
 from integrations.models import CostFact, UsageFact
 from integrations.window import Window
-from reports import queries
-from reports.metrics import DIMENSIONS, Source
-from reports.spec import ReportSpec
+from reports import engine
+from reports.catalog.metrics import DIMENSIONS, Source
+from reports.engine.spec import ReportSpec
 from tests.factories import make_connection, make_meter, make_person
 
 WINDOW = Window(date(2026, 10, 1), date(2026, 12, 1))
@@ -109,9 +109,7 @@ def test_every_cut_equals_the_sums_of_plain_python(organization, people, lines, 
     for table in (Table.COST, Table.USAGE):
         roll_up(connection, table, DAYS)
 
-    found = queries.run(
-        organization, ReportSpec(("cost", "output_tokens"), WINDOW, tuple(group_by))
-    )
+    found = engine.run(organization, ReportSpec(("cost", "output_tokens"), WINDOW, tuple(group_by)))
 
     if group_by:
         assert {row.keys: row.values for row in found.rows} == {

@@ -14,9 +14,9 @@ from integrations.models import (
     UsageByPerson,
     UsageFact,
 )
-from reports import queries
-from reports.metrics import DIMENSIONS, METRICS, Source
-from reports.spec import FILTERABLE, MOST_METRICS, Filter, ReportSpec
+from reports import engine
+from reports.catalog.metrics import DIMENSIONS, METRICS, Source
+from reports.engine.spec import FILTERABLE, MOST_METRICS, Filter, ReportSpec
 from tests.factories import activity, cost, make_connection, make_person, usage
 from tests.reports.test_queries import NOVEMBER
 
@@ -29,7 +29,7 @@ def table(group_by="", *, metrics="cost", **filters):
         tuple(Filter(name, (value,)) for name, value in filters.items()),
     )
     (source,) = spec.sources
-    return queries.facts(source, [], spec, queries.People([])).model
+    return engine.facts(source, [], spec, engine.People([])).model
 
 
 def test_what_was_metered_is_read_from_the_rollup_by_meter():
@@ -116,12 +116,12 @@ def test_every_table_gives_the_answer_of_the_facts(year, monkeypatch):
             for name in (*names, *(filter_.dimension for filter_ in filters))
         )
     ]
-    found = [queries.run(year, spec) for spec in specs]
+    found = [engine.run(year, spec) for spec in specs]
 
-    monkeypatch.setattr(queries, "_smallest", lambda source, _: queries.TABLES[source][-1])
+    monkeypatch.setattr(engine.query, "_smallest", lambda source, _: engine.TABLES[source][-1])
 
     for spec, report in zip(specs, found, strict=True):
-        from_facts = queries.run(year, spec)
+        from_facts = engine.run(year, spec)
         assert report.rows == from_facts.rows
         assert report.totals == from_facts.totals
 

@@ -13,14 +13,15 @@ from openpyxl import load_workbook
 from integrations.connectors.base import Table
 from integrations.connectors.claude_console import ClaudeConsole
 from integrations.window import Window
-from reports import queries, workbook
-from reports.export import as_csv, as_json
-from reports.metrics import UNKNOWN_USER
-from reports.periods import COMPARISONS, Shift, shift_of, spans
-from reports.pivot import build
-from reports.queries import NOBODY, Reason
+from reports import engine
+from reports.catalog.metrics import UNKNOWN_USER
+from reports.engine import UNATTRIBUTED, Reason
+from reports.engine.periods import COMPARISONS, Shift, shift_of, spans
+from reports.engine.spec import Filter, ReportSpec
 from reports.reconciliation import reconcile
-from reports.spec import Filter, ReportSpec
+from reports.render.exports import xlsx
+from reports.render.exports.text import as_csv, as_json
+from reports.render.pivot import build
 from tests.factories import (
     activity,
     cost,
@@ -39,7 +40,7 @@ TOTAL_ONLY = ("all_cost",)
 def ask(organization, metrics="cost", group_by="", window=WEEK, **more):
     groups = tuple(group_by.split(",")) if group_by else ()
     spec = ReportSpec(tuple(metrics.split(",")), window, groups, **more)
-    return queries.run(organization, spec)
+    return engine.run(organization, spec)
 
 
 def values(report):
@@ -96,7 +97,7 @@ def test_a_workspace_is_known_whoever_it_was(organization, half_read):
 
 
 def test_filters_tell_the_two_apart(organization, half_read):
-    assert ask(organization, filters=(NOBODY,)).totals == (6,)
+    assert ask(organization, filters=(UNATTRIBUTED,)).totals == (6,)
     unknown = Filter("user_id", (UNKNOWN_USER,))
     assert ask(organization, filters=(unknown,)).totals == (20,)
     both = Filter("user_id", ("", UNKNOWN_USER))
@@ -186,7 +187,7 @@ def test_the_filter_that_leaves_it_out_gives_a_whole_number(organization, both):
 
     assert (lacking.label, lacking.names) == ("console", "Savings")
     spec = ReportSpec.from_query(lacking.without, today=date(2026, 11, 9))
-    alone = queries.run(organization, spec)
+    alone = engine.run(organization, spec)
     assert alone.totals == (20,)
     assert alone.missing == ()
 
@@ -200,14 +201,14 @@ def test_files_say_that_a_row_is_partial_and_what_it_lacks(organization, both):
         ["chat", "20.00", "no", ""],
     ]
     assert '"partial": true, "missing_connections": ["console"]' in "".join(as_json(report))
-    streamed = queries.stream(organization, report.spec)
+    streamed = engine.stream(organization, report.spec)
     assert list(streamed.text_rows()) == list(report.text_rows())
 
 
 def test_workbooks_say_it_too(organization, both):
     file = BytesIO()
     now = datetime(2026, 11, 9, tzinfo=UTC)
-    workbook.write(ask(organization, "savings", "service"), file, address="/", now=now)
+    xlsx.write(ask(organization, "savings", "service"), file, address="/", now=now)
 
     assert [*load_workbook(file)["Report"].values] == [
         ("service", "savings", "partial", "missing_connections"),
@@ -348,7 +349,7 @@ def test_today_counts_as_nothing_and_not_as_zero(organization, connection):
     rows = list(report.text_rows())
     assert rows[0] == ["2026-11-02", "10.00", "10.00", "10.00"]
     assert rows[-1] == ["2026-11-08", "1.00", "", ""]
-    assert list(queries.stream(organization, report.spec).text_rows()) == rows
+    assert list(engine.stream(organization, report.spec).text_rows()) == rows
 
 
 def test_a_connection_that_is_new_is_on_neither_side(organization, connection):
@@ -397,7 +398,7 @@ def test_no_day_stands_beside_two(start, length, comparison):
 
     assert len({*earlier}) == len(earlier)
     assert earlier == sorted(earlier)
-    assert all(shift.onto(day, window) in window for day in earlier)
+    assert all(shift.align(day, window) in window for day in earlier)
 
 
 @given(st.sets(st.dates(date(2026, 1, 1), date(2026, 3, 1))))

@@ -6,10 +6,10 @@ from datetime import date
 
 from django.conf import settings
 
-from integrations.connectors.anthropic_api import limits
-from integrations.connectors.anthropic_api.keys import KeyKind
+from integrations.connectors.anthropic import limits
+from integrations.connectors.anthropic.keys import KeyFormat
 from integrations.connectors.base import Access, Connector, Probe
-from integrations.connectors.claude_console import probing
+from integrations.connectors.claude_console import connection_test
 from integrations.connectors.claude_console.catalog import CATALOG
 from integrations.connectors.claude_console.client import AdminClient
 from integrations.connectors.claude_console.feeds import FEEDS
@@ -18,7 +18,7 @@ from integrations.connectors.claude_console.sandbox import Sandbox
 # How far back is not stated. Nothing was sold before 2023, and feeds stop where nothing was used.
 _OLDEST_DAY = date(2023, 1, 1)
 
-_KEY = KeyKind(
+_KEY = KeyFormat(
     name="an Admin key",
     prefix="sk-ant-admin01-",
     new_key="Ask an admin of the Claude Console for an Admin key: platform.claude.com, Settings, "
@@ -68,7 +68,7 @@ class ClaudeConsole(Connector):
     def probe(self, access: Access, *, today: date) -> Probe:
         """Ask who the organization is, and for two weeks of cost in both dialects."""
         with self.open(access) as client:
-            return probing.probe(client, today)
+            return connection_test.probe(client, today)
 
     def not_read(self, options: Mapping[str, str]) -> tuple[str, ...]:
         return limits.missing(options)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from integrations.connectors.anthropic_api.catalog import CODE, PERSON, code_metrics
+from integrations.connectors.anthropic.catalog import CODE, PERSON, code_metrics
 from integrations.connectors.base import ActivityMetric, Catalog, Cut
 from integrations.connectors.claude_console.endpoints import ENDPOINTS
 

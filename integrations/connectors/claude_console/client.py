@@ -11,10 +11,10 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from integrations.connectors.anthropic_api.client import ApiClient, Decode, Params, decoder
-from integrations.connectors.anthropic_api.limits import Filters
-from integrations.connectors.anthropic_api.lines import CacheCreation, Dimensions, ServerToolUse
-from integrations.connectors.anthropic_api.refusals import Wording, unexpected
+from integrations.connectors.anthropic.client import ApiClient, Decode, Params, decoder
+from integrations.connectors.anthropic.errors import ErrorMessages, unexpected
+from integrations.connectors.anthropic.limits import Filters
+from integrations.connectors.anthropic.reports import CacheCreation, Dimensions, ServerToolUse
 from integrations.connectors.base import Access, NotAvailable, PayloadError
 from integrations.window import Window
 
@@ -22,7 +22,7 @@ ROOT = "/v1/organizations"
 LONGEST_RANGE = 31  # days a page of the two bucketed reports holds
 LARGEST_PAGE = 1000  # rows of the other endpoints
 
-WORDING = Wording(
+WORDING = ErrorMessages(
     scope="admin access",
     key_repair="Paste the key again. If that does not help, ask an admin of the Claude Console "
     "for a new one.",

@@ -1,6 +1,6 @@
 """Every endpoint of the Admin API that is read, and where each of its fields goes."""
 
-from integrations.connectors.anthropic_api.endpoints import (
+from integrations.connectors.anthropic.endpoints import (
     COST,
     ENVELOPE,
     PERSON,

@@ -6,17 +6,17 @@ from datetime import date
 
 from django.conf import settings
 
-from integrations.connectors.anthropic_api import limits
-from integrations.connectors.anthropic_api.keys import KeyKind
+from integrations.connectors.anthropic import limits
+from integrations.connectors.anthropic.keys import KeyFormat
 from integrations.connectors.base import Access, Connector, Probe
-from integrations.connectors.claude_enterprise import probing
+from integrations.connectors.claude_enterprise import connection_test
 from integrations.connectors.claude_enterprise.catalog import CATALOG
 from integrations.connectors.claude_enterprise.client import AnalyticsClient
 from integrations.connectors.claude_enterprise.feeds import FEEDS
 from integrations.connectors.claude_enterprise.feeds.days import first_day
 from integrations.connectors.claude_enterprise.sandbox import Sandbox
 
-_KEY = KeyKind(
+_KEY = KeyFormat(
     name="an Analytics API key",
     prefix="sk-ant-api01-",
     new_key="Ask the Primary Owner for an Analytics API key: claude.ai, Organization settings, "
@@ -59,7 +59,7 @@ class ClaudeEnterprise(Connector):
     def probe(self, access: Access, *, today: date) -> Probe:
         """Ask for a week of summaries, a few days of cost, and one group."""
         with self.open(access) as client:
-            return probing.probe(client, today)
+            return connection_test.probe(client, today)
 
     def not_read(self, options: Mapping[str, str]) -> tuple[str, ...]:
         return limits.missing(options)

@@ -7,7 +7,7 @@ Where a member has Chat and Cowork unified turned on, the provider counts in the
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from integrations.connectors.anthropic_api.catalog import CODE, PERSON, code_metrics
+from integrations.connectors.anthropic.catalog import CODE, PERSON, code_metrics
 from integrations.connectors.base import ActivityMetric, Catalog, Cut
 from integrations.connectors.claude_enterprise.endpoints import ENDPOINTS
 

@@ -10,12 +10,12 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from integrations.connectors.anthropic_api.actors import Actor
-from integrations.connectors.anthropic_api.client import ApiClient, Params, decoder, has_cursor
-from integrations.connectors.anthropic_api.limits import Filters
-from integrations.connectors.anthropic_api.lines import CacheCreation, Dimensions, ServerToolUse
-from integrations.connectors.anthropic_api.refusals import Wording
-from integrations.connectors.anthropic_api.tolerance import Instant
+from integrations.connectors.anthropic.actors import Actor
+from integrations.connectors.anthropic.client import ApiClient, Params, decoder, has_cursor
+from integrations.connectors.anthropic.errors import ErrorMessages
+from integrations.connectors.anthropic.limits import Filters
+from integrations.connectors.anthropic.reports import CacheCreation, Dimensions, ServerToolUse
+from integrations.connectors.anthropic.tolerance import Instant
 from integrations.connectors.base import Access, NotAvailable
 from integrations.window import Window
 
@@ -23,7 +23,7 @@ ROOT = "/v1/organizations"
 LONGEST_RANGE = 31  # days of one question about cost or usage; pages hold as many buckets
 LARGEST_PAGE = 1000  # rows
 
-WORDING = Wording(
+WORDING = ErrorMessages(
     scope="read:analytics",
     key_repair="Paste the key again. If that does not help, ask the Primary Owner for a new one.",
     billing_repair="Ask the Primary Owner to look at Billing in claude.ai, then test again.",

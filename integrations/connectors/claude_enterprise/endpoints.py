@@ -4,7 +4,7 @@ Numbers of activity are stored under their path, and the metrics that read it ar
 catalog. Here stands everything else. `docs/metrics.md` is written from it.
 """
 
-from integrations.connectors.anthropic_api.endpoints import (
+from integrations.connectors.anthropic.endpoints import (
     COST,
     DOCUMENT,
     ENVELOPE,

@@ -49,7 +49,7 @@ class Command(BaseCommand):
                 proof=tested.proof,
                 import_history=not options["no_import"],
             )
-        except connections.Refused as exc:
+        except connections.OperationError as exc:
             raise _refusal(f"{exc} {exc.repair}".strip()) from None
         queued = "Nothing is imported yet." if options["no_import"] else "The import is queued."
         self.stdout.write(f"{label} is connected. {queued}")

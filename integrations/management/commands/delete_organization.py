@@ -33,7 +33,7 @@ class Command(BaseCommand):
         for connection in organization.connections.order_by("pk"):
             connections.disconnect(connection, actor=None)
             connections.delete(connection, actor=None)
-            deletion.erase(connection.pk)
+            deletion.delete_history(connection.pk)
         with audit.erasing(organization):
             organization.delete()
         self.stdout.write(f"{organization.name} and its audit log are erased.")

@@ -72,7 +72,7 @@ class Command(BaseCommand):
             disable=not console.is_terminal,
         ) as progress:
             bar = progress.add_task("Reading", total=run.windows.count())
-            for window in sync.work(run, wait=time.sleep):
+            for window in sync.run_inline(run, wait=time.sleep):
                 finished = run.windows.filter(state__in=SyncWindow.FINISHED).count()
                 progress.update(bar, completed=finished, description=f"{window}")
 

@@ -15,11 +15,11 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from integrations.connectors.base import ConnectorError
+from integrations.data_quality.verification import VerificationResult, verify
 from integrations.encryption import UnreadableSecret
 from integrations.loading.spool import plain
 from integrations.models import Connection
 from integrations.variants import VariantComparison
-from integrations.verification import Verified, verify
 
 
 class Command(BaseCommand):
@@ -100,7 +100,7 @@ def _variant(variant: VariantComparison) -> Iterator[str]:
     yield f"{compared}, difference {plain(variant.difference)}."
 
 
-def _summary(verified: Verified) -> str:
+def _summary(verified: VerificationResult) -> str:
     """What was found, in a sentence: nothing compared is not the same as no difference."""
     if not verified.compared:
         return "nothing was compared."

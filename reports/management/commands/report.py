@@ -10,11 +10,10 @@ from django.core.management.base import BaseCommand, CommandError
 
 from accounts.models import Organization
 from integrations.window import Window
-from reports import limits, queries
-from reports.export import as_csv, as_json, as_table
-from reports.metrics import DIMENSIONS, METRICS
-from reports.periods import COMPARISONS
-from reports.spec import (
+from reports import engine, limits
+from reports.catalog.metrics import DIMENSIONS, METRICS
+from reports.engine.periods import COMPARISONS
+from reports.engine.spec import (
     FILTERABLE,
     Filter,
     ReportSpec,
@@ -23,6 +22,7 @@ from reports.spec import (
     parse_filter,
     parse_limit,
 )
+from reports.render.exports.text import as_csv, as_json, as_table
 
 REFUSED = 2
 
@@ -99,9 +99,9 @@ class Command(BaseCommand):
 def _written(organization: Organization, spec: ReportSpec, kind: str) -> Iterator[str]:
     """The report as text. CSV is written row by row, so it may be as long as a file."""
     if kind == "csv":
-        return as_csv(queries.stream(organization, spec))
+        return as_csv(engine.stream(organization, spec))
     write = as_json if kind == "json" else as_table
-    return write(queries.run(organization, spec))
+    return write(engine.run(organization, spec))
 
 
 def _spec(options: dict[str, Any]) -> ReportSpec:

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from integrations.connectors.anthropic_api import comparing
-from integrations.connectors.anthropic_api.actors import Actor
-from integrations.connectors.anthropic_api.limits import Learned, Report
-from integrations.connectors.anthropic_api.lines import Line, Part
-from integrations.connectors.anthropic_api.questions import Questions
-from integrations.connectors.anthropic_api.refusals import unexpected
+from integrations.connectors.anthropic import comparing
+from integrations.connectors.anthropic.actors import Actor
+from integrations.connectors.anthropic.errors import unexpected
+from integrations.connectors.anthropic.limits import Learned, Report
+from integrations.connectors.anthropic.questions import Questions
+from integrations.connectors.anthropic.reports import Line, Part
 from integrations.connectors.base import ActionNeeded, AskDifferently, PayloadError
 from integrations.window import Window
 

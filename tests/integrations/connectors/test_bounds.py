@@ -10,8 +10,8 @@ import zlib
 
 import pytest
 
-from integrations.connectors.anthropic_api import reading
-from integrations.connectors.anthropic_api.reading import Bounds
+from integrations.connectors.anthropic import reading
+from integrations.connectors.anthropic.reading import Bounds
 from integrations.connectors.base import Access, PayloadError, TransientError
 from integrations.connectors.claude_console import ClaudeConsole
 from tests.integrations.connectors.wire import RawServer
@@ -40,7 +40,7 @@ def ask(monkeypatch):
     def ask_one(url, **bounds):
         limits = Bounds(**{"seconds": 1.0, **bounds})
         monkeypatch.setattr(
-            "integrations.connectors.anthropic_api.client.Bounds", lambda seconds: limits
+            "integrations.connectors.anthropic.client.Bounds", lambda seconds: limits
         )
         with ClaudeConsole().open(Access(key=KEY, base_url=url)) as client:
             return client.get("/v1/x", [], lambda body, kept_out: body)
@@ -108,7 +108,7 @@ def test_a_deadline_counts_anew_for_each_request_of_a_connection(serve, monkeypa
         )
     )
     monkeypatch.setattr(
-        "integrations.connectors.anthropic_api.client.Bounds", lambda seconds: Bounds(1.0)
+        "integrations.connectors.anthropic.client.Bounds", lambda seconds: Bounds(1.0)
     )
 
     with ClaudeConsole().open(Access(key=KEY, base_url=server.url)) as client:

@@ -5,17 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from integrations.connectors import anthropic_api, base, records
-from integrations.connectors.anthropic_api import questions, refusals, tolerance
+from integrations.connectors import anthropic, base, records
+from integrations.connectors.anthropic import errors, questions, tolerance
 from integrations.models import Resource
-from reports.metrics import DIMENSIONS
+from reports.catalog.metrics import DIMENSIONS
 
 ROOT = Path(__file__).parents[3]
 GUIDE = (ROOT / "docs/adding-a-connector.md").read_text()
 NAMED = sorted(set(re.findall(r"`([^`]+)`", GUIDE)))
-BESIDE = [ROOT, Path(anthropic_api.__file__).parents[1], ROOT / "templates/integrations/connectors"]
+BESIDE = [ROOT, Path(anthropic.__file__).parents[1], ROOT / "templates/integrations/connectors"]
 WORDS = {
-    **{name: thing for module in (base, records, refusals) for name, thing in vars(module).items()},
+    **{name: thing for module in (base, records, errors) for name, thing in vars(module).items()},
     "Resource": Resource,
     "Questions": questions.Questions,
     "check_key": base.Connector.check_key,
@@ -50,7 +50,7 @@ def test_every_name_is_there(name):
 
 
 def test_the_folder_is_as_the_guide_draws_it():
-    folder = Path(anthropic_api.__file__).parents[1] / "claude_console"
+    folder = Path(anthropic.__file__).parents[1] / "claude_console"
     drawn = re.findall(r"^      (\w+(?:\.py|/))", GUIDE, re.MULTILINE)
 
     assert drawn == ["__init__.py", "client.py", "feeds/", "catalog.py", "sandbox/"]

@@ -11,9 +11,9 @@ import anthropic
 import pytest
 from anthropic.types.beta.organization import analytics as analytics_types
 
-from integrations.connectors.anthropic_api.sandbox.oddities import Oddities
-from integrations.connectors.anthropic_api.successors import report as successors_report
-from integrations.connectors.claude_enterprise import dialects
+from integrations.connectors.anthropic.beta_reports import report as successors_report
+from integrations.connectors.anthropic.sandbox.oddities import Oddities
+from integrations.connectors.claude_enterprise import report_api
 from integrations.connectors.claude_enterprise.sandbox import Sandbox
 from integrations.connectors.claude_enterprise.sandbox.company import companies
 from tests.integrations.connectors import wire
@@ -330,10 +330,10 @@ def test_a_bad_question():
 ASKED = [
     (analytics_types.CostListParams, successors_report("cost", ())),
     (analytics_types.UsageListParams, successors_report("usage", ())),
-    (analytics_types.CostReportListParams, dialects.COST_REPORT),
-    (analytics_types.UsageReportListParams, dialects.USAGE_REPORT),
-    (analytics_types.UserCostReportListParams, dialects.USER_COST_REPORT),
-    (analytics_types.UserUsageReportListParams, dialects.USER_USAGE_REPORT),
+    (analytics_types.CostReportListParams, report_api.COST_REPORT),
+    (analytics_types.UsageReportListParams, report_api.USAGE_REPORT),
+    (analytics_types.UserCostReportListParams, report_api.USER_COST_REPORT),
+    (analytics_types.UserUsageReportListParams, report_api.USER_USAGE_REPORT),
 ]
 
 

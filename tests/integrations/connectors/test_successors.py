@@ -5,10 +5,16 @@ from decimal import Decimal
 
 import pytest
 
-from integrations.connectors.anthropic_api import successors
-from integrations.connectors.anthropic_api.actors import person_of
-from integrations.connectors.anthropic_api.client import ApiClient
-from integrations.connectors.anthropic_api.lines import Line, meter_of, minus, plus, total
+from integrations.connectors.anthropic import beta_reports
+from integrations.connectors.anthropic.actors import to_person
+from integrations.connectors.anthropic.client import ApiClient
+from integrations.connectors.anthropic.reports import (
+    Line,
+    add_measures,
+    meter_of,
+    subtract_measures,
+    total,
+)
 from integrations.connectors.base import SnapshotMoved
 from integrations.connectors.claude_enterprise.client import WORDING
 from integrations.connectors.records import MeterKey, PersonRef
@@ -57,7 +63,7 @@ def row(day=FIRST, *, cost=PRICE, **group):
     }
 
 
-def read(script, reader=successors.read_cost, window=DAYS, **asked):
+def read(script, reader=beta_reports.read_cost, window=DAYS, **asked):
     client = ApiClient(access(script), root="/v1/organizations", wording=WORDING)
     with client:
         return list(reader(client, window, **asked))
@@ -94,7 +100,7 @@ def test_a_client_with_another_root_names_the_rest_of_the_path():
     client = ApiClient(access(script), root="/v1/organizations/analytics", wording=WORDING)
 
     with client:
-        list(successors.read_usage(client, DAYS, prefix=""))
+        list(beta_reports.read_usage(client, DAYS, prefix=""))
 
     assert script.requests[0].url.path == "/v1/organizations/analytics/usage"
 
@@ -110,7 +116,7 @@ def test_cents_of_a_row_are_dollars_of_a_line():
     assert line.day == FIRST
     assert line.values == ("claude_code", None)
     assert line.numbers == (Decimal("23.105512"), Decimal("25.67279111"))
-    assert person_of(line.actor) == PersonRef(
+    assert to_person(line.actor) == PersonRef(
         "user_jane", "jane@example.com", "Jane Smith", "user", "active"
     )
 
@@ -118,7 +124,7 @@ def test_cents_of_a_row_are_dollars_of_a_line():
 def test_tokens_keep_their_kinds_apart():
     usage = {"starting_at": "2026-11-02T00:00:00Z", "group": {"model": "opus"}, "usage": TOKENS}
 
-    found = lines(Script(report(usage)), successors.read_usage, group_by=["model"])
+    found = lines(Script(report(usage)), beta_reports.read_usage, group_by=["model"])
 
     assert found == [Line(SECOND, None, ("opus",), (6, 10, 20, 4, 3, 50, 7))]
 
@@ -155,7 +161,7 @@ def kept_out(script):
     """Return the rows that were kept out, as (day, number), and the lines of the others."""
     client = ApiClient(access(script), root="/v1/organizations", wording=WORDING)
     with client:
-        parts = list(successors.read_cost(client, DAYS))
+        parts = list(beta_reports.read_cost(client, DAYS))
         rows = [(one.day, one.rows) for one in client.kept_out.take()]
     return rows, [line.numbers[0] for part in parts for line in part.lines]
 
@@ -180,13 +186,13 @@ def test_an_organization_that_is_not_in_the_beta_is_told_from_other_trouble(stat
     with pytest.raises(Exception, match=r"Anthropic") as caught:
         read(Script(error(status)))
 
-    assert successors.is_closed(caught.value) == closed
+    assert beta_reports.is_closed(caught.value) == closed
 
 
 def test_what_one_side_does_not_know_neither_sum_nor_difference_knows():
     known, unknown = (Decimal(5), Decimal(7)), (Decimal(2), None)
 
-    assert plus(known, unknown) == (7, None)
-    assert minus(known, unknown) == (3, None)
+    assert add_measures(known, unknown) == (7, None)
+    assert subtract_measures(known, unknown) == (3, None)
     assert total([known, known], ("amount_usd", "list_amount_usd")) == (10, 14)
     assert total([], ("amount_usd", "list_amount_usd")) == (0, 0)

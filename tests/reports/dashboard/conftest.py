@@ -11,7 +11,7 @@ from integrations.connectors.base import Table
 from integrations.connectors.claude_enterprise import ClaudeEnterprise
 from integrations.models import Connection, FeedDay, Person
 from integrations.window import Window, midnight
-from reports.dashboard.answers import Answer
+from reports.dashboard.results import WidgetResult
 from reports.dashboard.scope import Scope
 from reports.dashboard.widgets import WIDGETS
 from tests.factories import activity, cost, make_person, usage
@@ -50,10 +50,10 @@ def more_feeds(feeds: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def ask(organization: Any) -> Callable[..., Answer]:
+def ask(organization: Any) -> Callable[..., WidgetResult]:
     """Ask one widget by name."""
 
-    def answer(name: str, query: str = "", today: date = TODAY) -> Answer:
+    def answer(name: str, query: str = "", today: date = TODAY) -> WidgetResult:
         scope = Scope.from_query(organization, QueryDict(query), today=today)
         return WIDGETS[name].ask(scope)
 

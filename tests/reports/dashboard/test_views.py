@@ -12,12 +12,12 @@ from django.http import QueryDict
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from reports import queries
+from reports import engine
+from reports.catalog.metrics import METRICS
 from reports.dashboard import widgets
 from reports.dashboard.scope import Scope
-from reports.dashboard.widgets import ALL, WIDGETS
-from reports.metrics import METRICS
-from reports.spec import ReportSpec
+from reports.dashboard.widgets import WIDGET_LIST, WIDGETS
+from reports.engine.spec import ReportSpec
 from tests.factories import activity, cost, make_connection, make_member, make_person, usage
 from tests.reports.dashboard.conftest import ENGAGEMENT, TODAY, know, work
 
@@ -52,8 +52,9 @@ def test_the_page_leaves_every_widget_to_ask_for_itself(get, company):
         r'hx-get="/o/demo/dashboards/genai/([\w-]+)/\?([^"]*)" hx-trigger="load"', html
     )
     assert [name for name, _ in asked] == [
-        *(w.name for w in ALL if w.is_figure), *(w.name for w in ALL if not w.is_figure)
-    ]  # fmt: skip
+        *(w.name for w in WIDGET_LIST if w.is_figure),
+        *(w.name for w in WIDGET_LIST if not w.is_figure),
+    ]
     assert {query for _, query in asked} == {"range=7d&amp;service=chat"}
     assert "render=all" in html[html.index("<noscript>") :]
 
@@ -63,7 +64,7 @@ def test_without_javascript_the_page_has_all_of_them(get, company):
     page = text(response)
 
     assert 'hx-trigger="load"' not in response.content.decode()
-    for widget in ALL:
+    for widget in WIDGET_LIST:
         if not widget.is_figure:
             assert widget.title in page
     assert "$105.00" in page
@@ -128,7 +129,7 @@ def test_people_are_found_by_a_piece_of_their_name(get, company):
 
 
 # --- One widget --------------------------------------------------------------------------------
-@pytest.mark.parametrize("widget", ALL, ids=lambda widget: widget.name)
+@pytest.mark.parametrize("widget", WIDGET_LIST, ids=lambda widget: widget.name)
 def test_every_widget_answers_with_its_definition_its_report_and_its_rows(get, company, widget):
     response = get("widget", "range=mtd", widget=widget.name, htmx=True)
     html = response.content.decode()
@@ -156,8 +157,8 @@ def test_a_widget_that_fails_says_so_alone(get, company, monkeypatch, caplog):
     def broken(scope):
         raise RuntimeError("the database is on fire")
 
-    names = [w if w.name != "models" else _with(w, ask=broken) for w in ALL]
-    monkeypatch.setattr(widgets, "ALL", tuple(names))
+    names = [w if w.name != "models" else _with(w, ask=broken) for w in WIDGET_LIST]
+    monkeypatch.setattr(widgets, "WIDGET_LIST", tuple(names))
     monkeypatch.setattr("reports.dashboard.views.ALL", tuple(names))
     monkeypatch.setitem(WIDGETS, "models", _with(WIDGETS["models"], ask=broken))
 
@@ -187,12 +188,12 @@ QUERIES = (
 
 
 @pytest.mark.parametrize("query", QUERIES)
-@pytest.mark.parametrize("widget", ALL, ids=lambda widget: widget.name)
+@pytest.mark.parametrize("widget", WIDGET_LIST, ids=lambda widget: widget.name)
 def test_open_in_reports_leads_to_the_same_number(company, organization, widget, query):
     answer = widget.ask(Scope.from_query(organization, QueryDict(query), today=TODAY))
     assert answer.spec is not None
     again = ReportSpec.from_query(answer.spec.to_query(), today=TODAY)
-    found = queries.run(organization, again)
+    found = engine.run(organization, again)
 
     assert again == answer.spec
     if widget.name == "health":  # it shows no number but days, and those of the report are its own
@@ -207,7 +208,7 @@ def test_open_in_reports_leads_to_the_same_number(company, organization, widget,
     assert found.totals[0] == answer.figure
 
 
-@pytest.mark.parametrize("widget", ALL, ids=lambda widget: widget.name)
+@pytest.mark.parametrize("widget", WIDGET_LIST, ids=lambda widget: widget.name)
 def test_open_in_reports_is_a_page_that_can_be_shown(client, organization, company, widget):
     client.force_login(make_member(organization))
     answer = widget.ask(Scope.from_query(organization, QueryDict("range=30d"), today=TODAY))
@@ -307,12 +308,12 @@ def test_the_page_itself_asks_as_often_however_many_there_are(get, organization,
 def test_every_widget_is_defined_in_the_document(get, organization):
     html = get("definitions").content.decode()
 
-    for widget in ALL:
+    for widget in WIDGET_LIST:
         assert f'id="{widget.anchor}"' in html, f"docs/metrics.md lacks a heading {widget.title}"
 
 
 def test_widgets_ask_for_metrics_that_exist(company, organization):
-    for widget in ALL:
+    for widget in WIDGET_LIST:
         answer = widget.ask(Scope.from_query(organization, QueryDict(""), today=TODAY))
         if answer.spec:
             assert set(answer.spec.metrics) <= set(METRICS)

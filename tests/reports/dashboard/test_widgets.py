@@ -9,10 +9,12 @@ from django.http import QueryDict
 
 from integrations.models import Restatement
 from integrations.window import Window
-from reports import engagement, pivot, queries
-from reports.dashboard.page import Bar
+from reports import engine
+from reports.dashboard import activity_queries
+from reports.dashboard.filters import FilterBar
 from reports.dashboard.scope import Scope
-from reports.spec import ReportSpec
+from reports.engine.spec import ReportSpec
+from reports.render import pivot
 from tests.factories import (
     activity,
     cost,
@@ -301,7 +303,7 @@ def test_the_list_of_users_offers_one_person_once(company, organization, connect
     make_person(connection, "user_ann_2", email="ANN@example.com")
     scope = Scope.from_query(organization, QueryDict(""), today=TODAY)
 
-    assert [option.value for option in Bar(scope, find="ann").people] == ["user_ann"]
+    assert [option.value for option in FilterBar(scope, find="ann").people] == ["user_ann"]
 
 
 def test_two_ids_of_one_person_are_one_active_person(connection, ann):
@@ -312,7 +314,7 @@ def test_two_ids_of_one_person_are_one_active_person(connection, ann):
     ):
         activity(connection, day, person=person, **did)
 
-    done = engagement.activity([connection], Window(date(2026, 10, 27), date(2026, 11, 24)))
+    done = activity_queries.activity([connection], Window(date(2026, 10, 27), date(2026, 11, 24)))
 
     assert (done[connection.pk].active, done[connection.pk].products) == (1, {"chat": 1})
 
@@ -463,7 +465,7 @@ def test_skills_show_the_most_on_one_day_unless_the_span_was_counted(company, as
 
     answer = ask("catalog", "from=2026-11-01&to=2026-11-12")
     assert shown(answer) == [("Skill", "Spreadsheets", "xlsx", "20", "5", "the most on one day")]
-    report = queries.run(connection.organization, answer.spec)
+    report = engine.run(connection.organization, answer.spec)
     assert report.columns[:2] == ("item", "skill_uses")
     assert [(row.keys, row.values[0]) for row in report.rows] == [(("xlsx",), 20)]
 
@@ -575,7 +577,7 @@ def test_the_report_gives_the_same_change_for_the_same_range(company, organizati
 
     asked = ReportSpec.from_query(QueryDict(query), today=TODAY)
     spec = replace(asked, group_by=("day",), compare="previous")
-    (total,) = pivot.build(queries.run(organization, spec)).totals
+    (total,) = pivot.build(engine.run(organization, spec)).totals
 
     assert moved == total.change
 
@@ -597,7 +599,7 @@ def test_the_most_used_skill_stays_on_top_beside_a_connection_without_skills(con
         fact.save()
 
     answer = ask("catalog", "from=2026-11-01&to=2026-11-23")
-    top = queries.run(company.organization, replace(answer.spec, limit=10, metrics=("skill_uses",)))
+    top = engine.run(company.organization, replace(answer.spec, limit=10, metrics=("skill_uses",)))
 
     assert shown(answer)[0][1:4] == ("Skill 0", "skill-00", "100")
     named = {row.keys[0]: row.values[0] for row in top.rows if row.keys[0] in {*_skills(10)}}

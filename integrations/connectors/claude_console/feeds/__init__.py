@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from typing import Any, Literal
 
-from integrations.connectors.anthropic_api.successors import oldest_day
-from integrations.connectors.anthropic_api.tolerance import telling_kept_out
+from integrations.connectors.anthropic.beta_reports import oldest_day
+from integrations.connectors.anthropic.tolerance import telling_kept_out
 from integrations.connectors.base import Feed, Table
 from integrations.connectors.claude_console.client import LONGEST_RANGE
 from integrations.connectors.claude_console.feeds import beta

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
-from integrations.connectors.anthropic_api.rows import in_dollars, numbers, odd, usd
+from integrations.connectors.anthropic.parsing import in_dollars, numbers, payload_error, usd
 from integrations.connectors.base import NotAvailable
 from integrations.connectors.claude_console.client import AdminClient, Developed, Developer
 from integrations.connectors.records import EngagementRecord, Page, PersonRef
@@ -103,10 +103,10 @@ def _translated(
     No key of the report is promised to be unique: rows of one are parts of one document.
     """
     if row.date[:10] != day.isoformat():
-        raise odd(f"{row.date}, which was not asked for")
+        raise payload_error(f"{row.date}, which was not asked for")
     person = _person(row.actor)
     if person is None:
-        raise odd("a row that does not say whose it is")
+        raise payload_error("a row that does not say whose it is")
     models = tuple(_models(row))
     return person, models, _values(row, models)
 

@@ -8,15 +8,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from functools import partial
 
-from integrations.connectors.anthropic_api import successors
-from integrations.connectors.anthropic_api.actors import Actor, person_of
-from integrations.connectors.anthropic_api.lines import Line, Numbers, Part, plus
-from integrations.connectors.anthropic_api.questions import Questions
-from integrations.connectors.anthropic_api.rows import Read
+from integrations.connectors.anthropic import beta_reports
+from integrations.connectors.anthropic.actors import Actor, to_person
+from integrations.connectors.anthropic.parsing import SnapshotGuard
+from integrations.connectors.anthropic.questions import Questions
+from integrations.connectors.anthropic.reports import Line, Numbers, Part, add_measures
 from integrations.connectors.base import AskDifferently, ConnectorError, NotAvailable
 from integrations.connectors.claude_console.client import AdminClient
-from integrations.connectors.claude_console.dialects import Successors
 from integrations.connectors.claude_console.feeds.meters import DEFAULT_WORKSPACE
+from integrations.connectors.claude_console.report_api import Successors
 from integrations.connectors.records import (
     COST_MEASURES,
     USAGE_MEASURES,
@@ -41,12 +41,12 @@ _Key = tuple[date, PersonRef | None, tuple[str, ...]]
 def read_cost(client: AdminClient, window: Window) -> Iterator[Page]:
     """Dollars after and before discounts, and requests."""
     measures = (*COST_MEASURES, "requests")
-    return _pages(client, window, "cost", successors.read_priced_requests, measures)
+    return _pages(client, window, "cost", beta_reports.read_priced_requests, measures)
 
 
 def read_usage(client: AdminClient, window: Window) -> Iterator[Page]:
     """Tokens and requests."""
-    return _pages(client, window, "usage", successors.read_usage, USAGE_MEASURES)
+    return _pages(client, window, "usage", beta_reports.read_usage, USAGE_MEASURES)
 
 
 def _pages(
@@ -60,14 +60,14 @@ def _pages(
 
     Several identities that the API cannot show come as rows without an actor: they are added up.
     """
-    if window.start < successors.oldest_day(datetime.now(UTC).date()):
+    if window.start < beta_reports.oldest_day(datetime.now(UTC).date()):
         raise NotAvailable(
             f"The beta reports do not reach back to {window.start}.", code="not_available"
         )
-    workspaces, export = Successors(client), Read()
+    workspaces, export = Successors(client), SnapshotGuard()
     found: dict[_Key, Numbers] = {}  # of the day that is coming in
     day, first = window.start, True
-    report = successors.report(table, optional=())
+    report = beta_reports.report(table, optional=())
     questions = Questions(report, client.learned, partial(read, client))
     for part in _opened(questions, window):
         export.check(part)
@@ -80,7 +80,7 @@ def _pages(
             if line.day != day:
                 records += _documents(found, measures)
                 day, found = line.day, {}
-            found[key] = plus(found[key], line.numbers) if key in found else line.numbers
+            found[key] = add_measures(found[key], line.numbers) if key in found else line.numbers
         yield Page(tuple(records), export.watermark, client.organization_id)
     yield Page(tuple(_documents(found, measures)), export.watermark, client.organization_id)
 
@@ -106,7 +106,7 @@ def _opened(questions: Questions, window: Window) -> Iterator[Part]:
     try:
         yield from questions.ask(window, group_by=tuple(_CUT), by=("actor",))
     except ConnectorError as exc:
-        if isinstance(exc, AskDifferently) or not successors.is_closed(exc):
+        if isinstance(exc, AskDifferently) or not beta_reports.is_closed(exc):
             raise
         raise NotAvailable(
             "The beta reports are not open to this organization, so cost by API key, person and "
@@ -128,4 +128,4 @@ def _values(line: Line, workspaces: Successors) -> tuple[str, ...]:
 
 def _person(actor: Actor | None) -> PersonRef | None:
     """An API key is no person: it has a label of its own."""
-    return None if actor is None or actor.api_key_id else person_of(actor)
+    return None if actor is None or actor.api_key_id else to_person(actor)

@@ -7,7 +7,7 @@ is none: the default workspace, no API key, a region that is not available.
 from collections.abc import Sequence
 from functools import lru_cache
 
-from integrations.connectors.anthropic_api.lines import Values
+from integrations.connectors.anthropic.reports import Values
 from integrations.connectors.records import MeterKey
 
 DEFAULT_WORKSPACE = "default"

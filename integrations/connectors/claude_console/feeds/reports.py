@@ -12,26 +12,26 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Protocol
 
-from integrations.connectors.anthropic_api.actors import Actor
-from integrations.connectors.anthropic_api.children import CHILD
-from integrations.connectors.anthropic_api.lines import (
+from integrations.connectors.anthropic.actors import Actor
+from integrations.connectors.anthropic.children import CHILD
+from integrations.connectors.anthropic.parsing import SnapshotGuard
+from integrations.connectors.anthropic.reports import (
     Numbers,
     Part,
-    minus,
-    nothing,
-    plus,
+    add_measures,
+    subtract_measures,
     total,
+    zero_measures,
 )
-from integrations.connectors.anthropic_api.rows import Read
 from integrations.connectors.base import SnapshotMoved
 from integrations.connectors.claude_console.client import AdminClient
-from integrations.connectors.claude_console.dialects import Dialect, dialect_of
 from integrations.connectors.claude_console.feeds.meters import (
     COST_CUT,
     NOT_ITEMIZED,
     USAGE_CUT,
     meter_of,
 )
+from integrations.connectors.claude_console.report_api import Dialect, dialect_of
 from integrations.connectors.ids import canonical_id
 from integrations.connectors.records import (
     COST_MEASURES,
@@ -108,7 +108,7 @@ def _cut(names: tuple[str, ...], dialect: Dialect) -> tuple[str, ...]:
 def _whole(kind: _Kind, client: AdminClient, window: Window) -> Iterator[Page]:
     dialect = dialect_of(client)
     kind = replace(kind, cut=_cut(kind.cut, dialect))
-    ask, read = kind.ask(dialect), Read()
+    ask, read = kind.ask(dialect), SnapshotGuard()
 
     def page(*records: CostRecord | UsageRecord | TotalRecord) -> Page:
         return Page(tuple(records), read.watermark, client.organization_id)
@@ -136,39 +136,47 @@ def _whole(kind: _Kind, client: AdminClient, window: Window) -> Iterator[Page]:
         yield page(*_total_records(kind, agreed))
 
 
-def _totals(kind: _Kind, client: AdminClient, ask: Ask, window: Window, read: Read) -> Totals:
+def _totals(
+    kind: _Kind, client: AdminClient, ask: Ask, window: Window, read: SnapshotGuard
+) -> Totals:
     """What each day sums to, ungrouped; zero where an answer covers it and nothing was used."""
     totals: Totals = {}
     for part in ask(window):
         read.check(part)
         for line in part.lines:
-            totals[line.day] = plus(totals.get(line.day, nothing(kind.measures)), line.numbers)
+            totals[line.day] = add_measures(
+                totals.get(line.day, zero_measures(kind.measures)), line.numbers
+            )
     for day in window:
         if client.kept_out.spoils(day):
             totals.pop(day, None)  # without a row that was kept out it is no total
         elif read.watermark is not None and midnight(day) < read.watermark:
-            totals.setdefault(day, nothing(kind.measures))
+            totals.setdefault(day, zero_measures(kind.measures))
     return totals
 
 
-def _lines(kind: _Kind, ask: Ask, window: Window, read: Read) -> Lines:
+def _lines(kind: _Kind, ask: Ask, window: Window, read: SnapshotGuard) -> Lines:
     """What each day is made of. Rows that mean the same meter are added up."""
     lines: Lines = defaultdict(dict)
     for part in ask(window, group_by=kind.cut):
         read.check(part)
         for line in part.lines:
             meter, found = meter_of(kind.cut, line.values), lines[line.day]
-            found[meter] = plus(found[meter], line.numbers) if meter in found else line.numbers
+            found[meter] = (
+                add_measures(found[meter], line.numbers) if meter in found else line.numbers
+            )
     return lines
 
 
-def _has_ended(day: date, read: Read) -> bool:
+def _has_ended(day: date, read: SnapshotGuard) -> bool:
     return read.watermark is not None and midnight(day + timedelta(days=1)) <= read.watermark
 
 
 def _rest(kind: _Kind, whole: Numbers, lines: dict[MeterKey, Numbers]) -> Numbers:
     """What the lines of a day lack; all zero or unknown if they are whole."""
-    return minus(whole, total(lines.values(), kind.measures) if lines else _zero_of(whole))
+    return subtract_measures(
+        whole, total(lines.values(), kind.measures) if lines else _zero_of(whole)
+    )
 
 
 def _zero_of(whole: Numbers) -> Numbers:
@@ -179,8 +187,8 @@ def _refuse_if_moved(
     kind: _Kind, client: AdminClient, ask: Ask, window: Window, totals: Totals, days: set[date]
 ) -> None:
     """Raise `SnapshotMoved` if totals have changed since: then the lines are newer, not short."""
-    again = _totals(kind, client, ask, window, Read())
-    if any(again.get(day, nothing(kind.measures)) != totals[day] for day in days):
+    again = _totals(kind, client, ask, window, SnapshotGuard())
+    if any(again.get(day, zero_measures(kind.measures)) != totals[day] for day in days):
         raise SnapshotMoved(
             "Anthropic’s data moved while we were reading.",
             code="snapshot_moved",
@@ -203,7 +211,7 @@ def read_usage_of_people(client: AdminClient, window: Window) -> Iterator[Page]:
 
     An API key is no person: what it used stays with the key, and its cost with the workspace.
     """
-    dialect, read = dialect_of(client), Read()
+    dialect, read = dialect_of(client), SnapshotGuard()
     cut = _cut(USAGE_CUT, dialect)
     for part in dialect.usage_of_people(window, group_by=cut):
         read.check(part)
@@ -212,7 +220,9 @@ def read_usage_of_people(client: AdminClient, window: Window) -> Iterator[Page]:
             person = _person(line.actor)
             if person is not None:
                 key = (line.day, meter_of(cut, line.values), person)
-                found[key] = plus(found[key], line.numbers) if key in found else line.numbers
+                found[key] = (
+                    add_measures(found[key], line.numbers) if key in found else line.numbers
+                )
         records = tuple(
             _USAGE.record(day, meter, person, *numbers)
             for (day, meter, person), numbers in found.items()

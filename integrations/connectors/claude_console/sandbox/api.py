@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from integrations.connectors.anthropic_api.sandbox.oddities import Broken, Oddities
-from integrations.connectors.anthropic_api.sandbox.query import ApiError
-from integrations.connectors.anthropic_api.sandbox.reporting import Kind
-from integrations.connectors.anthropic_api.sandbox.server import (
+from integrations.connectors.anthropic.sandbox.oddities import Broken, Oddities
+from integrations.connectors.anthropic.sandbox.query import ApiError
+from integrations.connectors.anthropic.sandbox.reporting import Kind
+from integrations.connectors.anthropic.sandbox.server import (
     NEWER_VERSION,
     Server,
     failures,

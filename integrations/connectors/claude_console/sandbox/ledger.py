@@ -8,8 +8,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
-from integrations.connectors.anthropic_api.sandbox.dice import dice
-from integrations.connectors.anthropic_api.sandbox.oddities import MODEL as ODD_MODEL
+from integrations.connectors.anthropic.sandbox.dice import dice
+from integrations.connectors.anthropic.sandbox.oddities import MODEL as ODD_MODEL
 from integrations.connectors.claude_console.sandbox.company import (
     Company,
     Key,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
-from integrations.connectors.anthropic_api.sandbox.query import Query, bad_request
+from integrations.connectors.anthropic.sandbox.query import Query, bad_request
 from integrations.connectors.claude_console.sandbox.company import Company, Key, Member, Workspace
 
 

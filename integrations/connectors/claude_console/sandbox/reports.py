@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from integrations.connectors.anthropic_api.sandbox.query import (
+from integrations.connectors.anthropic.sandbox.query import (
     Query,
     bad_request,
     cursor,
     open_cursor,
     refuse_many_dimensions,
 )
-from integrations.connectors.anthropic_api.sandbox.reporting import (
+from integrations.connectors.anthropic.sandbox.reporting import (
     WIDTHS,
     floor,
     instant,

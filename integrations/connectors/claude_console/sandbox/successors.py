@@ -9,7 +9,7 @@ from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
-from integrations.connectors.anthropic_api.sandbox.reporting import (
+from integrations.connectors.anthropic.sandbox.reporting import (
     COMPONENTS,
     Kind,
     envelope,
@@ -19,7 +19,7 @@ from integrations.connectors.anthropic_api.sandbox.reporting import (
     offset_of,
     tokens,
 )
-from integrations.connectors.anthropic_api.sandbox.successors import (
+from integrations.connectors.anthropic.sandbox.successors import (
     CONSOLE_ONLY,
     DIMENSIONS,
     SHARED,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any, Literal
 
-from integrations.connectors.anthropic_api.tolerance import telling_kept_out
+from integrations.connectors.anthropic.tolerance import telling_kept_out
 from integrations.connectors.base import Feed, Table
 from integrations.connectors.claude_enterprise.feeds import activity, groups, organization, people
 from integrations.connectors.claude_enterprise.feeds.activity import (
@@ -90,7 +90,7 @@ def _daily(
         closes_on=closes_on,
         read=read,
         surfaces=surfaces or {},
-        computed_daily=True,
+        is_daily_batch=True,
         filled_by=filled_by,
     )
 
@@ -135,7 +135,7 @@ _FEEDS = (
         refresh_days=lambda today: Window(today - timedelta(days=35), today),
         closes_on=closes_on,
         read=activity.read_summaries,
-        computed_daily=True,
+        is_daily_batch=True,
     ),
     _exported(
         "organization_cost", "Organization cost", Table.COST, organization.read_organization_cost

@@ -11,15 +11,15 @@ from datetime import date, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from integrations.connectors.anthropic_api.lines import product_of
-from integrations.connectors.anthropic_api.rows import (
-    day_in,
+from integrations.connectors.anthropic.parsing import (
     in_dollars,
     numbers,
-    odd,
+    payload_error,
+    requested_day,
     usd,
     yesterday,
 )
+from integrations.connectors.anthropic.reports import product_of
 from integrations.connectors.base import NotAvailable
 from integrations.connectors.claude_enterprise.client import AnalyticsClient
 from integrations.connectors.claude_enterprise.feeds.days import OLDEST_DAY, published
@@ -51,7 +51,7 @@ def read_summaries(client: AnalyticsClient, window: Window) -> Iterator[Page]:
     records = []
     for entry in _summaries(client, asked):
         with client.kept_out.guard():
-            day = day_in(asked, entry.get("starting_at"))
+            day = requested_day(asked, entry.get("starting_at"))
             with client.kept_out.guard(day):
                 records.append(EngagementRecord(day, "", None, dict(numbers(entry))))
     yield Page(tuple(records), None, client.organization_id)
@@ -84,7 +84,7 @@ def read_users(client: AnalyticsClient, window: Window) -> Iterator[Page]:
                 with client.kept_out.guard(day):
                     person = _engaged(row.pop("user", None))
                     if person is None:
-                        raise odd("a row of /users that does not say whose it is")
+                        raise payload_error("a row of /users that does not say whose it is")
                     values = dict(numbers(row))
                     records.append(EngagementRecord(day, person.external_id, person, values))
             yield Page(tuple(records), None, client.organization_id)
@@ -250,7 +250,7 @@ class Things:
     def _item(self, row: Row) -> tuple[str, str]:
         subject = self.subject(row)
         if not isinstance(subject, str):
-            raise odd(f"a row of {self.endpoint} that does not say what it is about")
+            raise payload_error(f"a row of {self.endpoint} that does not say what it is about")
         return subject, _text(self.name(row))
 
     def _pages(self, client: AnalyticsClient, days: Window) -> Iterator[Page]:
@@ -331,7 +331,7 @@ def _values(row: Row) -> Iterator[tuple[str, int | Decimal]]:
             try:
                 yield f"{name}_usd", usd(Decimal(cents))
             except InvalidOperation:
-                raise odd("an amount that is not a number") from None
+                raise payload_error("an amount that is not a number") from None
 
 
 def _shared(row: Row) -> str | None:

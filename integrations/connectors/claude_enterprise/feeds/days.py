@@ -2,7 +2,7 @@
 
 from datetime import date, timedelta
 
-from integrations.connectors.anthropic_api.rows import yesterday
+from integrations.connectors.anthropic.parsing import yesterday
 from integrations.connectors.base import NotAvailable
 from integrations.window import Window
 

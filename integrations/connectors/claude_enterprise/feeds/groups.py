@@ -9,13 +9,19 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from decimal import Decimal
 
-from integrations.connectors.anthropic_api.lines import Line, Numbers, minus, nothing, plus
-from integrations.connectors.anthropic_api.rows import Read, numbers
+from integrations.connectors.anthropic.parsing import SnapshotGuard, numbers
+from integrations.connectors.anthropic.reports import (
+    Line,
+    Numbers,
+    add_measures,
+    subtract_measures,
+    zero_measures,
+)
 from integrations.connectors.base import ActionNeeded, NotAvailable, PayloadError
 from integrations.connectors.claude_enterprise.client import AnalyticsClient
-from integrations.connectors.claude_enterprise.dialects import Reports, reports_of
 from integrations.connectors.claude_enterprise.feeds.days import published
 from integrations.connectors.claude_enterprise.feeds.metered import COST, USAGE, Kind
+from integrations.connectors.claude_enterprise.report_api import Reports, reports_of
 from integrations.connectors.records import EngagementRecord, Page, ResourceRef
 from integrations.window import Window
 
@@ -40,7 +46,7 @@ def read_group_usage(client: AnalyticsClient, window: Window) -> Iterator[Page]:
 
 def _group_pages(client: AnalyticsClient, window: Window, kind: Kind) -> Iterator[Page]:
     """All groups of each day. Those beyond the cap are asked for by their ids."""
-    reports, read = reports_of(client), Read()
+    reports, read = reports_of(client), SnapshotGuard()
     found: dict[date, dict[str | None, Numbers]] = defaultdict(dict)
     yield from _cut(reports, window, kind, GROUP, read, found)
     capped = _capped(reports, found)
@@ -67,7 +73,7 @@ def _named_groups(
     reports: Reports,
     window: Window,
     kind: Kind,
-    read: Read,
+    read: SnapshotGuard,
     found: dict[date, dict[str | None, Numbers]],
     capped: set[date],
     ids: Sequence[str],
@@ -159,7 +165,7 @@ def read_slack_channel_usage(client: AnalyticsClient, window: Window) -> Iterato
 
 def _channel_pages(client: AnalyticsClient, window: Window, kind: Kind) -> Iterator[Page]:
     """Each channel Claude worked in; what was outside Slack is left out."""
-    reports, read = reports_of(client), Read()
+    reports, read = reports_of(client), SnapshotGuard()
     found: dict[date, dict[str | None, Numbers]] = defaultdict(dict)
     yield from _cut(reports, window, kind, _CHANNEL, read, found)
     capped = _capped(reports, found)
@@ -170,10 +176,10 @@ def _channel_pages(client: AnalyticsClient, window: Window, kind: Kind) -> Itera
         read.check(part)
         for line in part.lines:
             if line.day in capped:
-                known = nothing(kind.measures)
+                known = zero_measures(kind.measures)
                 for channel in found[line.day].values():
-                    known = plus(known, channel)
-                rest = line._replace(numbers=minus(line.numbers, known))
+                    known = add_measures(known, channel)
+                rest = line._replace(numbers=subtract_measures(line.numbers, known))
                 if any(rest.numbers):
                     records.append(_record(kind, rest, NOT_ITEMIZED))
     yield Page(tuple(records), read.watermark, client.organization_id)
@@ -187,7 +193,7 @@ def _cut(
     window: Window,
     kind: Kind,
     dimension: str,
-    read: Read,
+    read: SnapshotGuard,
     found: dict[date, dict[str | None, Numbers]],
 ) -> Iterator[Page]:
     """One document per value and day; what was read is added to `found`, null as well."""
@@ -203,7 +209,7 @@ def _cut(
 
 
 def _add(known: dict[str | None, Numbers], value: str | None, numbers: Numbers) -> None:
-    known[value] = plus(known[value], numbers) if value in known else numbers
+    known[value] = add_measures(known[value], numbers) if value in known else numbers
 
 
 def _capped(reports: Reports, found: dict[date, dict[str | None, Numbers]]) -> set[date]:

@@ -6,13 +6,13 @@ from datetime import date
 from decimal import Decimal
 from typing import Protocol
 
-from integrations.connectors.anthropic_api.children import CHILD
-from integrations.connectors.anthropic_api.limits import Filters
-from integrations.connectors.anthropic_api.lines import (
+from integrations.connectors.anthropic.children import CHILD
+from integrations.connectors.anthropic.limits import Filters
+from integrations.connectors.anthropic.reports import (
     Numbers,
     Part,
 )
-from integrations.connectors.claude_enterprise.dialects import Reports
+from integrations.connectors.claude_enterprise.report_api import Reports
 from integrations.connectors.records import (
     COST_MEASURES,
     TOKEN_MEASURES,

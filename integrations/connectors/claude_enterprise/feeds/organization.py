@@ -4,19 +4,19 @@ from collections import defaultdict
 from collections.abc import Iterator
 from datetime import date
 
-from integrations.connectors.anthropic_api.lines import (
+from integrations.connectors.anthropic.parsing import SnapshotGuard
+from integrations.connectors.anthropic.reports import (
     Numbers,
+    add_measures,
     meter_of,
-    minus,
-    nothing,
-    plus,
+    subtract_measures,
     total,
+    zero_measures,
 )
-from integrations.connectors.anthropic_api.rows import Read
 from integrations.connectors.claude_enterprise.client import AnalyticsClient
-from integrations.connectors.claude_enterprise.dialects import reports_of
-from integrations.connectors.claude_enterprise.feeds.itemizer import Itemizer, Lines
+from integrations.connectors.claude_enterprise.feeds.group_cap import CappedReportReader, Lines
 from integrations.connectors.claude_enterprise.feeds.metered import COST, USAGE, Kind, kind_of
+from integrations.connectors.claude_enterprise.report_api import reports_of
 from integrations.connectors.records import MeterKey, Page, Record
 from integrations.window import Window, midnight
 
@@ -36,7 +36,7 @@ def _pages(client: AnalyticsClient, window: Window, kind: Kind) -> Iterator[Page
     reports = reports_of(client)
     kind = kind_of(kind, reports)
     ask = kind.organization(reports)
-    read = Read()
+    read = SnapshotGuard()
     totals: dict[date, Numbers] = {}
     organization_id = ""
     for part in ask(window):
@@ -44,28 +44,28 @@ def _pages(client: AnalyticsClient, window: Window, kind: Kind) -> Iterator[Page
         organization_id = part.organization_id
         for line in part.lines:
             known = totals.get(line.day)
-            totals[line.day] = plus(known, line.numbers) if known else line.numbers
+            totals[line.day] = add_measures(known, line.numbers) if known else line.numbers
     for day in window:
         # A day without a row is a true zero once an export covers it, unless one was kept out.
         if client.kept_out.spoils(day):
             totals.pop(day, None)
         elif read.watermark is not None and midnight(day) < read.watermark:
-            totals.setdefault(day, nothing(kind.measures))
+            totals.setdefault(day, zero_measures(kind.measures))
     found = tuple(record for day in sorted(totals) for record in kind.totals(day, totals[day]))
     yield Page(found, read.watermark, organization_id)
-    lines = Itemizer(ask, kind, window, read, totals, reports.group_cap).lines()
+    lines = CappedReportReader(ask, kind, window, read, totals, reports.group_cap).lines()
     yield Page(tuple(_records(kind, lines, totals)), read.watermark, organization_id)
 
 
 def _records(kind: Kind, lines: Lines, totals: dict[date, Numbers]) -> Iterator[Record]:
     """The lines as records; what a day still lacks stands as one line of its own."""
     for day in sorted({*lines, *totals}):
-        merged: dict[MeterKey, Numbers] = defaultdict(lambda: nothing(kind.measures))
+        merged: dict[MeterKey, Numbers] = defaultdict(lambda: zero_measures(kind.measures))
         for values, numbers in lines.get(day, {}).items():
             meter = meter_of(kind.cut, values)
-            merged[meter] = plus(merged[meter], numbers)
+            merged[meter] = add_measures(merged[meter], numbers)
         if day in totals:
-            lacking = minus(totals[day], total(merged.values(), kind.measures))
+            lacking = subtract_measures(totals[day], total(merged.values(), kind.measures))
             if any(lacking):
                 merged[NOT_ITEMIZED] = lacking
         for meter, numbers in merged.items():

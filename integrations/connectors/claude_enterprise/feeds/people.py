@@ -6,12 +6,12 @@ meters. Loading, which has them on disk, adds up rows of one key.
 
 from collections.abc import Iterator
 
-from integrations.connectors.anthropic_api.actors import person_of
-from integrations.connectors.anthropic_api.lines import Line, meter_of
-from integrations.connectors.anthropic_api.rows import Read
+from integrations.connectors.anthropic.actors import to_person
+from integrations.connectors.anthropic.parsing import SnapshotGuard
+from integrations.connectors.anthropic.reports import Line, meter_of
 from integrations.connectors.claude_enterprise.client import AnalyticsClient
-from integrations.connectors.claude_enterprise.dialects import reports_of
 from integrations.connectors.claude_enterprise.feeds.metered import COST, USAGE, Kind, kind_of
+from integrations.connectors.claude_enterprise.report_api import reports_of
 from integrations.connectors.records import Page, Record
 from integrations.window import Window
 
@@ -26,7 +26,7 @@ def read_user_usage(client: AnalyticsClient, window: Window) -> Iterator[Page]:
 
 def _pages(client: AnalyticsClient, window: Window, kind: Kind) -> Iterator[Page]:
     """One page per answer."""
-    reports, read = reports_of(client), Read()
+    reports, read = reports_of(client), SnapshotGuard()
     kind = kind_of(kind, reports)
     for part in kind.people(reports)(window, group_by=kind.cut):
         read.check(part)
@@ -36,7 +36,7 @@ def _pages(client: AnalyticsClient, window: Window, kind: Kind) -> Iterator[Page
 
 def _record(kind: Kind, line: Line) -> Record | None:
     """None for an actor nobody can name: what they did is left to the unattributed rest."""
-    person, meter = person_of(line.actor), meter_of(kind.cut, line.values)
+    person, meter = to_person(line.actor), meter_of(kind.cut, line.values)
     if person is None:
         return None
     return kind.record(line.day, meter, person, *line.numbers)

@@ -9,8 +9,8 @@ from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from integrations.connectors.anthropic_api.sandbox.dice import seed
-from integrations.connectors.anthropic_api.sandbox.query import (
+from integrations.connectors.anthropic.sandbox.dice import seed
+from integrations.connectors.anthropic.sandbox.query import (
     OLDEST,
     Query,
     bad_request,

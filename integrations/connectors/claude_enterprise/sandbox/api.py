@@ -4,10 +4,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from integrations.connectors.anthropic_api.sandbox.oddities import Broken, Oddities
-from integrations.connectors.anthropic_api.sandbox.query import ApiError
-from integrations.connectors.anthropic_api.sandbox.reporting import newest_export
-from integrations.connectors.anthropic_api.sandbox.server import (
+from integrations.connectors.anthropic.sandbox.oddities import Broken, Oddities
+from integrations.connectors.anthropic.sandbox.query import ApiError
+from integrations.connectors.anthropic.sandbox.reporting import newest_export
+from integrations.connectors.anthropic.sandbox.server import (
     NEWER_VERSION,
     Server,
     failures,

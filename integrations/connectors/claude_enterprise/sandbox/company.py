@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from functools import cache
 from typing import Literal
 
-from integrations.connectors.anthropic_api.sandbox.dice import dice, identifier, seed
+from integrations.connectors.anthropic.sandbox.dice import dice, identifier, seed
 
 
 @dataclass(frozen=True)

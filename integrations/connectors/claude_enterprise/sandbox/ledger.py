@@ -10,9 +10,9 @@ from functools import lru_cache
 from random import Random
 from typing import NamedTuple
 
-from integrations.connectors.anthropic_api.sandbox.dice import dice, identifier
-from integrations.connectors.anthropic_api.sandbox.oddities import MODEL as ODD_MODEL
-from integrations.connectors.anthropic_api.sandbox.reporting import EXPORT_HOURS
+from integrations.connectors.anthropic.sandbox.dice import dice, identifier
+from integrations.connectors.anthropic.sandbox.oddities import MODEL as ODD_MODEL
+from integrations.connectors.anthropic.sandbox.reporting import EXPORT_HOURS
 from integrations.connectors.claude_enterprise.sandbox.company import Company, Member, companies
 
 TOKEN_TYPES = (

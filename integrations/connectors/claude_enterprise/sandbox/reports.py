@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from integrations.connectors.anthropic_api.sandbox.query import Query, bad_request
-from integrations.connectors.anthropic_api.sandbox.reporting import (
+from integrations.connectors.anthropic.sandbox.query import Query, bad_request
+from integrations.connectors.anthropic.sandbox.reporting import (
     COMPONENTS,
     LONGEST,
     ORDER_BY,

@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 from typing import Any
 
-from integrations.connectors.anthropic_api.sandbox.query import bad_request
-from integrations.connectors.anthropic_api.sandbox.reporting import (
+from integrations.connectors.anthropic.sandbox.query import bad_request
+from integrations.connectors.anthropic.sandbox.reporting import (
     Kind,
     envelope,
     instant,
     offset_of,
 )
-from integrations.connectors.anthropic_api.sandbox.successors import (
+from integrations.connectors.anthropic.sandbox.successors import (
     DIMENSIONS,
     asked,
     query_of,

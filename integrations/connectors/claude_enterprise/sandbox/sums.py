@@ -7,8 +7,8 @@ from functools import cached_property, lru_cache
 from operator import attrgetter
 from typing import Any
 
-from integrations.connectors.anthropic_api.sandbox.dice import identifier
-from integrations.connectors.anthropic_api.sandbox.reporting import (
+from integrations.connectors.anthropic.sandbox.dice import identifier
+from integrations.connectors.anthropic.sandbox.reporting import (
     COMPONENTS,
     WIDTHS,
     Kind,

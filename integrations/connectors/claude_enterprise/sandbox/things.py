@@ -12,8 +12,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 from zlib import crc32
 
-from integrations.connectors.anthropic_api.sandbox.dice import identifier
-from integrations.connectors.anthropic_api.sandbox.query import (
+from integrations.connectors.anthropic.sandbox.dice import identifier
+from integrations.connectors.anthropic.sandbox.query import (
     Query,
     bad_request,
     cursor,

@@ -15,6 +15,7 @@ from integrations import sync
 from integrations.connectors import get_connector
 from integrations.connectors.claude_console.sandbox.company import by_slug
 from integrations.connectors.claude_console.sandbox.ledger import known_lines
+from integrations.data_quality.verification import verify
 from integrations.encryption import Secret
 from integrations.models import (
     CostFact,
@@ -30,7 +31,6 @@ from integrations.models import (
     UsageFact,
 )
 from integrations.overview import overview
-from integrations.verification import verify
 from integrations.window import Window
 from tests.factories import make_connection, make_organization
 
@@ -62,7 +62,7 @@ def read(connection, window=DAYS, **days):
     """Read the window; `days` gives feeds by name the only days they are to read."""
     every = {feed.name: list(window) for feed in CONNECTOR.feeds}
     run = sync.plan(connection, SyncRun.Kind.MANUAL, window, days=every | days)
-    list(sync.work(run, wait=lambda seconds: pytest.fail("had to wait")))
+    list(sync.run_inline(run, wait=lambda seconds: pytest.fail("had to wait")))
     problems = run.windows.exclude(error="").values_list("feed", "error")
     assert not list(problems)
     return run
@@ -380,7 +380,7 @@ def test_an_organization_outside_the_beta_lacks_the_extra_and_nothing_else(sandb
         credential=Secret(CONNECTOR.sandbox().keys[1]),
     )
     run = sync.plan(labs, SyncRun.Kind.MANUAL, DAYS)
-    list(sync.work(run, wait=lambda seconds: pytest.fail("had to wait")))
+    list(sync.run_inline(run, wait=lambda seconds: pytest.fail("had to wait")))
 
     run.refresh_from_db()
     assert run.state == SyncRun.State.DONE

@@ -8,7 +8,7 @@ import anthropic
 import httpx
 import pytest
 
-from integrations.connectors.anthropic_api.sandbox.oddities import Oddities
+from integrations.connectors.anthropic.sandbox.oddities import Oddities
 from integrations.connectors.claude_console.sandbox import Sandbox
 from integrations.connectors.claude_console.sandbox.company import by_slug
 from integrations.connectors.claude_console.sandbox.ledger import known_lines

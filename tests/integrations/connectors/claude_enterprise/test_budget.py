@@ -20,7 +20,7 @@ GROUPS, ROWS = 100, 1000  # what an answer holds: of each day, or in all
 CUT = ("product", "model", "context_window", "inference_geo", "speed")
 EXPORTED = [feed for feed in CONNECTOR.feeds if feed.exported]
 ASKED = [feed for feed in CONNECTOR.feeds if not feed.filled_by]
-BY_DAY = [feed for feed in ASKED if feed.computed_daily and feed.window_days == 1]
+BY_DAY = [feed for feed in ASKED if feed.is_daily_batch and feed.window_days == 1]
 
 
 @pytest.fixture(autouse=True)

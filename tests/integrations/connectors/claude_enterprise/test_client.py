@@ -7,7 +7,7 @@ import time_machine
 from hypothesis import given
 from hypothesis import strategies as st
 
-from integrations.connectors.anthropic_api.client import VERSION
+from integrations.connectors.anthropic.client import VERSION
 from integrations.connectors.base import (
     ActionNeeded,
     ConnectorError,
@@ -102,7 +102,7 @@ def test_every_request_waits_its_turn_and_is_observed_retries_too():
 
     pages(
         script,
-        wait_turn=lambda: happened.append("turn"),
+        acquire=lambda: happened.append("turn"),
         observe=lambda request: happened.append((request.status, request.request_id)),
     )
 

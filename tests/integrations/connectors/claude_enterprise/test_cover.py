@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from integrations.connectors.claude_enterprise.feeds.cover import Cover
+from integrations.connectors.claude_enterprise.feeds.filter_planner import FilterPlanner
 
 GROUPS = st.tuples(
     st.sampled_from(["chat", "cowork", None]),
@@ -20,7 +20,7 @@ def matches(asked, group):
 def test_values_go_together_while_they_stay_below_the_cap():
     day = {("chat", "opus"): 6, ("chat", "sonnet"): 4, ("chat", "haiku"): 3, ("code", "opus"): 1}
 
-    plan = Cover([day], cap=8, null_filter=-1).of({*day})
+    plan = FilterPlanner([day], cap=8, null_filter=-1).of({*day})
 
     assert plan == [{1: {"opus"}}, {1: {"sonnet", "haiku"}}]
 
@@ -28,7 +28,7 @@ def test_values_go_together_while_they_stay_below_the_cap():
 def test_a_value_that_is_too_large_by_itself_is_cut_by_another_dimension():
     day = {("chat", "opus"): 6, ("code", "opus"): 6, ("chat", "haiku"): 3, ("code", "haiku"): 3}
 
-    plan = Cover([day], cap=8, null_filter=-1).of({*day})
+    plan = FilterPlanner([day], cap=8, null_filter=-1).of({*day})
 
     assert plan is not None
     assert sorted(plan, key=len) == [
@@ -41,16 +41,16 @@ def test_a_value_that_is_too_large_by_itself_is_cut_by_another_dimension():
 def test_what_lacks_nothing_is_not_asked_for():
     day = {("chat", "opus"): 9, ("code", "opus"): 9, ("code", "haiku"): 2}
 
-    assert Cover([day], cap=10, null_filter=-1).of({("code", "haiku")}) == [{1: {"haiku"}}]
-    assert Cover([day], cap=10, null_filter=-1).of(set()) == []
+    assert FilterPlanner([day], cap=10, null_filter=-1).of({("code", "haiku")}) == [{1: {"haiku"}}]
+    assert FilterPlanner([day], cap=10, null_filter=-1).of(set()) == []
 
 
 def test_a_null_is_reached_by_another_dimension_or_not_at_all():
     day = {(None, "opus"): 9, ("code", "opus"): 9, (None, "haiku"): 2}
 
-    assert Cover([day], cap=10, null_filter=-1).of({(None, "haiku")}) == [{1: {"haiku"}}]
-    assert Cover([day], cap=10, null_filter=-1).of({(None, "opus")}) is None
-    assert Cover([day], cap=12, null_filter=0).of({(None, "opus")}) == [{0: {None}}]
+    assert FilterPlanner([day], cap=10, null_filter=-1).of({(None, "haiku")}) == [{1: {"haiku"}}]
+    assert FilterPlanner([day], cap=10, null_filter=-1).of({(None, "opus")}) is None
+    assert FilterPlanner([day], cap=12, null_filter=0).of({(None, "opus")}) == [{0: {None}}]
 
 
 @given(
@@ -60,7 +60,7 @@ def test_a_null_is_reached_by_another_dimension_or_not_at_all():
 def test_a_plan_brings_every_group_and_no_answer_reaches_the_cap(days, cap):
     wanted = {group for day in days for group in day}
 
-    plan = Cover(days, cap, REGION).of(wanted)
+    plan = FilterPlanner(days, cap, REGION).of(wanted)
 
     if plan is not None:
         assert all(any(matches(asked, group) for asked in plan) for group in wanted)

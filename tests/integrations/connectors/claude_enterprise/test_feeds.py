@@ -9,12 +9,12 @@ import time_machine
 from hypothesis import given
 from hypothesis import strategies as st
 
-from integrations.connectors.anthropic_api.rows import day_of, usd
+from integrations.connectors.anthropic.parsing import day_of, usd
 from integrations.connectors.base import NotAvailable, PayloadError, SnapshotMoved
 from integrations.connectors.claude_enterprise.client import AnalyticsClient
-from integrations.connectors.claude_enterprise.dialects import FourReports
 from integrations.connectors.claude_enterprise.feeds import FEEDS
 from integrations.connectors.claude_enterprise.feeds.days import closes_on, open_period
+from integrations.connectors.claude_enterprise.report_api import FourReports
 from integrations.connectors.records import (
     CostRecord,
     EngagementRecord,

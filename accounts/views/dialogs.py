@@ -1,0 +1,26 @@
+"""Questions before an act: a dialog where there is JavaScript, a page of its own where not."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django_htmx.http import HttpResponseClientRedirect
+from django_htmx.middleware import HtmxDetails
+
+
+def render_dialog(
+    request: HttpRequest, question: str, *, answered: bool = False, **context: Any
+) -> HttpResponse:
+    """Show the template `question`: alone for htmx, otherwise inside its app's `dialog.html`.
+
+    A question that comes back after a POST was not answered well: 422, unless `answered`.
+    """
+    context["dialog"] = question
+    page = f"{question.partition('/')[0]}/dialog.html"
+    status = 422 if request.method == "POST" and not answered else 200
+    return render(request, question if HtmxDetails(request) else page, context, status=status)
+
+
+def redirect_to(request: HttpRequest, address: str) -> HttpResponse:
+    """On to another page, also from a dialog or a part of a page."""
+    return HttpResponseClientRedirect(address) if HtmxDetails(request) else redirect(address)

@@ -1,0 +1,237 @@
+"""`/analytics/cost` and `/analytics/usage`: the newer dialect, one shape for both products.
+
+In beta since October 2026, for organizations that are enrolled; an Analytics key and an Admin key
+both open them. Rows are flat, one per combination with usage, and none is left out: neither usage
+without a user nor what comes after the hundredth combination. A day without rows has none.
+Source: the official SDK, `anthropic.types.beta.organization.analytics`.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date, timedelta
+from decimal import Decimal
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from integrations.connectors.anthropic import limits
+from integrations.connectors.anthropic.actors import Actor
+from integrations.connectors.anthropic.client import ApiClient, Decode, Params, decoder
+from integrations.connectors.anthropic.limits import Filters
+from integrations.connectors.anthropic.parsing import requested_day
+from integrations.connectors.anthropic.questions import Questions
+from integrations.connectors.anthropic.reports import (
+    CacheCreation,
+    Dimensions,
+    Line,
+    Numbers,
+    Part,
+    ServerToolUse,
+    counts,
+    dollars,
+)
+from integrations.connectors.anthropic.tolerance import Instant
+from integrations.connectors.base import ConnectorError
+from integrations.window import Window
+
+BETA = "analytics-usage-cost-2026-08-24"
+OLDEST_DAY = date(2026, 1, 1)  # nothing older is served, nor what is older than 365 days
+FREE_DIMENSIONS = ("cost_type", "token_type")  # not counted among the five of one `group_by`
+LARGEST_PAGE = 1000  # rows
+LONGEST_RANGE = 31  # days per query
+_NOT_ENROLLED = "organization_not_enrolled_in_beta"
+
+
+class Group(Dimensions):
+    """One key per dimension; those not grouped by are null."""
+
+    actor: Actor | None = None
+
+
+class Cost(msgspec.Struct, kw_only=True):
+    amount: Decimal
+    list_amount: Decimal | None = None
+    currency: str | None = "USD"
+    requests: int | None = None
+
+
+class Usage(msgspec.Struct, kw_only=True):
+    uncached_input_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    cache_creation: CacheCreation | None = None
+    output_tokens: int | None = None
+    server_tool_use: ServerToolUse | None = None
+    requests: int | None = None
+
+
+class CostRow(msgspec.Struct, kw_only=True):
+    group: Group
+    cost: Cost
+    starting_at: str | None = None
+
+
+class UsageRow(msgspec.Struct, kw_only=True):
+    group: Group
+    usage: Usage
+    starting_at: str | None = None
+
+
+Row = TypeVar("Row", covariant=True)
+
+
+class Report(msgspec.Struct, Generic[Row]):
+    """One page. `data_refreshed_at` None: no export covers any of the range yet."""
+
+    data: list[Row]
+    has_more: bool | None = None
+    next_page: str | None = None
+    data_refreshed_at: Instant | None = None
+    organization_id: str | None = None
+
+
+_COST = decoder(Report[CostRow])
+_USAGE = decoder(Report[UsageRow])
+
+
+def read_cost(
+    client: ApiClient,
+    window: Window,
+    *,
+    group_by: Sequence[str] = (),
+    filters: Filters | None = None,
+    limit: int = LARGEST_PAGE,
+    prefix: str = "/analytics",
+) -> Iterator[Part]:
+    """Yield the cost of each day, oldest first; at most 31 days and `MOST_DIMENSIONS`.
+
+    `prefix` is what stands between the root of the client and the endpoint's name.
+    """
+    return _read(
+        client,
+        f"{prefix}/cost",
+        window,
+        _params(window, group_by, filters or {}, limit),
+        _COST,
+        lambda row: dollars(row.cost),
+    )
+
+
+def read_priced_requests(
+    client: ApiClient,
+    window: Window,
+    *,
+    group_by: Sequence[str] = (),
+    filters: Filters | None = None,
+    limit: int = LARGEST_PAGE,
+) -> Iterator[Part]:
+    """Yield the cost of each day with its requests, which are null by component of prices."""
+    return _read(
+        client,
+        "/analytics/cost",
+        window,
+        _params(window, group_by, filters or {}, limit),
+        _COST,
+        lambda row: (*dollars(row.cost), row.cost.requests),
+    )
+
+
+def read_usage(
+    client: ApiClient,
+    window: Window,
+    *,
+    group_by: Sequence[str] = (),
+    filters: Filters | None = None,
+    limit: int = LARGEST_PAGE,
+    prefix: str = "/analytics",
+) -> Iterator[Part]:
+    """Yield tokens and requests of each day, likewise."""
+    return _read(
+        client,
+        f"{prefix}/usage",
+        window,
+        _params(window, group_by, filters or {}, limit),
+        _USAGE,
+        lambda row: counts(row.usage),
+    )
+
+
+def cost_questions(client: ApiClient, *, optional: tuple[str, ...]) -> Questions:
+    """Ask for cost by any number of dimensions. `optional` see `limits.Report`."""
+    return Questions(report("cost", optional), client.learned, partial(read_cost, client))
+
+
+def usage_questions(client: ApiClient, *, optional: tuple[str, ...]) -> Questions:
+    """Ask for tokens and requests, likewise."""
+    return Questions(report("usage", optional), client.learned, partial(read_usage, client))
+
+
+def report(table: str, optional: tuple[str, ...]) -> limits.Report:
+    """What the endpoint of a table accepts."""
+    return limits.Report(
+        name=f"analytics/{table}",
+        table=table,
+        limit=LARGEST_PAGE,
+        # Those with the fewest values first: each takes a question for every value.
+        filters={
+            "inference_geo": "inference_geos",
+            "speed": "speeds",
+            "context_window": "context_windows",
+            "service_tier": "service_tiers",
+            "api_key_id": "api_key_ids",
+            "product": "products",
+            "model": "models",
+        },
+        nulls={"inference_geo": "not_available", "api_key_id": ""},
+        free=FREE_DIMENSIONS,
+        optional=optional,
+    )
+
+
+def oldest_day(today: date) -> date:
+    return max(OLDEST_DAY, today - timedelta(days=365))
+
+
+def is_closed(problem: ConnectorError) -> bool:
+    """True if the organization may not use these endpoints, which is no fault of its key."""
+    return problem.code == _NOT_ENROLLED or problem.status in {400, 403, 404}
+
+
+def _read(
+    client: ApiClient,
+    path: str,
+    window: Window,
+    params: Params,
+    decode: Decode,
+    numbers_of: Callable[[Any], Numbers],
+) -> Iterator[Part]:
+    grouped = [value for name, value in params if name == "group_by[]"]
+    names = [name for name in grouped if name != "actor"]
+    for report in client.pages(path, params, decode, headers={"anthropic-beta": BETA}):
+        lines = []
+        for row in report.data:
+            with client.kept_out.guard():
+                day = _day(row.starting_at, window)
+                with client.kept_out.guard(day):
+                    values = tuple(getattr(row.group, name) for name in names)
+                    lines.append(Line(day, row.group.actor, values, numbers_of(row)))
+        organization_id = report.organization_id or client.organization_id
+        yield Part(tuple(lines), report.data_refreshed_at, organization_id)
+
+
+def _params(window: Window, group_by: Sequence[str], filters: Filters, limit: int) -> Params:
+    return [
+        ("starting_at", f"{window.start}T00:00:00Z"),
+        ("ending_at", f"{window.end}T00:00:00Z"),
+        ("time_bucket_width", "1d"),
+        ("order_by", "time"),
+        ("order", "asc"),
+        ("limit", str(limit)),
+        *(("group_by[]", name) for name in group_by),
+        *((f"{name}[]", value) for name, values in filters.items() for value in values),
+    ]
+
+
+def _day(instant: str | None, window: Window) -> date:
+    if instant is None and len(window) == 1:
+        return window.start
+    return requested_day(window, instant)

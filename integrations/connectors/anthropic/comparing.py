@@ -1,0 +1,71 @@
+"""Compare two versions of a report before the newer one is trusted.
+
+A successor says of itself neither what it leaves out nor that it leaves anything out: the report of
+a parent organization lacks its children with HIPAA readiness. Only the older version can tell.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+from integrations.connectors.anthropic.reports import Line, Part
+from integrations.connectors.base import AskDifferently
+from integrations.window import Window, midnight
+
+Place = tuple[date, str]  # a day, and what it is cut by: "" is the whole organization
+Told = dict[Place, Decimal]
+
+_MOST_REFUSALS = 20  # of one question: each leads to a smaller one
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first place at which two versions disagree."""
+
+    day: date
+    older: Decimal
+    newer: Decimal
+
+
+def whole(read: Callable[[], Iterator[Part]]) -> list[Part]:
+    """All parts of a read, asked again as often as the question has to be a smaller one."""
+    for _ in range(_MOST_REFUSALS):
+        try:
+            return list(read())
+        except AskDifferently as exc:
+            problem = exc
+    raise problem
+
+
+def settled(window: Window, *complete_to: datetime | None) -> list[date]:
+    """The days of the window that had ended in every export; none if one is not known."""
+    known = [instant for instant in complete_to if instant is not None]
+    if len(known) < len(complete_to):
+        return []
+    return [day for day in window if midnight(day + timedelta(days=1)) <= min(known)]
+
+
+def told(
+    parts: Iterable[Part],
+    days: Sequence[date],
+    number: Callable[[Line], Decimal | int | None],
+    cut: Callable[[Line], str] = lambda line: "",
+) -> Told:
+    """What is not zero, by day and cut."""
+    sums: Told = defaultdict(Decimal)
+    for part in parts:
+        for line in part.lines:
+            if line.day in days:
+                sums[line.day, cut(line)] += number(line) or 0
+    return {place: amount for place, amount in sums.items() if amount}
+
+
+def difference(older: Told, newer: Told) -> Difference | None:
+    """The first day on which the two disagree; None if they say the same."""
+    apart = [place for place in {*older, *newer} if older.get(place) != newer.get(place)]
+    if not apart:
+        return None
+    first, zero = min(apart), Decimal()
+    return Difference(first[0], older.get(first, zero), newer.get(first, zero))

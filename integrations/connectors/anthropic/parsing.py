@@ -1,0 +1,114 @@
+"""What rows of Anthropic's reports have in common: days, cents and numbers.
+
+Here cents become dollars. Feeds of both products translate with these.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from functools import lru_cache
+from typing import Any, Protocol
+
+from integrations.connectors.anthropic.errors import unexpected
+from integrations.connectors.base import PayloadError, SnapshotMoved
+from integrations.exact import EXACT, is_storable
+from integrations.window import Window, midnight
+
+Number = int | Decimal
+
+
+class Snapshot(Protocol):
+    """An answer that names the export it was served from."""
+
+    @property
+    def data_refreshed_at(self) -> datetime | None: ...
+
+
+class SnapshotGuard:
+    """What has to hold over all pages of one read: they come from one export."""
+
+    def __init__(self) -> None:
+        self.watermark: datetime | None = None
+        self._pages = 0
+
+    def check(self, report: Snapshot) -> None:
+        """Raise `SnapshotMoved` if this page comes from another export than those before."""
+        if self._pages and report.data_refreshed_at != self.watermark:
+            raise SnapshotMoved(
+                "Anthropic published new data while we were reading.",
+                code="snapshot_moved",
+                repair="Nothing to do. We read these days again from their start.",
+            )
+        self._pages += 1
+        self.watermark = report.data_refreshed_at
+
+
+@lru_cache(maxsize=512)
+def day_of(instant: str | None) -> date:
+    """The UTC day of a midnight, also one that names no zone; raises `PayloadError`."""
+    try:
+        found = datetime.fromisoformat(instant or "")
+    except (ValueError, TypeError):
+        raise payload_error("an instant that is not a date") from None
+    found = found if found.tzinfo else found.replace(tzinfo=UTC)
+    if found.utcoffset() != timedelta(0) or found != midnight(found.date()):
+        raise payload_error(f"{instant}, which is not midnight UTC, as a day")
+    return found.date()
+
+
+def requested_day(window: Window, instant: str | None) -> date:
+    """The same, and it was asked for."""
+    day = day_of(instant)
+    if day not in window:
+        raise payload_error(f"{day}, which was not asked for")
+    return day
+
+
+def yesterday() -> date:
+    return datetime.now(UTC).date() - timedelta(days=1)
+
+
+def usd(cents: Decimal) -> Decimal:
+    """Exactly, whatever the number of decimals: "41280.000000" cents are 412.80 dollars."""
+    if not is_storable(cents):
+        raise payload_error("an amount that is not a number, or one of a thousand digits")
+    return EXACT.scaleb(cents, -2)
+
+
+def in_dollars(currency: str | None) -> None:
+    """Raise `PayloadError` for an amount in another currency than US dollars."""
+    if currency is not None and currency.upper() != "USD":
+        raise payload_error(f"an amount in {currency}; we only know US dollars")
+
+
+def numbers(value: Any, path: str = "", *, all_count: bool = False) -> Iterator[tuple[str, Number]]:
+    """Every number below `value` with its dotted path, also of fields nobody knows yet.
+
+    A count may be written as text. Where `all_count`, everything below is one; elsewhere names tell
+    counts from ids.
+    """
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from numbers(inner, f"{path}.{name}" if path else name, all_count=all_count)
+    elif isinstance(value, str):
+        if all_count or path.endswith("_count"):
+            found = _counted(value)
+            if found is not None:
+                yield path, found
+    elif isinstance(value, int | Decimal) and not isinstance(value, bool):
+        if not is_storable(Decimal(value)):
+            raise payload_error("a number of a thousand digits")
+        yield path, value
+
+
+def _counted(text: str) -> Decimal | None:
+    try:
+        found = Decimal(text)
+    except InvalidOperation:
+        return None
+    return found if is_storable(found) else None
+
+
+def payload_error(what: str) -> PayloadError:
+    """An answer whose content makes no sense."""
+    return unexpected(f"Anthropic sent {what}.")

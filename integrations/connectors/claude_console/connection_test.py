@@ -1,0 +1,114 @@
+"""The connection test: what an accepted key opens, and how it wants to be asked."""
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+
+from integrations.connectors.anthropic import beta_reports, children, comparing
+from integrations.connectors.anthropic.connection_test import KEY, TestChecklist
+from integrations.connectors.anthropic.limits import REPORTS, SUCCESSORS
+from integrations.connectors.anthropic.reports import Part
+from integrations.connectors.anthropic.trial import try_out
+from integrations.connectors.base import (
+    ORGANIZATION,
+    Check,
+    ConnectorError,
+    PayloadError,
+    Probe,
+    SnapshotMoved,
+)
+from integrations.connectors.claude_console.client import AdminClient
+from integrations.connectors.claude_console.feeds import FEEDS
+from integrations.connectors.claude_console.report_api import Dialect, Reports, Successors
+from integrations.window import Window, midnight
+
+_COST = "Cost data"
+_ENDPOINTS = "Cost and usage endpoints"
+_ANYBODY = "The reports every organization has."
+_DAYS = 14
+_UNSETTLED = timedelta(days=3)  # how long late use may stand in one dialect alone
+
+
+def probe(client: AdminClient, today: date) -> Probe:
+    """Ask who the organization is, for two weeks of cost in both dialects, and as imports ask."""
+    window = Window.last(_DAYS, today=today)
+    found = TestChecklist(ORGANIZATION, _COST)
+    with found.asking(ORGANIZATION):
+        organization = client.organization()
+    # As the header spells it, like the other card: so that one organization is one.
+    organization_id = client.organization_id or organization.id
+    named = ", ".join(filter(None, [organization.name, organization_id]))
+    found.add(Check(KEY, "passed"), Check(ORGANIZATION, "passed", named))
+    with found.asking(_COST):
+        reported = _cost(Reports(client), window)
+        newer, endpoints = _newer(client, window, reported)
+    complete_to = _refreshed(newer or reported)
+    client.dialect = SUCCESSORS if newer else REPORTS
+    children.learn(client, Successors(client).cost, today)
+    found.add(
+        Check(_COST, "passed", f"Complete to {_instant(complete_to)}.")
+        if any(line.numbers[0] for part in reported for line in part.lines)
+        else Check(_COST, "info", f"No cost in the last {_DAYS} days."),
+        endpoints,
+        try_out(client, FEEDS, today),
+        *children.checks(client),
+    )
+    return Probe(
+        organization_id=organization_id,
+        checks=found.checks,
+        cost_complete_to=complete_to,
+        other_ids=(organization.id,),
+        options={**client.learned.options, "dialect": client.dialect},
+    )
+
+
+def _cost(dialect: Dialect, window: Window) -> list[Part]:
+    return comparing.whole(lambda: dialect.cost(window, group_by=("workspace_id",)))
+
+
+def _newer(
+    client: AdminClient, window: Window, reported: Sequence[Part]
+) -> tuple[list[Part], Check]:
+    """What the successors tell, empty if they shall not be used; and why.
+
+    Nobody documents what they hold for an Admin key: they have to tell the same dollars, workspace
+    by workspace, on days that have settled.
+    """
+    client.learned.note_versions("")
+    try:
+        parts = _cost(Successors(client), window)
+    except ConnectorError as exc:
+        # A beta whose answers we cannot read is as good as closed.
+        if isinstance(exc, PayloadError | SnapshotMoved) or beta_reports.is_closed(exc):
+            return [], Check(_ENDPOINTS, "passed", _ANYBODY)
+        raise
+    complete_to = _refreshed(parts)
+    days = [day for day in window if complete_to and midnight(day) <= complete_to - _UNSETTLED]
+    old, new = (
+        comparing.told(them, days, lambda line: line.numbers[0], lambda line: line.values[0] or "")
+        for them in (reported, parts)
+    )
+    apart = comparing.difference(old, new)
+    if apart is not None:
+        sentence = (
+            f"The beta reports are not used: for {_date(apart.day)} they report "
+            f"${apart.newer:f} instead of ${apart.older:f}."
+        )
+        client.learned.note_versions(sentence)
+        return [], Check(_ENDPOINTS, "info", f"{_ANYBODY} {sentence}")
+    if not old:
+        sentence = "The beta reports are not used: there was no cost yet to compare."
+        return [], Check(_ENDPOINTS, "info", f"{_ANYBODY} {sentence}")
+    same = "The newer ones, in beta. They tell the same cost as the reports, to the last digit."
+    return parts, Check(_ENDPOINTS, "passed", same)
+
+
+def _refreshed(parts: Sequence[Part]) -> datetime | None:
+    return parts[0].data_refreshed_at if parts else None
+
+
+def _date(day: date) -> str:
+    return f"{day.day} {day:%b %Y}"
+
+
+def _instant(at: datetime | None) -> str:
+    return f"{_date(at.date())}, {at:%H:%M} UTC" if at else "no day yet"

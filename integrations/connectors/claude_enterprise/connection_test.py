@@ -1,0 +1,237 @@
+"""The connection test: what an accepted key opens, and how it wants to be asked."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+from integrations.connectors.anthropic import beta_reports, children, comparing
+from integrations.connectors.anthropic.connection_test import KEY, TestChecklist
+from integrations.connectors.anthropic.limits import REPORTS, SUCCESSORS
+from integrations.connectors.anthropic.parsing import day_of
+from integrations.connectors.anthropic.reports import Part
+from integrations.connectors.anthropic.trial import try_out
+from integrations.connectors.base import (
+    ORGANIZATION,
+    ActionNeeded,
+    Check,
+    ConnectorError,
+    NotAvailable,
+    PayloadError,
+    Probe,
+    SnapshotMoved,
+)
+from integrations.connectors.claude_enterprise.client import (
+    LONGEST_RANGE,
+    AnalyticsClient,
+)
+from integrations.connectors.claude_enterprise.feeds import FEEDS
+from integrations.connectors.claude_enterprise.report_api import FourReports, Successors
+from integrations.window import Window
+
+_SCOPE = "Scope read:analytics"
+_PLAN = "Plan"
+_COST = "Cost data"
+_ENGAGEMENT = "Engagement data"
+_ENDPOINTS = "Cost and usage endpoints"
+_GROUPS = "Optional scope read:rbac_groups"
+
+
+def probe(client: AnalyticsClient, today: date) -> Probe:
+    """Find out what the key opens. Raises `ConnectorError` if it does not open enough."""
+    found = TestChecklist(_SCOPE, ORGANIZATION, _PLAN, _COST, _ENGAGEMENT)
+    with found.asking(_SCOPE):
+        try:
+            summaries = client.summaries(today - timedelta(days=7))
+        except NotAvailable:  # the key is good, but then cost has to answer
+            summaries = []
+    engagement = max((day_of(entry.get("starting_at")) for entry in summaries), default=None)
+    found.add(
+        Check(KEY, "passed"),
+        Check(_SCOPE, "passed"),
+        Check(_ENGAGEMENT, "passed", f"Complete to {_day(engagement)}.")
+        if engagement
+        else Check(_ENGAGEMENT, "info", "Nothing in the last 7 days yet."),
+    )
+    if client.organization_id:
+        found.add(Check(ORGANIZATION, "passed", client.organization_id))
+    with found.asking(_COST):
+        cost = _probe_cost(client, today, may_be_closed=bool(summaries))
+    organization_id = client.organization_id or cost.organization_id
+    client.dialect = cost.dialect
+    children.learn(client, Successors(client).cost, today)
+    found.add(
+        Check(ORGANIZATION, "passed", organization_id)
+        if organization_id
+        else Check(ORGANIZATION, "info", "Anthropic did not name it."),
+        _plan(cost, was_active=any(entry.get("daily_active_user_count") for entry in summaries)),
+        *cost.checks,
+        _probe_groups(client),
+        try_out(client, FEEDS, today),
+        *children.checks(client),
+    )
+    return Probe(
+        organization_id=organization_id,
+        checks=found.checks,
+        cost_complete_to=cost.complete_to,
+        engagement_complete_to=engagement,
+        other_ids=(cost.organization_id,),
+        options={**client.learned.options, "dialect": cost.dialect},
+    )
+
+
+def _plan(cost: "_Cost", *, was_active: bool) -> Check:
+    """No answer names the plan; work that nobody is charged for gives seats away."""
+    if cost.is_charged is None:
+        return Check(_PLAN, "info", "Not shown by the API.")
+    if cost.is_charged:
+        return Check(
+            _PLAN,
+            "info",
+            "Not shown by the API. There is cost in the last days: all of it on a usage-based "
+            "plan, additional usage charges only on a seat-based one.",
+        )
+    if was_active:
+        return Check(
+            _PLAN,
+            "limited",
+            "Probably seat-based: people were active, but no cost was charged in the last days. "
+            "Cost then shows additional usage charges only; seat fees are not included.",
+        )
+    return Check(_PLAN, "info", "Not shown by the API. Nothing was used in the last days.")
+
+
+@dataclass(frozen=True)
+class _Cost:
+    """What asking for cost found out. `is_charged` is None where no cost can be seen."""
+
+    dialect: str
+    checks: tuple[Check, ...]
+    is_charged: bool | None = None
+    complete_to: datetime | None = None
+    organization_id: str = ""
+
+
+def _probe_cost(client: AnalyticsClient, today: date, *, may_be_closed: bool) -> _Cost:
+    """Cost may be closed to a plan: that is worth a line, not a failed test."""
+    window = Window.last(LONGEST_RANGE, today=today)
+    client.learned.note_versions("")
+    newer = _if_open(lambda: Successors(client).cost(window))
+    try:
+        older = comparing.whole(lambda: FourReports(client).cost(window))
+    except ConnectorError as exc:
+        closed = isinstance(exc, ActionNeeded | PayloadError) and exc.status in _CLOSED
+        if closed and newer is not None:
+            return _with(newer, SUCCESSORS, Check(_ENDPOINTS, "info", _UNCOMPARED))
+        if closed and may_be_closed:
+            detail = "Anthropic does not give out cost for this organization."
+            return _Cost(REPORTS, (Check(_COST, "limited", detail),))
+        raise
+    if newer is None:
+        return _with(older, REPORTS, Check(_ENDPOINTS, "passed", _ANYBODY))
+    apart = _difference(client, window, older, newer)
+    if apart == "":
+        return _with(newer, SUCCESSORS, Check(_ENDPOINTS, "passed", _SAME))
+    if apart is None:
+        return _with(older, REPORTS, Check(_ENDPOINTS, "info", f"{_ANYBODY} {_NOTHING}"))
+    client.learned.note_versions(apart)
+    return _with(older, REPORTS, Check(_ENDPOINTS, "info", f"{_ANYBODY} {apart}"))
+
+
+_CLOSED = {400, 403, 404}
+_ANYBODY = "The four reports every organization has."
+_SAME = (
+    "The newer ones, in beta: every combination, however many a day has. Day by day, they tell the "
+    "same cost and tokens as the four reports."
+)
+_NOTHING = "The beta reports are not used: there was nothing yet to compare."
+_UNCOMPARED = (
+    "The newer ones, in beta. The four reports are closed, so nothing shows whether they are "
+    "complete: child organizations with HIPAA readiness are not included."
+)
+
+
+def _if_open(read: Callable[[], Iterator[Part]]) -> list[Part] | None:
+    """All parts; None if a beta is closed. One whose answers we cannot read is as good as that."""
+    try:
+        return comparing.whole(read)
+    except ConnectorError as exc:
+        if isinstance(exc, PayloadError | SnapshotMoved) or beta_reports.is_closed(exc):
+            return None
+        raise
+
+
+def _difference(
+    client: AnalyticsClient, window: Window, older: list[Part], newer: list[Part]
+) -> str | None:
+    """How the newer endpoints differ, in a sentence; "" if not at all; None if nothing shows it.
+
+    Over days that had ended in both exports, in dollars and then in tokens: an organization with
+    seats may have no cost.
+    """
+    days = comparing.settled(window, _refreshed(older), _refreshed(newer))
+    was_empty = True
+    for pair, number, unit in (
+        ((older, newer), lambda line: line.numbers[0], "${:f}"),
+        (_tokens_of(client, window), lambda line: sum(map(int, line.numbers[1:6])), "{:,} tokens"),
+    ):
+        if pair is None:
+            continue
+        old, new = (comparing.told(parts, days, number) for parts in pair)
+        apart = comparing.difference(old, new)
+        if apart is not None:
+            return (
+                f"The beta reports are not used: for {_day(apart.day)} they report "
+                f"{unit.format(apart.newer)} instead of {unit.format(apart.older)}. They "
+                "leave out child organizations with HIPAA readiness."
+            )
+        was_empty = was_empty and not old
+    return None if was_empty else ""
+
+
+def _tokens_of(client: AnalyticsClient, window: Window) -> tuple[list[Part], list[Part]] | None:
+    """The tokens of the organization in both versions; None if one of them is closed."""
+    newer = _if_open(lambda: Successors(client).usage(window))
+    older = _if_open(lambda: FourReports(client).usage(window)) if newer is not None else None
+    return None if newer is None or older is None else (older, newer)
+
+
+def _refreshed(parts: list[Part]) -> datetime | None:
+    return parts[0].data_refreshed_at if parts else None
+
+
+def _with(parts: list[Part], dialect: str, check: Check) -> _Cost:
+    """What is known of cost where one version is used."""
+    found = _complete_to(parts)
+    return replace(found, dialect=dialect, checks=(*found.checks, check))
+
+
+def _complete_to(parts: list[Part]) -> _Cost:
+    """How far cost reaches, and whether there is any in the last days."""
+    watermark = _refreshed(parts)
+    organization_id = next((part.organization_id for part in parts), "")
+    if watermark is None:
+        check = Check(
+            _COST, "limited", "Anthropic has not published any cost of the last days yet."
+        )
+        return _Cost(REPORTS, (check,), organization_id=organization_id)
+    lines = [line for part in parts for line in part.lines]
+    charged = sum((line.numbers[0] or Decimal() for line in lines), Decimal())
+    check = Check(_COST, "passed", f"Complete to {_day(watermark)}, {watermark:%H:%M} UTC.")
+    return _Cost(REPORTS, (check,), bool(charged), watermark, organization_id)
+
+
+def _probe_groups(client: AnalyticsClient) -> Check:
+    """Names of groups are a welcome extra: nothing that happens here fails the test."""
+    try:
+        next(client.groups())
+    except ConnectorError as exc:
+        if isinstance(exc, ActionNeeded):
+            detail = "Missing. Only groups in which somebody was active get their names."
+            return Check(_GROUPS, "limited", detail)
+        return Check(_GROUPS, "skipped", "Anthropic did not say.")
+    return Check(_GROUPS, "passed", "Groups are shown by their names.")
+
+
+def _day(day: date) -> str:
+    return f"{day.day} {day:%b %Y}"

@@ -1,0 +1,73 @@
+"""What the frame of every page shows: where one is, as whom, and how fresh the numbers are."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from django.http import HttpRequest
+
+from accounts.models import Membership, Organization
+from integrations.completeness import Completeness
+from integrations.models import Notice
+from integrations.overview import DELETING, Overview, overviews
+
+
+@dataclass(frozen=True)
+class Navigation:
+    """Asks the database only for what a template looks at, and only once."""
+
+    membership: Membership
+
+    @property
+    def organization(self) -> Organization:
+        return self.membership.organization
+
+    @cached_property
+    def memberships(self) -> list[Membership]:
+        """Every organization one can switch to, by name; the current one included."""
+        return list(
+            Membership.objects.active()
+            .filter(user=self.membership.user_id)
+            .select_related("organization")
+            .order_by("organization__name")
+        )
+
+    @cached_property
+    def overviews(self) -> list[Overview]:
+        return overviews(self.organization)
+
+    @cached_property
+    def notices(self) -> list[Notice]:
+        """The newest ten that are open for this person; who manages no connection gets none."""
+        if not self.membership.may_manage_connections:
+            return []
+        found = Notice.objects.open_for(self.organization, self.membership.user)
+        return list(found.select_related("connection")[:10])
+
+    @cached_property
+    def complete(self) -> Completeness[datetime]:
+        """The instant to which the cost of every connection is complete.
+
+        One that is disconnected owes nothing any more, so it counts only where all of them are.
+        """
+        every = [o for o in self.overviews if o.status is not DELETING]
+        live = [o for o in every if not o.connection.is_disconnected] or every
+        return Completeness.of({o.connection.label: o.cost_complete_to for o in live})
+
+    @property
+    def delayed_connections(self) -> int:
+        """How many connections stopped or are late, so that totals may lack their last days."""
+        return sum(overview.status.tone in {"bad", "warn"} for overview in self.overviews)
+
+
+def navigation(request: HttpRequest) -> dict[str, Any]:
+    """Add `frame`, `organization` and `membership` to the pages of an organization."""
+    membership: Membership | None = getattr(request, "membership", None)
+    if membership is None:
+        return {}
+    return {
+        "frame": Navigation(membership),
+        "organization": membership.organization,
+        "membership": membership,
+    }

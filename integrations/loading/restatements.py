@@ -1,0 +1,162 @@
+"""What changed in a day that had been complete: found by comparing sums before and after."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import Count, Sum
+
+from integrations.connectors.records import COST_MEASURES, TOKEN_MEASURES, USAGE_MEASURES
+from integrations.exact import EXACT
+from integrations.loading.spool import plain_or_none
+
+# The measures restatements are told in, and the numbers of a fact each is the sum of.
+_MEASURES: dict[tuple[str, ...], dict[str, tuple[str, ...]]] = {
+    COST_MEASURES: {name: (name,) for name in COST_MEASURES},
+    USAGE_MEASURES: {
+        "total_tokens": TOKEN_MEASURES,
+        "requests": ("requests",),
+        "web_searches": ("web_searches",),
+    },
+}
+
+Numbers = tuple[Decimal | None, ...]  # in the order of a fact's measures
+
+
+class DayTotals:
+    """What a day said: its numbers by meter, and by person."""
+
+    def __init__(self, measures: Sequence[str]) -> None:
+        self.measures = measures
+        self._meters: dict[int, Numbers] = {}
+        self.people: dict[int, Numbers] = {}
+
+    @classmethod
+    def before(cls, rows: Any, measures: Sequence[str], by_person: bool) -> "DayTotals":
+        """From the stored rows of the day."""
+        said = cls(measures)
+        said._meters = _sums(rows, "meter_id", measures)
+        if by_person:
+            said.people = _sums(rows, "person_id", measures)
+        return said
+
+    def add(self, meter: int, person: int | None, numbers: Sequence[str | None]) -> None:
+        found = tuple(None if number is None else Decimal(number) for number in numbers)
+        self._meters[meter] = _plus(self._meters.get(meter), found)
+        if person is not None:
+            self.people[person] = _plus(self.people.get(person), found)
+
+    def by_meter(self, parts: Sequence[str]) -> dict[int, Numbers]:
+        """The parts of each meter that has any; a meter with zeros is as good as none."""
+        places = [self.measures.index(part) for part in parts]
+        found = {
+            meter: tuple(numbers[place] for place in places)
+            for meter, numbers in self._meters.items()
+        }
+        return {meter: numbers for meter, numbers in found.items() if any(n != 0 for n in numbers)}
+
+    def total(self, parts: Sequence[str]) -> Decimal | None:
+        return _sum(number for numbers in self.by_meter(parts).values() for number in numbers)
+
+
+def _sums(rows: Any, key: str, measures: Sequence[str]) -> dict[int, Numbers]:
+    """Sums of stored rows by a column; None where a row does not know its part."""
+    found = rows.values(key).annotate(
+        lines=Count("pk"),
+        **{f"sum_{name}": Sum(name) for name in measures},
+        **{f"known_{name}": Count(name) for name in measures},
+    )
+    return {
+        row[key]: tuple(
+            Decimal(row[f"sum_{name}"]) if row[f"known_{name}"] == row["lines"] else None
+            for name in measures
+        )
+        for row in found
+    }
+
+
+def _plus(one: Numbers | None, other: Numbers) -> Numbers:
+    if one is None:
+        return other
+    return tuple(
+        None if left is None or right is None else EXACT.add(left, right)
+        for left, right in zip(one, other, strict=True)
+    )
+
+
+def _sum(numbers: Iterable[Decimal | None]) -> Decimal | None:
+    total = Decimal()
+    for number in numbers:
+        if number is None:
+            return None
+        total = EXACT.add(total, number)
+    return total
+
+
+@dataclass(frozen=True)
+class Change:
+    """How one measure of a day moved; the fields of a `Restatement`."""
+
+    measure: str
+    old: Decimal | None = None
+    new: Decimal | None = None
+    meters: list[dict[str, str | None]] = field(default_factory=list)
+    people: int = 0
+
+
+def diff(said: DayTotals, now: DayTotals, names: Mapping[int, str]) -> Iterator[Change]:
+    """A change for each measure that moved; one without meters if numbers only changed hands."""
+    people = sum(
+        said.people.get(person) != now.people.get(person)
+        for person in said.people.keys() | now.people.keys()
+    )
+    told = _MEASURES[tuple(said.measures)]
+    moved = {
+        name: parts for name, parts in told.items() if said.by_meter(parts) != now.by_meter(parts)
+    }
+    if not moved and people:
+        moved = dict([next(iter(told.items()))])
+    for measure, parts in moved.items():
+        meters = _differing(
+            _summed(said.by_meter(parts), names), _summed(now.by_meter(parts), names)
+        )
+        yield Change(measure, said.total(parts), now.total(parts), meters, people)
+
+
+def activity(documents: Iterable[tuple[int, dict[str, Any]]]) -> dict[str, Decimal]:
+    """Numbers of (days, values) added up by path: a fingerprint to find what moved, no metric."""
+    sums: dict[str, Decimal] = defaultdict(Decimal)
+    for days, values in documents:
+        for path, number in values.items():
+            name = path if days == 1 else f"{path} · {days} days"
+            sums[name] = EXACT.add(sums[name], number)
+    return sums
+
+
+def changed_activity(said: Mapping[str, Decimal], now: Mapping[str, Decimal]) -> Iterator[Change]:
+    """One change that names the paths; what they count is too different to have a sum."""
+    moved = _differing(said, now)
+    if moved:
+        yield Change("activity", meters=moved)
+
+
+def _summed(found: Mapping[int, Numbers], names: Mapping[int, str]) -> dict[str, Decimal | None]:
+    return {names[meter]: _sum(numbers) for meter, numbers in found.items()}
+
+
+def _differing(
+    old: Mapping[str, Decimal | None], new: Mapping[str, Decimal | None]
+) -> list[dict[str, str | None]]:
+    """What changed, by name. Absent is zero, None is unknown."""
+    zero = Decimal()
+    return [
+        {
+            "meter": name,
+            "old": plain_or_none(old.get(name, zero)),
+            "new": plain_or_none(new.get(name, zero)),
+        }
+        for name in sorted({*old, *new})
+        if old.get(name, zero) != new.get(name, zero)
+    ]

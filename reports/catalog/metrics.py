@@ -1,0 +1,1074 @@
+"""Every metric and every dimension, defined once. `docs/metrics.md` says the same for readers.
+
+Words: a metric is what is shown, a measure is a metric that is read from facts, a dimension is
+what facts are cut by. Measures and dimensions name the source they belong to: usage, for example,
+was never counted by token type.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from decimal import ROUND_HALF_UP, Decimal
+from enum import StrEnum
+from functools import cached_property, reduce
+from operator import add as plus
+from typing import Any, ClassVar, Self
+
+from django.contrib.postgres.aggregates import ArrayAgg
+from django.db.models import (
+    Aggregate,
+    Case,
+    CharField,
+    Count,
+    DateField,
+    Expression,
+    F,
+    Max,
+    Min,
+    OuterRef,
+    Q,
+    Subquery,
+    Sum,
+    Value,
+    When,
+)
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import (
+    Cast,
+    Coalesce,
+    NullIf,
+    TruncMonth,
+    TruncQuarter,
+    TruncWeek,
+)
+from django.db.models.lookups import GreaterThan
+
+from integrations.connectors import connectors
+from integrations.connectors.base import ActivityMetric, CatalogError, Connector, Cut, Feed
+from integrations.connectors.catalogs import merged_cuts, merged_metrics
+from integrations.models import ResourceVersion
+from integrations.models.fields import ExactField
+from reports import identity
+
+Number = Decimal | int | None  # US dollars, a share or a count; None is not known
+Key = date | str  # the value of a dimension; weeks, months and quarters are their first day
+
+OTHER_KEY = (
+    "\U0010ffff"  # the key of all values that were not among the first: sorts last everywhere
+)
+# The key of what belongs to people that are not known yet: neither a person nor nobody.
+UNKNOWN_USER = "\U0010fffe"
+SPECIAL = {OTHER_KEY: "Other", UNKNOWN_USER: "Unknown user"}
+# In files, where a real value may be called the same.
+FILE_TEXTS = {OTHER_KEY: "(other)", UNKNOWN_USER: "(unknown user)"}
+
+
+class Source(str):
+    """Name where a number is read: the facts of cost or usage, or the documents of some feeds.
+
+    The text is the name of the table, or those of the feeds with a plus between them. There is
+    one object for each text.
+    """
+
+    __slots__ = ()
+    _objects: ClassVar[dict[str, "Source"]] = {}
+    COST: ClassVar["Source"]
+    USAGE: ClassVar["Source"]
+    ACTIVE_USERS: ClassVar["Source"]
+    ACTIVITY: ClassVar["Source"]
+    CODE: ClassVar["Source"]
+    CODE_ESTIMATE: ClassVar["Source"]
+    SKILLS: ClassVar["Source"]
+    CONNECTORS: ClassVar["Source"]
+    PLUGINS: ClassVar["Source"]
+    ARTIFACTS: ClassVar["Source"]
+    PROJECTS: ClassVar["Source"]
+
+    def __new__(cls, text: str) -> Self:
+        if text not in cls._objects:
+            cls._objects[text] = super().__new__(cls, text)
+        return cls._objects[text]  # type: ignore[return-value]
+
+    @classmethod
+    def of(cls, feeds: Iterable[str]) -> "Source":
+        """The source that these feeds are together."""
+        return cls("+".join(sorted({*feeds})))
+
+    @property
+    def value(self) -> str:
+        return str(self)
+
+    @property
+    def feeds(self) -> tuple[str, ...]:
+        return tuple(self.split("+"))
+
+    @property
+    def is_engagement(self) -> bool:
+        return self not in {Source.COST, Source.USAGE}
+
+    def is_provided_by(self, feed: Feed) -> bool:
+        """Does this feed bring its numbers?"""
+        if self.is_engagement:
+            return feed.name in self.feeds and feed.table.value not in {"cost", "usage"}
+        return self == feed.table.value
+
+
+Source.COST = Source("cost")
+Source.USAGE = Source("usage")
+Source.ACTIVE_USERS = Source("summaries")
+Source.ACTIVITY = Source("users")
+Source.CODE = Source.of(["users", "claude_code"])
+Source.CODE_ESTIMATE = Source("claude_code")
+Source.SKILLS = Source("skills")
+Source.CONNECTORS = Source("connectors")
+Source.PLUGINS = Source("plugins")
+Source.ARTIFACTS = Source("artifacts")
+Source.PROJECTS = Source("projects")
+# The order in which a report reads its sources; others come behind, by name.
+_ORDER = {source: at for at, source in enumerate(Source._objects.values())}
+
+
+def in_order(sources: Iterable[Source]) -> tuple[Source, ...]:
+    """Each source once, in a fixed order."""
+    return tuple(sorted({*sources}, key=lambda it: (_ORDER.get(it, len(_ORDER)), it)))
+
+
+class Unit(StrEnum):
+    USD = "usd"
+    RATE = "rate"  # US dollars for one of something
+    TOKENS = "tokens"
+    COUNT = "count"
+    SHARE = "share"  # 0.25 is 25%
+
+
+class Section(StrEnum):
+    TIME = "Time"
+    STANDARD = "Standard"
+    GENAI = "GenAI"
+
+
+class Kind(StrEnum):
+    """The headings of the list of metrics, before those that connectors declare."""
+
+    COST = "Cost"
+    USAGE = "Usage"
+    RATIO = "Ratios"
+    PEOPLE = "People"
+
+
+# --- Metrics ----------------------------------------------------------------------------------
+_VALUES = "values__"  # what lookups into the document of an engagement fact begin with
+
+
+@dataclass(frozen=True)
+class Metric:
+    name: str
+    label: str
+    unit: Unit
+    kind: str  # the heading it stands under
+    definition: str
+
+    @property
+    def measures(self) -> tuple["Measure", ...]:
+        """What has to be read to know it."""
+        raise NotImplementedError
+
+    def number(self, numbers: Mapping[str, Number]) -> Number:
+        """Its value, from the values of its measures."""
+        return numbers[self.name]
+
+    @property
+    def sources(self) -> frozenset[Source]:
+        return frozenset(measure.source for measure in self.measures)
+
+    @property
+    def is_additive(self) -> bool:
+        """May the numbers of groups be added up?"""
+        return False
+
+    def text(self, value: Number) -> str:
+        """The exact value without an exponent; "" if it is not known."""
+        if value is None:
+            return ""
+        if self.unit in {Unit.USD, Unit.RATE}:
+            return exact_usd(value)
+        return exact(value) if self.unit is Unit.SHARE else str(int(value))
+
+
+@dataclass(frozen=True)
+class Measure(Metric):
+    """A metric read from one source. Amounts are what groups keep, numbers what they show.
+
+    `nullable` names the lookups that may be unreported. `optional` are the paths that are added
+    where they are reported. `build` makes the value of the columns of facts: documents that cut
+    the same numbers have them under paths of the same names. `beside` is another source: then only
+    days count that both know, as the two sides of a ratio need.
+    """
+
+    source: Source
+    value: Expression | F
+    nullable: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+    build: "Build | None" = None
+    run_previous: Source | None = None
+
+    def counted_beside(self, other: "Measure") -> "Measure":
+        """The same on the days alone that the source of another measure knows, too."""
+        if self.source is other.source:
+            return self
+        return replace(self, name=f"{self.name}_beside_{other.source}", run_previous=other.source)
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The dotted paths that it adds up of an engagement fact; none of cost and usage."""
+        needed = (name.removeprefix(_VALUES) for name in self.nullable if name.startswith(_VALUES))
+        return (*needed, *self.optional)
+
+    @property
+    def needs_documents(self) -> bool:
+        """Is it lost where the documents of a day are added up?"""
+        return False
+
+    def on(self, source: Source) -> "Measure":
+        """The same measure, read from another source that holds its numbers."""
+        if source == self.source:
+            return self
+        if self.source.is_engagement:
+            return replace(self, source=source)
+        if self.build is None:
+            raise ValueError(f"{self.name} is not in documents.")
+        paths: list[str] = []
+
+        def column(name: str) -> Any:
+            paths.append(f"{_VALUES}{name}")
+            return path(name)
+
+        value = self.build(column)
+        return replace(self, source=source, value=value, nullable=tuple(paths))
+
+    @property
+    def measures(self) -> tuple["Measure", ...]:
+        return (self,)
+
+    def aggregates(self, only: Q | None = None) -> dict[str, Aggregate]:
+        """What SQL has to compute for a group, by name; of all its facts, or of some."""
+        found: dict[str, Aggregate] = {f"sum_{self.name}": Sum(self.value, filter=only)}
+        if only is not None:
+            found[f"facts_{self.name}"] = Count("pk", filter=only)
+        if self.nullable:
+            holes = reduce(Q.__or__, (Q(**{f"{name}__isnull": True}) for name in self.nullable))
+            found[f"holes_{self.name}"] = Count(
+                "pk", filter=holes if only is None else holes & only
+            )
+        return found
+
+    def has_facts(self, row: Mapping[str, Any]) -> bool:
+        """Is any fact of this row of SQL among those that count?"""
+        return bool(row.get(f"facts_{self.name}", True))
+
+    def amount(self, row: Mapping[str, Any]) -> Any:
+        """The amount of one row of SQL: not known as soon as one part was not reported."""
+        if row.get(f"holes_{self.name}"):
+            return None
+        return self.exact(row[f"sum_{self.name}"])
+
+    def exact(self, value: Any) -> Any:
+        """A number of SQL as it is kept; None stays None."""
+        if value is None:
+            return None
+        # PostgreSQL sums big integers to decimals: a count is made a count again.
+        return int(value) if self.unit in {Unit.COUNT, Unit.TOKENS} else Decimal(value)
+
+    def merged(self, amounts: Iterable[Any]) -> Any:
+        """The amount of several groups together."""
+        return add_known(amounts)
+
+    def shown(self, amount: Any) -> Number:
+        found: Number = amount
+        return found
+
+    @property
+    def nothing(self) -> Number:
+        """What a group without any fact shows, if all its days are known."""
+        return Decimal(0) if self.unit is Unit.USD else 0
+
+    @property
+    def is_additive(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
+class DistinctCount(Measure):
+    """How many different people. Groups keep who it was, so that nobody is counted twice."""
+
+    def aggregates(self, only: Q | None = None) -> dict[str, Aggregate]:
+        named = Q(person__isnull=False) if only is None else Q(person__isnull=False) & only
+        return {f"set_{self.name}": ArrayAgg(self.value, distinct=True, filter=named, default=[])}
+
+    def amount(self, row: Mapping[str, Any]) -> frozenset[int]:
+        return frozenset(row[f"set_{self.name}"])
+
+    def merged(self, amounts: Iterable[frozenset[int]]) -> frozenset[int]:
+        return frozenset().union(*amounts)
+
+    def shown(self, amount: frozenset[int]) -> Number:
+        return len(amount)
+
+    @property
+    def is_additive(self) -> bool:
+        return False
+
+
+@dataclass(frozen=True)
+class Active(DistinctCount):
+    """How many different people did anything: `value` is NULL for who only has a document."""
+
+    @property
+    def needs_documents(self) -> bool:
+        return True
+
+    def amount(self, row: Mapping[str, Any]) -> frozenset[int]:
+        return super().amount(row).difference([None])
+
+
+Build = Callable[[Callable[[str], Any]], Any]  # makes a value of the columns it asks for
+
+
+@dataclass(frozen=True)
+class OfOneDay(Measure):
+    """A count of different things that belong to one person: conversations, sessions.
+
+    People have different ones, days may share them. So days are never added up: of several it is
+    not known. A group keeps its first and last day with the sum.
+    """
+
+    def aggregates(self, only: Q | None = None) -> dict[str, Aggregate]:
+        first, last = Min("day", filter=only), Max("day", filter=only)
+        days = {f"first_{self.name}": first, f"last_{self.name}": last}
+        return {**super().aggregates(only), **days}
+
+    def amount(self, row: Mapping[str, Any]) -> Any:
+        return super().amount(row), row[f"first_{self.name}"], row[f"last_{self.name}"]
+
+    def merged(self, amounts: Iterable[Any]) -> Any:
+        numbers, first, last = zip(*amounts, strict=True)
+        return add_known(numbers), min(first), max(last)
+
+    def shown(self, amount: Any) -> Number:
+        number, first, last = amount
+        return number if first == last else None
+
+    @property
+    def is_additive(self) -> bool:
+        return False
+
+
+@dataclass(frozen=True)
+class OfOneDocument(Measure):
+    """A count of different things or people that others may share: known of one document alone.
+
+    A group keeps how many documents it has, and the number if that is one.
+    """
+
+    @property
+    def needs_documents(self) -> bool:
+        return True
+
+    def aggregates(self, only: Q | None = None) -> dict[str, Aggregate]:
+        documents = {f"documents_{self.name}": Count("pk", filter=only)}
+        return {**super().aggregates(only), **documents}
+
+    def amount(self, row: Mapping[str, Any]) -> Any:
+        return super().amount(row), row[f"documents_{self.name}"]
+
+    def merged(self, amounts: Iterable[Any]) -> Any:
+        numbers, documents = zip(*amounts, strict=True)
+        return add_known(numbers), sum(documents)
+
+    def shown(self, amount: Any) -> Number:
+        number, documents = amount
+        return number if documents == 1 else None
+
+    @property
+    def is_additive(self) -> bool:
+        return False
+
+
+Levels = Mapping[tuple[int, date], Number]  # by connection and day
+
+
+@dataclass(frozen=True)
+class Gauge(Measure):
+    """What the provider counted on each day, such as seats: never added over days.
+
+    Several days show the last one that is known, or nothing where the count is of one day alone
+    (`is_rolling` False). `is_people`: nor is it added over connections, as a person may be in both.
+    """
+
+    is_rolling: bool = True
+    is_people: bool = True
+
+    def aggregates(self, only: Q | None = None) -> dict[str, Aggregate]:
+        return {}
+
+    def merged(self, amounts: Iterable[Levels]) -> Levels:
+        found: dict[tuple[int, date], Number] = {}
+        for amount in amounts:
+            found |= amount
+        return found
+
+    def shown(self, amount: Levels) -> Number:
+        last: dict[int, tuple[date, Number]] = {}
+        for (connection, day), value in amount.items():
+            if value is not None:
+                last[connection] = max(last.get(connection, (day, value)), (day, value))
+        if len({day for _, day in amount}) > 1 and not self.is_rolling:
+            return None
+        if not last or (self.is_people and len(last) > 1):
+            return None
+        return add_known(value for _, value in last.values())
+
+    @property
+    def nothing(self) -> Number:
+        return None
+
+    @property
+    def is_additive(self) -> bool:
+        return False
+
+
+@dataclass(frozen=True)
+class Ratio(Metric):
+    """One measure for each `times` of another: computed for every group and total anew."""
+
+    of: Measure = field(kw_only=True)
+    per: Measure = field(kw_only=True)
+    times: int = 1
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """Both sides, on the same days where they are of two sources."""
+        return (self.of.counted_beside(self.per), self.per.counted_beside(self.of))
+
+    def number(self, numbers: Mapping[str, Number]) -> Number:
+        """Rounded to twelve places; not known where there is nothing to divide by."""
+        of, per = (numbers[measure.name] for measure in self.measures)
+        if of is None or not per:
+            return None
+        return (Decimal(of) * self.times / Decimal(per)).quantize(_TWELVE, ROUND_HALF_UP)
+
+
+_TWELVE = Decimal("1e-12")
+
+
+@dataclass(frozen=True)
+class Difference(Metric):
+    """What one measure says less another one that counts the same, on days that both know."""
+
+    of: Measure = field(kw_only=True)
+    less: Measure = field(kw_only=True)
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        return (self.of.counted_beside(self.less), self.less.counted_beside(self.of))
+
+    def number(self, numbers: Mapping[str, Number]) -> Number:
+        of, less = (numbers[measure.name] for measure in self.measures)
+        return None if of is None or less is None else of - less
+
+
+def add_known(numbers: Iterable[Number]) -> Number:
+    """A sum that is not known as soon as one part is not."""
+    total: Decimal | int = 0
+    for number in numbers:
+        if number is None:
+            return None
+        total += number
+    return total
+
+
+def exact(value: Decimal | int) -> str:
+    """Unrounded, without trailing zeros: 0.25, 3."""
+    text = f"{Decimal(value):f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def exact_usd(value: Decimal | int) -> str:
+    """Unrounded, with at least two decimals and otherwise no trailing zeros: 412.80, 0.00125."""
+    whole, _, decimals = f"{Decimal(value):f}".partition(".")
+    text = f"{whole}.{decimals.rstrip('0').ljust(2, '0')}"
+    return "0.00" if text == "-0.00" else text
+
+
+def _metered(
+    kind: Kind, source: Source, name: str, label: str, unit: Unit, definition: str, build: Build
+) -> Measure:
+    return Measure(name, label, unit, kind, definition, source, build(F), build=build)
+
+
+def _cost(name: str, label: str, definition: str, build: Build, *nullable: str) -> Measure:
+    found = _metered(Kind.COST, Source.COST, name, label, Unit.USD, definition, build)
+    return replace(found, nullable=nullable)
+
+
+def _usage(
+    name: str, label: str, unit: Unit, definition: str, build: Build, *nullable: str
+) -> Measure:
+    found = _metered(Kind.USAGE, Source.USAGE, name, label, unit, definition, build)
+    return replace(found, nullable=nullable)
+
+
+def _tokens(name: str, label: str, definition: str) -> Measure:
+    return _usage(name, label, Unit.TOKENS, definition, lambda column: column(name))
+
+
+def path(name: str) -> Expression:
+    """A number of an engagement fact, which holds them by dotted path. Most are counts."""
+    return Cast(
+        KeyTextTransform(name, "values"),
+        ExactField(),
+    )
+
+
+_MEASURES: dict[str, type[Measure]] = {
+    "sum": Measure,
+    "sum_of_day": OfOneDay,
+    "distinct": OfOneDocument,
+}
+
+
+def _declared(metric: ActivityMetric) -> Measure:
+    """The measure that a connector declares."""
+    unit = {"usd": Unit.USD, "percent": Unit.SHARE}.get(metric.unit, Unit.COUNT)
+    made = (metric.name, metric.label, unit, metric.section, metric.definition)
+    value, source = _value(metric), Source.of(metric.feeds)
+    if metric.kind in {"level", "level_of_day"}:
+        is_rolling = metric.kind == "level"
+        return Gauge(*made, source, value, is_rolling=is_rolling, is_people=metric.is_people)
+    nullable = tuple(f"{_VALUES}{name}" for name in metric.paths)
+    return _MEASURES[metric.kind](*made, source, value, nullable, metric.optional_paths)
+
+
+def _value(metric: ActivityMetric) -> Any:
+    zero = Value(Decimal(0), ExactField())
+    parts: list[Any] = [path(name) for name in metric.paths]
+    parts += [Coalesce(path(name), zero) for name in metric.optional_paths]
+    value = reduce(plus, parts)
+    if not metric.paths:  # known where any of them is
+        is_known = Q(values__has_any_keys=list(metric.optional_paths))
+        value = Case(When(is_known, then=value))
+    return value / Value(Decimal(100), ExactField()) if metric.unit == "percent" else value
+
+
+_LIST = "list_amount_usd"
+_COST = _cost(
+    "cost",
+    "Cost",
+    "After discounts, before credits and tax.",
+    lambda column: column("amount_usd"),
+)
+_LIST_COST = _cost(
+    "list_cost",
+    "List cost",
+    "At list price, before discounts.",
+    lambda column: column(_LIST),
+    _LIST,
+)
+_SAVINGS = _cost(
+    "savings",
+    "Savings",
+    "List cost less cost: what the discounts took off.",
+    lambda column: column(_LIST) - column("amount_usd"),
+    _LIST,
+)
+_REQUESTS = _usage(
+    "requests",
+    "Requests",
+    Unit.COUNT,
+    "API requests.",
+    lambda column: column("requests"),
+    "requests",
+)
+
+
+def _input(column: Callable[[str], Any]) -> Any:
+    return (
+        column("uncached_input_tokens")
+        + column("cache_read_tokens")
+        + column("cache_write_5m_tokens")
+        + column("cache_write_1h_tokens")
+    )
+
+
+_TOTAL_TOKENS = _usage(
+    "total_tokens",
+    "Tokens",
+    Unit.TOKENS,
+    "Input and output together.",
+    lambda column: _input(column) + column("output_tokens"),
+)
+_INPUT_TOKENS = _usage(
+    "input_tokens", "Input tokens", Unit.TOKENS, "The four kinds of input, added up.", _input
+)
+_CACHE_READ = _tokens("cache_read_tokens", "Cache read tokens", "Input taken from a cache.")
+_PEOPLE = DistinctCount(
+    "people",
+    "People with usage",
+    Unit.COUNT,
+    Kind.PEOPLE,
+    "Different people who used tokens, counted once however often they did. Who was active without"
+    " tokens of their own is in People with activity.",
+    Source.USAGE,
+    F("person"),
+)
+_BUILT_IN: tuple[Metric, ...] = (
+    _COST,
+    _LIST_COST,
+    _SAVINGS,
+    _REQUESTS,
+    _TOTAL_TOKENS,
+    _INPUT_TOKENS,
+    _tokens("uncached_input_tokens", "Uncached input tokens", "Input not taken from a cache."),
+    _CACHE_READ,
+    _tokens(
+        "cache_write_5m_tokens",
+        "Cache write tokens, 5 minutes",
+        "Input written to a cache that lives five minutes.",
+    ),
+    _tokens(
+        "cache_write_1h_tokens",
+        "Cache write tokens, 1 hour",
+        "Input written to a cache that lives an hour.",
+    ),
+    _tokens("output_tokens", "Output tokens", "What the model wrote."),
+    _usage(
+        "web_searches",
+        "Web searches",
+        Unit.COUNT,
+        "Searches the model made. They are not tokens.",
+        lambda column: column("web_searches"),
+    ),
+)
+
+
+def _ratio(
+    name: str, label: str, unit: Unit, of: Measure, per: Measure, definition: str, times: int = 1
+) -> Ratio:
+    return Ratio(name, label, unit, Kind.RATIO, definition, of=of, per=per, times=times)
+
+
+def _ratios(declared: Mapping[str, Measure]) -> Iterator[Ratio]:
+    """The quotients of measures; those of activity only where it is declared."""
+    yield _ratio(
+        "cost_per_active_user",
+        "Cost per active user",
+        Unit.RATE,
+        _COST,
+        _PEOPLE,
+        "All cost of the group by its people with usage.",
+    )
+    yield _ratio(
+        "cost_per_request", "Cost per request", Unit.RATE, _COST, _REQUESTS, "Cost by requests."
+    )
+    yield _ratio(
+        "cost_per_million_tokens",
+        "Cost per million tokens",
+        Unit.RATE,
+        _COST,
+        _TOTAL_TOKENS,
+        "Cost by tokens of every kind, times a million.",
+        1_000_000,
+    )
+    yield _ratio(
+        "savings_share",
+        "Savings share",
+        Unit.SHARE,
+        _SAVINGS,
+        _LIST_COST,
+        "Savings by list cost: the discount that was reached.",
+    )
+    yield _ratio(
+        "cache_read_share",
+        "Cache-read share",
+        Unit.SHARE,
+        _CACHE_READ,
+        _INPUT_TOKENS,
+        "Cache read tokens by all input tokens.",
+    )
+    for name, label, of, per, definition in (
+        (
+            "seat_use",
+            "Seat use",
+            "weekly_active_users",
+            "seats",
+            "Weekly active users by assigned seats.",
+        ),
+        (
+            "accept_rate",
+            "Accept rate",
+            "accepted_edits",
+            "proposed_edits",
+            "Accepted edits by proposed edits of Claude Code.",
+        ),
+    ):
+        if of in declared and per in declared:
+            yield _ratio(name, label, Unit.SHARE, declared[of], declared[per], definition)
+
+
+def _active_people(feeds: Sequence[Feed]) -> Iterator[Measure]:
+    """Whoever was active in any product that one of these feeds counts."""
+    counting = [feed for feed in feeds if feed.grain == "person" and feed.surfaces]
+    paths = sorted({each for f in counting for some in f.surfaces.values() for each in some})
+    if not paths:
+        return
+    zero = Value(Decimal(0), ExactField())
+    acts = reduce(plus, (Coalesce(path(name), zero) for name in paths))
+    yield Active(
+        "active_people",
+        "People with activity",
+        Unit.COUNT,
+        Kind.PEOPLE,
+        "Different people who did anything in any product, counted once however often they did.",
+        Source.of(feed.name for feed in counting),
+        Case(When(GreaterThan(acts, zero), then=F("person"))),
+    )
+
+
+# What a second report of the provider says, and the number that counts.
+BESIDE: Mapping[str, Measure] = {"beta_cost": _COST, "beta_total_tokens": _TOTAL_TOKENS}
+
+
+def _differences(declared: Mapping[str, Measure]) -> Iterator[Difference]:
+    """How far numbers that stand beside others are from those, where they are declared."""
+    for name, total in BESIDE.items():
+        if name in declared:
+            of = declared[name]
+            label = f"Difference of {of.label.lower()}"
+            definition = (
+                f"{of.label} less {total.label.lower()}, on the days that both reports know."
+                " Zero where they agree."
+            )
+            yield Difference(
+                f"{name}_difference", label, of.unit, of.kind, definition, of=of, less=total
+            )
+
+
+# --- Catalogs ---------------------------------------------------------------------------------
+class Catalogs:
+    """What the installed connectors declare together, as reports use it."""
+
+    def __init__(self, installed: Iterable[Connector]) -> None:
+        installed = tuple(installed)
+        catalogs = [connector.catalog for connector in installed]
+        self._feeds = [feed for connector in installed for feed in connector.feeds]
+        self.cuts: dict[str, Cut] = merged_cuts(catalogs)
+        declared = {m.name: _declared(m) for m in merged_metrics(catalogs).values()}
+        every: list[Metric] = [
+            *_BUILT_IN,
+            *_ratios(declared),
+            _PEOPLE,
+            *_active_people(self._feeds),
+            *declared.values(),
+            *_differences(declared),
+        ]
+        self._placed: dict[tuple[str, frozenset[str]], Measure | None] = {}
+        self.metrics: dict[str, Metric] = {}
+        for metric in every:
+            if self.metrics.setdefault(metric.name, metric) is not metric:
+                raise CatalogError(
+                    f"A connector declares the metric {metric.name}, which every provider has."
+                    " Give it another name."
+                )
+
+    @cached_property
+    def sources(self) -> frozenset[Source]:
+        """Where the metrics are read when nothing is asked besides."""
+        return frozenset(source for metric in self.metrics.values() for source in metric.sources)
+
+    def names(self, feed: str) -> frozenset[str]:
+        """The dimensions on the documents of a feed."""
+        return self.cuts[feed].names if feed in self.cuts else frozenset()
+
+    def place(self, measure: Measure, wanted: frozenset[str]) -> Measure | None:
+        """The measure where all `wanted` dimensions are known; None if that is nowhere.
+
+        Time and connection are known everywhere and not among them.
+        """
+        if (measure.name, wanted) not in self._placed:
+            self._placed[measure.name, wanted] = self._place(measure, wanted)
+        return self._placed[measure.name, wanted]
+
+    def _place(self, measure: Measure, wanted: frozenset[str]) -> Measure | None:
+        own = measure.source
+        if not wanted or all(DIMENSIONS[name].is_on(own) for name in wanted):
+            return measure
+        if isinstance(measure, DistinctCount | Gauge) or not (own.is_engagement or measure.build):
+            return None
+        chosen = [self._smallest(feed, wanted) for feed in own.feeds]
+        feeds = [feed for feed in chosen if feed]
+        return measure.on(Source.of(feeds)) if feeds else None
+
+    def _smallest(self, whole: str, wanted: frozenset[str]) -> str:
+        """The feed that cuts `whole` by the fewest dimensions that are enough; "" if none does."""
+        brought = {feed.name for feed in self._feeds}
+        found = [
+            cut
+            for cut in self.cuts.values()
+            if cut.of == whole
+            and cut.feed in brought
+            and wanted <= cut.names
+            and (not cut.is_overlapping or any(DIMENSIONS[name].is_overlapping for name in wanted))
+        ]
+        if not found:
+            return ""
+        return min(found, key=lambda cut: (cut.feed != whole, len(cut.names), cut.feed)).feed
+
+
+def place(measure: Measure, wanted: frozenset[str]) -> Measure | None:
+    """The measure where all wanted dimensions are known, see `Catalogs.place`."""
+    return catalogs().place(measure, wanted)
+
+
+def catalogs() -> Catalogs:
+    """The catalogs of the connectors that the settings name."""
+    installed = [(connector, connector.feeds) for connector in connectors().values()]
+    known = _Known.parts
+    if len(known) != len(installed) or any(
+        one is not other or feeds is not others
+        for (one, feeds), (other, others) in zip(known, installed, strict=True)
+    ):
+        _Known.parts = installed
+        _Known.catalogs = Catalogs(connector for connector, _ in installed)
+    return _Known.catalogs
+
+
+class _Known:
+    """The catalogs that were merged last, and what of: asking for them has to cost nothing."""
+
+    parts: ClassVar[list[tuple[Connector, Sequence[Feed]]]] = []
+    catalogs: ClassVar[Catalogs]
+
+
+class _Metrics(Mapping[str, Metric]):
+    """Every metric by its name, of the connectors that are installed now."""
+
+    def __getitem__(self, name: str) -> Metric:
+        return catalogs().metrics[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(catalogs().metrics)
+
+    def __len__(self) -> int:
+        return len(catalogs().metrics)
+
+
+METRICS: Mapping[str, Metric] = _Metrics()
+
+
+# --- Dimensions -------------------------------------------------------------------------------
+METERED_FEEDS = frozenset({Source.COST, Source.USAGE})
+ITEM_FEEDS = frozenset(
+    {Source.SKILLS, Source.CONNECTORS, Source.PLUGINS, Source.ARTIFACTS, Source.PROJECTS}
+)
+
+
+def in_sentence(label: str) -> str:
+    """Return a label as it stands within a sentence: abbreviations and names keep capitals."""
+    keeps = label[:2].isupper() or "/" in label or label.startswith(("Claude ", "Slack "))
+    return label if keeps else label[:1].lower() + label[1:]
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One way to cut facts. `value` is None where the connection decides, not the fact.
+
+    `tables` are the facts that have it; `on_documents` is where documents with a person
+    have it from. Other documents have it as their subject or as a label, as their
+    connector declares (`Cut`). `is_overlapping`: one number may be in several groups or in none,
+    so groups are never added up. `resource`: the kind of resource and its attribute it comes from.
+    """
+
+    name: str
+    label: str
+    section: Section
+    value: Expression | F | None = None
+    is_person: bool = False
+    tables: frozenset[Source] = METERED_FEEDS
+    on_documents: Expression | None = None
+    is_overlapping: bool = False
+    resource: tuple[str, str] | None = None
+
+    @property
+    def is_time(self) -> bool:
+        return self.section is Section.TIME
+
+    @property
+    def is_everywhere(self) -> bool:
+        """Does every source know it?"""
+        return self.is_time or (self.value is None and self.tables == METERED_FEEDS)
+
+    @property
+    def sources(self) -> frozenset[Source]:
+        """The sources that know it without being cut further."""
+        return frozenset(source for source in catalogs().sources if self.is_on(source))
+
+    def is_on(self, source: Source) -> bool:
+        if self.is_everywhere:
+            return True
+        if not source.is_engagement:
+            return source in self.tables
+        known = catalogs()
+        return all(self.name in known.names(feed) for feed in source.feeds)
+
+    def of(self, source: Source) -> Expression | F | None:
+        """The expression this source is cut by."""
+        if self.is_everywhere or not source.is_engagement:
+            return self.value
+        if self.on_documents is not None:
+            return self.on_documents
+        cuts = [catalogs().cuts[feed] for feed in source.feeds]
+        if len({(cut.subject == self.name, cut.nobody) for cut in cuts}) == 1:
+            return self._on(cuts[0])
+        return Case(
+            *(When(feed=cut.feed, then=self._on(cut)) for cut in cuts), output_field=CharField()
+        )
+
+    def _on(self, cut: Cut) -> Expression | F:
+        """The subject or label of a document; "" for what stands for no value."""
+        found: Any = F("subject") if cut.subject == self.name else _label(self.name)
+        if cut.nobody:
+            some = NullIf(found, Value(cut.nobody))
+            found = Coalesce(some, Value(""), output_field=CharField())
+        return found  # type: ignore[no-any-return]
+
+    def text(self, value: Key) -> str:
+        """As it stands in files: 2026-11-22 for days and weeks, 2026-11, 2026-Q4."""
+        if isinstance(value, date):
+            if self.name == "quarter":
+                return f"{value.year}-Q{(value.month + 2) // 3}"
+            return f"{value:%Y-%m}" if self.name == "month" else value.isoformat()
+        return FILE_TEXTS.get(value, value)
+
+
+def _label(name: str) -> Expression:
+    return Coalesce(KeyTextTransform(name, "labels"), Value(""), output_field=CharField())
+
+
+def truncated(interval: str, day: Expression | F) -> Expression | F:
+    """The first day of its day, ISO week, month or quarter."""
+    found = {"week": TruncWeek, "month": TruncMonth, "quarter": TruncQuarter}.get(interval)
+    # A date by PostgreSQL's word: reading a timestamp of each row would take longer than its sum.
+    return Cast(found(day, output_field=DateField()), DateField()) if found else day
+
+
+def _time(name: str, label: str) -> Dimension:
+    return Dimension(name, label, Section.TIME, truncated(name, F("day")))
+
+
+def _connection(name: str, label: str) -> Dimension:
+    return Dimension(name, label, Section.STANDARD)
+
+
+def _of_person(field: str) -> Expression:
+    return Coalesce(F(f"person__{field}"), Value(""), output_field=CharField())
+
+
+def _person(name: str, label: str, value: Expression) -> Dimension:
+    return Dimension(name, label, Section.GENAI, value, is_person=True, on_documents=value)
+
+
+def _meter(
+    name: str,
+    label: str,
+    field: str = "",
+    section: Section = Section.GENAI,
+    tables: frozenset[Source] = METERED_FEEDS,
+) -> Dimension:
+    return Dimension(name, label, section, F(f"meter__{field or name}"), tables=tables)
+
+
+def _of_documents(name: str, label: str, **more: Any) -> Dimension:
+    return Dimension(name, label, Section.GENAI, tables=frozenset(), **more)
+
+
+def _of_resource(name: str, label: str, kind: str, attribute: str) -> Dimension:
+    """What is known of the key or workspace something was metered by, as it was on that day.
+
+    Providers keep no history, so the oldest version we have stands for the days before it.
+    """
+
+    def value(id_: Any) -> Expression:
+        known = ResourceVersion.objects.filter(
+            resource__connection=OuterRef("connection"),
+            resource__kind=kind,
+            resource__external_id=id_,
+        )
+        of_day = Case(When(since__lte=OuterRef("day"), then=F("since")))
+        newest_first = F("of_day").desc(nulls_last=True)
+        versions = known.annotate(of_day=of_day).order_by(newest_first, "since")
+        text = versions.values(text=KeyTextTransform(attribute, "attributes"))[:1]
+        return Coalesce(Subquery(text), Value(""), output_field=CharField())
+
+    return Dimension(
+        name,
+        label,
+        Section.GENAI,
+        value(OuterRef(f"meter__{kind}")),
+        on_documents=value(KeyTextTransform(kind, OuterRef("labels"))),
+        resource=(kind, attribute),
+    )
+
+
+# A meter with a workspace belongs to that project, whoever used it.
+_PROJECT = Case(
+    When(~Q(meter__workspace_id=""), then=F("meter__workspace_id")),
+    default=_of_person("external_id"),
+    output_field=CharField(),
+)
+_COST_ONLY = frozenset({Source.COST})
+
+DIMENSIONS: dict[str, Dimension] = {
+    dimension.name: dimension
+    for dimension in (
+        _time("day", "Day"),
+        _time("week", "Week"),
+        _time("month", "Month"),
+        _time("quarter", "Quarter"),
+        _connection("provider", "Provider"),
+        _connection("billing_account", "Billing Account"),
+        Dimension(
+            "project_id",
+            "Project/Account ID",
+            Section.STANDARD,
+            _PROJECT,
+            is_person=True,
+            on_documents=_of_person("external_id"),
+        ),
+        _meter("service", "Service", "product", Section.STANDARD),
+        _meter("sku", "SKU", "model", Section.STANDARD),
+        _person("user_id", "User ID", _of_person("external_id")),
+        _person("user_email", "User e-mail", identity.email_of("person__")),
+        _person("user_name", "User name", identity.name_of("person__")),
+        _person("user_state", "User state", _of_person("state")),
+        _person("user_role", "User role", _of_person("role")),
+        _meter("context_window", "Context window"),
+        _meter("inference_geo", "Inference geography"),
+        _meter("speed", "Speed"),
+        _meter("cost_type", "Cost type", tables=_COST_ONLY),
+        _meter("token_type", "Token type", tables=_COST_ONLY),
+        _meter("organization_id", "Organization ID"),
+        _meter("workspace_id", "Workspace"),
+        _of_resource("workspace_tags", "Workspace tags", "workspace_id", "tags"),
+        _meter("api_key_id", "API key"),
+        _of_resource("api_key_owner", "API key owner", "api_key_id", "owner"),
+        _of_resource("api_key_expiry", "API key expiry", "api_key_id", "expires_on"),
+        _meter("service_tier", "Service tier"),
+        _of_documents("rbac_group_id", "Group", is_overlapping=True),
+        _of_documents("slack_channel_id", "Slack channel", is_overlapping=True),
+        _of_documents("item", "Skill, connector or project"),
+        _of_documents("terminal_type", "Terminal"),
+        _of_documents("customer_type", "API or subscription"),
+        _of_documents("subscription_type", "Subscription"),
+        _of_documents("environment", "Where Claude Code ran"),
+    )
+}

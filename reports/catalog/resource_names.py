@@ -1,0 +1,74 @@
+"""What identifiers are called by people: workspaces, API keys and the things people use.
+
+Pages show the names; data, filters, addresses and files keep the identifiers.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+
+from integrations.models import Connection, EngagementFact, Person, Resource
+from reports.catalog.metrics import ITEM_FEEDS, catalogs
+
+Names = Mapping[tuple[str, str], str]  # by dimension and value
+NONE: Names = {}
+
+# The dimensions that hold identifiers of resources, and the kind of resource they name.
+KINDS = {
+    "workspace_id": "workspace_id",
+    "api_key_id": "api_key_id",
+    "project_id": "workspace_id",
+    "rbac_group_id": "rbac_group_id",
+    "slack_channel_id": "slack_channel_id",
+}
+
+
+def of(connections: Sequence[Connection], dimensions: Collection[str]) -> Names:
+    """The names of everything those dimensions may hold; no query if none holds any."""
+    names = _of_resources(connections, [name for name in dimensions if name in KINDS])
+    if "api_key_owner" in dimensions:
+        names |= _of_owners(connections)
+    if "item" in dimensions:
+        names |= {("item", item): name for item, name in items(connections).items() if name}
+    return names
+
+
+def items(connections: Sequence[Connection]) -> dict[str, str]:
+    """Every skill, connector, plugin and project there is a fact of, by its newest name or ""."""
+    found = EngagementFact.objects.filter(
+        connection__in=connections, feed__in=_item_feeds(), days=1
+    )
+    newest = found.order_by("subject", "-day").distinct("subject")
+    return dict(newest.values_list("subject", "name"))
+
+
+def _of_owners(connections: Sequence[Connection]) -> dict[tuple[str, str], str]:
+    """People by their ids; a service account keeps its id until a member names it."""
+    people = Person.objects.filter(connection__in=connections).exclude(name="", email="")
+    return {
+        ("api_key_owner", external_id): name or email
+        for external_id, name, email in people.values_list("external_id", "name", "email")
+    }
+
+
+def _of_resources(
+    connections: Sequence[Connection], wanted: Sequence[str]
+) -> dict[tuple[str, str], str]:
+    if not wanted:
+        return {}
+    found: dict[str, list[tuple[str, str]]] = {}
+    for kind, external_id, name in (
+        Resource.objects.filter(connection__in=connections, kind__in={KINDS[n] for n in wanted})
+        .exclude(name="")
+        .values_list("kind", "external_id", "name")
+    ):
+        found.setdefault(kind, []).append((external_id, name))
+    return {
+        (dimension, external_id): name
+        for dimension in wanted
+        for external_id, name in found.get(KINDS[dimension], ())
+    }
+
+
+def _item_feeds() -> list[str]:
+    """The feeds whose documents are each about one item, which their name calls."""
+    cuts = catalogs().cuts.values()
+    return sorted({*ITEM_FEEDS, *(cut.feed for cut in cuts if cut.subject == "item")})

@@ -1,0 +1,159 @@
+"""The bar above the widgets: what can be filtered, what is, and how far it can be relied on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from functools import cached_property
+
+from django.db.models import Max, Q
+
+from integrations.completeness import Completeness
+from integrations.days import DayState
+from integrations.models import Connection, FeedDay, Meter, Person
+from reports import engine
+from reports.catalog import labels
+from reports.catalog.metrics import Source
+from reports.coverage import Coverage, feed_names
+from reports.dashboard.health import restated
+from reports.dashboard.people import PersonLabel, names
+from reports.dashboard.scope import Scope
+from reports.engine.periods import CUSTOM, RANGES
+from reports.explore.controls import Option, dates
+
+RANGE_OPTIONS = ("7d", "30d", "90d", "mtd", "last_month")
+MATCHES = 20  # people that a search shows
+
+
+@dataclass(frozen=True)
+class DataFreshness:
+    """Can I rely on it? Of the cost of the days that are looked at."""
+
+    complete: Completeness[datetime]
+    known_to: date | None
+    final_to: date | None
+    open_days: int
+    unknown_days: int
+    moved: Decimal  # US dollars that complete days moved by since yesterday
+    moved_days: int
+
+
+@dataclass(frozen=True)
+class FilterBar:
+    """The filters as the page shows them. Asks the database for what a template looks at."""
+
+    scope: Scope
+    find: str = ""
+
+    @cached_property
+    def _every(self) -> list[Connection]:
+        """All connections, whatever is filtered."""
+        return engine.connections_of(
+            self.scope.organization, self.scope.filters.without("billing_account")
+        )
+
+    @property
+    def connections(self) -> list[Option]:
+        chosen = self.scope.values_of("billing_account")
+        return [Option(c.label, c.label, c.label in chosen) for c in self._every]
+
+    @property
+    def connection_label(self) -> str:
+        return _some(self.scope.values_of("billing_account"), "All")
+
+    @property
+    def ranges(self) -> list[Option]:
+        chosen = self.scope.filters.range
+        found = [Option(name, RANGES[name].label, name == chosen) for name in RANGE_OPTIONS]
+        return [*found, Option(CUSTOM, "Custom dates", chosen not in RANGE_OPTIONS)]
+
+    @property
+    def range_label(self) -> str:
+        chosen = self.scope.filters.range
+        return RANGES[chosen].label if chosen in RANGES else dates(self.scope.window)
+
+    @property
+    def dates(self) -> str:
+        return dates(self.scope.window)
+
+    @property
+    def products(self) -> list[Option]:
+        chosen = self.scope.values_of("service")
+        stored = Meter.objects.filter(connection__in=self._every).values_list("product", flat=True)
+        words = {*stored.distinct().order_by(), *chosen}
+        found = [Option(word, labels.label("service", word), word in chosen) for word in words]
+        return sorted(found, key=lambda option: (not option.value, option.label.casefold()))
+
+    @property
+    def product_label(self) -> str:
+        words = self.scope.values_of("service")
+        return _some([labels.label("service", word) for word in words], "All")
+
+    @cached_property
+    def chosen_people(self) -> list[PersonLabel]:
+        ids = [id for id in self.scope.values_of("project_id") if id]
+        return list(names(self.scope, ids).values()) if ids else []
+
+    @property
+    def people_label(self) -> str:
+        return _some([who.name for who in self.chosen_people], "Everybody")
+
+    @property
+    def people(self) -> list[Option]:
+        """Those who are chosen, then the first others whose name or address fits the search."""
+        chosen = {who.id for who in self.chosen_people}
+        found = Person.objects.filter(connection__in=self._every).exclude(external_id__in=chosen)
+        if piece := self.find.replace("\0", ""):  # which PostgreSQL refuses
+            pieces = (Q(**{f"{field}__icontains": piece}) for field in _NAMES)
+            found = found.filter(Q(*pieces, _connector=Q.OR))
+        rows = found.order_by("name", "email", "external_id").values_list("external_id", flat=True)
+        known = engine.People.of(self.scope.organization).identities
+        listed = dict.fromkeys(known.value("project_id", id) for id in rows[: 2 * MATCHES])
+        others = [id for id in listed if id not in chosen][:MATCHES]
+        return [
+            *(Option(who.id, who.name, True, who.detail) for who in self.chosen_people),
+            *(
+                Option(who.id, who.name, False, who.detail if who.detail != who.id else "")
+                for who in names(self.scope, others).values()
+            ),
+        ]
+
+    @cached_property
+    def reliance(self) -> DataFreshness:
+        found = engine.connections_of(self.scope.organization, self.scope.filters)
+        known = engine.coverage(self.scope.organization, self.scope.spec("cost"))
+        moved, days = restated(found)
+        return DataFreshness(
+            complete=_complete(found, known),
+            known_to=known.known_to,
+            final_to=known.final_to,
+            open_days=known.count(DayState.PROVISIONAL, DayState.INCOMPLETE),
+            unknown_days=known.count(DayState.UNKNOWN),
+            moved=moved,
+            moved_days=days,
+        )
+
+
+_NAMES = ("name", "email", "external_id")
+
+
+def _complete(connections: Sequence[Connection], known: Coverage) -> Completeness[datetime]:
+    """The instant to which every connection's cost is complete within these days."""
+    feeds = Q(pk__in=[])
+    for connection in connections:
+        totals, people = feed_names(connection, Source.COST)
+        feeds |= Q(connection=connection, feed__in=totals or people)
+    days = Q(day__gte=known.window.start, day__lt=known.window.end)
+    newest = FeedDay.objects.filter(feeds, days).values_list("connection", "feed")
+    reached: dict[int, datetime] = {}
+    for connection_id, _, instant in newest.annotate(Max("watermark")).order_by():
+        if instant:
+            reached[connection_id] = min(instant, reached.get(connection_id, instant))
+    live = [c for c in connections if not c.is_disconnected] or connections
+    return Completeness.of({c.label: reached.get(c.pk) for c in live})
+
+
+def _some(words: Sequence[str], nothing: str) -> str:
+    if not words:
+        return nothing
+    return words[0] if len(words) == 1 else f"{words[0]} and {len(words) - 1} more"

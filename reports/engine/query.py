@@ -1,0 +1,1315 @@
+"""Answers a `ReportSpec` with plain values: the only place that sums facts.
+
+A sum with an unreported part is not known (None), never a smaller number. See `docs/metrics.md`.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from enum import StrEnum
+from functools import cached_property, partial, reduce
+from heapq import merge
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, TypeVar
+
+from django.core.exceptions import FieldError
+from django.db.models import (
+    Case,
+    CharField,
+    Count,
+    DateField,
+    DurationField,
+    Expression,
+    F,
+    Q,
+    QuerySet,
+    Value,
+    When,
+)
+from django.db.models.functions import Cast, Collate, Greatest
+
+from accounts import deadlines
+from accounts.models import Organization
+from integrations.days import DayState
+from integrations.models import (
+    ActivityByDay,
+    Connection,
+    CostByMeter,
+    CostByPerson,
+    CostFact,
+    EngagementFact,
+    Meter,
+    Person,
+    UsageByMeter,
+    UsageByPerson,
+    UsageFact,
+)
+from integrations.models.facts import FactQuerySet
+from integrations.window import Window
+from reports import coverage as coverages
+from reports import identity
+from reports.catalog.metrics import (
+    DIMENSIONS,
+    OTHER_KEY,
+    UNKNOWN_USER,
+    DistinctCount,
+    Gauge,
+    Key,
+    Measure,
+    Metric,
+    Number,
+    Source,
+    truncated,
+)
+from reports.coverage import Coverage
+from reports.engine.periods import CUSTOM, INTERVALS, Shift, first_day, last_day, spans
+from reports.engine.spec import Filter, Operator, ReportSpec, SpecError
+
+T = TypeVar("T")
+Keys = tuple[Key, ...]
+Place = tuple[Any, ...]  # the keys of a group, then the connection
+Amounts = Mapping[str, Any]  # by measure: what a group keeps of it
+TIMES = INTERVALS
+CONNECTION = "key_connection"
+CHUNK = 2000  # rows a server-side cursor hands over at a time
+MOST_ROWS = 50_000  # of a report that is held in memory: pages, widgets, the API, mails
+MOST_FILE_ROWS = 2_000_000  # of a report that is written row by row
+MOST_IDENTIFIERS = 1_000_000  # of people, over all rows that count different people
+CONNECTION_DIMENSIONS = ("provider", "billing_account")
+# Facts and their rollups, the smallest first: they hold the same numbers to a different grain.
+TABLES: dict[Source, tuple[Any, ...]] = {
+    Source.COST: (CostByMeter, CostByPerson, CostFact),
+    Source.USAGE: (UsageByMeter, UsageByPerson, UsageFact),
+    Source.ACTIVE_USERS: (EngagementFact,),
+    Source.ACTIVITY: (ActivityByDay, EngagementFact),
+    Source.CODE: (ActivityByDay, EngagementFact),
+    Source.CODE_ESTIMATE: (ActivityByDay, EngagementFact),
+}
+_WITH_PROJECT = (CostByPerson, UsageByPerson)
+DOCUMENTS = (EngagementFact,)  # of every other source
+# Those that say who it was.
+_BY_PERSON = (CostByPerson, UsageByPerson, CostFact, UsageFact)
+# How files name the two sides of a comparison, and what several connections lack.
+COMPARED = ("comparable", "before")
+PARTIAL = ("partial", "missing_connections")
+LABELS_APART = "; "
+# What no user accounts for.
+UNATTRIBUTED = Filter("user_id", ("",))
+_NOT_RANKED = ("", UNKNOWN_USER)  # they have a row of their own beside the first
+# Dimensions that say who it was. Few people share a value.
+PERSON_DIMENSIONS = frozenset({"project_id", "user_id", "user_email", "user_name"})
+
+
+@dataclass(frozen=True)
+class Row:
+    """One group: the values of its dimensions and of its metrics, in the order asked.
+
+    `before` are the values of the days it is compared with, and `alike` those of as many days of
+    its own that are known; both are empty if it is not compared. `missing` are the labels of the
+    connections whose part the values lack.
+    """
+
+    keys: Keys
+    values: tuple[Number, ...]
+    before: tuple[Number, ...] = ()
+    alike: tuple[Number, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+class Reason(StrEnum):
+    """Why a connection has no part in a number."""
+
+    SILENT = "does not report it"
+    UNREPORTED = "does not report all of it"
+    UNNAMED = "does not say who it was"
+    DAYS = "has no data for some of these days"
+    OVERLAP = "counts people whom another connection may count, too"
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One metric of one group: what is known of it, and which connections it lacks, and why."""
+
+    number: Number
+    missing: Mapping[int, Reason]
+
+
+@dataclass(frozen=True)
+class Missing:
+    """One connection that a total lacks."""
+
+    metric: Metric
+    connection: Connection
+    reason: Reason
+
+
+@dataclass(frozen=True)
+class ShiftedPeriod:
+    """Earlier days laid on those of a window, so that both have the same keys."""
+
+    shift: Shift
+    window: Window
+
+    def day(self, earlier: date) -> date:
+        return self.shift.align(earlier, self.window)
+
+    @property
+    def expression(self) -> Expression:
+        months = Cast(Value(f"{self.shift.months} months"), DurationField())
+        days = Cast(Value(f"{self.shift.days} days"), DurationField())
+        laid = Cast(F("day") + months + days, DateField())
+        return Greatest(laid, Value(self.window.start, DateField()), output_field=DateField())
+
+
+@dataclass(frozen=True)
+class Report:
+    """`columns` are the names asked for; `rows` stand in the order of their keys.
+
+    `totals` are what the same question without a grouping answers. `before` is the report of the
+    days it is compared with; its keys are those of the days they are laid on. `alike` is the report
+    of as many days of its own, every one of which is known on both sides.
+    """
+
+    spec: ReportSpec
+    connections: tuple[Connection, ...]
+    coverage: Coverage
+    sides: tuple["PeriodResult", ...]
+    before: "Report | None" = None
+    alike: "Report | None" = None
+    laid: ShiftedPeriod | None = None
+    has_no_sum: bool = False  # its groups were put together although they overlap
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return columns(self.spec, self.connections, is_compared=self.before is not None)
+
+    @cached_property
+    def rows(self) -> tuple[Row, ...]:
+        # A running sum may be known on the days that are compared, and not on all of its own.
+        sides = [side for side in (self, self.alike, self.before) if side]
+        keys = {keys[:-1] for side in sides for groups in side._shown.values() for keys in groups}
+        in_order = sorted(keys) if self.spec.group_by else [()]
+        return tuple(self.row(k) for k in _at_most(len(in_order), in_order))
+
+    def row(self, keys: Keys) -> Row:
+        answered = self._answered(keys)
+        return Row(
+            keys,
+            tuple(answer.number for answer in answered),
+            self.before.values(keys) if self.before else (),
+            self.alike.values(keys) if self.alike else (),
+            self._numbers.labels(answered),
+        )
+
+    @cached_property
+    def missing(self) -> tuple[Missing, ...]:
+        """What the totals lack, metric by metric; without a sum, what one of the groups lacks."""
+        total = self.by()
+        if total.has_no_sum:
+            answered = self._answered(self.rows[0].keys) if self.rows else ()
+        else:
+            answered = total._answered(())
+        return tuple(
+            Missing(metric, connection, answer.missing[connection.pk])
+            for metric, answer in zip(self.spec.metric_objects, answered, strict=False)
+            for connection in self.connections
+            if connection.pk in answer.missing
+        )
+
+    @cached_property
+    def totals(self) -> tuple[Number, ...]:
+        return self.by().values(())
+
+    @property
+    def compared_days(self) -> int:
+        """How many days stand on each side of the comparison of the first metric."""
+        if self.before is None:
+            return 0
+        sources = self.spec.metric_objects[0].sources
+        parts = (part for part in self.before.coverage.parts if part.source in sources)
+        return len({day for part in parts for day in part.states})
+
+    def values(self, keys: Keys) -> tuple[Number, ...]:
+        """The metrics of one group, which need not have a row: 0 or None where it has none."""
+        if self.has_no_sum:
+            return (None,) * len(self.spec.metrics)
+        return tuple(answer.number for answer in self._answered(keys))
+
+    def _answered(self, keys: Keys) -> Sequence[Answered]:
+        return self._numbers.of(
+            keys,
+            {
+                source: {
+                    connection.pk: amounts
+                    for connection in self.connections
+                    if (amounts := shown.get((*keys, connection.pk))) is not None
+                }
+                for source, shown in self._shown.items()
+            },
+        )
+
+    def by(self, *names: str) -> "Report":
+        """The same report with only some of its groupings, from the amounts at hand."""
+        at = [self.spec.group_by.index(name) for name in names]
+        dropped = {*self.spec.group_by} - {*names}
+        overlap = any(DIMENSIONS[name].is_overlapping for name in dropped)
+        return replace(
+            self,
+            has_no_sum=self.has_no_sum or overlap,
+            spec=replace(self.spec, group_by=names),
+            sides=tuple(side.merged(at) for side in self.sides),
+            before=self.before and self.before.by(*names),
+            alike=self.alike and self.alike.by(*names),
+        )
+
+    def text_rows(self) -> Iterator[list[str]]:
+        """The rows as they stand in files: exact, "" for what is not known."""
+        return export_rows(self.spec, self.connections, self.rows)
+
+    @cached_property
+    def _shown(self) -> dict[Source, Mapping[Place, Amounts]]:
+        """The groups of each source, added up from the first day on if that is asked."""
+        if not self.spec.is_running:
+            return {side.source: side.groups for side in self.sides}
+        return {
+            side.source: side.cumulative(
+                _known_starts(self.spec, self.coverage, side.source, self.laid),
+                self._numbers.absence.is_known,
+            ).groups
+            for side in self.sides
+        }
+
+    @cached_property
+    def _numbers(self) -> "_ValueReader":
+        return _ValueReader(self.spec, self.connections, self.coverage, self.laid)
+
+
+@dataclass(frozen=True)
+class PeriodResult:
+    """What one source says: per group, an amount for each of its measures by name.
+
+    The last key of a group is the connection, so that what one of them lacks stays its own.
+    """
+
+    source: Source
+    measures: tuple[Measure, ...]
+    groups: Mapping[Place, Amounts]
+
+    def merged(self, at: Sequence[int]) -> "PeriodResult":
+        """Keep only the keys at these places, and merge what becomes the same group."""
+        parts: dict[Place, list[Amounts]] = defaultdict(list)
+        for keys, amounts in self.groups.items():
+            parts[(*(keys[place] for place in at), keys[-1])].append(amounts)
+        merged = {keys: _merge(self.measures, found) for keys, found in parts.items()}
+        return replace(self, groups=merged)
+
+    def cumulative(
+        self, starts: Iterable[date], is_known: Callable[[Source, Place], bool]
+    ) -> "PeriodResult":
+        """Every column with all that came before it."""
+        in_order = sorted(self.groups.items())
+        found = _running_totals(in_order, self.measures, starts, partial(is_known, self.source))
+        return replace(self, groups=dict(_at_most(MOST_ROWS, found)))
+
+
+def _merge(measures: Iterable[Measure], parts: Sequence[Amounts]) -> Amounts:
+    """Merge groups. A group holds no amount of a measure none of whose facts count in it."""
+    if len(parts) == 1:
+        return parts[0]
+    found = {m: [part[m.name] for part in parts if m.name in part] for m in measures}
+    return {m.name: m.merged(amounts) for m, amounts in found.items() if amounts}
+
+
+class TooManyRows(SpecError):
+    """The report has more rows than may be read this way."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"This report has more than {most:,} rows. Choose fewer days, a longer interval or"
+            " fewer groupings, add a filter, or show only the top 100.",
+            field="group_by",
+        )
+
+
+def _at_most(most: int, rows: Iterable[T]) -> Iterator[T]:
+    """Hand the rows on; raise `TooManyRows` at the first one too many."""
+    for count, row in enumerate(rows):
+        if count % CHUNK == 0:
+            deadlines.check()
+        if count == most:
+            raise TooManyRows(most)
+        yield row
+
+
+def _identified(rows: Iterable[tuple[Place, Amounts]]) -> Iterator[tuple[Place, Amounts]]:
+    """Hand the rows on; raise `SpecError` if their sets of people are too large to hold."""
+    count = 0
+    for keys, amounts in rows:
+        count += sum(len(each) for each in amounts.values() if isinstance(each, frozenset))
+        if count > MOST_IDENTIFIERS:
+            raise SpecError(
+                "Counting different people in so many rows takes too much memory. Choose fewer"
+                " days, a longer interval or fewer groupings.",
+                field="metrics",
+            )
+        yield keys, amounts
+
+
+def _known_starts(
+    spec: ReportSpec, coverage: Coverage, source: Source, laid: ShiftedPeriod | None
+) -> list[date]:
+    """Return the first days of the columns with a known day of this source, oldest first.
+
+    The cost follows the data and not the window: a column without a known day shows nothing.
+    """
+    interval = spec.group_by[0]
+    days = coverage.known_days(source)
+    return sorted({first_day(interval, laid.day(day) if laid else day) for day in days})
+
+
+def _running_totals(
+    groups: Iterable[tuple[Place, Amounts]],
+    measures: Sequence[Measure],
+    known_starts: Iterable[date],
+    is_known: Callable[[Place], bool],
+) -> Iterator[tuple[Place, Amounts]]:
+    """Every group from its first column on, with all that came before it; takes and gives order.
+
+    Holds what each group has come to, and no column. One that is not known stays without an amount.
+    """
+    so_far: dict[Place, Amounts] = {}
+    columns = groupby(groups, key=lambda group: group[0][0])
+    starts = iter(known_starts)
+    start = next(starts, None)
+    coming, found = next(columns, (None, iter(())))
+    while start is not None or coming is not None:
+        column = min(each for each in (start, coming) if each is not None)
+        new = set()
+        if column == coming:
+            for (_, *rest), amounts in found:
+                group = tuple(rest)
+                parts = [so_far[group], amounts] if group in so_far else [amounts]
+                so_far[group] = _merge(measures, parts)
+                new.add(group)
+            coming, found = next(columns, (None, iter(())))
+        if column == start:
+            start = next(starts, None)
+        for group in sorted(so_far):
+            keys = (column, *group)
+            if group in new or is_known(keys):
+                yield keys, so_far[group]
+
+
+def run(organization: Organization, spec: ReportSpec) -> Report:
+    """Answer `spec` from this organization's facts alone; raises `SpecError` if no day is final.
+
+    However many rows, the queries are the connections, the days, and one a source; the days and
+    sources once more for a comparison, and the sources of the first metric once more for a limit.
+    """
+    questions = _questions(organization, spec)
+    questions[0].refuse_too_many(MOST_ROWS)
+    return _answer(questions)
+
+
+def run_if_comparable(organization: Organization, spec: ReportSpec) -> Report | None:
+    """Only the two sides of a comparison; None, and no fact is read, if no day can be compared."""
+    questions = _questions(organization, spec)
+    if len(questions) == 1 or not questions[-1].known.days:
+        return None
+    *_, alike, before = (question.answer() for question in questions[1:])
+    return replace(alike, before=before, alike=alike)
+
+
+def _answer(questions: Sequence["_Query"]) -> Report:
+    if len(questions) == 1:
+        return questions[0].answer()
+    now, alike, before = questions
+    report = now.answer()
+    same = replace(report, coverage=alike.known) if alike.is_whole_of(now) else alike.answer()
+    return replace(report, before=before.answer(), alike=same)
+
+
+@dataclass(frozen=True)
+class StreamedReport:
+    """The rows of a report one after the other, for files of any size. Read them once."""
+
+    spec: ReportSpec
+    columns: tuple[str, ...]
+    rows: Iterator[Row]
+
+    connections: tuple[Connection, ...] = ()
+
+    def text_rows(self) -> Iterator[list[str]]:
+        return export_rows(self.spec, self.connections, self.rows)
+
+
+def stream(
+    organization: Organization, spec: ReportSpec, *, most: int = MOST_FILE_ROWS
+) -> Report | StreamedReport:
+    """The same rows in the same order as `run`, without holding them; raises `SpecError`.
+
+    `TooManyRows` is raised at the first row above `most`.
+    """
+    if not spec.group_by:
+        return run(organization, spec)
+    questions = _questions(organization, spec)
+    if most <= MOST_ROWS:  # what a worker writes may take its time
+        questions[0].refuse_too_many(most)
+    connections = tuple(questions[0].connections)
+    named = columns(spec, connections, is_compared=len(questions) > 1)
+    rows = _at_most(most, _merged(questions))
+    return StreamedReport(questions[0].spec, named, rows, connections)
+
+
+def columns(
+    spec: ReportSpec, connections: Sequence[Connection], *, is_compared: bool
+) -> tuple[str, ...]:
+    """The names of what files hold of a row.
+
+    A comparison adds, for each metric, as many known days of the report and of before. Several
+    connections add whether a number lacks one of them, and which.
+    """
+    compared = [f"{name}_{end}" for end in COMPARED for name in spec.metrics] if is_compared else []
+    lacking = PARTIAL if len(connections) > 1 else ()
+    return (*spec.group_by, *spec.metrics, *compared, *lacking)
+
+
+def export_rows(
+    spec: ReportSpec, connections: Sequence[Connection], rows: Iterable[Row]
+) -> Iterator[list[str]]:
+    """Rows as they stand in files: exact, "" for what is not known."""
+    dimensions, metrics = spec.dimension_objects, spec.metric_objects
+    is_several = len(connections) > 1
+    for row in rows:
+        found = [
+            *(d.text(key) for d, key in zip(dimensions, row.keys, strict=True)),
+            *(m.text(v) for m, v in zip(metrics, row.values, strict=True)),
+            *(m.text(v) for m, v in zip(metrics, row.alike, strict=False)),
+            *(m.text(v) for m, v in zip(metrics, row.before, strict=False)),
+        ]
+        if is_several:
+            found += ["yes" if row.missing else "no", LABELS_APART.join(row.missing)]
+        yield found
+
+
+def coverage(organization: Organization, spec: ReportSpec) -> Coverage:
+    """How far each day of the report can be trusted."""
+    return _coverage(connections_of(organization, spec), spec)
+
+
+def connections_of(organization: Organization, spec: ReportSpec) -> list[Connection]:
+    """The connections a report reads, by label. One that is being deleted is gone already."""
+    providers, accounts = spec.filters_of("provider"), spec.filters_of("billing_account")
+    return [
+        connection
+        for connection in organization.connections.exclude(
+            state=Connection.State.DELETING
+        ).order_by("label")
+        if all(f.matches(provider_name(connection)) for f in providers)
+        and all(f.matches(connection.label) for f in accounts)
+    ]
+
+
+def provider_name(connection: Connection) -> str:
+    return connection.connector.name
+
+
+def facts(
+    source: Source,
+    connections: Sequence[Connection],
+    spec: ReportSpec,
+    people: "People",
+    known: Coverage | None = None,
+) -> FactQuerySet:
+    """What a report sums: the smallest table that knows all it asks for.
+
+    The one place that chooses a table. Each holds the same numbers; a rollup has fewer rows.
+    `known` tells what belongs to people that are not known yet from what belongs to nobody.
+    """
+    model = _smallest(source, spec)
+    found: FactQuerySet = model.objects.within(spec.window).filter(connection__in=connections)
+    if source.is_engagement:
+        found = found.filter(_feed_filter(source, connections))
+        found = found.filter(days=1) if model is EngagementFact else found
+    for filter_ in spec.filters:
+        who = people
+        if filter_.operator.is_exact and {*filter_.values} <= {*_NOT_RANKED}:
+            who = People(())  # no person is asked for, so who is who is not read
+        if model in _BY_PERSON and filter_.operator is Operator.IS:
+            found = found.filter(_person_filter(model, connections, filter_, who))
+        if (value := _cut(model, source, filter_.dimension, known, who)) is not None:
+            name = f"by_{filter_.dimension}"
+            condition = _condition(filter_, name, who)
+            if filter_.dimension == "user_name":  # with or without what tells namesakes apart
+                short = who.identities.short_name()
+                value = _or_unknown(short, model, source, "user_name", known)
+                found = found.alias(full_name=who.identities.full_name())
+                full = _condition(filter_, "full_name", who)
+                if filter_.operator is Operator.IS_NOT:
+                    condition &= full
+                else:
+                    condition |= full & Q(person__isnull=False)
+            found = found.alias(**{name: value}).filter(condition)
+    return found
+
+
+def _feed_filter(source: Source, connections: Iterable[Connection]) -> Q:
+    """The engagement feeds that tell a source, which every connector calls as it likes."""
+    telling: dict[tuple[str, ...], list[Connection]] = defaultdict(list)
+    for connection in connections:
+        totals, people = coverages.feed_names(connection, source)
+        telling[(*totals, *people)].append(connection)
+    told = (Q(connection__in=who, feed__in=feeds) for feeds, who in telling.items() if feeds)
+    return reduce(Q.__or__, told, Q()) or Q(pk__in=())
+
+
+def _person_filter(
+    model: Any, connections: Sequence[Connection], filter_: Filter, everybody: "People"
+) -> Q:
+    """What follows from a filter by person, in the words of the indexes that name a person.
+
+    Empty if nothing does. It takes a query more, and saves reading the facts of everybody else.
+    All rows of a person are among them, whichever of their ids, emails and names was asked for.
+    """
+    values = filter_.values
+    nobody = {"", UNKNOWN_USER}.intersection(values)
+    if filter_.dimension not in PERSON_DIMENSIONS:
+        return Q()
+    if nobody == {*values}:
+        return Q(person__isnull=True)
+    if filter_.dimension == "project_id" and model not in (CostFact, UsageFact):
+        return Q()  # a rollup has a column of its own for it
+    people = Person.objects.filter(connection__in=everybody.connections)
+    if filter_.dimension == "user_email":
+        emails = [value.lower() for value in values]
+        people = people.alias(email_key=identity.email_of()).filter(email_key__in=emails)
+    elif filter_.dimension == "user_name":
+        people = people.alias(short=identity.name_of(), full=identity.full_name_of())
+        people = people.filter(Q(short__in=values) | Q(full__in=values))
+    else:
+        people = people.filter(external_id__in=values)
+    found = people.values_list(Value("person"), "pk")
+    if filter_.dimension == "project_id":
+        workspaces = [value for value in values if value]
+        meters = Meter.objects.filter(connection__in=connections, workspace_id__in=workspaces)
+        found = found.union(meters.values_list(Value("meter"), "pk"))
+    ids: dict[str, list[int]] = {"person": []}
+    for kind, pk in found:
+        ids.setdefault(kind, []).append(pk)
+    known = everybody.identities
+    wanted = {known.value(filter_.dimension, value) for value in values}
+    listed = known.rows_listed(filter_.dimension, wanted)
+    ids["person"] = sorted(known.rows_of({*ids["person"], *listed}))
+    followed = reduce(Q.__or__, (Q(**{f"{kind}__in": pks}) for kind, pks in ids.items()))
+    return followed | Q(person__isnull=True) if nobody else followed
+
+
+def _condition(filter_: Filter, name: str, people: "People") -> Q:
+    """What a filter asks of the value under this name."""
+    if filter_.operator.is_exact:
+        values = filter_.values
+        if filter_.dimension in PERSON_DIMENSIONS:
+            values = tuple(people.identities.value(filter_.dimension, value) for value in values)
+        wanted = Q(**{f"{name}__in": values})
+        return ~wanted if filter_.operator is Operator.IS_NOT else wanted
+    lookup = f"{name}__{filter_.operator.lookup}"
+    return Q(*(Q(**{lookup: value}) for value in filter_.values), _connector=Q.OR)
+
+
+def _cut(
+    model: Any, source: Source, dimension: str, known: Coverage | None, people: "People"
+) -> Any:
+    """The same expression, in which one person has one value.
+
+    Usage without a user has no value, and usage whose user is not known yet has one of its own.
+    """
+    value = dimension_expression(model, source, dimension)
+    if dimension == "user_name":
+        value = identity.name_of("person__", people.identities.names_of_several)
+    if value is not None and dimension in PERSON_DIMENSIONS:
+        value = people.identities.listed(dimension, value)
+    return _or_unknown(value, model, source, dimension, known)
+
+
+def _or_unknown(
+    value: Any, model: Any, source: Source, dimension: str, known: Coverage | None
+) -> Any:
+    """A value that says who it was, or that it is not known yet."""
+    if known is None or value is None or not DIMENSIONS[dimension].is_person:
+        return value
+    unnamed = {part.connection_id: part.unnamed for part in known.parts if part.source is source}
+    if not any(unnamed.values()):
+        return value
+    unknown = Q(person__isnull=True) & _on(unnamed)
+    if dimension == "project_id":  # which a workspace may have decided
+        unknown &= Q(project_id="") if model in _WITH_PROJECT else Q(meter__workspace_id="")
+    return Case(When(unknown, then=Value(UNKNOWN_USER)), default=value, output_field=CharField())
+
+
+def _on(days: Mapping[int, frozenset[date]]) -> Q:
+    """The facts of these days of each connection."""
+    found = (
+        Q(connection=pk, day__gte=span.start, day__lt=span.end)
+        for pk, some in days.items()
+        for span in spans(some)
+    )
+    return reduce(Q.__or__, found, Q()) or Q(pk__in=())
+
+
+def dimension_expression(model: Any, source: Source, dimension: str) -> Any:
+    """The expression a dimension has on facts or a rollup; None where the connection decides.
+
+    A rollup may hold a dimension in a column of its name, where facts have to work it out.
+    """
+    if any(field.name == dimension for field in model._meta.fields):
+        return F(dimension)
+    return DIMENSIONS[dimension].of(source)
+
+
+def _smallest(source: Source, spec: ReportSpec) -> Any:
+    *rollups, everything = TABLES.get(source, DOCUMENTS)
+    return next((model for model in rollups if _can_answer(model, source, spec)), everything)
+
+
+def _can_answer(model: Any, source: Source, spec: ReportSpec) -> bool:
+    """Django knows which columns an expression reads: a rollup that lacks one refuses it."""
+    read = [
+        value
+        for name in spec.used
+        if (value := dimension_expression(model, source, name)) is not None
+    ]
+    measures = [measure for measure in spec.measures if measure.source is source]
+    if model is ActivityByDay and any(measure.needs_documents for measure in measures):
+        return False
+    read += [measure.value for measure in measures]
+    try:
+        model.objects.alias(**{f"read_{at}": value for at, value in enumerate(read)})
+    except FieldError:
+        return False
+    return True
+
+
+def _coverage(connections: Sequence[Connection], spec: ReportSpec) -> Coverage:
+    of_people = [f for f in spec.filters if DIMENSIONS[f.dimension].is_person]
+    return coverages.read(
+        connections,
+        spec.window,
+        spec.sources,
+        by_person=spec.is_by_person,
+        shows_unnamed=all(filter_.matches(UNKNOWN_USER) for filter_ in of_people),
+    )
+
+
+def _until_open(spec: ReportSpec, known: Coverage) -> ReportSpec:
+    """The report up to the first day that can still change."""
+    open_days = (
+        day
+        for day, state in known.states.items()
+        if state in {DayState.INCOMPLETE, DayState.PROVISIONAL}
+    )
+    end = next(open_days, spec.window.end)
+    if end == spec.window.start:
+        raise SpecError(
+            f"No day of {spec.window} is final yet. Choose earlier days, or include those that can"
+            " still change.",
+            field="final",
+        )
+    return replace(spec, window=Window(spec.window.start, end), range=CUSTOM)
+
+
+def _questions(organization: Organization, spec: ReportSpec) -> list["_Query"]:
+    """What has to be read: the days of the report and, if it is compared, those before."""
+    connections = connections_of(organization, spec)
+    known, shift = _coverage(connections, spec), spec.shift
+    if spec.final:
+        spec = _until_open(spec, known)
+        known = replace(known, window=spec.window)
+    now = _Query(connections, spec, known, People.of(organization))
+    now = replace(now, kept=_top_keys(now))
+    if shift is None:
+        return [now]
+    return [now, *_compared(now, shift)]
+
+
+def _compared(now: "_Query", shift: Shift) -> tuple["_Query", "_Query"]:
+    """As many days on each side, every one of them over and known on both, by connection.
+
+    Today has not ended, so it counts as nothing, and so does the day it would be compared with.
+    """
+    spec = now.spec
+    earlier = replace(spec, window=shift.before(spec.window), range=CUSTOM, compare="")
+    known = _coverage(now.connections, earlier)
+    pairs = {
+        day: then
+        for day in spec.window
+        if (then := shift.earlier(day)) is not None and then in earlier.window
+    }
+    ours: dict[tuple[int, Source], frozenset[date]] = {}
+    theirs: dict[tuple[int, Source], frozenset[date]] = {}
+    for part in now.known.parts:
+        key = (part.connection_id, part.source)
+        other = known.part(*key)
+        days = {d for d in part.ended if other and d in pairs and pairs[d] in other.ended}
+        ours[key] = frozenset(days)
+        theirs[key] = frozenset(pairs[day] for day in days)
+    alike = replace(spec, window=_hull(ours.values(), spec.window), range=CUSTOM, compare="")
+    before = replace(earlier, window=_hull(theirs.values(), earlier.window))
+    return (
+        replace(now, spec=alike, known=now.known.limited(ours, alike.window), days=ours),
+        replace(
+            now,
+            spec=before,
+            known=known.limited(theirs, before.window),
+            days=theirs,
+            laid=ShiftedPeriod(shift, spec.window),
+        ),
+    )
+
+
+def _hull(days: Iterable[frozenset[date]], otherwise: Window) -> Window:
+    """From the first of these days to the last; other days if there are none."""
+    every = {day for some in days for day in some}
+    return Window(min(every), max(every) + timedelta(days=1)) if every else otherwise
+
+
+def _top_keys(question: "_Query") -> tuple[str, ...]:
+    """The values a limit keeps: the first by what is known of the first metric, and no value.
+
+    Empty if nothing is cut off.
+    """
+    spec = question.spec
+    if not spec.ranked_by:
+        return ()
+    first = replace(spec, metrics=spec.metrics[:1], group_by=(spec.ranked_by,), cumulative=False)
+    rows = [r for r in replace(question, spec=first).answer().rows if r.keys[0] not in _NOT_RANKED]
+    sign = 1 if spec.smallest else -1
+    rows.sort(key=lambda row: (row.values[0] is None, sign * (row.values[0] or 0), row.keys))
+    return (*_NOT_RANKED, *(str(row.keys[0]) for row in rows[: spec.limit]))
+
+
+@dataclass(frozen=True)
+class People:
+    """Who is who in an organization, read once for a report and only if people are named in it.
+
+    Filters by connection leave it as it is, so a person has the same id in every report.
+    """
+
+    connections: Sequence[Connection] | QuerySet[Connection]
+
+    @classmethod
+    def of(cls, organization: Organization) -> "People":
+        return cls(organization.connections.exclude(state=Connection.State.DELETING))
+
+    @cached_property
+    def identities(self) -> identity.Identities:
+        return identity.identities(self.connections)
+
+
+@dataclass(frozen=True)
+class _Query:
+    """A report whose connections and days are known: what is left is to read its sources."""
+
+    connections: Sequence[Connection]
+    spec: ReportSpec
+    known: Coverage
+    people: People
+    kept: tuple[str, ...] = ()
+    laid: ShiftedPeriod | None = None
+    days: Mapping[tuple[int, Source], frozenset[date]] | None = None  # where not all count
+
+    def is_whole_of(self, other: "_Query") -> bool:
+        """Do its days leave out none that another question knows anything about?"""
+        days = self.days or {}
+        return all(
+            part.unnamed | part.states.keys() == days.get((part.connection_id, part.source))
+            for part in other.known.parts
+        )
+
+    def answer(self) -> Report:
+        return Report(
+            spec=self.spec,
+            connections=tuple(self.connections),
+            coverage=self.known,
+            sides=tuple(
+                PeriodResult(source, self.measures(source), dict(_identified(self._read(source))))
+                for source in self.spec.sources
+            ),
+            laid=self.laid,
+        )
+
+    def groups(self, source: Source) -> Iterator[tuple[Place, Amounts]]:
+        """The groups of one source in the order of their keys, through a server-side cursor."""
+        return self._read(source, in_order=True)
+
+    def measures(self, source: Source) -> tuple[Measure, ...]:
+        return tuple(measure for measure in self.spec.measures if measure.source is source)
+
+    def _read(self, source: Source, *, in_order: bool = False) -> Iterator[tuple[Place, Amounts]]:
+        """Read one source in one query. The last key is the connection."""
+        measures = self.measures(source)
+        found, keys = self._keyed(source)
+        if isinstance(measures[0], Gauge):
+            levels = _levels(found, measures, keys)
+            yield from sorted(levels.items()) if in_order else levels.items()
+            return
+        if len(self.connections) > 1:
+            keys[CONNECTION] = F("connection_id")
+        numbers: dict[str, Any] = {"facts": Count("pk")}
+        for measure in measures:
+            numbers |= measure.aggregates(self._beside(measure))
+        counts_people = any(isinstance(measure, DistinctCount) for measure in measures)
+        same = self.people.identities.same if counts_people else {}
+        rows: Iterable[dict[str, Any]] = [found.aggregate(**numbers)] if not keys else ()
+        if keys:
+            grouped = found.values(**keys).annotate(**numbers).values(*keys, *numbers)
+            in_memory = _at_most(MOST_ROWS, grouped[: MOST_ROWS + 1])
+            rows = _in_order(grouped, keys).iterator(CHUNK) if in_order else in_memory
+        only = () if CONNECTION in keys else tuple(c.pk for c in self.connections)
+        for row in rows:
+            if row["facts"]:
+                yield (
+                    (*(row[key] for key in keys), *only),
+                    {m.name: _once(m.amount(row), same) for m in measures if m.has_facts(row)},
+                )
+
+    def _keyed(self, source: Source) -> tuple[FactQuerySet, dict[str, Any]]:
+        """The facts of one source, and the expressions they are grouped by."""
+        rows = facts(source, self.connections, self.spec, self.people, self.known)
+        if self.days is not None:
+            rows = rows.filter(_on({pk: d for (pk, of), d in self.days.items() if of is source}))
+        keys: dict[str, Any] = {}
+        for name in self.spec.group_by:
+            key = _key(rows.model, name, source, self)
+            if self.kept and name == self.spec.ranked_by:
+                rows = rows.alias(ranked=key)
+                if DIMENSIONS[name].is_overlapping:  # the others have no sum
+                    rows = rows.filter(ranked__in=self.kept)
+                key = Case(
+                    When(ranked__in=self.kept, then=F("ranked")),
+                    default=Value(OTHER_KEY),
+                    output_field=CharField(),
+                )
+            keys[f"key_{name}"] = key
+        return rows, keys
+
+    def refuse_too_many(self, most: int) -> None:
+        """Raise `TooManyRows` for a report by person and time whose newest days are too many.
+
+        Counts the groups of one day, of two and so on up to an eighth of the days: the rows of a
+        report of a year are too many after a week of it, and the other days are not read. What
+        this does not notice is noticed while rows are read.
+        """
+        spec = self.spec
+        is_by_person = any(DIMENSIONS[name].is_person for name in spec.group_by)
+        is_by_time = any(name in TIMES for name in spec.group_by)
+        if self.kept or not (is_by_person and is_by_time):
+            return
+        for source in spec.sources:
+            days = self.known.known_days(source)
+            if not days or isinstance(self.measures(source)[0], Gauge):
+                continue
+            end, count = max(days) + timedelta(days=1), 1
+            while count * 8 <= len(days):
+                window = Window(end - timedelta(days=count), end)
+                part = replace(self, spec=replace(spec, window=window, range=CUSTOM))
+                groups = part.count_groups(source, most)
+                if groups > most:
+                    raise TooManyRows(most)
+                if groups * len(days) <= most * count:
+                    break
+                count *= 2
+
+    def count_groups(self, source: Source, most: int) -> int:
+        """How many groups one source has, counted no further than one above `most`."""
+        rows, keys = self._keyed(source)
+        groups: QuerySet[Any] = rows.values(**keys).annotate(facts=Count("pk"))
+        return groups[: most + 1].count()
+
+    def _beside(self, measure: Measure) -> Q | None:
+        """The days that count for a side of a ratio; None for all of them.
+
+        A day counts unless only one of the two sources knows it, or knows all of it.
+        """
+        if measure.run_previous is None:
+            return None
+        unlike: dict[int, frozenset[date]] = {}
+        for connection in self.connections:
+            one = self.known.part(connection.pk, measure.source)
+            other = self.known.part(connection.pk, measure.run_previous)
+            if one and other:
+                unlike[connection.pk] = frozenset(
+                    day
+                    for day in {*one.states, *other.states}
+                    if (day in one.ended) != (day in other.ended)
+                    or (day in one.states) != (day in other.states)
+                )
+        return ~_on(unlike) if any(unlike.values()) else None
+
+
+def _once(amount: Any, same: Mapping[int, int]) -> Any:
+    """Of a set of people, each by one row alone; other amounts as they are."""
+    if same and isinstance(amount, frozenset):
+        return frozenset(same.get(pk, pk) for pk in amount)
+    return amount
+
+
+def _in_order(rows: QuerySet[Any], keys: Mapping[str, Any]) -> QuerySet[Any]:
+    """Sorted as Python sorts: text by code points, whatever language the database speaks."""
+    names = (key.removeprefix("key_") for key in keys)
+    return rows.order_by(
+        *(
+            F(f"key_{name}")
+            if name in TIMES or f"key_{name}" == CONNECTION
+            else Collate(F(f"key_{name}"), "C")
+            for name in names
+        )
+    )
+
+
+def _merged(questions: Sequence["_Query"]) -> Iterator[Row]:
+    """Walk through all sources side by side, a key at a time."""
+
+    numbers = [_ValueReader(q.spec, q.connections, q.known, q.laid) for q in questions]
+    # The sides are now, alike and before. Nothing is read twice where the first two are the same.
+    is_same = len(questions) > 1 and questions[1].is_whole_of(questions[0])
+    read = [at for at in range(len(questions)) if not (is_same and at == 1)]
+
+    def tagged(at: int, source: Source) -> Iterator[tuple[Place, tuple[int, Source], Amounts]]:
+        question, groups = questions[at], questions[at].groups(source)
+        if question.spec.is_running:
+            is_known = partial(numbers[at].absence.is_known, source)
+            starts = _known_starts(question.spec, question.known, source, question.laid)
+            groups = _running_totals(groups, question.measures(source), starts, is_known)
+        for keys, amounts in groups:
+            yield keys, (at, source), amounts
+
+    sources = [tagged(at, s) for at in read for s in questions[at].spec.sources]
+    in_order = merge(*sources, key=itemgetter(0))
+    for keys, found in groupby(in_order, key=lambda group: group[0][:-1]):
+        amounts: dict[int, dict[Source, dict[int, Amounts]]] = defaultdict(
+            partial(defaultdict, dict)
+        )
+        for (*_, connection), (at, source), group in found:
+            amounts[at][source][connection] = group
+        if is_same:
+            amounts[1] = amounts[0]
+        now, *compared = (each.of(keys, amounts[at]) for at, each in enumerate(numbers))
+        alike, before = compared or ((), ())
+        yield Row(
+            keys,
+            tuple(answer.number for answer in now),
+            tuple(answer.number for answer in before),
+            tuple(answer.number for answer in alike),
+            numbers[0].labels(now),
+        )
+
+
+def _levels(
+    found: QuerySet[Any], measures: Sequence[Measure], keys: Mapping[str, Any]
+) -> Mapping[Place, Amounts]:
+    """One fact a connection and day: nothing to sum."""
+    values: dict[str, Any] = {f"level_{m.name}": m.value for m in measures}
+    measures_by_name = {measure.name: measure for measure in measures}
+    groups: dict[Place, dict[str, dict[tuple[int, date], Number]]] = {}
+    for row in found.values("connection_id", "day", **keys, **values):
+        place = (*(row[key] for key in keys), row["connection_id"])
+        group = groups.setdefault(place, {m.name: {} for m in measures})
+        for name, levels in group.items():
+            value = row[f"level_{name}"]
+            levels[row["connection_id"], row["day"]] = measures_by_name[name].exact(value)
+    return groups
+
+
+def _key(model: Any, name: str, source: Source, question: "_Query") -> Any:
+    """The expression a dimension is grouped by."""
+    connections, laid = question.connections, question.laid
+    if name == "billing_account":
+        return F("connection__label")
+    if name == "provider":
+        slugs = {c.connector_slug: provider_name(c) for c in connections}
+        return Case(
+            *[When(connection__connector_slug=s, then=Value(n)) for s, n in slugs.items()],
+            default=Value(""),
+            output_field=CharField(),
+        )
+    if laid and name in TIMES:
+        return truncated(name, laid.expression)
+    return _cut(model, source, name, question.known, question.people)
+
+
+class _ValueReader:
+    """Turns the amounts of a group into the numbers its metrics show."""
+
+    def __init__(
+        self,
+        spec: ReportSpec,
+        connections: Sequence[Connection],
+        coverage: Coverage,
+        laid: ShiftedPeriod | None,
+    ) -> None:
+        self.absence = _MissingValues(spec, connections, coverage, laid)
+        self._connections = connections
+        self._metrics: tuple[Metric, ...] = spec.metric_objects
+        self._measures = spec.measures
+        self._absent: dict[tuple[Key | bool, ...], tuple[Answered, ...]] = {}
+
+    def of(
+        self, keys: Keys, amounts: Mapping[Source, Mapping[int, Amounts]]
+    ) -> tuple[Answered, ...]:
+        """The metrics in the order asked, of what each connection has of the group."""
+        if any(amounts.values()):
+            return self._of(keys, amounts)
+        # A table of 5,000 people has a fact in few of its cells: what the others mean is worked
+        # out once for all that are alike, which takes a tenth of the time.
+        kind = self.absence.kind(keys)
+        if kind not in self._absent:
+            self._absent[kind] = self._of(keys, amounts)
+        return self._absent[kind]
+
+    def _of(
+        self, keys: Keys, amounts: Mapping[Source, Mapping[int, Amounts]]
+    ) -> tuple[Answered, ...]:
+        measured = {
+            measure.name: self._measured(measure, keys, amounts.get(measure.source, {}))
+            for measure in self._measures
+        }
+        return tuple(self._answer(metric, measured) for metric in self._metrics)
+
+    def labels(self, answered: Iterable[Answered]) -> tuple[str, ...]:
+        """The connections that any of these numbers lacks."""
+        lacking = {pk for answer in answered for pk in answer.missing}
+        return tuple(c.label for c in self._connections if c.pk in lacking) if lacking else ()
+
+    def _measured(self, measure: Measure, keys: Keys, groups: Mapping[int, Amounts]) -> "_Measured":
+        known: dict[int, Any] = {}
+        missing: dict[int, Reason] = {}
+        absence = self.absence
+        for pk in absence.connection_ids(keys):
+            group = groups.get(pk)
+            if group is not None and measure.name in group:
+                reason = absence.why_partly(measure, keys, pk, group[measure.name])
+                if group[measure.name] is not None and reason is not Reason.UNNAMED:
+                    known[pk] = group[measure.name]
+            else:
+                reason = absence.why(measure, keys, pk)
+            if reason is not None:
+                missing[pk] = reason
+        zeros = absence.connection_ids(keys).difference(known, missing)
+        return _Measured(measure, known, zeros, missing)
+
+    def _answer(self, metric: Metric, measured: Mapping[str, "_Measured"]) -> Answered:
+        parts = [measured[measure.name] for measure in metric.measures]
+        missing = {pk: reason for part in parts for pk, reason in part.missing.items()}
+        if len(parts) > 1:
+            # A quotient is of the connections alone that know both of its sides.
+            common = frozenset.intersection(*(part.connections for part in parts))
+            parts = [part.of(common) for part in parts]
+        numbers = {part.measure.name: part.number for part in parts}
+        overlapping = {pk: Reason.OVERLAP for part in parts for pk in part.overlapping}
+        return Answered(metric.number(numbers), {**missing, **overlapping})
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """One measure of a group: the amounts of connections that have some, and who has none."""
+
+    measure: Measure
+    known: Mapping[int, Any]
+    zeros: frozenset[int]
+    missing: Mapping[int, Reason]
+
+    @property
+    def connections(self) -> frozenset[int]:
+        return self.zeros.union(self.known)
+
+    def of(self, connections: frozenset[int]) -> "_Measured":
+        known = {pk: amount for pk, amount in self.known.items() if pk in connections}
+        return replace(self, known=known, zeros=self.zeros & connections)
+
+    @property
+    def number(self) -> Number:
+        """What is known of it; None where a part that is not known may be all there is."""
+        if self.known:
+            amounts = list(self.known.values())
+            whole = amounts[0] if len(amounts) == 1 else self.measure.merged(amounts)
+            return self.measure.shown(whole)
+        lacks_part = any(reason is not Reason.SILENT for reason in self.missing.values())
+        return None if lacks_part or not self.zeros else self.measure.nothing
+
+    @property
+    def overlapping(self) -> Iterable[int]:
+        """The connections whose people cannot be added up."""
+        is_people = isinstance(self.measure, Gauge) and self.measure.is_people
+        return self.known if is_people and len(self.known) > 1 else ()
+
+
+def _names_nobody(connection: Connection, source: Source) -> bool:
+    """True for a source that is told of the whole organization alone."""
+    totals, people = coverages.feed_names(connection, source)
+    return bool(totals) and not people
+
+
+class _MissingValues:
+    """What it means that a connection has no fact of a group: nothing was used, or who knows."""
+
+    def __init__(
+        self,
+        spec: ReportSpec,
+        connections: Sequence[Connection],
+        coverage: Coverage,
+        laid: ShiftedPeriod | None,
+    ) -> None:
+        self._spec = spec
+        self._coverage = coverage
+        # Laid days never go backwards, so those of a column are found by bisection.
+        self._laid_days = [laid.day(day) for day in spec.window] if laid else None
+        self._names = {
+            c.pk: {"provider": provider_name(c), "billing_account": c.label} for c in connections
+        }
+        self._every = frozenset(self._names)
+        self._places = [
+            (at, name) for at, name in enumerate(spec.group_by) if name in CONNECTION_DIMENSIONS
+        ]
+        self._decides = [name in TIMES + CONNECTION_DIMENSIONS for name in spec.group_by]
+        self._known: dict[tuple[Source, Window | None, int], bool] = {}
+        self._windows: dict[Keys, Window | None] = {}
+        self._nameless = {
+            source: frozenset(c.pk for c in connections if _names_nobody(c, source))
+            for source in spec.sources
+        }
+        self._silent = {
+            (source, pk): coverage.part(pk, source) is None
+            for source in spec.sources
+            for pk in self._every
+        }
+        self._lacking = {
+            (part.source, part.connection_id): coverage.lacking(part) for part in coverage.parts
+        }
+
+    def kind(self, keys: Keys) -> tuple[Key | bool, ...]:
+        """What of the keys decides why a group without a fact is not known.
+
+        Its days and connections, and whether it has a value at all: which person, model or product
+        it is makes no difference.
+        """
+        return tuple(
+            key if is_kept else bool(key) for key, is_kept in zip(keys, self._decides, strict=True)
+        )
+
+    def why(self, measure: Measure, keys: Keys, pk: int) -> Reason | None:
+        """Why a group without a fact is not known; None if it is a zero.
+
+        It is one where every day of the group is known and would have shown a use.
+        """
+        source = measure.source
+        if self._silent[source, pk]:
+            return Reason.SILENT
+        if not self._is_counted(source, keys, pk):
+            return Reason.UNREPORTED
+        if not self._is_named(source, keys):
+            return Reason.UNNAMED
+        if isinstance(measure, Gauge) or not self.is_known(source, (*keys, pk)):
+            return Reason.DAYS
+        return None
+
+    def why_partly(self, measure: Measure, keys: Keys, pk: int, amount: Any) -> Reason | None:
+        """Why what a connection has of a group is not all of it; None if it is."""
+        source = measure.source
+        if amount is None:
+            return Reason.UNREPORTED
+        if isinstance(measure, DistinctCount) and not amount and self._is_unnamed(source, keys, pk):
+            return Reason.UNNAMED
+        lacking = self._lacking.get((source, pk))
+        if not lacking or isinstance(measure, Gauge):
+            return None
+        window = self._window(keys)
+        return Reason.DAYS if window and any(day in window for day in lacking) else None
+
+    def _is_unnamed(self, source: Source, keys: Keys, pk: int) -> bool:
+        """Is there a use, and no day of which it is known whose?"""
+        part, window = self._coverage.part(pk, source), self._window(keys)
+        if part is None or not part.names_people:
+            return True
+        named = part.states.keys() - part.unnamed
+        return bool(part.unnamed) and not (window and any(day in window for day in named))
+
+    def is_known(self, source: Source, keys: Place) -> bool:
+        """Is every day of this group known? Its last key is the connection."""
+        *own, pk = keys
+        window = self._window(tuple(own))
+        if (source, window, pk) not in self._known:
+            self._known[source, window, pk] = window is not None and self._coverage.is_known(
+                source, window, frozenset({pk})
+            )
+        return self._known[source, window, pk]
+
+    def _is_counted(self, source: Source, keys: Keys, pk: int) -> bool:
+        """Would the provider have told? Where only its per-user feeds count, for people alone.
+
+        So a product without a line may have been used by nobody or by something without a
+        user: not known. A person without a line has used nothing.
+        """
+        part = self._coverage.part(pk, source)
+        if part is not None and part.is_whole:
+            return True
+        people: list[bool] = []
+        labels = False
+        for name, key in zip(self._spec.group_by, keys, strict=True):
+            labels = labels or name not in TIMES + CONNECTION_DIMENSIONS
+            people += [bool(key)] if DIMENSIONS[name].is_person else []
+        for filter_ in self._spec.filters:
+            labels = labels or filter_.dimension not in CONNECTION_DIMENSIONS
+            if DIMENSIONS[filter_.dimension].is_person:
+                people.append(not filter_.matches(""))
+        return all(people) if people else not labels
+
+    def _is_named(self, source: Source, keys: Keys) -> bool:
+        """If it is asked of a person: does any of these connections say who it was?
+
+        A project may be a workspace, of which all of them would have told.
+        """
+        asked = any(
+            key and name != "project_id" and DIMENSIONS[name].is_person
+            for name, key in zip(self._spec.group_by, keys, strict=True)
+        )
+        return not asked or not self.connection_ids(keys) <= self._nameless[source]
+
+    def _window(self, keys: Keys) -> Window | None:
+        """The days of the report that the group's own day, week or month leaves; None: no day."""
+        times = tuple(
+            key for name, key in zip(self._spec.group_by, keys, strict=True) if name in TIMES
+        )
+        if times not in self._windows:
+            self._windows[times] = self._days(keys)
+        return self._windows[times]
+
+    def _days(self, keys: Keys) -> Window | None:
+        window = self._spec.window
+        start, last = window.start, window.last_day
+        for name, key in zip(self._spec.group_by, keys, strict=True):
+            if name not in TIMES or not isinstance(key, date):
+                continue
+            if self._laid_days is None:
+                start, last = max(start, key), min(last, last_day(name, key))
+                continue
+            first = bisect_left(self._laid_days, key)
+            behind = bisect_right(self._laid_days, last_day(name, key))
+            if first == behind:
+                return None
+            start = max(start, window.start + timedelta(days=first))
+            last = min(last, window.start + timedelta(days=behind - 1))
+        return Window(start, last + timedelta(days=1)) if start <= last else None
+
+    def connection_ids(self, keys: Keys) -> frozenset[int]:
+        """The connections that can have a part in a group."""
+        if not self._places:
+            return self._every
+        wanted = [(name, keys[at]) for at, name in self._places]
+        return frozenset(
+            pk
+            for pk, names in self._names.items()
+            if all(names[name] == key or key == OTHER_KEY for name, key in wanted)
+        )

@@ -1,0 +1,539 @@
+"""What the report page lets one choose, and what is chosen now."""
+
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import Any
+
+from django.db.models.fields.json import KeyTextTransform
+from django.http import QueryDict
+
+from integrations.models import Connection, EngagementFact, Meter, Person, ResourceVersion
+from integrations.window import Window
+from reports import identity
+from reports.catalog import labels, resource_names
+from reports.catalog.metrics import METRICS, Section, in_order, in_sentence, place
+from reports.catalog.resource_names import Names
+from reports.engine import provider_name
+from reports.engine.periods import COMPARISONS, CUSTOM, INTERVALS, RANGES, split_into_intervals
+from reports.engine.spec import (
+    CHARTS,
+    DATE_PARAMETERS,
+    FILTERABLE,
+    Filter,
+    Operator,
+    ReportSpec,
+    SpecError,
+)
+from reports.forecast.columns import HORIZON
+from reports.templatetags import figures
+
+MOST_METRICS, MOST_GROUPS, MOST_COLUMNS = 4, 3, 100
+INTERVAL_LABELS = {
+    "": "Automatic",
+    "day": "Day",
+    "week": "Week (ISO)",
+    "month": "Month",
+    "quarter": "Quarter",
+}
+AHEAD_LABELS = {
+    interval: f"{count} {interval}s" if count > 1 else interval
+    for interval, count in HORIZON.items()
+}
+PERIOD_ADVERBS = {"day": "daily", "week": "weekly", "month": "monthly", "quarter": "quarterly"}
+DISPLAY_LABELS = ((False, 5), (False, 6), (False, 10), (False, 20), (True, 5), (True, 10))
+CHART_LABELS = {
+    "stacked": ("Stacked columns", "c_stack"),
+    "column": ("Columns", "c_col"),
+    "line": ("Lines", "c_line"),
+    "area": ("Areas", "c_area"),
+    "bar": ("Bars", "c_bar"),
+    "treemap": ("Treemap", "c_tree"),
+    "heatmap": ("Heatmap", "c_heat"),
+    "table": ("Table only", "c_table"),
+}
+NUMBER_LABELS = {"": "Rounded", "full": "Full precision", "compact": "Compact"}
+SHORT = 40  # values that fit as checkboxes
+
+
+@dataclass(frozen=True)
+class Option:
+    value: str
+    label: str
+    is_chosen: bool
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Choices:
+    """Options under a heading."""
+
+    label: str
+    options: tuple[Option, ...]
+
+    @property
+    def is_chosen(self) -> bool:
+        return any(option.is_chosen for option in self.options)
+
+
+@dataclass(frozen=True)
+class GroupingSlot:
+    """Where one grouping is chosen: the first, the second or the third."""
+
+    label: str
+    sections: tuple[Choices, ...]
+
+
+@dataclass(frozen=True)
+class FilterChip:
+    """One filter in force. `without` is the query string of the report without it."""
+
+    parameter: str
+    label: str
+    verb: str
+    text: str
+    values: tuple[str, ...]
+    without: str
+
+
+@dataclass(frozen=True)
+class OptionLink:
+    """A choice that is a link: `query` is the report with it."""
+
+    label: str
+    icon: str
+    query: str
+    is_chosen: bool
+
+
+@dataclass(frozen=True)
+class Editor:
+    """How one dimension is filtered. `kept` is the rest of the report, as hidden fields."""
+
+    dimension: str
+    label: str
+    operators: tuple[Option, ...]
+    options: tuple[Option, ...]
+    text: str
+    kept: tuple[tuple[str, str], ...]
+    is_long: bool
+
+
+@dataclass(frozen=True)
+class ReportControls:
+    """The settings of one report, as the page shows them. `names` are those of identifiers.
+
+    `report` is the saved report they were opened from; its number stays in every address.
+    """
+
+    spec: ReportSpec
+    names: Names = field(default_factory=dict)
+    report: int | None = None
+
+    @property
+    def title(self) -> str:
+        words = [self.metrics_label]
+        if self.spec.group_by:
+            words += ["by", _listed([in_sentence(d.label) for d in self.spec.dimension_objects])]
+        added_up = ", cumulative" if self.spec.cumulative else ""
+        return f"{' '.join(words)}, {PERIOD_ADVERBS[self.spec.columns_by]}{added_up}"
+
+    @property
+    def metrics(self) -> tuple[Choices, ...]:
+        return tuple(
+            Choices(
+                kind,
+                tuple(
+                    Option(m.name, m.label, m.name in self.spec.metrics, m.definition)
+                    for m in METRICS.values()
+                    if m.kind == kind
+                ),
+            )
+            for kind in dict.fromkeys(str(m.kind) for m in METRICS.values())
+        )
+
+    @property
+    def metrics_label(self) -> str:
+        names = [metric.label for metric in self.spec.metric_objects]
+        names = [names[0], *(in_sentence(name) for name in names[1:])]
+        return _listed(names) if len(names) < 3 else f"{names[0]} and {len(names) - 1} more"
+
+    @property
+    def ranges(self) -> list[Option]:
+        found = [Option(n, r.label, n == self.spec.range) for n, r in RANGES.items()]
+        return [*found, Option(CUSTOM, "Custom dates", self.spec.range == CUSTOM)]
+
+    @property
+    def range_label(self) -> str:
+        return dates(self.spec.window) + (", final days" if self.spec.final else "")
+
+    @property
+    def intervals(self) -> list[Option]:
+        return [
+            Option(value, INTERVAL_LABELS[value], value == self.spec.interval)
+            for value in ("", *INTERVALS)
+        ]
+
+    @property
+    def interval_label(self) -> str:
+        added_up = ", cumulative" if self.spec.cumulative else ""
+        return INTERVAL_LABELS[self.spec.columns_by] + added_up
+
+    @property
+    def places(self) -> list[GroupingSlot]:
+        chosen = [*self.spec.group_by, "", "", ""][:MOST_GROUPS]
+        return [
+            GroupingSlot(label, sections({value}))
+            for label, value in zip(("First", "Second", "Third"), chosen, strict=True)
+        ]
+
+    @property
+    def grouping_label(self) -> str:
+        return ", ".join(d.label for d in self.spec.dimension_objects) or "Nothing"
+
+    @property
+    def shows(self) -> list[Option]:
+        """How many groups: all, or the first of them and Other."""
+        now = (self.spec.smallest, self.spec.limit)
+        counts = sorted({(False, 0), *DISPLAY_LABELS, now}, key=lambda end: (end[0], end[1]))
+        return [
+            Option(f"{DATE_PARAMETERS[end]}-{n}" if n else "", _shown(end, n), (end, n) == now)
+            for end, n in counts
+        ]
+
+    @property
+    def show_label(self) -> str:
+        return _shown(self.spec.smallest, self.spec.limit)
+
+    @property
+    def comparisons(self) -> list[Option]:
+        found = [Option(n, c.label, n == self.spec.compare) for n, c in COMPARISONS.items()]
+        return [Option("", "Nothing", not self.spec.compare), *found]
+
+    @property
+    def compare_label(self) -> str:
+        shift = self.spec.shift
+        return dates(shift.before(self.spec.window)) if shift else "Nothing"
+
+    @property
+    def forecasts(self) -> list[Option]:
+        ahead = f"The next {AHEAD_LABELS[self.spec.columns_by]}"
+        return [
+            Option("", "None", not self.spec.forecast),
+            Option("yes", ahead, self.spec.forecast, "The first metric, all groups together."),
+        ]
+
+    @property
+    def forecast_label(self) -> str:
+        return next(option.label for option in self.forecasts if option.is_chosen)
+
+    @property
+    def charts(self) -> list[OptionLink]:
+        return [
+            self._look(label, icon, value == (self.spec.chart or CHARTS[0]), chart=value)
+            for value, (label, icon) in CHART_LABELS.items()
+        ]
+
+    @property
+    def chart_label(self) -> str:
+        return CHART_LABELS[self.spec.chart or CHARTS[0]][0]
+
+    @property
+    def formats(self) -> list[OptionLink]:
+        return [
+            self._look(label, "check", value == self.spec.numbers, numbers=value)
+            for value, label in NUMBER_LABELS.items()
+        ]
+
+    @property
+    def heat(self) -> OptionLink:
+        return self._look("Shade high cells", "check", self.spec.heat, heat=not self.spec.heat)
+
+    def _look(self, label: str, icon: str, is_chosen: bool, **changes: Any) -> OptionLink:
+        return OptionLink(label, icon, self._query(replace(self.spec, **changes)), is_chosen)
+
+    @property
+    def looks(self) -> list[tuple[str, str]]:
+        """What links choose and the form has no field for."""
+        return [pair for pair in self.spec.pairs() if pair[0] in {"chart", "numbers", "heat"}]
+
+    @property
+    def chips(self) -> list[FilterChip]:
+        return [self._chip(filter_) for filter_ in self.spec.filters]
+
+    def _chip(self, filter_: Filter) -> FilterChip:
+        texts = list(filter_.values)
+        if filter_.operator.is_exact:
+            texts = [labels.label(filter_.dimension, value, self.names) for value in texts]
+        text = ", ".join(texts[:2])
+        return FilterChip(
+            parameter=filter_.parameter,
+            label=FILTERABLE[filter_.dimension].label,
+            verb=_verb(filter_),
+            text=text if len(texts) < 3 else f"{text} and {len(texts) - 2} more",
+            values=filter_.values,
+            without=self._query(self.spec.without(filter_.parameter)),
+        )
+
+    @property
+    def filterable(self) -> tuple[Choices, ...]:
+        """What may be filtered. Picking one opens its editor."""
+        return sections(())
+
+    @property
+    def query(self) -> str:
+        return self._query(self.spec)
+
+    def _query(self, spec: ReportSpec) -> str:
+        return spec.to_query() + (f"&report={self.report}" if self.report else "")
+
+
+def check(spec: ReportSpec) -> ReportSpec:
+    """The report as the page can show it; raises `SpecError` for what only the command can."""
+    if len(spec.metrics) > MOST_METRICS:
+        raise SpecError(
+            f"This page shows up to {MOST_METRICS} metrics. Leave out"
+            f" {len(spec.metrics) - MOST_METRICS}.",
+            field="metrics",
+        )
+    if len(spec.group_by) > MOST_GROUPS:
+        raise SpecError(f"This page groups by up to {MOST_GROUPS} dimensions.", field="group_by")
+    for dimension in spec.dimension_objects:
+        if dimension.is_time:
+            raise SpecError(
+                f"{dimension.label} is not a grouping of this page: choose it as the interval.",
+                field="group_by",
+            )
+    return check_columns(spec)
+
+
+@dataclass(frozen=True)
+class Repair:
+    """A report that can be asked instead. `query` is its address."""
+
+    label: str
+    query: str
+
+
+def repairs(query: QueryDict, error: SpecError, today: date) -> list[Repair]:
+    """Smaller reports to offer beside an error; those that cannot be asked either are left out."""
+    first_group = query.get("group_by", "").partition(",")[0]
+    changes: dict[str, tuple[set[str], dict[str, str]]] = {
+        "The last 365 days": (
+            {"range"},
+            {"from": "", "to": "", "interval": "", "range": "365d"},
+        ),
+        "An automatic interval": ({"interval", "range", "group_by"}, {"interval": ""}),
+        "The 20 largest groups": ({"group_by"}, {"show": "top-20"}),
+        "The first grouping only": ({"group_by"}, {"group_by": first_group}),
+        "The first four metrics": (
+            {"metrics"},
+            {"metrics": ",".join(query.get("metrics", "").split(",")[:MOST_METRICS])},
+        ),
+    }
+    found = []
+    for label, (fields, values) in changes.items():
+        smaller = query.copy()
+        for name, value in values.items():
+            smaller.setlist(name, [value] if value else [])
+        for name in [name for name in smaller if not smaller.getlist(name)]:
+            del smaller[name]
+        if error.field not in fields or smaller == query:
+            continue
+        with suppress(SpecError):
+            spec = check(ReportSpec.from_query(smaller, today=today))
+            found.append(Repair(label, spec.to_query()))
+    return found
+
+
+def check_columns(spec: ReportSpec) -> ReportSpec:
+    """The report, if a chart can draw its columns; raises `SpecError` otherwise."""
+    count = sum(1 for _ in split_into_intervals(spec.window, spec.columns_by))
+    if count > MOST_COLUMNS:
+        raise SpecError(
+            f"These dates make {count:,} columns by {spec.columns_by}, and the page shows"
+            f" {MOST_COLUMNS}. Choose a longer interval or fewer days.",
+            field="interval",
+        )
+    return spec
+
+
+def editor(
+    spec: ReportSpec,
+    parameter: str,
+    connections: Sequence[Connection],
+    kept: Iterable[tuple[str, str]] = (),
+) -> Editor:
+    """The values that exist for one dimension, and those its filter already names.
+
+    `parameter` is the filter that is changed, or the dimension of a new one; `kept` is what else
+    of the address has to stay.
+    """
+    dimension = parameter.partition(".")[0]
+    now = next((f for f in spec.filters if f.parameter == parameter), Filter(dimension, ()))
+    chosen = now.values if now.operator.is_exact else ()
+    found = dimension_values(dimension, connections)
+    known = resource_names.of(connections, [dimension])
+    missing = {
+        value: labels.label(dimension, value, known) for value in chosen if value not in found
+    }
+    options = tuple(
+        Option(value, label, value in chosen, value if label != value else "")
+        for value, label in {**found, **missing}.items()
+    )
+    return Editor(
+        dimension=dimension,
+        label=FILTERABLE[dimension].label,
+        operators=tuple(Option(o.value, o.label, o is now.operator) for o in Operator),
+        options=options,
+        text="" if now.operator.is_exact else ", ".join(now.values),
+        kept=(*spec.without(parameter).pairs(), *kept),
+        is_long=len(options) > SHORT,
+    )
+
+
+def apply_filter_edit(query: QueryDict) -> QueryDict:
+    """The address an editor asked for: `set` names the dimension, `by` how it is compared.
+
+    `value` are the chosen values, `text` pieces of text with commas. Nothing chosen: no filter.
+    """
+    query = query.copy()
+    dimension, operator = query.pop("set", [""])[-1], query.pop("by", [""])[-1]
+    values, text = query.pop("value", []), query.pop("text", [""])[-1]
+    if operator in {Operator.CONTAINS, Operator.STARTS_WITH}:
+        values = [piece.strip() for piece in text.split(",") if piece.strip()]
+    if values:
+        query.setlist(f"{dimension}.{operator}" if operator else dimension, values)
+    return query
+
+
+def sections(chosen: Collection[str]) -> tuple[Choices, ...]:
+    """The dimensions that facts can be cut by, under the headings of the page."""
+    return tuple(
+        Choices(
+            section.value,
+            tuple(
+                Option(d.name, d.label, d.name in chosen)
+                for d in FILTERABLE.values()
+                if d.section is section
+            ),
+        )
+        for section in (Section.STANDARD, Section.GENAI)
+    )
+
+
+def dates(window: Window) -> str:
+    """24 Oct – 22 Nov; with years where they differ."""
+    start, last = window.start, window.last_day
+    if start == last:
+        return figures.day_year(start)
+    if start.year != last.year:
+        return f"{figures.day_year(start)} – {figures.day_year(last)}"
+    return f"{figures.day(start)} – {figures.day_year(last)}"
+
+
+PEOPLE = {
+    "project_id": "external_id",
+    "user_id": "external_id",
+    "user_email": "email",
+    "user_name": "name",
+}
+METERS = {"service": "product", "sku": "model"}
+
+
+def dimension_values(dimension: str, connections: Sequence[Connection]) -> dict[str, str]:
+    """Value and what it is called, in the order people look for them; absent values last."""
+    found: dict[str, str]
+    if dimension == "provider":
+        found = {name: name for name in map(provider_name, connections)}
+    elif dimension == "billing_account":
+        found = {connection.label: connection.label for connection in connections}
+    elif dimension == "user_state":
+        found = {state: labels.label(dimension, state) for state in Person.State.values}
+    elif dimension == "user_role":
+        roles = Person.objects.filter(connection__in=connections).values_list("role", flat=True)
+        found = {role: labels.label(dimension, role) for role in roles.distinct()}
+    elif FILTERABLE[dimension].resource is not None:
+        found = _of_resources(dimension, connections)
+    elif dimension == "item":
+        found = {item: name or item for item, name in resource_names.items(connections).items()}
+    elif not FILTERABLE[dimension].tables:
+        found = _of_documents(dimension, connections)
+    elif dimension in PEOPLE:
+        found = _people(PEOPLE[dimension], connections)
+    else:
+        field = METERS.get(dimension, dimension)
+        values = Meter.objects.filter(connection__in=connections).values_list(field, flat=True)
+        known = resource_names.of(connections, [dimension])
+        found = {value: labels.label(dimension, value, known) for value in values.distinct()}
+    if dimension == "project_id":
+        known = resource_names.of(connections, [dimension])
+        workspaces = Meter.objects.filter(connection__in=connections).exclude(workspace_id="")
+        for value in workspaces.values_list("workspace_id", flat=True).distinct():
+            found[value] = labels.label(dimension, value, known)
+    if FILTERABLE[dimension].is_person:
+        found[""] = labels.label(dimension, "")
+    return dict(sorted(found.items(), key=lambda item: (not item[0], item[1].casefold())))
+
+
+def _of_resources(dimension: str, connections: Sequence[Connection]) -> dict[str, str]:
+    """Return the values that an attribute of a key or workspace has had on any day."""
+    kind, attribute = FILTERABLE[dimension].resource or ("", "")
+    versions = ResourceVersion.objects.filter(
+        resource__connection__in=connections, resource__kind=kind
+    )
+    values = versions.values_list(KeyTextTransform(attribute, "attributes"), flat=True)
+    known = resource_names.of(connections, [dimension])
+    return {value: labels.label(dimension, value, known) for value in values.distinct() if value}
+
+
+def _of_documents(dimension: str, connections: Sequence[Connection]) -> dict[str, str]:
+    """The values on documents that are cut by a dimension, by the names of their resources."""
+    wanted = frozenset({dimension})
+    found: set[str] = set()
+    placed = (place(m, wanted) for metric in METRICS.values() for m in metric.measures)
+    for source in in_order(m.source for m in placed if m is not None):
+        facts = EngagementFact.objects.filter(
+            connection__in=connections, feed__in=source.feeds, days=1
+        )
+        value: Any = FILTERABLE[dimension].of(source)
+        values = facts.values_list(value, flat=True)
+        found |= {*values.order_by().distinct()}
+    known = resource_names.of(connections, [dimension])
+    return {value: labels.label(dimension, value, known) for value in found}
+
+
+def _people(field: str, connections: Sequence[Connection]) -> dict[str, str]:
+    """Identifiers are called by name; names and addresses speak for themselves."""
+    people = Person.objects.filter(connection__in=connections).order_by("pk")
+    known = identity.identities(connections)
+    if field != "external_id":
+        is_email = field == "email"
+        own = identity.email_of() if is_email else identity.name_of("", known.names_of_several)
+        shown = known.listed("user_email" if is_email else "user_name", own, "pk")
+        values = people.order_by().values_list(shown, flat=True).distinct()
+        return {value: identity.MISSING.get(value, value) for value in values}
+    called: dict[str, str] = {}
+    for id_, name, email in people.values_list("external_id", "name", "email"):
+        person = known.value("user_id", id_)
+        called[person] = called.get(person) or name or email
+    return {person: name or person for person, name in called.items()}
+
+
+def _shown(smallest: bool, limit: int) -> str:
+    return f"{'Bottom' if smallest else 'Top'} {limit}, then Other" if limit else "All groups"
+
+
+def _verb(filter_: Filter) -> str:
+    many = len(filter_.values) > 1
+    if filter_.operator is Operator.IS:
+        return "is one of" if many else "is"
+    if filter_.operator is Operator.IS_NOT:
+        return "is none of" if many else "is not"
+    return f"{filter_.operator.label} one of" if many else filter_.operator.label
+
+
+def _listed(words: Iterable[str]) -> str:
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last

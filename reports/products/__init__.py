@@ -1,0 +1,9 @@
+"""The page that compares products."""
+
+from reports.products.report import (
+    read,
+)
+
+__all__ = [
+    "read",
+]

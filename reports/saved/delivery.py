@@ -1,0 +1,136 @@
+"""Sends scheduled reports: what is due goes out once, however many workers and ticks there are."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import F, Window
+from django.db.models.functions import RowNumber
+from django.urls import reverse
+
+from accounts import audit, mail
+from accounts.models import Membership
+from common import spreadsheets
+from reports import engine
+from reports.engine.spec import ReportSpec, SpecError
+from reports.explore.controls import ReportControls, check
+from reports.models import ReportSchedule, SavedReport
+from reports.render import pivot
+from reports.render.exports.text import as_csv
+from reports.render.pivot import Pivot
+
+ROWS = 50  # lines of the table in the mail; the CSV has all
+MAX_ATTACHMENT_BYTES = 5_000_000  # bytes of a CSV that still travels with a mail
+
+
+def due_schedules(now: datetime) -> list[int]:
+    """The schedules whose time has come: the first of each organization, then the second.
+
+    Within an organization, the longest overdue comes first.
+    """
+    in_turn = Window(
+        RowNumber(), partition_by=F("report__organization"), order_by=[F("next_at"), F("pk")]
+    )
+    schedules = ReportSchedule.objects.filter(is_paused=False, next_at__lte=now)
+    return [
+        pk
+        for pk, _ in schedules.annotate(turn=in_turn)
+        .order_by("turn", "next_at", "pk")
+        .values_list("pk", "turn")
+    ]
+
+
+@transaction.atomic
+def deliver(schedule_id: int, *, now: datetime) -> bool:
+    """Send one schedule if it is still due; False if another worker was quicker.
+
+    The commit that moves it to its next time also queues the mail, so each time is sent once. What
+    was missed while nothing ran goes out once.
+    """
+    plan = (
+        ReportSchedule.objects.select_for_update(no_key=True, skip_locked=True, of=("self",))
+        .filter(pk=schedule_id, is_paused=False, next_at__lte=now)
+        .select_related("report__organization", "created_by")
+        .first()
+    )
+    if plan is None:
+        return False
+    plan.next_at = plan.time_after(now)
+    plan.last_at = now
+    plan.last_result = _send(plan, now)[:300]
+    plan.save(update_fields=["next_at", "last_at", "last_result"])
+    return True
+
+
+def _send(plan: ReportSchedule, now: datetime) -> str:
+    """Queue the mail; say how it went, fit for the page."""
+    report, organization = plan.report, plan.report.organization
+    author = Membership.objects.active().filter(organization=organization, user=plan.created_by_id)
+    if not author.exists():
+        return (
+            f"Stopped: {plan.created_by or 'its author'} is not an active member. "
+            "An Admin can take it over."
+        )
+    members = (
+        Membership.objects.active()
+        .filter(organization=organization, user__in=plan.recipients.all())
+        .select_related("user")
+    )
+    to = sorted(member.user.email for member in members)
+    if not mail.is_configured():
+        return "Not sent: this installation has no e-mail server."
+    if not to:
+        return "Not sent: none of its recipients is a member any more."
+    try:
+        spec = check(ReportSpec.from_query(report.query, today=now.date()))
+        found = engine.run(organization, spec.by_interval())
+        laid_out = pivot.build(found)
+    except SpecError as error:
+        return f"Not sent: {error}"
+    content = _limited(spreadsheets.download(as_csv(found)))
+    files = []
+    if content is not None:
+        name = f"{organization.slug}-{found.spec.window.start}-to-{found.spec.window.last_day}.csv"
+        files = [mail.Attachment(name, content, "text/csv")]
+    mail.send(
+        to=to,
+        subject=f"Report “{report.name_in_mail}”, {ReportControls(found.spec).range_label}",
+        template="report",
+        context={
+            "report": report,
+            "plan": plan,
+            "bar": ReportControls(found.spec),
+            "pivot": laid_out,
+            "lines": [line for line in laid_out.lines if not line.is_part][:ROWS],
+            "left_out": _left_out(laid_out),
+            "has_csv": content is not None,
+            "address": mail.absolute_url(_address(report)),
+            "read_at": now,
+        },
+        attachments=files,
+    )
+    audit.record(organization, "schedule", "report.sent", report.name, to=", ".join(to))
+    return f"Sent to {len(to)} member{'' if len(to) == 1 else 's'}."
+
+
+def _address(report: SavedReport) -> str:
+    """The report where every recipient may open it; otherwise its settings of today."""
+    slug = report.organization.slug
+    if report.is_shared:
+        return reverse("reports:open", args=[slug, report.pk])
+    return f"{reverse('reports:explore', args=[slug])}?{report.query}"
+
+
+def _left_out(laid_out: Pivot) -> int:
+    shown = sum(1 for line in laid_out.lines if not line.is_part)
+    return max(0, shown - ROWS) + laid_out.left_out
+
+
+def _limited(lines: Iterable[str]) -> bytes | None:
+    """The file, or None as soon as it is too large for a mail."""
+    content = bytearray()
+    for line in lines:
+        content += line.encode()
+        if len(content) > MAX_ATTACHMENT_BYTES:
+            return None
+    return bytes(content)
