@@ -13,7 +13,7 @@ from accounts.models import Organization, Role
 from integrations import notices, sync
 from integrations.models import Connection, ExpertInquiry
 from tests.factories import PASSWORD, make_connection, make_member, make_organization
-from tests.journey.eyes import Theme, wrong
+from tests.journey.screenshots import Theme, wrong
 
 pytestmark = pytest.mark.browser
 

@@ -28,7 +28,7 @@ from tests.factories import (
     make_organization,
     make_person,
 )
-from tests.journey.eyes import PICTURES, wrong
+from tests.journey.screenshots import PICTURES, wrong
 from tests.test_permissions import PAGES
 from tests.test_tenancy import ADDRESSES, ARGUMENTS, address, make_one_of_each
 

@@ -17,7 +17,7 @@ from tests.factories import (
     make_report_file,
     make_schedule,
 )
-from tests.journey.eyes import wrong
+from tests.journey.screenshots import wrong
 
 pytestmark = pytest.mark.browser
 
