@@ -5,7 +5,6 @@ Kept in Redis, so that all web processes count together. A slot that its holder 
 because the process died, is free again when it expires. Without Redis nothing is limited here.
 """
 
-import hashlib
 import logging
 import math
 import threading
@@ -29,6 +28,7 @@ from redis.commands.core import Script
 
 from accounts import deadlines
 from accounts.throttling import RateLimit, minutes
+from common import refusals
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,6 @@ _REFILL_SECONDS = 150
 _ORGANIZATION_FACTOR = 5
 _LOCAL_WAIT_SECONDS = 10  # for a turn in this process
 _REPEAT_SECONDS = 5  # that a refusal is repeated without a look at the slots
-_MAX_REFUSALS = 2_000  # remembered by one process, a few kilobytes each
 # Takes a slot in each set, or in none: 0, or the number of the set that is full.
 _TAKE = """
 local clock = redis.call('TIME')
@@ -324,25 +323,21 @@ def repeat_refusals(
     sixty times a second took more than a core. Each process remembers for itself, `Retry-After`
     long and at most five seconds. Counting, waiting and fairness stay with `slot`.
     """
-    refusals: dict[bytes, tuple[float, HttpResponse]] = {}
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
-        session = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
-        if not session or request.method != "GET":
+        cookies = request.META.get("HTTP_COOKIE", "")
+        if not cookies or request.method != "GET" or "HTTP_HX_REQUEST" in request.META:
             return get_response(request)
-        part = request.headers.get("HX-Request", "")
-        key = hashlib.sha256(f"{session}\n{part}\n{request.path}".encode()).digest()
-        until, refusal = refusals.get(key, (0.0, None))
-        if refusal is not None and time.monotonic() < until:
+        # As the web server sees it, which holds repetitions back (`config.webserver`).
+        key = refusals.key_of(request.META.get("RAW_URI", request.get_full_path()), cookies)
+        if (refusal := refusals.recall(key)) is not None:
             return _copy(refusal)
         response = get_response(request)
         if response.status_code == HTTPStatus.TOO_MANY_REQUESTS and isinstance(
             response, HttpResponse
         ):
-            if len(refusals) >= _MAX_REFUSALS:
-                refusals.clear()  # it is only a shortcut
             wait_seconds = min(int(response.headers.get("Retry-After", "0")), _REPEAT_SECONDS)
-            refusals[key] = (time.monotonic() + wait_seconds, _copy(response))
+            refusals.remember(key, _copy(response), wait_seconds)
         return response
 
     return middleware

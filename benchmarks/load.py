@@ -138,8 +138,9 @@ def run(folder: Path, options: argparse.Namespace) -> int:
         _wait_until_up(port)
         answers, largest = _measure(port, organizations, processes, options)
     finally:
-        for process in processes:
-            process.terminate()
+        web, worker = processes
+        web.terminate()
+        worker.send_signal(signal.SIGQUIT)  # without an end to the file it writes
         for process in processes:
             process.wait(120)
     return _tell(answers, largest, options)

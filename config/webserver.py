@@ -4,7 +4,7 @@ gunicorn's threaded worker gives a connection to a thread before the request has
 half-sent requests take all threads. Here a connection waits beside the others until its request is
 there: the head, and the body as far as it fits into 32 KB, which every form of ours does. What is
 larger arrives in a thread, within a time. Health has a thread of its own, so that it answers while
-all others work.
+all others work. A repetition of a request that was just refused waits for a second.
 """
 
 import re
@@ -16,9 +16,14 @@ from typing import Any
 
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from common import refusals
+
 _LOOK_SECONDS = 0.1  # between looks at a request that has arrived in part
 _ARRIVAL_SECONDS = 20.0  # for a request to arrive
 _AWAITED_BYTES = 32_768  # of a request; a longer head is gunicorn's to refuse
+# A session that repeats a refused request waits so long, without a thread. Fifty windows that ask
+# again at once came two hundred times a second, which took a core.
+_REPEAT_SECONDS = 1.0
 _BODY_SECONDS = 30  # for the whole of a longer body
 _BYTE_SECONDS, _ANSWER_SECONDS = 20, 60  # without a byte of a body, or taken of an answer
 _HEALTH = re.compile(rb"(?:GET|HEAD) /healthz[ ?]")
@@ -65,6 +70,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             sent = b""
         if sent and len(sent) < min(_length(sent), _AWAITED_BYTES):
             return False
+        if self._is_held_back(conn, sent):
+            return False
         conn.data_ready = True
         _bound(conn.sock)
         if _HEALTH.match(sent) and not _has_body(sent):
@@ -75,6 +82,20 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         else:
             super().enqueue_req(conn)
         return True
+
+    def _is_held_back(self, conn: TConn, sent: bytes) -> bool:
+        """Whether a refused request is repeated so soon that it waits."""
+        held_until = getattr(conn, "held_until", None)
+        if held_until is None:
+            key = refusals.key_of_head(sent)
+            if key is None or refusals.recall(key) is None:
+                return False
+            conn.held_until = time.monotonic() + _REPEAT_SECONDS
+            return True
+        if time.monotonic() < held_until:
+            return True
+        conn.held_until = None  # the next request of this connection is another one
+        return False
 
     def handle(self, conn: TConn) -> Any:
         """Answer one request, whose body has a time to arrive in."""

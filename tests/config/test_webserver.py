@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -39,11 +40,11 @@ def port():
     server.wait(20)
 
 
-def ask(port: int, path: str) -> tuple[int, float]:
+def ask(port: int, path: str, cookie: str = "") -> tuple[int, float]:
     """Status and seconds of one request."""
     began = time.monotonic()
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    connection.request("GET", path)
+    connection.request("GET", path, headers={"Cookie": cookie} if cookie else {})
     with connection.getresponse() as response:
         response.read()
         status = response.status
@@ -145,3 +146,16 @@ def test_second_request_on_a_connection_is_answered(port):
             assert not response.will_close
 
     connection.close()
+
+
+def test_a_repeated_refusal_waits_and_takes_no_thread(port):
+    """Twenty repetitions at once, in a server of two threads."""
+    ask(port, "/refused?from=2026-11-01", "sessionid=mallory")
+    with ThreadPoolExecutor(20) as pool:
+        repeated = [pool.submit(ask, port, "/refused", "sessionid=mallory") for _ in range(20)]
+        time.sleep(0.2)
+        others = [ask(port, "/", "sessionid=mallory"), ask(port, "/refused", "sessionid=ines")]
+        answers = [one.result() for one in repeated]
+
+    assert all(status == 200 and seconds < ENOUGH_SECONDS for status, seconds in others)
+    assert all(status == 200 and seconds >= 1 for status, seconds in answers)
