@@ -1,6 +1,6 @@
-"""The canonical form of an email address: what look-ups, constraints and throttles compare.
+"""Canonical form of email addresses, used by look-ups, constraints and rate limits.
 
-Addresses are stored as people and providers spell them, and compared by this form alone. Django's
+Addresses are stored as users and providers spell them, and compared only by this form. Django's
 `iexact` is no substitute: PostgreSQL's `upper` turns a dotless i and a long s into I and S, so it
 matches addresses that a constraint on `lower` keeps apart (decision 0015).
 """
@@ -14,17 +14,17 @@ _LEFT_BY_CASEFOLD = str.maketrans({"\u0131": "i", "\u0307": None})
 
 
 def canonical(address: str) -> str:
-    """Return the form that all spellings of one address share: NFKC, case-folded, an ASCII domain.
+    """Return the form that all spellings of an address share: NFKC, case-folded, ASCII domain.
 
     `INES@Example.com`, `ıneſ@example.com` and `ines@ＥＸＡＭＰＬＥ.com` all are `ines@example.com`.
-    Any text is accepted, because people type anything into the field for the email.
+    Any text is accepted, because users type anything into the email field.
     """
     local, at, domain = _fold(address.strip()).rpartition("@")
     return f"{local}{at}{_ascii_domain(domain) if at else domain}"
 
 
 def with_dns_domain(address: str) -> str:
-    """Return a new address in small letters, with its domain as DNS spells it.
+    """Return a new address in lower case, with its domain as DNS spells it.
 
     A domain in other letters may look like another one; `xn--` does not.
     """
@@ -50,7 +50,7 @@ def _fold(text: str) -> str:
 
 
 def _ascii_domain(domain: str) -> str:
-    """Spell an international domain as DNS does; keep what is none."""
+    """Return an international domain as DNS spells it, or the text if it is no domain."""
     try:
         return domain.encode("idna").decode()
     except UnicodeError:

@@ -1,4 +1,4 @@
-"""Operator's view of people and organizations."""
+"""Django admin pages for users, organizations, memberships and mail."""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -30,7 +30,7 @@ from accounts.permissions import Role
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Rows that people look at but must not write: the program keeps them consistent."""
+    """Admin of rows that operators can view but not write."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -43,7 +43,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 class EnsureAdminMixin:
-    """For rows that make somebody Admin: no save, deletion or action takes the last one away."""
+    """Refuse a save, deletion or action that removes the last active Admin of an organization."""
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         return _keeping_an_admin(super().changeform_view, request, *args, **kwargs)  # type: ignore[misc]
@@ -69,7 +69,7 @@ def _keeping_an_admin(
 
 
 class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]
-    """Who belongs here. Changed on a membership's own page, which keeps the audit trail."""
+    """Members of an organization, read-only: their own page writes the audit log."""
 
     model = Membership
     extra = 0
@@ -89,7 +89,7 @@ class UserCreationForm(BaseUserCreationForm):  # type: ignore[type-arg]
 
 @admin.register(User)
 class UserAdmin(EnsureAdminMixin, DjangoUserAdmin):  # type: ignore[type-arg]
-    """Accounts of operators, and who is one, are for superusers: nobody gives themselves more."""
+    """User accounts. Only superusers change operators' accounts or make someone an operator."""
 
     add_form = UserCreationForm
     add_fieldsets = ((None, {"fields": ("email", "name", "password1", "password2")}),)
@@ -111,11 +111,13 @@ class UserAdmin(EnsureAdminMixin, DjangoUserAdmin):  # type: ignore[type-arg]
         everywhere, known_as = obj.memberships.all(), form.initial["email"]
         for name in ("email", "name"):
             if name in form.changed_data:
-                said = f"{form.initial[name] or '–'} → {getattr(obj, name) or '–'}"
-                _record(request, everywhere, f"member.{name}_changed", known_as, **{name: said})
+                change_text = f"{form.initial[name] or '–'} → {getattr(obj, name) or '–'}"
+                _record(
+                    request, everywhere, f"member.{name}_changed", known_as, **{name: change_text}
+                )
         if "is_active" in form.changed_data:
-            act = "on" if obj.is_active else "off"
-            _record(request, everywhere, f"member.account_switched_{act}")
+            state = "on" if obj.is_active else "off"
+            _record(request, everywhere, f"member.account_switched_{state}")
 
     @transaction.atomic
     def user_change_password(
@@ -161,13 +163,13 @@ class OrganizationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         change: bool,
     ) -> None:
         super().save_model(request, obj, form, change)
-        verb = "organization.changed" if change else "organization.created"
+        action = "organization.changed" if change else "organization.created"
         changes = {
             name: f"{form.initial[name]} → {getattr(obj, name)}"
             for name in form.changed_data
             if change
         }
-        audit.record(obj, cast(User, request.user), verb, obj.slug, **changes)
+        audit.record(obj, cast(User, request.user), action, obj.slug, **changes)
 
 
 admin.site.unregister(Group)
@@ -175,7 +177,7 @@ admin.site.unregister(Group)
 
 @admin.register(Group)
 class GroupAdmin(DjangoGroupAdmin):
-    """Operators give groups the permissions they have themselves, and touch no group with more."""
+    """Groups. Operators grant only permissions they have and cannot change groups with more."""
 
     def formfield_for_manytomany(
         self,
@@ -224,7 +226,7 @@ class MembershipAdmin(EnsureAdminMixin, admin.ModelAdmin):  # type: ignore[type-
         form: ModelForm,  # type: ignore[type-arg]
         change: bool,
     ) -> None:
-        """The verbs of the members page, so that its audit trail is the same."""
+        """Save through `accounts.members`, so that the audit log matches the members page."""
         actor = cast(User, request.user)
         if not change:
             members.check_grant(obj.organization, Role(obj.role), actor=actor)
@@ -246,16 +248,19 @@ class MembershipAdmin(EnsureAdminMixin, admin.ModelAdmin):  # type: ignore[type-
 def _record(
     request: HttpRequest,
     memberships: QuerySet[Membership],
-    verb: str,
+    action: str,
     known_as: str = "",
     **details: str,
 ) -> None:
-    """An act on a person, in the trail of each organization; with their role if nothing else."""
+    """Record an action on a member in the audit log of each organization.
+
+    Without `details` the entry holds the role.
+    """
     for membership in memberships.select_related("organization", "user"):
         audit.record(
             membership.organization,
             cast(User, request.user),
-            verb,
+            action,
             known_as or str(membership.user.email),
             **(details or {"role": membership.get_role_display()}),
         )
@@ -271,7 +276,7 @@ def _can_edit(request: HttpRequest, user: User | None) -> bool:
 
 @admin.register(Invitation)
 class InvitationAdmin(ReadOnlyAdmin):
-    """Who was asked to join. The link is on no page of the admin."""
+    """Open invitations. No admin page shows the link."""
 
     list_display = ("email", "organization", "role", "invited_by", "created_at", "expires_at")
     search_fields = ("email", "organization__slug")
@@ -280,7 +285,7 @@ class InvitationAdmin(ReadOnlyAdmin):
 
 @admin.register(EmailChange)
 class EmailChangeAdmin(ReadOnlyAdmin):
-    """Who was mailed a link to another e-mail. The link is on no page of the admin."""
+    """Pending email changes. No admin page shows the link."""
 
     list_display = ("user", "email", "expires_at")
     search_fields = ("user__email", "user__name", "email")
@@ -290,7 +295,7 @@ class EmailChangeAdmin(ReadOnlyAdmin):
 
 @admin.register(Delivery)
 class DeliveryAdmin(ReadOnlyAdmin):
-    """Mails that wait or failed; their texts stay out of sight, some are private reports."""
+    """Mails that wait or failed. Their texts are hidden because some are private reports."""
 
     list_display = ("created_at", "to", "writer", "state", "attempts", "error")
     list_filter = ("state",)

@@ -1,4 +1,4 @@
-"""The audit trail: one line per act on a connection, a member or an organization."""
+"""Audit log: one row per action on a connection, a member or an organization."""
 
 import json
 from collections.abc import Iterator
@@ -14,22 +14,22 @@ from django.utils.text import Truncator
 from accounts.models import AuditEvent, Membership, Organization, User
 from common import spreadsheets
 
-_LONGEST = 254  # letters of a target, as an e-mail may have
+_MAX_TARGET_LENGTH = 254  # characters; an email may have as many
 COLUMNS = ("at_utc", "who", "act", "on_what", "details")
 
 
 @dataclass(frozen=True)
 class AuditFilter:
-    """Which lines of the log: "" and None leave a question open. Days are UTC, `until` included."""
+    """Filter of the audit log. "" and None do not filter. Days are UTC, `until` is included."""
 
-    act: str = ""
-    who: str = ""
+    action: str = ""
+    actor: str = ""
     since: date | None = None
     until: date | None = None
 
     def __str__(self) -> str:
-        chosen = (self.act, self.who, self.since and f"from {self.since}")
-        parts = [str(part) for part in (*chosen, self.until and f"to {self.until}") if part]
+        conditions = (self.action, self.actor, self.since and f"from {self.since}")
+        parts = [str(part) for part in (*conditions, self.until and f"to {self.until}") if part]
         return ", ".join(parts) or "everything"
 
 
@@ -42,7 +42,7 @@ def record(
 ) -> AuditEvent:
     """Add one event. Never pass a secret.
 
-    `actor` None is the system or the command line; a text names what acts by itself otherwise.
+    `actor` None is the command line; a text names an automatic actor.
     """
     person = actor if isinstance(actor, User) else None
     return AuditEvent.objects.create(
@@ -50,16 +50,16 @@ def record(
         actor=person,
         actor_name=person.email if person else str(actor or "command line"),
         verb=verb,
-        target=Truncator(target).chars(_LONGEST),
+        target=Truncator(target).chars(_MAX_TARGET_LENGTH),
         details=details,
     )
 
 
 @contextmanager
 def erasing(organization: Organization) -> Iterator[None]:
-    """Let this transaction delete the log of one organization, which is being deleted itself.
+    """Allow this transaction to delete the log of an organization that is being deleted.
 
-    A trigger of the database refuses everything else that is not an addition.
+    A database trigger refuses every other update or deletion.
     """
     with transaction.atomic():
         _let_erase(str(organization.pk))
@@ -77,42 +77,42 @@ def _let_erase(organization_pk: str) -> None:
 def record_account_event(
     user: User, actor: User, verb: str, target: str, **details: str | int
 ) -> None:
-    """The same for what belongs to no organization: into the log of each the user is let into."""
+    """Record an action on an account in the log of each organization the user is active in."""
     for membership in Membership.objects.active().filter(user=user).select_related("organization"):
         record(membership.organization, actor, verb, target, **details)
 
 
-def events(organization: Organization, selection: AuditFilter) -> QuerySet[AuditEvent]:
-    """The lines that were asked for, newest first."""
-    found = organization.audit_events.order_by("-at", "-pk")
-    if selection.act:
-        found = found.filter(verb=selection.act)
-    if selection.who:
-        found = found.filter(actor_name=selection.who)
-    if selection.since:
-        found = found.filter(at__gte=_midnight(selection.since))
-    if selection.until:
-        found = found.filter(at__lt=_midnight(selection.until + timedelta(days=1)))
-    return found
+def events(organization: Organization, audit_filter: AuditFilter) -> QuerySet[AuditEvent]:
+    """Return the events that match the filter, newest first."""
+    rows = organization.audit_events.order_by("-at", "-pk")
+    if audit_filter.action:
+        rows = rows.filter(verb=audit_filter.action)
+    if audit_filter.actor:
+        rows = rows.filter(actor_name=audit_filter.actor)
+    if audit_filter.since:
+        rows = rows.filter(at__gte=_midnight(audit_filter.since))
+    if audit_filter.until:
+        rows = rows.filter(at__lt=_midnight(audit_filter.until + timedelta(days=1)))
+    return rows
 
 
 def actions(organization: Organization) -> list[str]:
-    """Every verb that ever happened here, in alphabetical order."""
+    """Return the distinct action names of the organization, sorted."""
     return list(
         organization.audit_events.values_list("verb", flat=True).distinct().order_by("verb")
     )
 
 
 def actors(organization: Organization) -> list[str]:
-    """Everybody who ever did something here, by the name they had then."""
+    """Return the distinct actor names of the organization, sorted, as recorded at the time."""
     names = organization.audit_events.values_list("actor_name", flat=True)
     return list(names.distinct().order_by("actor_name"))
 
 
-def as_csv(found: QuerySet[AuditEvent]) -> Iterator[str]:
-    """A file to download, line by line, a header first. Details are JSON."""
-    rows = map(_row, found.iterator(chunk_size=2000))
-    return spreadsheets.download(spreadsheets.csv_lines(chain([COLUMNS], rows)))
+def as_csv(rows: QuerySet[AuditEvent]) -> Iterator[str]:
+    """Yield the lines of a CSV file, header first. Details are JSON."""
+    lines = map(_row, rows.iterator(chunk_size=2000))
+    return spreadsheets.download(spreadsheets.csv_lines(chain([COLUMNS], lines)))
 
 
 def _row(event: AuditEvent) -> tuple[str, ...]:

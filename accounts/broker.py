@@ -1,4 +1,4 @@
-"""How much work waits for workers."""
+"""Length of task queues."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def waiting(task: "Task[..., None] | str") -> int:
             # Not `default_channel`, which waits until the broker is back.
             channel: Any = connection.channel()
             return int(channel.queue_declare(queue=queue, passive=True).message_count)
-        except ChannelError:  # nothing was ever sent to it
+        except ChannelError:  # the queue does not exist yet
             return 0
         except connection.connection_errors as exc:
             raise OperationalError(str(exc)) from exc

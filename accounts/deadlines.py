@@ -1,7 +1,7 @@
-"""A deadline for each request: its statements end in time, and work stops when the reader leaves.
+"""Deadlines of web requests.
 
-A page waits for Python and for PostgreSQL. Loops call `check`; statements have a timeout; and a
-thread cancels a statement whose reader has closed the connection. Workers have no deadline.
+A request waits for Python and for PostgreSQL. Loops call `check`, statements have a timeout, and a
+thread cancels the statement of a client that has disconnected. Workers have no deadline.
 """
 
 import socket
@@ -23,7 +23,7 @@ _LOOK_SECONDS = 0.5  # between looks at the sockets of requests that wait for Po
 
 
 class Stopped(Exception):
-    """The answer is of no use any more."""
+    """Request stopped because its response is no longer useful."""
 
 
 class TooSlow(Stopped):
@@ -37,14 +37,14 @@ class TooSlow(Stopped):
 
 
 class ReaderLeft(Stopped):
-    """The reader has closed the connection."""
+    """The client has closed the connection."""
 
 
 @dataclass(eq=False)
 class Deadline:
-    """When one request has to end. `ends_at` is None where only single statements are bounded.
+    """Deadline of one request. `ends_at` is None if only single statements are bounded.
 
-    Called by Django around every statement.
+    Django calls it around every statement.
     """
 
     seconds: float
@@ -55,14 +55,14 @@ class Deadline:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def check(self) -> None:
-        """Raise `Stopped` if there is no point in going on."""
+        """Raise `Stopped` if the request should not continue."""
         if self.ends_at is not None and time.monotonic() > self.ends_at:
             raise TooSlow
         if self.has_left():
             raise ReaderLeft
 
     def has_left(self) -> bool:
-        """Has the reader closed the connection? A look that takes nothing off it."""
+        """Return whether the client has disconnected, without consuming its bytes."""
         if self.reader is None:
             return False
         try:
@@ -92,13 +92,13 @@ class Deadline:
                 self.running = None
 
     def translated(self, error: OperationalError) -> Exception:
-        """What PostgreSQL's message about a canceled statement means; any other stays."""
+        """Convert PostgreSQL's error of a canceled statement; return any other unchanged."""
         if not isinstance(error.__cause__, psycopg.errors.QueryCanceled):
             return error
         return ReaderLeft() if self.has_left() else TooSlow()
 
     def cancel_if_left(self) -> None:
-        """End the statement that runs for nobody."""
+        """Cancel the running statement if the client has disconnected."""
         with self.lock:
             if self.running is not None and self.has_left():
                 with suppress(psycopg.Error):
@@ -109,16 +109,16 @@ _current: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
 
 
 def check() -> None:
-    """Raise `Stopped` if the request is over its time, or its reader has left.
+    """Raise `Stopped` if the request is past its deadline or its client has disconnected.
 
-    For loops over rows. Does nothing in commands and workers.
+    Call it in loops over rows. It does nothing in commands and workers.
     """
     if (deadline := _current.get()) is not None:
         deadline.check()
 
 
 class _Watch:
-    """One thread a process that looks after the statements of all its requests."""
+    """Thread, one per process, that watches the statements of all requests."""
 
     def __init__(self) -> None:
         self._deadlines: set[Deadline] = set()
@@ -152,7 +152,7 @@ _watch = _Watch()
 
 @contextmanager
 def bounded(deadline: Deadline) -> Iterator[None]:
-    """Work under a deadline."""
+    """Run the block under a deadline."""
     token = _current.set(deadline)
     try:
         with connection.execute_wrapper(deadline):
@@ -166,7 +166,7 @@ def bounded(deadline: Deadline) -> Iterator[None]:
 
 
 def shorter(seconds: float) -> AbstractContextManager[None]:
-    """Work with less time than the request has left, so that it can still answer otherwise."""
+    """Run the block with less time than the request has left, so that it can still respond."""
     around = _current.get()
     return bounded(Deadline(seconds, time.monotonic() + seconds, around.reader if around else None))
 
@@ -174,7 +174,10 @@ def shorter(seconds: float) -> AbstractContextManager[None]:
 def deadlines(
     get_response: Callable[[HttpRequest], HttpResponseBase],
 ) -> Callable[[HttpRequest], HttpResponseBase]:
-    """Middleware: a request ends in time. What changes something is only bounded by statement."""
+    """Set a deadline for each request (middleware).
+
+    Requests that change data are only bounded per statement.
+    """
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         seconds = settings.REQUEST_SECONDS
@@ -192,7 +195,7 @@ def deadlines(
 
 
 def _bounded(pieces: Iterator[bytes], deadline: Deadline) -> Iterator[bytes]:
-    """Stream under a deadline. Closing the stream closes what it reads from, such as a cursor."""
+    """Stream under a deadline. Closing the stream closes its source, such as a cursor."""
     try:
         while True:
             with bounded(deadline):
@@ -207,18 +210,18 @@ def _bounded(pieces: Iterator[bytes], deadline: Deadline) -> Iterator[bytes]:
 
 
 def _socket(request: HttpRequest) -> socket.socket | None:
-    """The reader's connection, which gunicorn puts into the environment."""
-    found = request.META.get("gunicorn.socket")
-    return found if isinstance(found, socket.socket) else None
+    """Return the client's connection, which gunicorn puts into the environment."""
+    client = request.META.get("gunicorn.socket")
+    return client if isinstance(client, socket.socket) else None
 
 
 def answer(request: HttpRequest, error: Exception) -> HttpResponse | None:
-    """The page of a request that was stopped; None for any other error."""
+    """Return the page of a stopped request, or None for any other error."""
     deadline = _current.get()
     if isinstance(error, OperationalError) and deadline is not None:
         error = deadline.translated(error)  # of a row that a cursor was asked for
     if isinstance(error, ReaderLeft):
-        return HttpResponse(status=503)  # nobody reads it
+        return HttpResponse(status=503)  # the client has disconnected
     if not isinstance(error, TooSlow):
         return None
     if deadline is not None:

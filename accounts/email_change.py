@@ -1,9 +1,9 @@
-"""Changing the e-mail that somebody signs in with.
+"""Change of the email that a user signs in with.
 
-With e-mail configured only a link that goes to the new address changes it, and the old address is
-told. The link opens once, within four hours, for the account that asked, and no longer after a new
-password: whoever finds an open session does not take the account along. Without e-mail the
-password alone changes it, at once.
+If email is configured, a link sent to the new address confirms the change, and the old address is
+notified. The link works once, within four hours, only for the account that requested it, and not
+after a password change: an open session is not enough to take over the account. Without email
+the password alone confirms the change.
 """
 
 from datetime import timedelta
@@ -24,13 +24,13 @@ class EmailTaken(Exception):
 
 
 class EmailChangeInvalid(Exception):
-    """The link changes nothing: used, replaced, expired, damaged, or of another account."""
+    """Link that is used, replaced, expired, damaged or of another account."""
 
 
 def request_change(user: User, email: str) -> None:
-    """Mail a link to the new address, and word of it to the old one. An older link is dead.
+    """Mail a link to the new address and a notice to the old one. Older links stop working.
 
-    Who asks is not told whether somebody else has this e-mail: that is for its owner to read.
+    The requester does not learn whether another account has this email.
     """
     with transaction.atomic():
         User.objects.select_for_update(no_key=True).get(pk=user.pk)
@@ -48,7 +48,7 @@ def request_change(user: User, email: str) -> None:
 
 
 def apply(user: User, email: str) -> None:
-    """Sign in with this e-mail from now on. Raises `Taken`."""
+    """Change the email of the user. Raise `EmailTaken` if another account has it."""
     try:
         with transaction.atomic():
             locked = User.objects.select_for_update(no_key=True).get(pk=user.pk)
@@ -65,39 +65,41 @@ def apply(user: User, email: str) -> None:
 
 
 def confirm(user: User, token: str) -> EmailChange:
-    """Do what this user's link says. Raises `Gone` or `Taken`."""
+    """Apply the change of this user's link. Raise `EmailChangeInvalid` or `EmailTaken`."""
     with transaction.atomic():
-        User.objects.select_for_update(no_key=True).get(
-            pk=user.pk
-        )  # of two clicks the second finds it gone
+        # Locked, so that the second of two clicks is refused.
+        User.objects.select_for_update(no_key=True).get(pk=user.pk)
         change = find(user, token)
         apply(user, change.email)
     return change
 
 
 def path(change: EmailChange) -> str:
-    """The path of the link. It opens for the user of the change alone, with the password of now."""
+    """Return the path of the link.
+
+    It works only for the user of the change and while the password stays the same.
+    """
     token = signing.dumps(change.pk, salt=_salt(change.user))
     return reverse("confirm_email", args=[token])
 
 
 def find(user: User, token: str) -> EmailChange:
-    """What this user's link changes. Raises `Gone`."""
+    """Return the change of this user's link. Raise `EmailChangeInvalid`."""
     try:
         pk = signing.loads(token, salt=_salt(user))
     except signing.BadSignature:
         raise EmailChangeInvalid from None
-    found = EmailChange.objects.filter(pk=pk, user=user, expires_at__gt=timezone.now()).first()
-    if found is None:
+    change = EmailChange.objects.filter(pk=pk, user=user, expires_at__gt=timezone.now()).first()
+    if change is None:
         raise EmailChangeInvalid
-    return found
+    return change
 
 
 @mail.writer
 def send_link(*, change_id: int) -> mail.Mail | None:
-    """Write the mail with the link, or that this e-mail has an account already.
+    """Write the mail with the link, or that this email already has an account.
 
-    The link is made here, in the worker: it is never in the queue.
+    The link is made here, in the worker, so it is never in the queue.
     """
     change = EmailChange.objects.select_related("user").filter(pk=change_id).first()
     if change is None:

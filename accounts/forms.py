@@ -1,4 +1,4 @@
-"""What people type at the door, about themselves and about each other."""
+"""Forms of sign-in, accounts, members and the audit log."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, cast
@@ -38,7 +38,7 @@ def _email_field(missing: str, *validators: _Validator, **attributes: Any) -> fo
 
 
 class _NameField(forms.CharField):
-    """A person's name, on one line: it stands in mails, whose text a line break would take over."""
+    """Name of a person on one line, because mails contain it."""
 
     def __init__(self, **kwargs: Any) -> None:
         widget = forms.TextInput(attrs={"class": "in", "autocomplete": "name"})
@@ -91,7 +91,7 @@ class SignInForm(AuthenticationForm):
                 params={"minutes": minutes(self.wait_seconds)},
             )
         cleaned: dict[str, Any] = super().clean()
-        SIGN_IN_ACCOUNT.forget(email)
+        SIGN_IN_ACCOUNT.reset(email)
         SIGN_IN_ADDRESS.refund(address)
         return cleaned
 
@@ -101,7 +101,7 @@ class ForgotPasswordForm(forms.Form):
 
 
 class _AccountForm(forms.Form):
-    """What a person changes of the account they have."""
+    """Form that changes an existing account."""
 
     def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -109,7 +109,7 @@ class _AccountForm(forms.Form):
 
 
 class NewPasswordForm(_AccountForm):
-    """One field and a button that shows what was typed, instead of typing it twice."""
+    """One password field with a button that reveals it, instead of typing it twice."""
 
     password = forms.CharField(
         label="New password",
@@ -125,7 +125,7 @@ class NewPasswordForm(_AccountForm):
         return password
 
     def save(self) -> User:
-        """Set the password, which ends every other session, and a change of e-mail under way."""
+        """Set the password, which ends other sessions and cancels a pending email change."""
         self.user.set_password(self.cleaned_data["password"])
         with transaction.atomic():
             self.user.save(update_fields=["password"])
@@ -137,7 +137,7 @@ class NewPasswordForm(_AccountForm):
 
 
 class CurrentPasswordForm(_AccountForm):
-    """Asks for the password again: an open session may have been found by somebody else."""
+    """Ask for the current password, because a session may have been left open."""
 
     current = forms.CharField(
         label="Current password",
@@ -154,7 +154,7 @@ class CurrentPasswordForm(_AccountForm):
             )
         if not self.user.check_password(current):
             raise ValidationError("This is not your password. Capital letters count.")
-        SIGN_IN_ACCOUNT.forget(self.user.email)
+        SIGN_IN_ACCOUNT.reset(self.user.email)
         return current
 
 
@@ -198,7 +198,7 @@ class NameForm(_AccountForm):
 
 
 class JoinForm(NewPasswordForm):
-    """What somebody invited has to say to get an account."""
+    """Name and password of an invited person without an account."""
 
     name = _NameField(
         label="Your name",
@@ -224,7 +224,7 @@ class RoleForm(forms.Form):
     )
 
     @property
-    def chosen(self) -> Role:
+    def cleaned_role(self) -> Role:
         return Role(self.cleaned_data["role"])
 
 
@@ -234,22 +234,22 @@ class InviteForm(RoleForm):
 
 
 class AuditFilterForm(forms.Form):
-    """Which lines of the audit log to show; every field may be empty. Days are UTC, both shown."""
+    """Filter of the audit log. Every field is optional. Days are UTC, both included."""
 
     act = forms.CharField(required=False, widget=forms.Select(attrs={"class": "in"}))
     who = forms.CharField(required=False, widget=forms.Select(attrs={"class": "in"}))
     since = forms.DateField(label="From", required=False, **_DAY)
     until = forms.DateField(label="To", required=False, **_DAY)
 
-    def __init__(self, acts: Iterable[str], people: Iterable[str], *args: Any) -> None:
+    def __init__(self, actions: Iterable[str], actors: Iterable[str], *args: Any) -> None:
         super().__init__(*args)
         self.fields["act"].widget.choices = [
             ("", "All acts"),
-            *((verb, AuditEvent(verb=verb).act) for verb in acts),
+            *((action, AuditEvent(verb=action).action) for action in actions),
         ]
         self.fields["who"].widget.choices = [
             ("", "Everybody"),
-            *((name, name) for name in people),
+            *((name, name) for name in actors),
         ]
 
     def clean(self) -> dict[str, Any]:
@@ -259,5 +259,7 @@ class AuditFilterForm(forms.Form):
         return self.cleaned_data
 
     @property
-    def chosen(self) -> audit.AuditFilter:
-        return audit.AuditFilter(**self.cleaned_data)
+    def cleaned_filter(self) -> audit.AuditFilter:
+        values = dict(self.cleaned_data)
+        action, actor = values.pop("act"), values.pop("who")
+        return audit.AuditFilter(action=action, actor=actor, **values)

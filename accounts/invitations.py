@@ -1,8 +1,8 @@
-"""Asking somebody to join: invite · send again · withdraw · accept.
+"""Invitations: invite, resend, revoke, accept.
 
-The link is a signature over the invitation's row and the number of its issue. It opens once, for a
-week, and only while it is the newest: sending again makes the older one useless. It is nowhere
-stored; with e-mail it is known to the addressee alone, without to the Admin who passes it on.
+The link is a signature of the invitation's id and the number of its issue. It works once, for a
+week, and only while it is the newest: resending invalidates the older link. It is stored nowhere;
+with email only the addressee knows it, without email the Admin who passes it on.
 """
 
 from datetime import timedelta
@@ -23,11 +23,11 @@ _SALT = "accounts.invitations"
 
 
 class InvitationInvalid(Exception):
-    """The link opens nothing: used, withdrawn, replaced by a newer one, expired or damaged."""
+    """Link that is used, revoked, replaced by a newer one, expired or damaged."""
 
 
 def invite(organization: Organization, *, email: str, role: Role, actor: User | None) -> Invitation:
-    """Ask somebody to join, by e-mail if it is configured. Raises `Refused`."""
+    """Create an invitation and mail it if email is configured. Raise `MemberError`."""
     email = addresses.with_dns_domain(email)
     member = organization.memberships.filter(
         user__canonical_email=addresses.canonical(email)
@@ -59,7 +59,7 @@ def invite(organization: Organization, *, email: str, role: Role, actor: User | 
 
 
 def resend(invitation: Invitation, *, actor: User | None) -> Invitation:
-    """Make a new link, good for a week; the older one opens no longer. Raises `Refused`."""
+    """Make a new link for a week and invalidate the older one. Raise `MemberError`."""
     check_grant(invitation.organization, Role(invitation.role), actor=actor)
     _check_rate_limit(invitation.organization, invitation.email)
     with transaction.atomic():
@@ -72,7 +72,7 @@ def resend(invitation: Invitation, *, actor: User | None) -> Invitation:
 
 
 def revoke(invitation: Invitation, *, actor: User | None) -> None:
-    """The link opens no longer. Raises `Refused` if the invitation was answered meanwhile."""
+    """Delete the invitation. Raise `MemberError` if it was answered in the meantime."""
     with transaction.atomic():
         locked = _lock(invitation)
         audit.record(locked.organization, actor, "member.invitation_withdrawn", locked.email)
@@ -80,31 +80,31 @@ def revoke(invitation: Invitation, *, actor: User | None) -> None:
 
 
 def path(invitation: Invitation) -> str:
-    """The path of the link. Whoever has it can join: show it to nobody but the right one."""
+    """Return the path of the link, which lets its holder join. Show it only to the addressee."""
     token = signing.dumps([invitation.pk, invitation.issue], salt=_SALT)
     return reverse("invitation", args=[token])
 
 
 def find(token: str) -> Invitation:
-    """The invitation that a link opens. Raises `Gone`."""
+    """Return the invitation of a link. Raise `InvitationInvalid`."""
     try:
         pk, issue = signing.loads(token, salt=_SALT)
     except signing.BadSignature:
         raise InvitationInvalid from None
-    found = (
+    invitation = (
         Invitation.objects.select_related("organization", "invited_by")
         .filter(pk=pk, issue=issue, expires_at__gt=timezone.now())
         .first()
     )
-    if found is None:
+    if invitation is None:
         raise InvitationInvalid
-    return found
+    return invitation
 
 
 def accept(invitation: Invitation, user: User) -> Membership:
-    """Make the user a member; raises `Gone` if the link was used or withdrawn meanwhile.
+    """Make the user a member. Raise `InvitationInvalid` if the link was used or revoked.
 
-    Somebody an operator has made a member meanwhile stays as they are, also deactivated.
+    A user whom an operator has added in the meantime stays unchanged, also if deactivated.
     """
     with transaction.atomic():
         locked = (
@@ -132,7 +132,7 @@ def accept(invitation: Invitation, user: User) -> Membership:
 
 
 def accept_as_new(invitation: Invitation, *, name: str, password: str) -> Membership:
-    """Make an account for the invited e-mail, and the account a member. Raises `Gone`."""
+    """Create an account for the invited email and make it a member. Raise `InvitationInvalid`."""
     try:
         with transaction.atomic():
             user = User.objects.create_user(invitation.email, password, name=name)
@@ -143,9 +143,9 @@ def accept_as_new(invitation: Invitation, *, name: str, password: str) -> Member
 
 @mail.writer
 def send_invitation(*, invitation_id: int, issue: int) -> mail.Mail | None:
-    """Write the mail with the link, unless the invitation was answered or replaced meanwhile.
+    """Write the mail with the link, unless the invitation was answered or replaced.
 
-    The link is made here, in the worker: it is never in the queue.
+    The link is made here, in the worker, so it is never in the queue.
     """
     invitation = (
         Invitation.objects.select_related("organization", "invited_by")
@@ -167,7 +167,7 @@ def _check_limit(organization: Organization) -> None:
 
 
 def _check_rate_limit(organization: Organization, email: str) -> None:
-    """Keep an organization from flooding a mailbox, or many. Raises `Refused`."""
+    """Limit mails per mailbox and per organization. Raise `MemberError`."""
     if not mail.is_configured():
         return
     if wait := INVITED_ADDRESS.wait_seconds(f"{organization.pk} {email}"):
@@ -188,8 +188,8 @@ def _lock(invitation: Invitation) -> Invitation:
     return locked
 
 
-def _create(invitation: Invitation, actor: User | None, verb: str) -> None:
+def _create(invitation: Invitation, actor: User | None, action: str) -> None:
     role = invitation.get_role_display()
-    audit.record(invitation.organization, actor, verb, invitation.email, role=role)
+    audit.record(invitation.organization, actor, action, invitation.email, role=role)
     if mail.is_configured():
         mail.queue(send_invitation, invitation_id=invitation.pk, issue=invitation.issue)

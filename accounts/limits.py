@@ -1,8 +1,7 @@
-"""How many expensive questions a user and an organization may ask at once, in a quarter of an hour,
-and how many seconds they may be computed.
+"""Limits on expensive requests: how many at once, how many per quarter of an hour, how long.
 
-Kept in Redis, so that all web processes count together. A slot that its holder never gave back,
-because the process died, is free again when it expires. Without Redis nothing is limited here.
+Counters are in Redis, shared by all web processes. A slot whose process died expires. Without
+Redis these limits do not apply.
 """
 
 import logging
@@ -68,9 +67,9 @@ return math.floor(left * 1000)
 
 
 class TooMany(Exception):
-    """The user or the organization has too many expensive questions under way, or asked too many.
+    """The user or the organization has too many expensive requests running or sent too many.
 
-    `wait_seconds` is when another may be asked. `str(error)` is fit for the page.
+    `wait_seconds` is the time until the next is allowed. Pages can show `str(error)`.
     """
 
     status = HTTPStatus.TOO_MANY_REQUESTS
@@ -81,17 +80,17 @@ class TooMany(Exception):
 
 
 class Busy(TooMany):
-    """This web process has no turn free."""
+    """This web process has no free slot."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of question and how many of it may be under way, of a user and an organization.
+    """Kind of expensive request and how many a user and an organization may run at once.
 
-    `weight` is how many may be asked in a quarter of an hour for each report that may, and
-    `computing` how many seconds they may take for each of a report.
+    `weight` is how many are allowed in a quarter of an hour for each report, and `computing` how
+    many seconds they may take for each second of a report.
     """
 
     name: str
@@ -107,10 +106,10 @@ WIDGET = Kind("widget", user=8, organization=32, weight=10, computing=3)
 
 
 class _Turns:
-    """Turns of this process: so many expensive questions are computed at once, others wait.
+    """Slots of this process: limits how many expensive requests it computes at once.
 
-    Bounds memory, and leaves threads and CPU to the pages that cost little. A user holds at most
-    half of the turns and an organization all but one, so the others always find one.
+    Bounds memory, and leaves threads and CPU to cheap pages. A user holds at most half of the
+    slots and an organization all but one, so others always get one.
     """
 
     def __init__(self) -> None:
@@ -125,7 +124,7 @@ class _Turns:
 
     @contextmanager
     def one(self, user: int, organization: int) -> Iterator[None]:
-        """Wait for a turn and hold it. Raises `Busy` after ten seconds."""
+        """Wait for a slot and hold it. Raise `Busy` after ten seconds."""
         scopes = (("process", 0), ("user", user), ("organization", organization))
         with self._changed:
             if not self._changed.wait_for(partial(self._is_free, scopes), _LOCAL_WAIT_SECONDS):
@@ -152,10 +151,7 @@ def _turns() -> _Turns:
 
 @contextmanager
 def slot(kind: Kind, *, user: int, organization: int) -> Iterator[None]:
-    """Hold a slot of the user and the organization, and a turn of this process.
-
-    Raises `TooMany`.
-    """
+    """Hold a slot of the user, the organization and this process. Raise `TooMany`."""
     _check_rate(kind, user, organization)
     at_once = _check_budget(kind, user, organization)
     keys = [f"slots:{kind.name}:user:{user}", f"slots:{kind.name}:organization:{organization}"]
@@ -204,9 +200,9 @@ def _check_rate(kind: Kind, user: int, organization: int) -> None:
 
 
 def _check_budget(kind: Kind, user: int, organization: int) -> int:
-    """Return how many questions the user may have under way: one, once half is spent.
+    """Return how many requests the user may run at once: one, once half the budget is spent.
 
-    Raises `TooMany` when the user or the organization has spent its seconds of computing.
+    Raise `TooMany` if the user or the organization has spent its computing seconds.
     """
     capacity = settings.REPORT_SECONDS * kind.computing
     if capacity <= 0:
@@ -226,7 +222,7 @@ def _check_budget(kind: Kind, user: int, organization: int) -> int:
 
 
 def _spend(kind: Kind, user: int, organization: int, seconds: float) -> tuple[float, float]:
-    """Take seconds of computing off both budgets and return what is left of each."""
+    """Take computing seconds off both budgets and return what is left of each."""
     shares = _shares(settings.REPORT_SECONDS * kind.computing)
     try:
         user_left, organization_left = (
@@ -246,7 +242,7 @@ def _spend(kind: Kind, user: int, organization: int, seconds: float) -> tuple[fl
 
 
 def _shares(capacity: int) -> tuple[int, int]:
-    """Seconds of a user and of an organization."""
+    """Return the computing seconds of a user and of an organization."""
     return capacity, capacity * _ORGANIZATION_FACTOR
 
 
@@ -285,7 +281,7 @@ def _spend_script() -> Script:
 def limited(
     view: Callable[..., HttpResponseBase],
 ) -> Callable[..., HttpResponseBase]:
-    """A view of an organization that computes a report: one slot of its user while it does."""
+    """Hold a slot of the user while the decorated organization view computes a report."""
 
     @wraps(view)
     def counted(request: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -296,9 +292,9 @@ def limited(
 
 
 def refused(request: HttpRequest, error: TooMany) -> HttpResponse:
-    """The page of a question that has to wait; it asks again by itself.
+    """Return the page of a request that has to wait. The page reloads itself.
 
-    What a part of a page asked for becomes a page of its own, so that the sentence is seen.
+    A refused fragment loads a whole page, so that the message is visible.
     """
     if HtmxDetails(request):
         return HttpResponseClientRedirect(request.get_full_path())
@@ -317,11 +313,11 @@ def refused(request: HttpRequest, error: TooMany) -> HttpResponse:
 def repeat_refusals(
     get_response: Callable[[HttpRequest], HttpResponseBase],
 ) -> Callable[[HttpRequest], HttpResponseBase]:
-    """Middleware: answer a session that repeats a refused request without asking again.
+    """Repeat a refusal to the same session without counting again (middleware).
 
-    Outside sessions and sign-in, so it costs neither a query nor a template: one page that asks
-    sixty times a second took more than a core. Each process remembers for itself, `Retry-After`
-    long and at most five seconds. Counting, waiting and fairness stay with `slot`.
+    Outside sessions and sign-in, so it costs neither a query nor a template: one page that
+    requested sixty times a second took more than a core. Each process remembers for itself, for
+    `Retry-After` and at most five seconds. Counting and fairness stay with `slot`.
     """
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
@@ -350,7 +346,7 @@ def _copy(response: HttpResponse) -> HttpResponse:
 
 
 class Refusals:
-    """Middleware: pages for what was refused or stopped. The API has documents of its own."""
+    """Middleware with pages for refused and stopped requests. The API has its own documents."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self._get_response = get_response

@@ -1,11 +1,12 @@
-"""E-mail: a row for each mail to each address, sent by a worker once the transaction commits.
+"""Email: one row per mail and address, sent by a worker after the transaction commits.
 
-What travels through the broker is the row's id. A message that is lost, a broker that is emptied
-and a mail server that is away lose no mail: `sweep` finds what waits. Mails with a link that opens
-an account are written by the worker itself, so that no row holds one.
+The broker transports only the row's id. A lost message, an emptied broker or an unreachable mail
+server loses no mail: `sweep` picks up what waits. The worker itself writes mails whose link opens
+an account, so that no row stores the link.
 
-A mail is better lost than sent twice: once its handing over has begun, only an answer of the mail
-server starts it again. Every attempt has the same Message-ID, so that a server may notice.
+A lost mail is better than a mail sent twice: after delivery has begun, only an answer of the mail
+server allows another attempt. Every attempt has the same Message-ID, so that servers can detect
+duplicates.
 """
 
 import logging
@@ -36,12 +37,12 @@ _LONGEST_PAUSE = timedelta(minutes=10)
 _CLAIM = timedelta(minutes=5)  # far above what rendering and connecting take
 _MOST_CALLS = 100  # of waiting mails at a time
 _KEPT = timedelta(days=30)  # how long a failed one can be looked at
-_SOON, _LATER = 0, 9  # priorities of the broker: what somebody waits for goes first
+_SOON, _LATER = 0, 9  # broker priorities: mails that a user waits for go first
 
 
 @dataclass(frozen=True)
 class Attachment:
-    """A file that is sent with a mail, stored once for all who get it: megabytes at most."""
+    """Attached file, stored once for all recipients. At most a few megabytes."""
 
     name: str
     content: bytes
@@ -50,7 +51,7 @@ class Attachment:
 
 @dataclass(frozen=True)
 class Mail:
-    """A rendered mail to one person. `html` is "" for a mail of plain text."""
+    """Rendered mail to one person. `html` is "" for plain text."""
 
     to: str
     subject: str
@@ -59,12 +60,12 @@ class Mail:
 
 
 def is_configured() -> bool:
-    """Whether this installation can send e-mail. Pages say so where it matters."""
+    """Return whether this installation can send email."""
     return bool(settings.EMAIL_CONFIGURED)
 
 
 def absolute_url(path: str) -> str:
-    """The whole address of a path of ours, for a mail: `/login/` → `https://…/login/`."""
+    """Return the absolute URL of a path: `/login/` becomes `https://…/login/`."""
     return f"{settings.BASE_URL}{path}"
 
 
@@ -76,10 +77,10 @@ def send(
     context: Mapping[str, Any],
     attachments: Sequence[Attachment] = (),
 ) -> None:
-    """Mail `templates/mail/<template>.txt`, and `.html` if there is one, to each address by itself.
+    """Mail `templates/mail/<template>.txt`, and `.html` if it exists, to each address separately.
 
-    Templates also get `base_url`. A worker sends after the transaction commits, and tries again
-    for about an hour while the mail server does not answer. Nothing happens if e-mail is not
+    Templates also get `base_url`. A worker sends after the transaction commits, and retries for
+    about an hour while the mail server does not answer. Does nothing if email is not
     configured. Never pass a secret: the text is stored until it is sent.
     """
     if not to or not is_configured():
@@ -102,7 +103,7 @@ WRITERS: dict[str, Writer] = {}
 
 
 def writer(function: Writer) -> Writer:
-    """Make a function known that writes a mail when it is sent; None is a mail nobody needs.
+    """Register a function that writes a mail when it is sent; None means no mail is needed.
 
     Its arguments are ids, which are stored; what it returns is not.
     """
@@ -118,7 +119,7 @@ def queue(write: Writer, **arguments: int) -> None:
 
 
 def _call(delivery_ids: Sequence[int], priority: int) -> None:
-    """Ask workers to send when the transaction commits. Without a broker, `sweep` will."""
+    """Queue the sending when the transaction commits. Without a broker, `sweep` does it later."""
 
     def start() -> None:
         try:
@@ -135,7 +136,7 @@ def _call(delivery_ids: Sequence[int], priority: int) -> None:
 
 @shared_task
 def send_mail(*, delivery_id: int) -> None:
-    """Send one mail, unless that was done or is being done."""
+    """Send one mail unless it was sent or is being sent."""
     now = timezone.now()
     delivery = _claim(delivery_id, now)
     if delivery is None:
@@ -163,7 +164,7 @@ def send_mail(*, delivery_id: int) -> None:
 
 @shared_task
 def sweep() -> None:
-    """Call for mails that wait, note those whose worker vanished, forget old failures."""
+    """Queue waiting mails, mark those whose worker died and delete old failures."""
     now = timezone.now()
     vanished = Delivery.objects.filter(
         state=Delivery.State.HANDING_OVER, not_before__lte=now - _CLAIM
@@ -183,7 +184,7 @@ def sweep() -> None:
 
 
 def _claim(delivery_id: int, now: datetime) -> Delivery | None:
-    """The mail, if it waits and its time has come. A worker that vanishes loses it in a while."""
+    """Return the mail if it is due, marked as being sent. A claim expires if its worker dies."""
     claimed = Delivery.objects.filter(
         pk=delivery_id, state=Delivery.State.WAITING, not_before__lte=now
     ).update(not_before=now + _CLAIM, attempts=F("attempts") + 1)
@@ -193,7 +194,7 @@ def _claim(delivery_id: int, now: datetime) -> Delivery | None:
 
 
 def _mine(delivery: Delivery) -> QuerySet[Delivery]:
-    """The row, unless another worker has claimed it since."""
+    """Return the row unless another worker has claimed it since."""
     return Delivery.objects.filter(pk=delivery.pk, attempts=delivery.attempts)
 
 
@@ -210,7 +211,7 @@ def _written(delivery: Delivery) -> "tuple[Mail | None, list[Attachment]]":
 
 
 def _try_later(delivery: Delivery, exc: OSError, now: datetime) -> None:
-    """Put the mail back; give up where the mail server refuses for good, or after an hour."""
+    """Schedule another attempt; give up after an hour or on a permanent refusal."""
     codes = [exc.smtp_code] if isinstance(exc, smtplib.SMTPResponseException) else []
     if isinstance(exc, smtplib.SMTPRecipientsRefused):
         codes = [code for code, _ in exc.recipients.values()]
@@ -252,7 +253,7 @@ def deliver(
     connection: Any = None,
     message_id: str = "",
 ) -> None:
-    """Hand the mail to the mail server now. Raises `OSError`."""
+    """Hand the mail to the mail server. Raise `OSError`."""
     headers = {"Auto-Submitted": "auto-generated"}
     if message_id:
         headers["Message-ID"] = message_id

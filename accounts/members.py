@@ -1,7 +1,7 @@
-"""The verbs of a membership: change role · deactivate · reactivate · remove.
+"""Membership operations: change role, deactivate, reactivate, remove.
 
-Pages and the admin call these. Each leaves an audit event, and none takes the last active Admin
-away from an organization.
+Pages and the admin call these. Each writes an audit event, and none removes the last active Admin
+of an organization.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,13 +16,13 @@ from accounts.permissions import Permission, Role
 
 
 class MemberError(Exception):
-    """The act cannot be done as asked. `str(exc)` says why, `repair` what to do instead."""
+    """Operation that is not possible. `str(exc)` says why, `repair` what to do instead."""
 
     repair = ""
 
 
 class LastAdmin(MemberError):
-    """It would have left an organization without anybody who can let others in."""
+    """Operation that would leave an organization without an active Admin."""
 
     repair = "Make somebody else Admin first."
 
@@ -32,13 +32,13 @@ class LastAdmin(MemberError):
 
 @contextmanager
 def ensure_admin_remains(organizations: QuerySet[Organization]) -> Iterator[None]:
-    """Undo what happens inside, and raise `LastAdmin`, if it takes away the last active Admin.
+    """Roll the block back and raise `LastAdmin` if it removes the last active Admin.
 
-    The organizations stay locked until the transaction ends, so of two Admins who demote each
-    other at the same moment one is refused.
+    The organizations stay locked until the transaction ends, so if two Admins demote each
+    other at the same moment, one is refused.
     """
     with transaction.atomic():
-        # Without the key: whoever adds a row that points here need not wait.
+        # `no_key`: inserts of rows that reference the organization need not wait.
         locked = organizations.order_by("pk").select_for_update(no_key=True)
         before = _ensure_admin([organization.pk for organization in locked])
         yield
@@ -55,15 +55,15 @@ def _ensure_admin(organizations: Iterable[int]) -> set[int]:
 def members_with(
     organization: Organization, permission: Permission = Permission.MANAGE_CONNECTIONS
 ) -> list[str]:
-    """The members who may do this themselves, by name."""
-    able = Membership.objects.who_may(permission).filter(organization=organization)
+    """Return the names of active members with the permission, sorted."""
+    able = Membership.objects.with_permission(permission).filter(organization=organization)
     return sorted(str(membership.user) for membership in able.select_related("user"))
 
 
 def check_grant(organization: Organization, role: Role, *, actor: User | None) -> None:
-    """Raise `Refused` if the role includes what the actor may not do in this organization.
+    """Raise `MemberError` if the role has permissions that the actor lacks in the organization.
 
-    Superusers and the command line (None) may give every role.
+    Superusers and the command line (None) may grant every role.
     """
     if actor is None or actor.is_superuser:
         return
@@ -86,7 +86,7 @@ def change_role(membership: Membership, role: Role, *, actor: User | None) -> No
 
 
 def deactivate(membership: Membership, *, actor: User | None) -> None:
-    """Let the member in no longer; their role and what they made stay."""
+    """Deactivate the member. Their role and saved objects stay."""
     with _locked_membership(membership) as locked:
         if not locked.is_active:
             return
@@ -106,7 +106,7 @@ def reactivate(membership: Membership, *, actor: User | None) -> None:
 
 
 def remove(membership: Membership, *, actor: User | None) -> None:
-    """Take the member out of the organization. The account stays, for its other organizations."""
+    """Remove the member from the organization. The account and its other memberships stay."""
     with _locked_membership(membership) as locked:
         _record(locked, actor, "member.removed", role=locked.get_role_display())
         locked.delete()
@@ -114,7 +114,7 @@ def remove(membership: Membership, *, actor: User | None) -> None:
 
 @contextmanager
 def _locked_membership(membership: Membership) -> Iterator[Membership]:
-    """The row as it is now, locked; raises `Refused` if it went away meanwhile."""
+    """Lock and return the current row. Raise `MemberError` if it no longer exists."""
     with ensure_admin_remains(Organization.objects.filter(pk=membership.organization_id)):
         locked = (
             Membership.objects.select_for_update(no_key=True, of=("self",))
@@ -127,5 +127,5 @@ def _locked_membership(membership: Membership) -> Iterator[Membership]:
         yield locked
 
 
-def _record(membership: Membership, actor: User | None, verb: str, **details: str) -> None:
-    audit.record(membership.organization, actor, verb, str(membership.user.email), **details)
+def _record(membership: Membership, actor: User | None, action: str, **details: str) -> None:
+    audit.record(membership.organization, actor, action, str(membership.user.email), **details)

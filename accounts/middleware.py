@@ -1,4 +1,4 @@
-"""What every page of a signed-in person has in common."""
+"""Middleware for the pages of signed-in users."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponseBase
 def no_store(
     get_response: Callable[[HttpRequest], HttpResponseBase],
 ) -> Callable[[HttpRequest], HttpResponseBase]:
-    """Keep pages of signed-in people out of every cache, also the browser's after sign-out."""
+    """Keep pages of signed-in users out of all caches, also the browser after sign-out."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         response = get_response(request)

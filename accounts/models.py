@@ -1,4 +1,4 @@
-"""Who may: people, the organizations they belong to, their roles, and what they did."""
+"""Users, organizations, memberships, invitations, mails and the audit log."""
 
 from typing import Any, ClassVar, Self
 
@@ -32,7 +32,7 @@ slug_validator = RegexValidator(
 
 
 class CanonicalEmailField(models.EmailField):  # type: ignore[type-arg]
-    """The canonical form of `email`, filled in whenever the row is saved. Look-ups use it alone."""
+    """Canonical form of `email`, set on every save. Look-ups use only this field."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs |= {"max_length": 300, "editable": False}  # folding may make an address longer
@@ -45,7 +45,7 @@ class CanonicalEmailField(models.EmailField):  # type: ignore[type-arg]
 
 
 class _Addressed(models.Model):
-    """A row with an email. Saving the email saves its canonical form too."""
+    """Row with an email. Saving the email saves its canonical form too."""
 
     class Meta:
         abstract = True
@@ -59,7 +59,7 @@ class _Addressed(models.Model):
 
 class UserManager(BaseUserManager["User"]):
     def with_email(self, email: str) -> "models.QuerySet[User]":
-        """Return the account that signs in with this address, however it is spelled, if any."""
+        """Return the account with this email in any spelling, if it exists."""
         return self.filter(canonical_email=addresses.canonical(email))
 
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
@@ -76,7 +76,7 @@ class UserManager(BaseUserManager["User"]):
 
 
 class User(_Addressed, AbstractBaseUser, PermissionsMixin):
-    """A person who signs in with an e-mail address."""
+    """Person who signs in with an email address."""
 
     email = models.EmailField(unique=True, validators=[addresses.validate_plain])
     canonical_email = CanonicalEmailField(unique=True)
@@ -95,14 +95,14 @@ class User(_Addressed, AbstractBaseUser, PermissionsMixin):
         return self.name or self.email
 
     def clean(self) -> None:
-        """Refuse an address that another account signs in with in another spelling."""
+        """Refuse an email that another account has in another spelling."""
         super().clean()
         if User.objects.with_email(self.email).exclude(pk=self.pk).exists():
             raise ValidationError({"email": "Another account signs in with this e-mail."})
 
     @property
     def name_in_mail(self) -> str:
-        """Who it is in a mail, to people who may not know them: the email always, and the name."""
+        """Label in mails to people who may not know the user: always the email, and the name."""
         return f"{self.name} ({self.email})" if names.is_fit_for_mail(self.name) else self.email
 
     @property
@@ -112,7 +112,7 @@ class User(_Addressed, AbstractBaseUser, PermissionsMixin):
 
 
 class Organization(models.Model):
-    """A tenant: everything else belongs to exactly one. Its slug stands in every address."""
+    """Tenant. Every other row belongs to exactly one. Its slug is part of every URL."""
 
     slug = models.CharField(max_length=50, unique=True, validators=[slug_validator])
     name = models.CharField(max_length=150)
@@ -129,15 +129,15 @@ class Organization(models.Model):
 
 class MembershipQuerySet(models.QuerySet["Membership"]):
     def active(self) -> Self:
-        """Keep those who are let in: neither deactivated here nor switched off altogether."""
+        """Keep memberships that give access: membership and account are both active."""
         return self.filter(is_active=True, user__is_active=True)
 
-    def who_may(self, permission: Permission) -> Self:
+    def with_permission(self, permission: Permission) -> Self:
         return self.active().filter(role__in=permission.roles)
 
 
 class Membership(models.Model):
-    """One person's role in one organization."""
+    """One user's role in one organization."""
 
     organization = models.ForeignKey(Organization, models.CASCADE, related_name="memberships")
     user = models.ForeignKey(User, models.CASCADE, related_name="memberships")
@@ -163,7 +163,7 @@ class Membership(models.Model):
         return f"{self.user} in {self.organization}: {self.get_role_display()}"
 
     def may(self, permission: Permission) -> bool:
-        """Whether the role includes this. Templates ask by the properties below."""
+        """Return whether the role has the permission. Templates use the properties below."""
         return permission in Role(self.role).permissions
 
     @property
@@ -188,10 +188,10 @@ class Membership(models.Model):
 
 
 class Invitation(_Addressed):
-    """Somebody who was asked to join and has not answered yet.
+    """Open invitation to an organization.
 
-    Accepting or withdrawing it deletes the row; the audit trail remembers. The link is not stored:
-    `accounts.invitations` signs it anew from the row's id and `issue`.
+    Accepting or revoking deletes the row; the audit log keeps the event. The link is not stored:
+    `accounts.invitations` signs it from the row's id and `issue`.
     """
 
     organization = models.ForeignKey(Organization, models.CASCADE, related_name="invitations")
@@ -224,9 +224,10 @@ class Invitation(_Addressed):
 
 
 class EmailChange(models.Model):
-    """The e-mail somebody wants to sign in with, until the link that went there is opened.
+    """Pending change of a user's email, until its link is opened.
 
-    Asking again makes a new row: `accounts.email_change` signs its id, so the older link is dead.
+    A new request makes a new row: `accounts.email_change` signs its id, so older links stop
+    working.
     """
 
     user = models.OneToOneField(User, models.CASCADE, related_name="email_change")
@@ -238,7 +239,7 @@ class EmailChange(models.Model):
 
 
 class MailContent(models.Model):
-    """A rendered mail, stored once for all who get it, until the last of them has it."""
+    """Rendered mail, stored once for all recipients until the last one has it."""
 
     subject = models.TextField()
     text = models.TextField()
@@ -250,7 +251,7 @@ class MailContent(models.Model):
 
 
 class MailAttachment(models.Model):
-    """A file of a mail."""
+    """Attached file of a mail."""
 
     content = models.ForeignKey(MailContent, models.CASCADE, related_name="attachments")
     name = models.CharField(max_length=254)
@@ -262,10 +263,10 @@ class MailAttachment(models.Model):
 
 
 class Delivery(models.Model):
-    """A mail to one address that the mail server does not have yet. Gone when it has.
+    """Mail to one address that is not sent yet. Deleted once it is.
 
-    Its text is either stored (`content`), or written when it is sent (`writer` of
-    `accounts.mail.WRITERS`, called with `arguments`), because a link in it opens an account.
+    Its text is stored (`content`) or written when it is sent (`writer` of `accounts.mail.WRITERS`,
+    called with `arguments`), because a link in it opens an account.
     """
 
     class State(models.TextChoices):
@@ -301,9 +302,9 @@ class Delivery(models.Model):
 
 
 class AttemptCount(models.Model):
-    """One row per throttle, subject and quarter of an hour, counted while Redis takes no counts.
+    """One row per rate limit, subject and quarter of an hour, used while Redis does not count.
 
-    `key` is what the count is called in Redis: the subject is in it as a digest.
+    `key` is the Redis key of the count. It contains the subject as a digest.
     """
 
     key = models.CharField(max_length=120, primary_key=True)
@@ -315,7 +316,7 @@ class AttemptCount(models.Model):
 
 
 class AuditEvent(models.Model):
-    """Who did what to which thing, and when. Only ever added to; holds no secret."""
+    """One row per action: actor, action, target and time. Append-only; holds no secret."""
 
     organization = models.ForeignKey(Organization, models.CASCADE, related_name="audit_events")
     actor = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="+")
@@ -332,7 +333,7 @@ class AuditEvent(models.Model):
         return f"{self.at:%Y-%m-%d %H:%M} {self.actor_name} {self.verb} {self.target}"
 
     @property
-    def act(self) -> str:
-        """The verb for people: `connection.key_replaced` → "Connection: key replaced"."""
-        thing, _, act = self.verb.replace("_", " ").replace("email", "e-mail").partition(".")
-        return f"{thing.capitalize()}: {act}" if act else thing.capitalize()
+    def action(self) -> str:
+        """Label of the action: `connection.key_replaced` becomes "Connection: key replaced"."""
+        target, _, action = self.verb.replace("_", " ").replace("email", "e-mail").partition(".")
+        return f"{target.capitalize()}: {action}" if action else target.capitalize()

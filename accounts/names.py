@@ -1,8 +1,8 @@
-"""Names that people choose, and what of them may stand in mails of ours.
+"""Names that users choose, and what mails may show of them.
 
-The name of a person stands in mails to people who do not know them, so it holds no address, no
-number to call and no sentence. Organizations and reports are named more freely: `for_mail` takes
-out of a name what a mail program would turn into a link.
+Mails to strangers contain the name of a person, so it may hold no address, phone number or
+sentence. Names of organizations and reports are less restricted: `for_mail` removes what a mail
+program would turn into a link.
 """
 
 import re
@@ -21,7 +21,7 @@ _DOT_INSIDE = re.compile(r"\.\w{2,}")
 
 
 def validate_name(name: str) -> None:
-    """Refuse what is no name of a person, with a sentence that says what to change."""
+    """Refuse text that is not a name of a person, with a message that says what to change."""
     if len(name) > MAX_LETTERS or len(name.split()) > MAX_WORDS:
         raise ValidationError(
             f"Write at most {MAX_LETTERS} letters and {MAX_WORDS} words.", code="sentence"
@@ -40,7 +40,7 @@ def validate_name(name: str) -> None:
 
 
 def is_fit_for_mail(name: str) -> bool:
-    """Whether a stored name, which may be older than the rules, may stand in a mail."""
+    """Return whether a mail may show a stored name, which may be older than the rules."""
     try:
         validate_name(name)
     except ValidationError:
@@ -49,9 +49,9 @@ def is_fit_for_mail(name: str) -> bool:
 
 
 def for_mail(title: str) -> str:
-    """Return the title of an organization or a report as a mail may show it.
+    """Return the title of an organization or a report as mails show it.
 
-    On one line, without links, addresses and invisible signs, and too short for a message.
+    One line without links, addresses and invisible characters, at most 60 letters.
     """
     plain = unicodedata.normalize("NFKC", title)
     plain = "".join(sign if sign.isprintable() else " " for sign in plain)

@@ -1,4 +1,4 @@
-"""Setting a new password by e-mail."""
+"""Password reset by email."""
 
 from django.contrib.auth.tokens import default_token_generator
 from django.urls import reverse
@@ -10,7 +10,7 @@ from accounts.models import User
 
 
 def request_reset(email: str) -> None:
-    """Mail a link if somebody who may sign in has this e-mail; do nothing, silently, if not."""
+    """Mail a link if an active account has this email; otherwise do nothing, silently."""
     user = User.objects.with_email(email).filter(is_active=True).first()
     if user is not None and mail.is_configured():
         mail.queue(send_reset_link, user_id=user.pk)
@@ -18,7 +18,10 @@ def request_reset(email: str) -> None:
 
 @mail.writer
 def send_reset_link(*, user_id: int) -> mail.Mail | None:
-    """Write the mail with the link. It is made here, in the worker: it is never in the queue."""
+    """Write the mail with the link.
+
+    The link is made here, in the worker, so it is never in the queue.
+    """
     user = User.objects.filter(pk=user_id, is_active=True).first()
     if user is None:
         return None

@@ -1,7 +1,7 @@
-"""What each role may do: the one table that views, templates, the API and the documents go by.
+"""Permissions of each role: the one table for views, templates, the API and documents.
 
-Looking at reports and dashboards, with the names of people in them, and downloading them is what
-every member may do; it needs no permission of its own.
+Every member can view and download reports and dashboards, including names of people. This needs no
+permission.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from django.db import models
 
 
 class Role(models.TextChoices):
-    """What a member may do, from least to most."""
+    """Role of a member, ordered by permissions."""
 
     VIEWER = "viewer", "Viewer"
     ANALYST = "analyst", "Analyst"
@@ -24,12 +24,12 @@ class Role(models.TextChoices):
 
     @property
     def summary(self) -> str:
-        """What it adds to the role before it, for whoever gives roles."""
+        """What the role adds to the previous one. Shown where roles are assigned."""
         return _SUMMARIES[self]
 
 
 class Permission(models.TextChoices):
-    """What not everybody may do."""
+    """Operation that only some roles allow."""
 
     SAVE_REPORTS = "save_reports", "Save, share and schedule reports"
     MANAGE_CONNECTIONS = (
@@ -42,7 +42,7 @@ class Permission(models.TextChoices):
 
     @property
     def roles(self) -> list[Role]:
-        """Who has it, from the role with least to the role with most."""
+        """Roles with this permission, ordered from fewest permissions to most."""
         return [role for role in Role if self in role.permissions]
 
 

@@ -1,4 +1,4 @@
-"""How many of what one organization may keep, so that none fills the database or the queues."""
+"""Maximum number of objects per organization, so that none fills the database or queues."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 
 from accounts.models import Organization
 
-# What a page calls each of `settings.LIMITS`.
+# Label of each of `settings.LIMITS` on pages.
 _NAMES = {
     "saved_reports": "saved reports",
     "schedules": "schedules",
@@ -21,13 +21,13 @@ _NAMES = {
 
 
 class LimitReached(PermissionDenied):
-    """The organization has as many as it may have. `str(exc)` is fit for the page."""
+    """The organization has the maximum number of objects. Pages can show `str(exc)`."""
 
 
 def check(organization: Organization, limit: str, rows: QuerySet[Any]) -> None:
-    """Raise `LimitReached` if `rows` are as many as allowed. Part of the adding transaction.
+    """Raise `LimitReached` if `rows` reach the limit. Call it in the inserting transaction.
 
-    Others who add to the same organization wait until it ends, so two cannot both be the last.
+    It locks the organization, so that two concurrent inserts cannot both be the last.
     """
     Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
     most = settings.LIMITS[limit]

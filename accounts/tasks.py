@@ -1,4 +1,4 @@
-"""Where workers look for the tasks of this app, and for the writers of its mails."""
+"""Tasks and mail writers of this app, imported where workers look for them."""
 
 from importlib import import_module
 
@@ -24,6 +24,6 @@ __all__ = [
 
 @shared_task
 def purge_sessions() -> None:
-    """Delete expired sessions, which Django keeps for ever otherwise, and attempts of the past."""
+    """Delete expired sessions, which Django keeps otherwise, and old attempt counts."""
     import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()
     AttemptCount.objects.filter(ends_at__lte=timezone.now()).delete()

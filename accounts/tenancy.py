@@ -1,4 +1,4 @@
-"""The door of every organization page: who is let in, and as what."""
+"""Access control of organization pages."""
 
 from collections.abc import Callable
 from functools import update_wrapper, wraps
@@ -15,7 +15,7 @@ P = ParamSpec("P")
 
 
 class NotPermitted(PermissionDenied):
-    """The member's role does not include this. The 403 page says which one does, and who has it."""
+    """The member's role lacks a permission. The 403 page shows which role has it."""
 
     def __init__(self, permission: Permission) -> None:
         self.permission = permission
@@ -24,7 +24,7 @@ class NotPermitted(PermissionDenied):
 
 
 class OrganizationRequest(HttpRequest):
-    """A request that has passed the door. For type checkers; never instantiated."""
+    """Request of a member. For type checkers only; never instantiated."""
 
     user: User
     organization: Organization
@@ -35,14 +35,14 @@ View = Callable[Concatenate[OrganizationRequest, P], HttpResponseBase]
 
 
 def organization_required(view: View[P]) -> Callable[..., HttpResponseBase]:
-    """Let members in and set `request.organization` and `request.membership`.
+    """Require an active membership and set `request.organization` and `request.membership`.
 
-    The view's address names the organization; to everyone else it does not exist (404).
+    The URL names the organization. For everyone else the page does not exist (404).
     """
 
     @wraps(view)
     @login_required
-    def inside(
+    def in_organization(
         request: Any, organization_slug: str, *args: P.args, **kwargs: P.kwargs
     ) -> HttpResponseBase:
         membership = (
@@ -57,13 +57,13 @@ def organization_required(view: View[P]) -> Callable[..., HttpResponseBase]:
         request.organization = membership.organization
         return view(request, *args, **kwargs)
 
-    return inside
+    return in_organization
 
 
 def permission_required(
     permission: Permission,
 ) -> Callable[[View[P]], Callable[..., HttpResponseBase]]:
-    """As `organization_required`, and the member's role includes the permission (else 403)."""
+    """Require a membership as `organization_required` does, with the permission (else 403)."""
 
     def decorate(view: View[P]) -> Callable[..., HttpResponseBase]:
         def checked(

@@ -1,7 +1,7 @@
-"""Limits on attempts, such as passwords for an account or sign-ins from an address.
+"""Rate limits on attempts, such as passwords of an account or sign-ins from one IP address.
 
-Attempts are counted by quarters of an hour of the clock: in Redis, or in PostgreSQL while Redis is
-away or full. An attempt is counted before the password is checked, so that a thousand at once do
+Attempts are counted per clock quarter of an hour: in Redis, or in PostgreSQL while Redis is away
+or full. An attempt is counted before the password is checked, so that a thousand concurrent ones do
 not pass together.
 """
 
@@ -35,10 +35,10 @@ ON CONFLICT (key) DO UPDATE SET attempts = counted.attempts + 1 RETURNING attemp
 
 @dataclass(frozen=True)
 class RateLimit:
-    """At most `limit` attempts on one subject, such as an account, in a quarter of an hour.
+    """At most `limit` attempts per subject, such as an account, and quarter of an hour.
 
-    `survives_redis` is whether PostgreSQL counts while Redis is away or full. Leave it out where a
-    lost limit costs less than a row for each request.
+    With `survives_redis` PostgreSQL counts while Redis is away or full. Switch it off where a
+    missing limit costs less than a row for each request.
     """
 
     name: str
@@ -60,8 +60,8 @@ class RateLimit:
             return 0
         return math.ceil(WINDOW_SECONDS - now % WINDOW_SECONDS)
 
-    def forget(self, subject: str) -> None:
-        """Start the count again: the right person came."""
+    def reset(self, subject: str) -> None:
+        """Reset the count of the subject, after a successful attempt."""
         key = self._key(subject, time.time())
         with suppress(RedisError):
             cache.delete(key)
@@ -69,7 +69,7 @@ class RateLimit:
         AttemptCount.objects.filter(key=key).delete()
 
     def refund(self, subject: str) -> None:
-        """Take one attempt off the count: it succeeded, whatever became of the others."""
+        """Take one successful attempt off the count and keep the failed ones."""
         key = self._key(subject, time.time())
         try:
             cache.decr(key)
@@ -78,9 +78,9 @@ class RateLimit:
             counted.update(attempts=F("attempts") - 1)
 
     def _count_in_database(self, key: str, now: float) -> int:
-        """Add one attempt to the row of `key` and return how many there are.
+        """Add one attempt to the row of `key` and return the new count.
 
-        One statement, so that attempts at the same moment are all counted.
+        One statement, so that concurrent attempts are all counted.
         """
         if not self.survives_redis:
             logger.warning("Redis takes no counts; %s is not limited", self.name)
@@ -92,7 +92,7 @@ class RateLimit:
             return int(cursor.fetchone()[0])
 
     def _key(self, subject: str, now: float) -> str:
-        # A digest: what people type into the field for the e-mail may be anything, a password too.
+        # A digest, because people also type passwords into the email field.
         digest = hashlib.sha256(canonical(subject).encode()).hexdigest()[:32]
         return f"throttle:{self.name}:{digest}:{int(now // WINDOW_SECONDS)}"
 
@@ -102,32 +102,32 @@ SIGN_IN_ACCOUNT = RateLimit("sign-in-account", limit=10)
 SIGN_IN_ADDRESS = RateLimit("sign-in-address", limit=100)
 RESET_ACCOUNT = RateLimit("reset-account", limit=3)
 RESET_ADDRESS = RateLimit("reset-address", limit=20)
-# Mails that somebody signed in has sent to addresses that may be anybody's.
+# Mails that signed-in users send to addresses of other people.
 EMAIL_CHANGE = RateLimit("email-change", limit=3)
 INVITED_ADDRESS = RateLimit("invited-address", limit=3)
 INVITING_ORGANIZATION = RateLimit("inviting-organization", limit=100)
 
 
 def minutes(seconds: int) -> str:
-    """1 → "1 minute", 61 → "2 minutes"."""
+    """Format seconds as whole minutes, rounded up: 61 becomes "2 minutes"."""
     whole = -(-seconds // 60)
     return f"{whole} minute{'s' if whole != 1 else ''}"
 
 
 def client_ip(request: HttpRequest) -> str:
-    """Where the request comes from, as the outermost of our own proxies saw it.
+    """Return the IP address of the client as the outermost trusted proxy saw it.
 
-    Entries further left in X-Forwarded-For are the client's own words. Of IPv6 the network: one
-    line at home has as many addresses as it likes.
+    The client can forge entries further left in X-Forwarded-For. Of IPv6 return the /64 network,
+    because one client has as many addresses as it likes.
     """
     seen = str(request.META.get("REMOTE_ADDR", ""))
     forwarded = request.headers.get("X-Forwarded-For", "").split(",")
     if 0 < settings.TRUSTED_PROXIES <= len(forwarded):
         seen = forwarded[-settings.TRUSTED_PROXIES].strip() or seen
     try:
-        found = ip_address(seen)
+        ip = ip_address(seen)
     except ValueError:
         return seen
-    if isinstance(found, IPv4Address):
+    if isinstance(ip, IPv4Address):
         return seen
-    return str(found.ipv4_mapped or ip_network((found, 64), strict=False))
+    return str(ip.ipv4_mapped or ip_network((ip, 64), strict=False))

@@ -26,10 +26,10 @@ urlpatterns = [
     path(f"{_IN}members/<int:member_pk>/deactivate/", members.deactivate, name="member_deactivate"),
     path(f"{_IN}members/<int:member_pk>/reactivate/", members.reactivate, name="member_reactivate"),
     path(f"{_IN}members/<int:member_pk>/remove/", members.remove, name="member_remove"),
-    path(f"{_IN}invitations/<int:invitation_pk>/send/", members.send_again, name="invitation_send"),
+    path(f"{_IN}invitations/<int:invitation_pk>/send/", members.resend, name="invitation_send"),
     path(
         f"{_IN}invitations/<int:invitation_pk>/withdraw/",
-        members.withdraw,
+        members.revoke,
         name="invitation_withdraw",
     ),
     path(f"{_IN}audit/", audit_log.index, name="audit_log"),

@@ -1,4 +1,4 @@
-"""What operators see of tokens: whose they are and when they were used; never a secret."""
+"""Django admin page of API tokens: owner and last use, never a secret."""
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -11,7 +11,7 @@ from api.models import Token
 
 @admin.register(Token)
 class TokenAdmin(ReadOnlyAdmin):
-    """Made on the pages alone, where the secret is shown; an operator may revoke."""
+    """API tokens. Members create them on the pages, which show the secret; operators can revoke."""
 
     list_display = ("name", "membership", "ends", "created_at", "expires_at", "last_used_at")
     list_select_related = ("membership__user", "membership__organization")
@@ -26,7 +26,7 @@ class TokenAdmin(ReadOnlyAdmin):
         return bool(request.user.has_perm("api.delete_token"))
 
     def delete_model(self, request: HttpRequest, obj: Token) -> None:
-        tokens.revoke(obj, request.user)  # type: ignore[arg-type]  # whoever may is signed in
+        tokens.revoke(obj, request.user)  # type: ignore[arg-type]  # admin users are signed in
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Token]) -> None:
         for token in queryset.select_related("membership__organization", "membership__user"):

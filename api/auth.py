@@ -1,4 +1,4 @@
-"""The door of the API: a token that is in force, has the scope, and does not ask too often."""
+"""API authentication: a usable token with the scope, within its rate limit."""
 
 from http import HTTPStatus
 from typing import Any
@@ -17,9 +17,9 @@ from api.problems import MissingToken, Problem, TooManyRequests
 
 
 class Bearer(HttpBearer):
-    """Lets a token in and sets `request.organization` and `request.membership`.
+    """Authenticate a token and set `request.organization` and `request.membership`.
 
-    Raises `Problem`. Secrets that open nothing are not counted: they have 256 bits to guess.
+    Raise `Problem`. Unknown secrets are not counted: they have 256 bits to guess.
     """
 
     def __init__(self, scope: Scope) -> None:
@@ -27,26 +27,26 @@ class Bearer(HttpBearer):
         self._scope = scope
 
     def __call__(self, request: HttpRequest) -> Token:
-        found: Token | None = super().__call__(request)
-        if found is None:
+        token: Token | None = super().__call__(request)
+        if token is None:
             raise MissingToken
-        return found
+        return token
 
     @method_decorator(sensitive_variables("token"))
     def authenticate(self, request: Any, token: str) -> Token | None:
-        found = tokens.authenticate(token.strip(), timezone.now())
-        if found is None:
+        usable = tokens.authenticate(token.strip(), timezone.now())
+        if usable is None:
             return None
-        if settings.API_REQUESTS > 0 and (wait := _throttle().wait_seconds(f"{found.pk}")):
+        if settings.API_REQUESTS > 0 and (wait := _throttle().wait_seconds(f"{usable.pk}")):
             raise TooManyRequests(wait)
-        if self._scope not in found.scopes:
+        if self._scope not in usable.scopes:
             raise Problem(
                 HTTPStatus.FORBIDDEN,
                 f"This token was made without the scope {self._scope}. Make one that has it.",
             )
-        request.membership = found.membership
-        request.organization = found.membership.organization
-        return found
+        request.membership = usable.membership
+        request.organization = usable.membership.organization
+        return usable
 
 
 def _throttle() -> RateLimit:

@@ -1,4 +1,4 @@
-"""What a member says of a new token."""
+"""Form of a new API token."""
 
 from datetime import datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Who may read by machine: tokens, each of one member of one organization."""
+"""API tokens, each of one member of one organization."""
 
 from datetime import datetime
 from typing import Self
@@ -11,7 +11,7 @@ from accounts.models import Membership
 
 
 class Scope(models.TextChoices):
-    """What a token opens. Never more than its member may see on the pages."""
+    """Data that a token can read. Never more than its member sees on the pages."""
 
     CONNECTIONS = "read:connections", "Connections"
     REPORTS = "read:reports", "Reports"
@@ -28,16 +28,16 @@ class Scope(models.TextChoices):
 
 class TokenQuerySet(models.QuerySet["Token"]):
     def usable(self, now: datetime) -> Self:
-        """Those that open something: not expired, of a member who is still let in."""
+        """Keep tokens that are not expired and whose member is active."""
         alive = models.Q(expires_at__isnull=True) | models.Q(expires_at__gt=now)
         return self.filter(alive, membership__in=Membership.objects.active())
 
 
 class Token(models.Model):
-    """A secret that reads on behalf of one member. It goes with the membership.
+    """Secret that reads as one member. Deleted with the membership.
 
-    Only a digest is kept: whoever reads the database cannot use it. Revoking deletes the row; the
-    audit trail remembers.
+    Only a digest is stored, so a database reader cannot use it. Revoking deletes the row; the
+    audit log keeps the event.
     """
 
     membership = models.ForeignKey(Membership, models.CASCADE, related_name="tokens")
@@ -69,5 +69,5 @@ class Token(models.Model):
 
     @property
     def scope_labels(self) -> list[str]:
-        """In the order of `Scope`, whatever order they were given in."""
+        """Labels of the scopes in the order of `Scope`."""
         return [scope.label for scope in Scope if scope in self.scopes]

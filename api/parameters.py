@@ -1,4 +1,4 @@
-"""The parameters of a report for the OpenAPI document, from the tables that also read them."""
+"""Report parameters of the OpenAPI document, from the tables that also parse them."""
 
 from typing import Any
 
@@ -18,6 +18,7 @@ _IGNORED_HERE = "How the report page draws it; of no effect here."
 
 
 def report_parameters() -> list[dict[str, Any]]:
+    """Return the OpenAPI parameters of `/report`."""
     comparing = ", ".join(f"`.{word}`" for word in Operator if word)
     return [
         _listed("metrics", list(METRICS), "What to add up; `cost` if nothing is named."),

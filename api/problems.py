@@ -1,4 +1,4 @@
-"""Errors as problem documents (RFC 9457): the same fields whatever went wrong."""
+"""Errors as problem documents (RFC 9457), always with the same fields."""
 
 import json
 from collections.abc import Callable
@@ -17,7 +17,7 @@ _DETAILS = {
 
 
 class Problem(Exception):
-    """An answer that is an error. `members` are further fields of the document."""
+    """Error response. `members` are further fields of the document."""
 
     def __init__(self, status: HTTPStatus, detail: str, **members: Any) -> None:
         super().__init__(detail)
@@ -46,6 +46,7 @@ class TooManyRequests(Problem):
 
 
 def answer(problem: Problem) -> HttpResponse:
+    """Render a problem as a response."""
     document = {
         "type": "about:blank",
         "title": problem.status.phrase,
@@ -62,9 +63,9 @@ def answer(problem: Problem) -> HttpResponse:
 def problem_documents(
     get_response: Callable[[HttpRequest], HttpResponseBase],
 ) -> Callable[[HttpRequest], HttpResponseBase]:
-    """Turn the frame's own error pages below /api/ into documents, and keep answers out of caches.
+    """Convert Django's error pages below /api/ into problem documents, uncached (middleware).
 
-    Addresses that do not exist, methods that are refused and crashes never reach the API's code.
+    Unknown URLs, refused methods and crashes do not reach the exception handlers of the API.
     """
 
     def middleware(request: HttpRequest) -> HttpResponseBase:

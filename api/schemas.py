@@ -1,4 +1,4 @@
-"""The shapes of what version 1 answers. Unknown is null, never zero; dollars are strings."""
+"""Responses of API version 1. Unknown is null, never zero; money is a string."""
 
 from datetime import date, datetime
 from typing import Any
@@ -10,7 +10,7 @@ from integrations.days import DayState
 
 
 class Problem(Schema):
-    """What is wrong, and what to do about it (RFC 9457)."""
+    """Error with its reason and repair (RFC 9457)."""
 
     type: str
     title: str
@@ -21,7 +21,7 @@ class Problem(Schema):
 
 
 class ConnectionOut(Schema):
-    """One connected organization, as its card tells."""
+    """One connection with the status that its card shows."""
 
     label: str = Field(description="The Organization Label: Billing Account in reports.")
     provider: str
@@ -36,7 +36,7 @@ class ConnectionOut(Schema):
 
 
 class FeedDayOut(Schema):
-    """How far one day is known. A day that is not listed is not known."""
+    """State of one day of a feed. Days that are not listed are unknown."""
 
     day: date
     state: str = Field(json_schema_extra={"enum": [*stored.FeedDay.State.values]})
@@ -53,7 +53,7 @@ class FeedOut(Schema):
 
 
 class CheckOut(Schema):
-    """What we stored for a day beside the provider's own ungrouped total."""
+    """Stored sum of one day and the provider's own ungrouped total."""
 
     feed: str
     day: date
@@ -110,7 +110,7 @@ class DimensionValues(Schema):
 
 
 class Days(Schema):
-    """How sure the days of a report are."""
+    """Finality of a report's days."""
 
     known_to: date | None = Field(description="The last day that has ended and is known.")
     final_to: date | None
@@ -120,7 +120,7 @@ class Days(Schema):
 
 
 class ReportCheckOut(Schema):
-    """The report's cost beside the provider's own total of the same days."""
+    """Cost of the report and the provider's own total of the same days."""
 
     problem: str = Field(description="Why they cannot be compared; empty if they are.")
     agrees: bool | None = Field(description="To the cent.")
@@ -136,7 +136,7 @@ class ReportCheckOut(Schema):
 
 
 class Missing(Schema):
-    """A connection that the total of a metric lacks."""
+    """Connection that the total of a metric does not include."""
 
     metric: str
     connection: str
@@ -144,7 +144,7 @@ class Missing(Schema):
 
 
 class Comparison(Schema):
-    """The days of a comparison: as many on each side, all of them over and known."""
+    """Days of a comparison: equally many on each side, all complete and known."""
 
     first_day: date
     last_day: date
@@ -154,7 +154,7 @@ class Comparison(Schema):
 
 
 class ReportOut(Schema):
-    """A row has the columns by name: dimensions and dollars are strings, counts are numbers."""
+    """Report. Rows have columns by name: dimensions and money are strings, counts numbers."""
 
     query: str = Field(description="The question as the report page and this API take it.")
     first_day: date

@@ -1,4 +1,4 @@
-"""The verbs of tokens: issue, find by secret, revoke. Pages, the API and the admin call these."""
+"""Token operations of pages, API and admin: create, authenticate, revoke."""
 
 import hashlib
 import secrets
@@ -13,7 +13,7 @@ from accounts import audit, quotas
 from accounts.models import Membership, User
 from api.models import Token
 
-PREFIX = "sgt_"  # lets people and secret scanners see what was leaked
+PREFIX = "sgt_"  # recognizable by people and secret scanners
 _LAST_USED_INTERVAL = timedelta(minutes=1)
 
 
@@ -28,13 +28,13 @@ def create(
     scopes: Collection[str],
     expires_at: datetime | None,
 ) -> tuple[Token, str]:
-    """Make a token; return it with its secret, which nobody can read again. Raises `NameTaken`."""
+    """Create a token and return it with its secret, which is not stored. Raise `NameTaken`."""
     secret = PREFIX + secrets.token_urlsafe(32)
     try:
         with transaction.atomic():
             organization = membership.organization
-            kept = Token.objects.filter(membership__organization=organization)
-            quotas.check(organization, "tokens", kept)
+            existing = Token.objects.filter(membership__organization=organization)
+            quotas.check(organization, "tokens", existing)
             token = Token.objects.create(
                 membership=membership,
                 name=name,
@@ -58,7 +58,7 @@ def create(
 
 @sensitive_variables("secret")
 def authenticate(secret: str, now: datetime) -> Token | None:
-    """The usable token with this secret; notes that it was used, to the minute."""
+    """Return the usable token with this secret and store its last use, to the minute."""
     token = (
         Token.objects.usable(now)
         .select_related("membership__organization", "membership__user")
@@ -71,15 +71,15 @@ def authenticate(secret: str, now: datetime) -> Token | None:
 
 
 def visible_to(membership: Membership) -> QuerySet[Token]:
-    """One's own tokens; those of the whole organization for who manages its members."""
-    found = Token.objects.select_related("membership__user").order_by("-created_at", "-pk")
+    """Return the member's tokens, or all of the organization for those who manage members."""
+    rows = Token.objects.select_related("membership__user").order_by("-created_at", "-pk")
     if membership.may_manage_members:
-        return found.filter(membership__organization=membership.organization)
-    return found.filter(membership=membership)
+        return rows.filter(membership__organization=membership.organization)
+    return rows.filter(membership=membership)
 
 
 def revoke(token: Token, actor: User) -> None:
-    """From now on the token opens nothing."""
+    """Delete the token and record it in the audit log."""
     with transaction.atomic():
         owner = token.membership
         audit.record(owner.organization, actor, "token.revoked", token.name, owner=owner.user.email)

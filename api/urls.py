@@ -1,4 +1,4 @@
-"""The pages of tokens. The API itself has its addresses in `v1`."""
+"""URLs of the token pages. The API has its own in `v1`."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""Version 1: what the pages say, for programs. Reads only."""
+"""API version 1: the data of the pages for programs, read-only."""
 
 import json
 from collections.abc import Iterator
@@ -39,13 +39,13 @@ counts are numbers, and `null` is *not known*, which is not zero. Days are UTC. 
 documents (RFC 9457).
 """
 MAX_HEALTH_DAYS = 366  # days of health in one answer
-_IN_MEMORY_BYTES = 1_000_000  # of a report; a larger one is on disk until it is sent
+_IN_MEMORY_BYTES = 1_000_000  # of a report; larger ones are spooled to disk
 ERRORS = dict.fromkeys((401, 403, 404, 422, 429, 503), schemas.Problem)
 
 
 class Api(NinjaAPI):
     def get_openapi_schema(self, **options: Any) -> OpenAPISchema:
-        """Ninja's document, in which errors are problem documents."""
+        """Return the OpenAPI document with errors as problem documents."""
         schema = super().get_openapi_schema(**options)
         for operations in schema["paths"].values():
             for operation in operations.values():
@@ -96,7 +96,7 @@ def _too_slow(request: HttpRequest, error: TooSlow) -> HttpResponse:
 
 @api.exception_handler(ValidationError)
 def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
-    """What the types of the parameters refuse: said for the first of them."""
+    """Describe the first invalid parameter."""
     first = error.errors[0]
     name = str(first["loc"][-1])
     status = HTTPStatus.UNPROCESSABLE_ENTITY
@@ -141,12 +141,12 @@ def health(
     label: str,
     days: Query[schemas.HealthDaysOut],
 ) -> schemas.HealthOut:
-    # Compared here: PostgreSQL refuses what an address may hold, such as NUL.
+    # Compared in Python: PostgreSQL refuses characters that a URL may hold, such as NUL.
     every = Connection.objects.filter(organization=request.organization)
-    found = next((each for each in every if each.label == label), None)
-    if found is None:
+    stored = next((each for each in every if each.label == label), None)
+    if stored is None:
         raise _connection_not_found(label)
-    return _health(found, _window(days.since, days.until))
+    return _health(stored, _window(days.since, days.until))
 
 
 # --- Reports --------------------------------------------------------------------------------
@@ -202,13 +202,13 @@ def members(
         )
     piece = wanted.contains.casefold()
     everything = request.organization.connections.exclude(state=Connection.State.DELETING)
-    found = [
+    matches = [
         schemas.Member(value=value, label=label)
         for value, label in controls.dimension_values(name, everything.order_by("label")).items()
         if piece in value.casefold() or piece in label.casefold()
     ]
-    page = found[wanted.offset : wanted.offset + wanted.limit]
-    return schemas.DimensionValues(dimension=name, total=len(found), members=page)
+    page = matches[wanted.offset : wanted.offset + wanted.limit]
+    return schemas.DimensionValues(dimension=name, total=len(matches), members=page)
 
 
 @api.get(
@@ -225,8 +225,8 @@ def report(request: Any) -> FileResponse:
     limits.refuse_unanswerable(request.organization, spec)
     asked = spec.by_interval() if spec.interval else spec
     user, organization = request.membership.user_id, request.organization
-    # Written while the slot is held: a slow reader keeps a file open and no report in memory, and
-    # what breaks is an error and no short document.
+    # Written while the slot is held: a slow client holds a file and no report in memory, and a
+    # failure is an error response, not a truncated document.
     content = SpooledTemporaryFile(_IN_MEMORY_BYTES)  # noqa: SIM115  # the response closes it
     with slot(REPORT, user=user, organization=organization.pk):
         for count, piece in enumerate(_report(spec, engine.run(organization, asked))):
@@ -243,9 +243,9 @@ def _connection_not_found(label: str) -> Problem:
 
 
 def _overviews(request: Any) -> list[Overview]:
-    """Also of what is archived: reports still contain it."""
-    found = [*overviews(request.organization), *retained(request.organization)]
-    return sorted(found, key=lambda overview: overview.connection.label)
+    """Return all connections by label, also archived ones, which reports still contain."""
+    connections = [*overviews(request.organization), *retained(request.organization)]
+    return sorted(connections, key=lambda overview: overview.connection.label)
 
 
 def _connection(overview: Overview) -> schemas.ConnectionOut:
@@ -264,7 +264,7 @@ def _connection(overview: Overview) -> schemas.ConnectionOut:
 
 
 def _window(since: date | None, until: date | None) -> Window:
-    """The days asked for: thirty up to today, if nothing is said."""
+    """Return the requested days, by default the last thirty including today."""
     last = until or datetime.now(UTC).date()
     try:
         window = window_between(since, last) if since else Window.last(30, today=last)
@@ -315,60 +315,60 @@ def _health(connection: Connection, window: Window) -> schemas.HealthOut:
 
 
 def _plain(value: Decimal) -> str:
-    """Exact, without trailing zeros or exponent."""
+    """Format exactly, without trailing zeros or exponent."""
     text = f"{value:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def _report(spec: ReportSpec, found: Report) -> Iterator[str]:
-    """The document in pieces: its rows are those of `manage.py report --format json`."""
-    known = found.coverage
-    window = found.spec.window
+def _report(spec: ReportSpec, report: Report) -> Iterator[str]:
+    """Yield the document in pieces. Its rows are those of `manage.py report --format json`."""
+    known = report.coverage
+    window = report.spec.window
     head = schemas.ReportOut(
         query=spec.to_query(),
         first_day=window.start,
         last_day=window.last_day,
-        columns=list(found.columns),
-        totals=json.loads("".join(as_json(found.by())))[0],
+        columns=list(report.columns),
+        totals=json.loads("".join(as_json(report.by())))[0],
         days=schemas.Days(
             known_to=known.known_to,
             final_to=known.final_to,
             states={f"{day}": state.name.lower() for day, state in known.states.items()},
         ),
-        partial=bool(found.missing),
+        partial=bool(report.missing),
         missing=[
             schemas.Missing(
                 metric=one.metric.name, connection=one.connection.label, reason=one.reason
             )
-            for one in found.missing
+            for one in report.missing
         ],
-        comparison=_comparison(found),
-        check=_check(reconcile(found)),
-        notes=list(limits.notes(found)),
+        comparison=_comparison(report),
+        check=_check(reconcile(report)),
+        notes=list(limits.notes(report)),
         rows=[],
     )
-    return chain([head.model_dump_json().removesuffix("[]}")], as_json(found), ["}"])
+    return chain([head.model_dump_json().removesuffix("[]}")], as_json(report), ["}"])
 
 
-def _comparison(found: Report) -> schemas.Comparison | None:
-    if found.before is None or found.alike is None or not found.compared_days:
+def _comparison(report: Report) -> schemas.Comparison | None:
+    if report.before is None or report.alike is None or not report.compared_days:
         return None
-    now, before = found.alike.spec.window, found.before.spec.window
+    now, before = report.alike.spec.window, report.before.spec.window
     return schemas.Comparison(
         first_day=now.start,
         last_day=now.last_day,
         before_first_day=before.start,
         before_last_day=before.last_day,
-        days=found.compared_days,
+        days=report.compared_days,
     )
 
 
-def _check(found: Reconciliation | None) -> schemas.ReportCheckOut | None:
-    if found is None:
+def _check(reconciliation: Reconciliation | None) -> schemas.ReportCheckOut | None:
+    if reconciliation is None:
         return None
-    if found.problem:
+    if reconciliation.problem:
         return schemas.ReportCheckOut(
-            problem=found.problem,
+            problem=reconciliation.problem,
             agrees=None,
             reported=None,
             ours=None,
@@ -380,17 +380,19 @@ def _check(found: Reconciliation | None) -> schemas.ReportCheckOut | None:
         )
     return schemas.ReportCheckOut(
         problem=(
-            f"The cost per user is not known yet for {found.unknown_days} of these days."
-            if found.unknown_days
+            f"The cost per user is not known yet for {reconciliation.unknown_days} of these days."
+            if reconciliation.unknown_days
             else ""
         ),
-        # Nothing is proven as long as it is not known whose it is.
-        agrees=found.agrees if found.is_proven or not found.agrees else None,
-        attributed=exact_usd(found.attributed),
-        unattributed=exact_usd(found.unattributed),
-        unknown=exact_usd(found.unknown),
-        unknown_days=found.unknown_days,
-        reported=exact_usd(found.reported),
-        ours=exact_usd(found.ours),
-        difference=exact_usd(found.difference),
+        # A match proves nothing while the person of some cost is unknown.
+        agrees=reconciliation.agrees
+        if reconciliation.is_proven or not reconciliation.agrees
+        else None,
+        attributed=exact_usd(reconciliation.attributed),
+        unattributed=exact_usd(reconciliation.unattributed),
+        unknown=exact_usd(reconciliation.unknown),
+        unknown_days=reconciliation.unknown_days,
+        reported=exact_usd(reconciliation.reported),
+        ours=exact_usd(reconciliation.ours),
+        difference=exact_usd(reconciliation.difference),
     )

@@ -1,4 +1,4 @@
-"""The page where members make and revoke their tokens."""
+"""Page where members create and revoke API tokens."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ from api.models import Scope, Token
 @require_http_methods(["GET", "HEAD", "POST"])
 @sensitive_variables("secret")
 def index(request: OrganizationRequest) -> HttpResponseBase:
-    """The tokens one may see, and the form for one more, whose answer alone has the secret."""
+    """List the visible tokens and create one. Only that response holds the secret."""
     if request.method != "POST":
         return _page(request, TokenForm())
     form = TokenForm(request.POST)
@@ -44,7 +44,7 @@ def index(request: OrganizationRequest) -> HttpResponseBase:
 @organization_required
 @require_POST
 def revoke(request: OrganizationRequest, token_pk: int) -> HttpResponseBase:
-    """One's own token, or for who manages members anybody's."""
+    """Revoke one's own token, or with the permission to manage members any token."""
     token = get_object_or_404(Token, pk=token_pk, membership__organization=request.organization)
     if token.membership_id != request.membership.pk and not request.membership.may_manage_members:
         raise NotPermitted(Permission.MANAGE_MEMBERS)

@@ -1,1 +1,1 @@
-"""How fast questions are answered over a year of thousands of people: see README.md."""
+"""Speed of reports over a year of thousands of people: see README.md."""

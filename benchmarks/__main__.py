@@ -1,6 +1,6 @@
-"""`make bench`: build the ledger on private servers, ask everything, print the tables.
+"""Build the ledger on private servers, run all reports and print the tables (`make bench`).
 
-Ends with 1 if two ways to ask disagree or a question is over its budget.
+Exits with 1 if two ways to query disagree or a report exceeds its budget.
 """
 
 import argparse
@@ -55,8 +55,8 @@ def run(folder: Path, people: int, days: int, times: int) -> int:
     call_command("migrate", verbosity=0)
     start = time.perf_counter()
     books = ledger.fill(folder, people=people, days=days)
-    _say(f"{books.facts:,} facts of {people:,} people and {days} days")
-    _say(f"made, copied and rolled up in {time.perf_counter() - start:,.0f} s\n")
+    _print(f"{books.facts:,} facts of {people:,} people and {days} days")
+    _print(f"made, copied and rolled up in {time.perf_counter() - start:,.0f} s\n")
     reports = [
         measure.report(books, name, address, times=times) for name, address in REPORTS.items()
     ]
@@ -64,46 +64,46 @@ def run(folder: Path, people: int, days: int, times: int) -> int:
     widgets = [one for a in DASHBOARDS for one in measure.dashboard(books, a, times=times)]
     _widgets(widgets)
     rows, load, upsert = loading.rows_a_second(books, days=min(days, 3))
-    _say(
+    _print(
         f"\nStoring {rows:,} changed rows: load {load:,.0f} rows/s, upsert {upsert:,.0f} rows/s,"
         f" ratio {load / upsert:.1f}"
     )
     first, second = two_organizations(people=min(people, 600), days=min(days, 90))
     ratio = second.total / first.total
-    _say("\n| import | first, s | second, s | second ÷ first |\n|---|--:|--:|--:|")
+    _print("\n| import | first, s | second, s | second ÷ first |\n|---|--:|--:|--:|")
     for name, took in first.seconds.items():
         again = second.seconds[name]
-        _say(f"| {name} | {took:,.1f} | {again:,.1f} | {again / took:.2f} |")
-    _say(f"| all | {first.total:,.1f} | {second.total:,.1f} | {ratio:.2f} |")
+        _print(f"| {name} | {took:,.1f} | {again:,.1f} | {again / took:.2f} |")
+    _print(f"| all | {first.total:,.1f} | {second.total:,.1f} | {ratio:.2f} |")
     slow = [t for t in reports if t.planner > REPORT_BUDGET]
     slow += [t for t in widgets if t.planner > WIDGET_BUDGET]
     for timing in slow:
-        _say(f"over budget: {timing.question}, {timing.planner:,.0f} ms")
+        _print(f"over budget: {timing.question}, {timing.planner:,.0f} ms")
     if ratio > SECOND_BUDGET:
-        _say(f"over budget: the second organization takes {ratio:.2f} times the first")
+        _print(f"over budget: the second organization takes {ratio:.2f} times the first")
     return 1 if slow or ratio > SECOND_BUDGET else 0
 
 
 def _reports(timings: Sequence["Timing"]) -> None:
-    _say("| report | queries | ms | from facts | DuckDB | facts/ours | ours/DuckDB |")
-    _say("|---|--:|--:|--:|--:|--:|--:|")
+    _print("| report | queries | ms | from facts | DuckDB | facts/ours | ours/DuckDB |")
+    _print("|---|--:|--:|--:|--:|--:|--:|")
     for t in timings:
         facts, duck = t.facts or 0.0, t.duck
         theirs, ratio = ("–", "–") if duck is None else (f"{duck:,.0f}", f"{t.planner / duck:.1f}")
-        _say(
+        _print(
             f"| {t.question} | {t.queries} | {t.planner:,.0f} | {facts:,.0f} | {theirs}"
             f" | {facts / t.planner:.1f} | {ratio} |"
         )
 
 
 def _widgets(timings: Sequence["Timing"]) -> None:
-    _say("\n| widget | queries | ms |")
-    _say("|---|--:|--:|")
+    _print("\n| widget | queries | ms |")
+    _print("|---|--:|--:|")
     for t in timings:
-        _say(f"| {t.question} | {t.queries} | {t.planner:,.0f} |")
+        _print(f"| {t.question} | {t.queries} | {t.planner:,.0f} |")
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 

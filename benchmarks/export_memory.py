@@ -1,9 +1,9 @@
-"""`python -m benchmarks.export_memory`: how much memory the files of a report take, however long.
+"""Measure the memory of report files by length: `python -m benchmarks.export_memory`.
 
-A ledger is built on a private PostgreSQL. Then people, products and models by day are taken away
-as CSV and as workbook, over a few days, a month and a year, each file by a process of its own and
-through the address of the page. Prints the most memory each process held, as the operating system
-counted it. Ends with 1 if the longest file of a kind took more above the shortest than the budget.
+Builds a ledger on a private PostgreSQL. Then exports people, products and models by day as CSV and
+workbook, over a few days, a month and a year, each file in its own process and through the URL of
+the page. Prints the peak memory of each process as the operating system counts it. Exits with 1 if
+the longest file of a format needs more than the budget above the shortest.
 """
 
 import argparse
@@ -31,7 +31,7 @@ READER = "reader@example.com"
 
 @dataclass(frozen=True)
 class File:
-    """A file that was read to its end. `waited` is until its first piece came; seconds."""
+    """File that was read to its end. `waited` is the time to the first byte, in seconds."""
 
     rows: int
     size: int
@@ -46,7 +46,7 @@ def main() -> int:
     options = parser.parse_args()
     if options.take:
         _setup()
-        return _tell(options.take)
+        return _print_file(options.take)
     with tempfile.TemporaryDirectory(prefix="spendglass-bench-") as name:
         folder = Path(name)
         folder.chmod(0o711)
@@ -72,19 +72,19 @@ def run(folder: Path, people: int) -> int:
     books = ledger.fill(folder, people=people, days=max(DAYS))
     books.duck.close()
     reader(books)
-    _say(f"{books.facts:,} facts of {people:,} people and {max(DAYS)} days\n")
-    _say("| file | rows | MB | first byte after | seconds | MB of the process |")
-    _say("|---|--:|--:|--:|--:|--:|")
+    _print(f"{books.facts:,} facts of {people:,} people and {max(DAYS)} days\n")
+    _print("| file | rows | MB | first byte after | seconds | MB of the process |")
+    _print("|---|--:|--:|--:|--:|--:|")
     rows: dict[str, int] = {}
     grown = 0.0
     for kind in ("csv", "xlsx"):
         peaks = []
         for address in addresses(books, kind, DAYS):
-            file, peak_mb = _in_a_process_of_its_own(address)
+            file, peak_mb = _take_in_subprocess(address)
             query = address.partition("?")[2]
             rows.setdefault(query, file.rows)  # those of the CSV, which comes first
             peaks.append(peak_mb)
-            _say(
+            _print(
                 f"| {kind} | {rows[query]:,} | {file.size / 1e6:,.1f} | {file.waited:,.1f} s"
                 f" | {file.seconds:,.0f} | {peak_mb:,.0f} |"
             )
@@ -93,7 +93,7 @@ def run(folder: Path, people: int) -> int:
 
 
 def reader(books: "Ledger") -> "User":
-    """A member, as only they may take files away."""
+    """Create a member, because only members export files."""
     from accounts.models import Membership, User
 
     user = User.objects.create_user(READER)
@@ -111,7 +111,7 @@ def addresses(books: "Ledger", kind: str, days: tuple[int, ...]) -> Iterator[str
 
 
 def take(address: str) -> File:
-    """Read a file to its end, as a browser does, and keep nothing of it."""
+    """Read a file to its end as a browser does, without keeping it."""
     from django.test import Client
 
     from accounts.models import User
@@ -136,14 +136,14 @@ def take(address: str) -> File:
     return File(lines - 1, size, waited, time.perf_counter() - start)
 
 
-def _tell(address: str) -> int:
+def _print_file(address: str) -> int:
     file = take(address)
-    _say(f"{file.rows} {file.size} {file.waited} {file.seconds} {_peak_mb()}")
+    _print(f"{file.rows} {file.size} {file.waited} {file.seconds} {_peak_mb()}")
     return 0
 
 
 def _peak_mb() -> float:
-    """The most memory this process held since it began, as Linux counts it.
+    """Return the peak memory of this process as Linux counts it, in MB.
 
     Not `ru_maxrss`: a child inherits that of the process it was forked from.
     """
@@ -152,11 +152,11 @@ def _peak_mb() -> float:
     return int(kilobytes) / 1024
 
 
-def _in_a_process_of_its_own(address: str) -> tuple[File, float]:
-    """The file, and the most memory its process held, in MB."""
+def _take_in_subprocess(address: str) -> tuple[File, float]:
+    """Return the file and the peak memory of its process in MB."""
     command = [sys.executable, "-m", "benchmarks.export_memory", "--take", address]
-    said = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
-    rows, size, waited, seconds, peak_mb = said.split()
+    output = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+    rows, size, waited, seconds, peak_mb = output.split()
     return File(int(rows), int(size), float(waited), float(seconds)), float(peak_mb)
 
 
@@ -167,7 +167,7 @@ def _setup() -> None:
     django.setup()
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 

@@ -1,8 +1,8 @@
-"""`python -m benchmarks.import_memory`: how much memory the import of a large company takes.
+"""Measure the memory of a large import: `python -m benchmarks.import_memory`.
 
-A sandbox company grown to 5,000 people is imported over 90 days by one worker process, on private
-servers. Prints the most memory the worker held, as the operating system counted it. Ends with 1
-if that is more than the budget, or if a stored total is not the provider's.
+One worker process imports 90 days of a sandbox company with 5,000 people, on private servers.
+Prints the peak memory of the worker as the operating system counts it. Exits with 1 if it exceeds
+the budget, or if a stored total differs from the provider's.
 """
 
 import argparse
@@ -63,7 +63,7 @@ def main() -> int:
 
 
 def measure(days: int) -> int:
-    """Import with one worker process and tell how it went."""
+    """Import with one worker process and print the result."""
     os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
     import django
     from django.core.management import call_command
@@ -96,8 +96,8 @@ def measure(days: int) -> int:
     requests = sum(run.windows.values_list("requests", flat=True))
     wrong = [check for check in connection.checks.all() if not check.agrees]
     facts = CostFact.objects.count() + UsageFact.objects.count()
-    _say(f"{run.get_state_display()}: {facts:,} facts of {days} days, {requests:,} requests")
-    _say(f"{took:,.0f} s, at most {peak_mb:,.0f} MB in the worker; {len(wrong)} totals differ")
+    _print(f"{run.get_state_display()}: {facts:,} facts of {days} days, {requests:,} requests")
+    _print(f"{took:,.0f} s, at most {peak_mb:,.0f} MB in the worker; {len(wrong)} totals differ")
     return 1 if wrong or run.state != run.State.DONE or peak_mb > BUDGET_MB else 0
 
 
@@ -109,14 +109,14 @@ def _watch(run: "SyncRun") -> None:
         window = run.windows.filter(state="running").first()
         if window is not None and window.feed != feed:
             feed = window.feed
-            _say(f"  {feed}")
+            _print(f"  {feed}")
 
 
 # --- The large company ---------------------------------------------------------------------
 
 
 def serve(port: int, people: int) -> None:
-    """Serve the sandbox whose first company has so many people; one request at a time."""
+    """Serve the sandbox whose first company has so many people, one request at a time."""
     from wsgiref.simple_server import WSGIRequestHandler, make_server
 
     from integrations.connectors.claude_enterprise.sandbox import Sandbox
@@ -139,7 +139,7 @@ def serve(port: int, people: int) -> None:
 
 
 class _Forgetful:
-    """The sandbox, keeping what it computed for one endpoint only until another is asked."""
+    """Sandbox that caches only the last endpoint it computed."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
@@ -175,7 +175,7 @@ def _wait_for(port: int) -> None:
     raise TimeoutError("The sandbox did not start.")
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 

@@ -1,8 +1,8 @@
 """A year of a company, made by DuckDB from a fixed seed and copied into PostgreSQL.
 
-A person works on two days of three and uses two to five of 32 meters then; each is a line of usage
-and four priced lines. The rest of a day belongs to nobody. Some list prices are not reported. What
-people did is a document of seventy numbers per person and day, in PostgreSQL alone.
+A person works on two days of three and then uses two to five of 32 meters; each is a row of usage
+and four priced rows. The remainder of a day is unattributed. Some list prices are not reported.
+Activity is a document of seventy numbers per person and day, in PostgreSQL only.
 """
 
 import json
@@ -104,14 +104,14 @@ class Ledger:
 
 
 def fill(folder: Path, *, people: int, days: int) -> Ledger:
-    """Make the ledger in the empty database Django is connected to, and in a DuckDB."""
+    """Fill the empty database of Django and a DuckDB with the ledger."""
     window = Window(date(2026, 11, 25) - timedelta(days=days), date(2026, 11, 25))
     organization = Organization.objects.create(slug="bench", name="Bench Inc.")
     connection = Connection.objects.create(
         organization=organization, label="bench", connector_slug="claude-enterprise"
     )
     meters = _dimensions(connection, people)
-    _know(connection, window)
+    _mark_final(connection, window)
     duck = duckdb.connect(str(folder / "ledger.duckdb"))
     _mirror(duck, connection, window, meters)
     for model, columns, sql in (
@@ -124,7 +124,7 @@ def fill(folder: Path, *, people: int, days: int) -> Ledger:
         duck.execute(f"COPY ({rows}) TO '{file}' (HEADER false)")
         _copy(model._meta.db_table, columns, file)
         file.unlink()
-    _act(window)
+    _copy_activity(window)
     (users,) = (feed for feed in connection.connector.feeds if feed.name == "users")
     for part in window.split(31):
         roll_up(connection, Table.USAGE, list(part))
@@ -136,8 +136,8 @@ def fill(folder: Path, *, people: int, days: int) -> Ledger:
     return Ledger(organization, connection, window, duck, facts)
 
 
-def _act(window: Window) -> None:
-    """Documents of what people did: every number that a metric reads, and as many again."""
+def _copy_activity(window: Window) -> None:
+    """Write activity documents: every number that a metric reads, and as many again."""
     paths = [
         path
         for metric in METRICS.values()
@@ -163,7 +163,7 @@ def _act(window: Window) -> None:
 
 
 def _dimensions(connection: Connection, people: int) -> list[tuple[int, int | None]]:
-    """Add people and meters; return (meter, the usage meter whose cost it is) of each."""
+    """Add people and meters; return (meter, its usage meter) of each."""
     Person.objects.bulk_create(
         Person(
             connection=connection,
@@ -188,8 +188,8 @@ def _dimensions(connection: Connection, people: int) -> list[tuple[int, int | No
     return found
 
 
-def _know(connection: Connection, window: Window) -> None:
-    """Every day of every feed has been read and is final."""
+def _mark_final(connection: Connection, window: Window) -> None:
+    """Mark every day of every feed as read and final."""
     read_at = datetime.combine(window.end, datetime.min.time(), UTC)
     FeedDay.objects.bulk_create(
         FeedDay(
@@ -212,7 +212,7 @@ def _mirror(
     window: Window,
     meters: list[tuple[int, int | None]],
 ) -> None:
-    """The small tables in DuckDB, under the names and with the ids they have in PostgreSQL."""
+    """Copy the small tables into DuckDB, with the names and ids they have in PostgreSQL."""
     duck.execute("CREATE TABLE days AS SELECT unnest(?::DATE[]) AS day", [list(window)])
     _table(duck, "meters", ("id", "usage_meter"), meters)
     duck.execute("CREATE TABLE usage_meters AS FROM meters WHERE usage_meter IS NULL")
@@ -233,7 +233,7 @@ def _mirror(
 def _table(
     duck: duckdb.DuckDBPyConnection, name: str, fields: tuple[str, ...], rows: list[Any]
 ) -> None:
-    """Ids as numbers, everything else as text."""
+    """Return ids as numbers, every other column as text."""
     types = ("BIGINT" if f in {"id", "usage_meter"} else "VARCHAR" for f in fields)
     columns = ", ".join(f"{f} {t}" for f, t in zip(fields, types, strict=True))
     duck.execute(f"CREATE TABLE {name} ({columns})")
@@ -242,7 +242,7 @@ def _table(
 
 
 def _copy(table: str, columns: str, file: Path) -> None:
-    """Keys and indexes are made again behind the rows: one by one they cost most of the time."""
+    """Copy rows and rebuild keys and indexes afterwards: one by one they take most of the time."""
     with database.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # what is pending locks the tables
         cursor.execute(

@@ -1,9 +1,9 @@
-"""`make load`: many people on two web processes, one of whom wants to stop the others.
+"""Measure response times while one client overloads two web processes (`make load`).
 
-A ledger is built on a private PostgreSQL and Redis, and the documented web command serves it on a
-port of this machine. The abuser asks for a thousand years and hangs up, for a year of everything
-fifty times at once, and half-sends requests. The others read pages as people do. Prints how long
-they waited, what health answered, and how large processes grew. Ends with 1 above a budget.
+Builds a ledger on a private PostgreSQL and Redis and serves it with the documented web command. The
+abuser requests a thousand years and disconnects, requests a year of everything fifty times at once,
+and half-sends requests. The others read pages as people do. Prints their response times, the
+health check and the size of processes. Exits with 1 above a budget.
 """
 
 import argparse
@@ -65,7 +65,7 @@ WIDGETS = ("spend", "models", "spend-over-time")  # three of those a dashboard l
 
 @dataclass
 class Answers:
-    """What everybody was answered, written by all threads."""
+    """Responses to all clients, written by all threads."""
 
     seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     statuses: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
@@ -77,12 +77,12 @@ class Answers:
             self.statuses[who][status] += 1
 
     def percentile(self, who: str, part: float) -> float:
-        """Seconds within which this part of the answers came; the largest of few."""
+        """Return the seconds within which this share of responses came; of few, the largest."""
         ordered = sorted(self.seconds[who])
         return ordered[max(0, math.ceil(part * len(ordered)) - 1)] if ordered else 0.0
 
     def lost(self) -> int:
-        """Answers to the others that broke, did not come, or were an error of the server."""
+        """Count responses to the others that broke, did not come, or were server errors."""
         return sum(
             count
             for status, count in self.statuses["others"].items()
@@ -90,7 +90,7 @@ class Answers:
         )
 
     def turned_away(self) -> int:
-        """Others who were asked to come back, because the server was busy."""
+        """Count responses that asked the others to retry because the server was busy."""
         return self.statuses["others"]["503"]
 
 
@@ -143,12 +143,12 @@ def run(folder: Path, options: argparse.Namespace) -> int:
         worker.send_signal(signal.SIGQUIT)  # without an end to the file it writes
         for process in processes:
             process.wait(120)
-    return _tell(answers, largest, options)
+    return _print_report(answers, largest, options)
 
 
 # --- What is served ----------------------------------------------------------------------------
 def _fill(folder: Path, options: argparse.Namespace) -> dict[str, list[str]]:
-    """Build a ledger and a small tenant beside it; return the sessions of each, by slug.
+    """Build a ledger and a small second tenant; return the sessions of each, by slug.
 
     The first session of the ledger is the abuser's.
     """
@@ -165,7 +165,7 @@ def _fill(folder: Path, options: argparse.Namespace) -> dict[str, list[str]]:
     call_command("collectstatic", interactive=False, verbosity=0)
     books = ledger.fill(folder, people=options.ledger, days=options.days)
     books.duck.close()
-    _say(f"{books.facts:,} facts of {options.ledger:,} people and {options.days} days")
+    _print(f"{books.facts:,} facts of {options.ledger:,} people and {options.days} days")
     other = Organization.objects.create(slug="other", name="Other Inc.")
     half = options.people // 2
     sessions = {
@@ -177,7 +177,7 @@ def _fill(folder: Path, options: argparse.Namespace) -> dict[str, list[str]]:
 
 
 def _session(organization: "Organization", number: int) -> str:
-    """A member who is signed in: the value of the cookie."""
+    """Sign a member in and return the value of the session cookie."""
     from django.test import Client
 
     from accounts.models import Membership, User
@@ -190,21 +190,21 @@ def _session(organization: "Organization", number: int) -> str:
 
 
 def _web(port: int) -> subprocess.Popen[bytes]:
-    """The documented web command."""
+    """Return the documented web command."""
     command = ["-m", "gunicorn", "--config", "config/gunicorn.py", "--no-control-socket"]
     command += ["--bind", f"{HOST}:{port}", "--graceful-timeout", "5", "--log-level", "error"]
     return _start([*command, "config.wsgi"])
 
 
 def _worker() -> subprocess.Popen[bytes]:
-    """A worker of large files."""
+    """Return the command of a worker for large files."""
     command = ["-m", "celery", "--app", "config", "--quiet", "worker", "--queues", "exports"]
     command += ["--concurrency", "1", "--loglevel", "ERROR"]
     return _start(command)
 
 
 def _start(arguments: list[str]) -> subprocess.Popen[bytes]:
-    """A server that ends with us, however we end."""
+    """Start a server that ends with this process, however that ends."""
     return subprocess.Popen(
         [sys.executable, *arguments],
         stderr=subprocess.DEVNULL,
@@ -229,14 +229,14 @@ def _wait_until_up(port: int) -> None:
     raise RuntimeError("The web server did not answer within two minutes.")
 
 
-# --- Who asks ----------------------------------------------------------------------------------
+# --- Clients ----------------------------------------------------------------------------------
 def _measure(
     port: int,
     organizations: dict[str, list[str]],
     processes: list[subprocess.Popen[bytes]],
     options: argparse.Namespace,
 ) -> tuple[Answers, dict[str, float]]:
-    """Let everybody ask for a while; return the answers and the largest sizes in MB."""
+    """Run all clients for a while; return the responses and the largest sizes in MB."""
     answers, ends_at = Answers(), time.monotonic() + options.seconds
     abuser, *others = [
         (slug, session) for slug, sessions in organizations.items() for session in sessions
@@ -267,7 +267,7 @@ def _measure(
 def _read_pages(
     port: int, slug: str, session: str, answers: Answers, ends_at: float, chance: random.Random
 ) -> None:
-    """One person: a page, a look at it, the next."""
+    """Read pages as one person does: a page, a pause, the next."""
     time.sleep(chance.uniform(0, 5))
     while time.monotonic() < ends_at:
         page = chance.choice(PAGES)
@@ -282,7 +282,7 @@ def _read_pages(
 def _ask_for_a_year(
     port: int, slug: str, session: str, answers: Answers, ends_at: float, number: int
 ) -> None:
-    """One of the windows of the abuser: the next report as soon as the last is answered."""
+    """Request the next report as soon as the last is answered, as one abusive window."""
     for question in itertools.cycle((*HEAVY[number % len(HEAVY) :], *HEAVY)):
         if time.monotonic() > ends_at:
             return
@@ -291,7 +291,7 @@ def _ask_for_a_year(
 
 
 def _hang_up(port: int, slug: str, session: str, ends_at: float) -> None:
-    """Sixteen times the attack that stopped everything once, and nobody waits for the answer."""
+    """Send sixteen times the attack that once stopped everything, and disconnect each time."""
     while time.monotonic() < ends_at:
         for question in (ATTACK,) * 16 + HEAVY:
             with contextlib.suppress(OSError), socket.create_connection((HOST, port), 5) as sender:
@@ -302,7 +302,7 @@ def _hang_up(port: int, slug: str, session: str, ends_at: float) -> None:
 
 
 def _half_send(port: int, ends_at: float) -> None:
-    """Twenty requests that never end."""
+    """Send twenty requests that never end."""
     while time.monotonic() < ends_at:
         senders = []
         for _ in range(20):
@@ -333,7 +333,7 @@ def _timed(
 
 
 def _ask(port: int, path: str, session: str, *, part: bool = False) -> int:
-    """Read one answer to its end; raises if it is shorter than it says."""
+    """Read one response to its end; raise if it is shorter than announced."""
     connection = http.client.HTTPConnection(HOST, port, timeout=PATIENCE_SECONDS)
     headers = {"Cookie": f"{COOKIE}={session}", "Host": "localhost"}
     try:
@@ -345,9 +345,9 @@ def _ask(port: int, path: str, session: str, *, part: bool = False) -> int:
         connection.close()
 
 
-# --- What is told ------------------------------------------------------------------------------
+# --- Report ------------------------------------------------------------------------------
 def _sizes(processes: list[subprocess.Popen[bytes]]) -> list[tuple[str, float]]:
-    """Resident megabytes of the children of each process: web processes, and the worker."""
+    """Return the resident MB of the children of each process: web processes and the worker."""
     found = []
     for name, process in zip(("web", "worker"), processes, strict=True):
         with contextlib.suppress(OSError):
@@ -359,21 +359,21 @@ def _sizes(processes: list[subprocess.Popen[bytes]]) -> list[tuple[str, float]]:
     return found
 
 
-def _tell(answers: Answers, largest: dict[str, float], options: argparse.Namespace) -> int:
-    _say("\n| who | answers | median | 99 of 100 | longest | what they were |")
-    _say("|---|--:|--:|--:|--:|---|")
+def _print_report(answers: Answers, largest: dict[str, float], options: argparse.Namespace) -> int:
+    _print("\n| who | answers | median | 99 of 100 | longest | what they were |")
+    _print("|---|--:|--:|--:|--:|---|")
     for who in ("others", "health", "abuser"):
         seconds = answers.seconds[who]
         kinds = ", ".join(f"{n} × {status}" for status, n in answers.statuses[who].most_common())
-        _say(
+        _print(
             f"| {who} | {len(seconds):,} | {answers.percentile(who, 0.5):.2f} s"
             f" | {answers.percentile(who, 0.99):.2f} s | {max(seconds, default=0):.2f} s"
             f" | {kinds} |"
         )
     for name, megabytes in largest.items():
-        _say(f"largest {name} process: {megabytes:,.0f} MB")
-    _say(f"lost: {answers.lost()}")
-    _say(f"turned away: {answers.turned_away()}")
+        _print(f"largest {name} process: {megabytes:,.0f} MB")
+    _print(f"lost: {answers.lost()}")
+    _print(f"turned away: {answers.turned_away()}")
     health = answers.statuses["health"]
     over = [
         (answers.percentile("others", 0.99) > options.p99, "the others waited"),
@@ -386,11 +386,11 @@ def _tell(answers: Answers, largest: dict[str, float], options: argparse.Namespa
     ]
     for is_over, what in over:
         if is_over:
-            _say(f"over budget: {what}")
+            _print(f"over budget: {what}")
     return 1 if any(is_over for is_over, _ in over) else 0
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 

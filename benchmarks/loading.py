@@ -1,4 +1,4 @@
-"""How fast days are stored: by `loading`, and by the upsert Django offers for the same rows."""
+"""Speed of storing days: `loading` compared with an upsert of the Django ORM."""
 
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -18,9 +18,9 @@ _PAGE = 1000
 
 
 def rows_a_second(ledger: Ledger, *, days: int) -> tuple[int, float, float]:
-    """Rows of the first days, and how many a second `load` and the upsert put over other rows.
+    """Return the number of rows and the rows per second of `load` and of the upsert.
 
-    `load` also spools, balances, checks and rolls up; the upsert only writes the facts.
+    `load` also spools, reconciles, checks and rolls up; the upsert only writes the facts.
     """
     window = Window(ledger.window.start, ledger.window.start + timedelta(days=days))
     stored = list(
@@ -61,7 +61,7 @@ def rows_a_second(ledger: Ledger, *, days: int) -> tuple[int, float, float]:
 
 
 def _pages(stored: list[Any], more: Decimal, export: datetime) -> list[Page]:
-    """What a provider would send: the stored rows, each amount a little higher."""
+    """Return pages as a provider would send them: the stored rows, each amount a little higher."""
     records = tuple(
         CostRecord(
             fact.day,

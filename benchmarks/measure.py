@@ -1,4 +1,4 @@
-"""Ask the same question in several ways, compare the answers, and time each."""
+"""Run the same report in several ways, compare the results, and time each."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ Statement = tuple[str, tuple[Any, ...]]
 
 
 class Disagreement(Exception):
-    """Two ways to ask gave two answers: what is fast has to be right first."""
+    """Two ways to query gave different results."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Timing:
 
 
 def report(ledger: Ledger, name: str, address: str, *, times: int) -> Timing:
-    """One report: from the tables the planner chooses, from facts alone, and by DuckDB."""
+    """Time one report: from the tables the planner chooses, from facts only, and by DuckDB."""
     spec = ReportSpec.from_query(address, today=ledger.today)
     spec = spec.by_interval() if spec.interval else spec
 
@@ -58,7 +58,7 @@ def report(ledger: Ledger, name: str, address: str, *, times: int) -> Timing:
 
 
 def dashboard(ledger: Ledger, address: str, *, times: int) -> Iterator[Timing]:
-    """Each widget of GenAI Intelligence, which a page asks side by side."""
+    """Time each widget of GenAI Intelligence, which a page requests in parallel."""
     query = ReportSpec.from_query(address, today=ledger.today)
     scope = Scope(ledger.organization, query, ledger.today)
     for widget in WIDGET_LIST:
@@ -69,7 +69,7 @@ def dashboard(ledger: Ledger, address: str, *, times: int) -> Iterator[Timing]:
 
 
 def timed(ask: Callable[[], object], times: int) -> float:
-    """The median in milliseconds."""
+    """Return the median in milliseconds."""
     took = []
     for _ in range(times):
         start = time.perf_counter()
@@ -80,7 +80,7 @@ def timed(ask: Callable[[], object], times: int) -> float:
 
 @contextmanager
 def recorded() -> Iterator[list[Statement]]:
-    """The statements that go to the database meanwhile."""
+    """Record the SQL statements of the block."""
     found: list[Statement] = []
 
     def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
@@ -92,12 +92,12 @@ def recorded() -> Iterator[list[Statement]]:
 
 
 def facts_alone() -> Any:
-    """Let reports read facts, as if there were no rollups."""
+    """Let reports read only facts, as if there were no rollups."""
     return mock.patch.object(engine, "_smallest", lambda source, spec: engine.TABLES[source][-1])
 
 
 def _duck(ledger: Ledger, name: str, statements: list[Statement], times: int) -> float | None:
-    """Django's own statements, asked of DuckDB; None if it does not understand one of them."""
+    """Run Django's own statements in DuckDB; return None if it does not support one."""
     translated = [(sql.replace("%s", "?"), params) for sql, params in statements]
 
     def ask() -> list[list[Any]]:
@@ -115,7 +115,7 @@ def _duck(ledger: Ledger, name: str, statements: list[Statement], times: int) ->
 
 
 def _plain(rows: Any) -> list[str]:
-    """Rows in one order and one spelling, whoever sent them."""
+    """Return rows in one order and spelling, whichever database sent them."""
     return sorted(repr([_value(value) for value in row]) for row in rows)
 
 

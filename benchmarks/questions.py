@@ -1,4 +1,4 @@
-"""Twenty typical reports, as addresses of the report page. `365d` is the whole ledger."""
+"""Twenty typical reports as query strings of the report page. `365d` is the whole ledger."""
 
 REPORTS = {
     "total of 30 days": "metrics=cost&range=30d",

@@ -1,8 +1,8 @@
-"""How long an import takes of the second organization on an installation, beside the first.
+"""Import time of the second organization of an installation compared with the first.
 
-`make bench` prints second ÷ first, of feeds whose days are compared with the organization's lines.
+`make bench` prints second ÷ first, of feeds whose days are compared with the organization's totals.
 The planner's statistics are those of the moment after the first import and are never refreshed, as
-they are while a second organization is read: they do not know its connection.
+while a second organization is imported: they do not include its connection.
 """
 
 import time
@@ -49,7 +49,7 @@ class Imported:
 
 
 def two_organizations(*, people: int, days: int) -> tuple[Imported, Imported]:
-    """Import two organizations of equal size, one after the other, into what is stored already."""
+    """Import two organizations of equal size, one after the other, next to existing rows."""
     tables = [
         *("integrations_costfact", "integrations_costtotal", "integrations_usagefact"),
         *("integrations_usagetotal", "integrations_meter", "integrations_person"),
@@ -98,7 +98,7 @@ def _pages(feed: Feed, window: Window, people: int) -> Iterator[Page]:
 def _records(
     feed: Feed, day: date, people: int
 ) -> Sequence[CostRecord | UsageRecord | TotalRecord]:
-    """A day: each person uses some meters, and the organization has as much again on top."""
+    """Return the records of a day: each person uses some meters, and the total is twice as high."""
     is_cost = "cost" in feed.name
     whole: dict[MeterKey, int] = dict.fromkeys(_METERS, people)
     lines: list[CostRecord | UsageRecord | TotalRecord] = []

@@ -1,4 +1,4 @@
-"""The operator's admin: Django's own, under our name."""
+"""Django admin site for operators."""
 
 from typing import Any
 
@@ -13,12 +13,12 @@ class AdminSite(admin.AdminSite):
     site_header = "Spendglass operations"
     site_title = "Spendglass"
     index_title = "Everything on this installation"
-    enable_nav_sidebar = False  # the columns of the lists need the room
+    enable_nav_sidebar = False  # the lists need the width
 
     def login(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Send everybody to the one door: what protects it protects the admin too."""
+        """Redirect to the sign-in page, so that its protections cover the admin too."""
         if request.user.is_authenticated:
             raise PermissionDenied("This is for the operators of this installation.")
         return redirect_to_login(request.GET.get("next", reverse("admin:index")))

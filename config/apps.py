@@ -2,7 +2,7 @@ from django.contrib.admin.apps import AdminConfig
 
 
 class Admin(AdminConfig):
-    """Django's admin under our name; the first of our apps to be ready registers the checks."""
+    """App of the admin site. The first of our apps to be ready, so it registers the checks."""
 
     default_site = "config.admin.AdminSite"
 

@@ -1,6 +1,6 @@
-"""Celery's scheduler, held back while workers are away.
+"""Celery scheduler that stops sending while workers are away.
 
-Every scheduled task looks in the database for what is due, so one that waits is as good as many.
+Every scheduled task looks in the database for due work, so one waiting message is as good as many.
 """
 
 import logging
@@ -13,18 +13,18 @@ from accounts import broker
 
 logger = logging.getLogger(__name__)
 
-_ENOUGH = 20  # messages of one queue; two beats stay below it together
+_MAX_WAITING = 20  # messages of one queue; two beats stay below it together
 
 
 class Scheduler(beat.Scheduler):
-    """Keeps nothing on disk, so there is no file that a kill could spoil."""
+    """Scheduler without a state file, so a kill cannot damage one."""
 
     def apply_async(self, entry: Any, *args: Any, **kwargs: Any) -> Any:
-        """Send the task, unless enough messages wait in its queue for a worker to come back."""
+        """Send the task unless enough messages already wait in its queue."""
         try:
-            if broker.waiting(entry.task) >= _ENOUGH:
+            if broker.waiting(entry.task) >= _MAX_WAITING:
                 logger.warning("No worker takes from the queue of %s", entry.task)
                 return None
         except OperationalError:
-            pass  # sending says what is wrong
+            pass  # sending raises the real error
         return super().apply_async(entry, *args, **kwargs)

@@ -1,4 +1,4 @@
-"""The Celery application: workers, beat and everyone who enqueues share it."""
+"""Celery application of workers, beat and every process that enqueues."""
 
 import logging
 import os

@@ -1,6 +1,6 @@
 """System checks: a bad or missing setting is a sentence with a hint, not a traceback.
 
-`config.settings` never fails on a bad value: it keeps it out of the way and lists the name in
+`config.settings` never fails on a bad value: it uses a default and adds the name to
 `INVALID_SETTINGS`, which is reported here. No message repeats a value.
 """
 
@@ -24,7 +24,7 @@ _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 @register()
-def settings_are_readable(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+def check_readable(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
     return [
         Error(f"{name} cannot be read.", hint=hint, id="spendglass.E001")
         for name, hint in settings.INVALID_SETTINGS.items()
@@ -33,9 +33,9 @@ def settings_are_readable(app_configs: Any, **kwargs: Any) -> Sequence[CheckMess
 
 @register()
 def check_secrets(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
-    found: list[CheckMessage] = []
+    messages: list[CheckMessage] = []
     if settings.SECRET_KEY_MISSING:
-        found.append(
+        messages.append(
             Error(
                 "SECRET_KEY is not set.",
                 hint="Set it to a long random text, the same for web, worker and beat. "
@@ -44,7 +44,7 @@ def check_secrets(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
             )
         )
     if not settings.CREDENTIALS_KEYS:
-        found.append(
+        messages.append(
             Error(
                 "CREDENTIALS_KEYS is not set: credentials could not be stored.",
                 hint=f"Set it to a Fernet key. One is made by: {_MAKE_KEY}",
@@ -55,21 +55,21 @@ def check_secrets(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
         try:
             Fernet(key)
         except ValueError:
-            found.append(
+            messages.append(
                 Error(
                     f"Key {position} of CREDENTIALS_KEYS is not a Fernet key.",
                     hint=f"Keys are separated by commas. One is made by: {_MAKE_KEY}",
                     id="spendglass.E004",
                 )
             )
-    return found
+    return messages
 
 
 @register()
 def check_servers(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
-    found: list[CheckMessage] = []
+    messages: list[CheckMessage] = []
     if settings.DATABASES["default"].get("ENGINE") != "django.db.backends.postgresql":
-        found.append(
+        messages.append(
             Error(
                 "DATABASE_URL does not name a PostgreSQL database.",
                 hint="Write it as postgres://user:password@host:5432/name; Spendglass needs "
@@ -80,22 +80,22 @@ def check_servers(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
     try:
         redis.ConnectionPool.from_url(settings.REDIS_URL)
     except ValueError:
-        found.append(
+        messages.append(
             Error(
                 "REDIS_URL is not the address of a Redis.",
                 hint="Write it as redis://host:6379/0, rediss://… or unix:///path/to/socket.",
                 id="spendglass.E006",
             )
         )
-    return found
+    return messages
 
 
 @register()
 def check_provider_urls(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
-    found: list[CheckMessage] = []
+    messages: list[CheckMessage] = []
     url = urlsplit(settings.ANTHROPIC_BASE_URL)
     if url.scheme not in {"http", "https"} or not url.hostname:
-        found.append(
+        messages.append(
             Error(
                 "ANTHROPIC_BASE_URL is not an http or https address.",
                 hint="Leave it unset for https://api.anthropic.com.",
@@ -103,7 +103,7 @@ def check_provider_urls(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessag
             )
         )
     elif url.scheme == "http" and url.hostname not in _LOOPBACK:
-        found.append(
+        messages.append(
             Error(
                 "ANTHROPIC_BASE_URL would send API keys over a network unencrypted.",
                 hint="Use https, or an address of this machine.",
@@ -111,22 +111,22 @@ def check_provider_urls(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessag
             )
         )
     if settings.ANTHROPIC_REQUESTS_PER_MINUTE < 0:
-        found.append(
+        messages.append(
             Error(
                 "ANTHROPIC_REQUESTS_PER_MINUTE is negative.",
                 hint="60 is what Anthropic allows; 0 means unpaced.",
                 id="spendglass.E009",
             )
         )
-    return found
+    return messages
 
 
 @register()
 def check_mail_path(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
-    found: list[CheckMessage] = []
+    messages: list[CheckMessage] = []
     base = urlsplit(settings.BASE_URL)
     if settings.BASE_URL and (base.scheme not in {"http", "https"} or not base.hostname):
-        found.append(
+        messages.append(
             Error(
                 "BASE_URL is not an http or https address.",
                 hint="Write what people type to get here, such as https://spendglass.example.com.",
@@ -134,9 +134,9 @@ def check_mail_path(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
             )
         )
     if not settings.EMAIL_CONFIGURED:
-        return found
+        return messages
     if not settings.BASE_URL:
-        found.append(
+        messages.append(
             Error(
                 "EMAIL_URL is set and BASE_URL is not: links in mails would lead nowhere.",
                 hint="Write what people type to get here, such as https://spendglass.example.com.",
@@ -146,14 +146,14 @@ def check_mail_path(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
     try:
         validate_email(parseaddr(settings.DEFAULT_FROM_EMAIL)[1])
     except ValidationError:
-        found.append(
+        messages.append(
             Error(
                 "EMAIL_URL is set and DEFAULT_FROM_EMAIL is not an address to send from.",
                 hint="Write it as Spendglass <spendglass@example.com>.",
                 id="spendglass.E012",
             )
         )
-    return found
+    return messages
 
 
 @register()
@@ -170,8 +170,8 @@ def check_proxy_count(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]
 
 
 @register()
-def preloading_is_allowed(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
-    """Browsers take a host into their list only under these conditions (hstspreload.org)."""
+def check_preloading(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """Check the conditions under which browsers preload a host (hstspreload.org)."""
     is_allowed = settings.SECURE_HSTS_INCLUDE_SUBDOMAINS and settings.SECURE_HSTS_SECONDS >= _YEAR
     if not settings.SECURE_HSTS_PRELOAD or is_allowed:
         return []
@@ -186,7 +186,7 @@ def preloading_is_allowed(app_configs: Any, **kwargs: Any) -> Sequence[CheckMess
 
 
 @register()
-def security_contact_is_an_address(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+def check_security_contact(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
     contact = urlsplit(settings.SECURITY_CONTACT)
     if not settings.SECURITY_CONTACT or contact.scheme in {"https", "mailto", "tel"}:
         return []
@@ -213,13 +213,13 @@ def check_hosts(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
 
 
 @register(Tags.security, deploy=True)
-def redis_keeps_what_it_is_given(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
-    """Look at the memory policy of the Redis that is configured, if it answers."""
+def check_redis_policy(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """Check the memory policy of the configured Redis, if it answers."""
     try:
         with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2) as client:
             memory = client.info("memory")
     except (redis.RedisError, ValueError):
-        return []  # `/healthz` says that it does not answer
+        return []  # `/healthz` reports that it does not answer
     policy = memory.get("maxmemory_policy", "noeviction")
     if memory.get("maxmemory") and policy != "noeviction":
         return [

@@ -1,7 +1,7 @@
-"""Django's error pages, of DEBUG and in mails, without secrets in any frame.
+"""Django's error pages, in DEBUG and in mails, without secrets in any frame.
 
-Django hides settings and what functions declare as sensitive; frames of libraries hold the key of
-a request as well, in headers of their own. So every value is redacted by what it looks like.
+Django hides settings and variables that functions declare as sensitive. Frames of libraries also
+hold the key of a request, in their own headers. So every value is redacted by its pattern.
 """
 
 from collections.abc import ItemsView
@@ -15,11 +15,11 @@ from django.views.debug import ExceptionReporter, SafeExceptionReporterFilter
 
 from integrations.redaction import redact
 
-_LONGEST_VALUE = 4096  # Django cuts there, too, but only after it has laid out all of a value
+_MAX_VALUE_LENGTH = 4096  # Django cuts there too, but only after formatting the whole value
 
 
-class _Shown:
-    """A value as text that is not quoted again."""
+class _Verbatim:
+    """Text whose repr is itself."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -29,7 +29,7 @@ class _Shown:
 
 
 class SecretFilter(SafeExceptionReporterFilter):
-    """Hides what functions declare as sensitive also while DEBUG is on, and what looks like it."""
+    """Hide sensitive variables also while DEBUG is on, and redact all others by pattern."""
 
     def is_active(self, request: HttpRequest | None) -> bool:
         return True
@@ -37,12 +37,12 @@ class SecretFilter(SafeExceptionReporterFilter):
     def get_traceback_frame_variables(
         self, request: HttpRequest | None, tb_frame: FrameType
     ) -> ItemsView[str, Any]:
-        found = super().get_traceback_frame_variables(request, tb_frame)
-        return {name: _Shown(_represent(value)) for name, value in found}.items()
+        variables = super().get_traceback_frame_variables(request, tb_frame)
+        return {name: _Verbatim(_represent(value)) for name, value in variables}.items()
 
 
 class SecretReporter(ExceptionReporter):
-    """Redacts the whole page once more: messages, source lines, addresses and form fields."""
+    """Redact the whole page once more: messages, source lines, URLs and form fields."""
 
     def get_traceback_html(self) -> SafeString:
         return SafeString(_clean(super().get_traceback_html()))
@@ -57,13 +57,13 @@ def _represent(value: Any) -> str:
     except Exception as exc:
         text = f"Error in formatting: {type(exc).__name__}"
     text = _clean(text)
-    if len(text) > _LONGEST_VALUE:
-        text = f"{text[:_LONGEST_VALUE]}… <trimmed {len(text)} characters>"
+    if len(text) > _MAX_VALUE_LENGTH:
+        text = f"{text[:_MAX_VALUE_LENGTH]}… <trimmed {len(text)} characters>"
     return text
 
 
 def _clean(text: str) -> str:
-    """Without what looks like a secret, and without the secrets of this installation."""
+    """Redact text that looks like a secret, and the secrets of this installation."""
     database = settings.DATABASES["default"]
     return redact(
         text,

@@ -1,6 +1,6 @@
-"""How gunicorn serves Spendglass: `gunicorn --config config/gunicorn.py config.wsgi`.
+"""Configuration of gunicorn: `gunicorn --config config/gunicorn.py config.wsgi`.
 
-Options on the command line win. `WEB_CONCURRENCY` and `WEB_THREADS` come from the environment.
+Command-line options take precedence. `WEB_CONCURRENCY` and `WEB_THREADS` come from the environment.
 """
 
 import os
@@ -14,8 +14,8 @@ workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 threads = int(os.environ.get("WEB_THREADS", "16"))
 worker_connections = 1000
 backlog = 512
-# Seconds without a sign of life of a whole worker process, not of a request: its threads may take
-# as long as a download takes. `REQUEST_SECONDS` bounds what is computed.
+# Seconds without a heartbeat of a worker process, not of a request: its threads may take as long
+# as a download takes. `REQUEST_SECONDS` bounds what is computed.
 timeout = 60
 # A worker that is replaced finishes its downloads.
 graceful_timeout = 90
@@ -27,9 +27,9 @@ max_requests_jitter = 4_000
 
 
 def post_fork(server: object, worker: object) -> None:
-    """Let threads take turns ten times as often as Python does by itself.
+    """Switch threads ten times as often as Python does by default.
 
-    A page waits for PostgreSQL a dozen times, and after each time for the thread that computes a
-    report: 5 ms each, more than the page takes.
+    A page waits for PostgreSQL a dozen times, and each time afterwards for the thread that computes
+    a report: 5 ms each, more than the page takes.
     """
     sys.setswitchinterval(0.0005)

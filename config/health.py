@@ -1,6 +1,6 @@
-"""One address for load balancers and `make run`: do the servers behind us answer?
+"""Health check of database and Redis for load balancers and `make run`.
 
-The web server keeps a thread for it (`config.webserver`), so it answers while all others work.
+The web server reserves a thread for it (`config.webserver`), so it answers while all others work.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from django.views.decorators.cache import never_cache
 
 @never_cache
 def healthz(request: HttpRequest) -> HttpResponse:
-    """200 and "ok", or 503 and the name of what does not answer."""
+    """Respond 200 and "ok", or 503 and the name of the server that does not answer."""
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
@@ -31,9 +31,9 @@ def healthz(request: HttpRequest) -> HttpResponse:
 def health_first(
     get_response: Callable[[HttpRequest], HttpResponseBase],
 ) -> Callable[[HttpRequest], HttpResponseBase]:
-    """Middleware: answer `/healthz` under any host name, also by IP, without session or user.
+    """Answer `/healthz` for any host name or IP, without session or user (middleware).
 
-    Load balancers ask a machine by its address, which `ALLOWED_HOSTS` does not name.
+    Load balancers address a machine by its IP, which is not in `ALLOWED_HOSTS`.
     """
 
     def middleware(request: HttpRequest) -> HttpResponseBase:

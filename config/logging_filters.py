@@ -1,4 +1,4 @@
-"""What stays out of the log: links that open an account, and what looks like a secret."""
+"""Log filters that remove secret links and text that looks like a secret."""
 
 import logging
 import re
@@ -9,7 +9,7 @@ _SECRET_PATH = re.compile(r"\A/(invitations|password|account/email)/.+")
 
 
 class RedactSecretPaths(logging.Filter):
-    """Django logs the path of what it refuses; of a mailed link that is the secret itself."""
+    """Redact paths of mailed links, which Django logs when it refuses a request."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.args, tuple):
@@ -21,14 +21,14 @@ class RedactSecretPaths(logging.Filter):
 
 
 class WithoutSecrets(logging.Formatter):
-    """Redacts each entry as a whole: message, arguments and traceback."""
+    """Redact a whole entry: message, arguments and traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
         return redact(super().format(record))
 
 
 class WithoutSecretsAfter(logging.Formatter):
-    """Redacts what another formatter, such as Celery's, has made of an entry."""
+    """Redact the output of another formatter, such as Celery's."""
 
     def __init__(self, formatter: logging.Formatter) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
-"""Which queue each task waits in, and which worker processes take from which queues.
+"""Queue of each task, and the queues of each worker process.
 
-Work that waits for somebody else (a provider, a mail server, a large question) has a queue and
-workers of its own, so that it holds up no other work.
+Work that waits for a provider, a mail server or a large report has its own queue and workers, so
+that it delays no other work.
 """
 
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ ROUTES = {
 
 @dataclass(frozen=True)
 class Worker:
-    """One `celery worker` command: the queues it takes from and how many tasks at a time."""
+    """One `celery worker` command: its queues and its number of concurrent tasks."""
 
     name: str
     queues: tuple[str, ...]
@@ -42,7 +42,7 @@ class Worker:
 
     @property
     def arguments(self) -> list[str]:
-        """What follows `celery --app config`. Several workers of a host need different names."""
+        """Arguments after `celery --app config`. Workers of a host need different names."""
         node = f"{self.name}@%h"
         queues = ",".join(self.queues)
         count = str(self.concurrency)

@@ -1,7 +1,7 @@
-"""Every setting, read from the environment. `.env.example` explains each variable.
+"""All settings, read from the environment. `.env.example` explains each variable.
 
 A value that cannot be read does not raise: its name goes into `INVALID_SETTINGS`, and the system
-checks of `config.checks` say how to mend it.
+checks of `config.checks` explain the repair.
 """
 
 import os
@@ -39,7 +39,7 @@ def _read(name: str, read: Callable[..., T], default: T, hint: str) -> T:
 
 
 def _yes_or_no(name: str, *, default: bool) -> bool:
-    """As `env.bool`, which takes every word it does not know for no."""
+    """Parse a boolean as `env.bool` does, but refuse unknown words."""
     text = env.str(name, default=str(default)).strip().lower()
     if text in env.BOOLEAN_TRUE_STRINGS:
         return True
@@ -55,7 +55,7 @@ DEBUG = _read("DEBUG", _yes_or_no, False, _YES_NO)
 SECRET_KEY = env.str("SECRET_KEY", default="")
 SECRET_KEY_MISSING = not SECRET_KEY
 # Django refuses an empty key with a traceback wherever it first looks; our check comes before.
-# Random, so that whoever gets round the check has a key nobody else knows.
+# Random, so that an installation that skips the check has a secret key.
 SECRET_KEY = SECRET_KEY or secrets.token_urlsafe(64)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
@@ -85,7 +85,7 @@ CONNECTORS = [
 ]
 
 MIDDLEWARE = [
-    # Outermost: what others answer by themselves, such as an unknown host, has the headers too.
+    # Outermost, so that responses of other middleware have the headers too.
     "csp.middleware.CSPMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django.middleware.security.SecurityMiddleware",
@@ -132,7 +132,7 @@ except (ValueError, ImproperlyConfigured):
 # One connection per web thread and per worker process; no pool to share across a fork.
 DATABASES["default"]["CONN_MAX_AGE"] = 60
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
-# A process that is frozen in the middle of a transaction would keep its locks for ever.
+# A process frozen inside a transaction would keep its locks forever.
 _options = DATABASES["default"].setdefault("OPTIONS", {})
 _options["options"] = (
     f"-c idle_in_transaction_session_timeout=5min {_options.get('options', '')}".strip()
@@ -143,7 +143,7 @@ CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": REDIS_URL,
-        # A Redis that hangs is as good as none: people have to be able to sign in.
+        # A Redis that hangs is treated as unavailable: users must be able to sign in.
         "OPTIONS": {"socket_timeout": 2},
     }
 }
@@ -167,7 +167,7 @@ EMAIL_FILE_PATH = _mail["EMAIL_FILE_PATH"]
 EMAIL_TIMEOUT = 20
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="")
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
-# What people type to get here. Links in mails start with it: a request's own host could be forged.
+# Public URL of the installation. Links in mails start with it, because a Host can be forged.
 BASE_URL = env.str("BASE_URL", default="").rstrip("/")
 
 # --- Providers ---------------------------------------------------------------------------
@@ -211,7 +211,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_BEAT_SCHEDULER = "config.beat.Scheduler"
 CELERY_BEAT_SCHEDULE = {
     "tick": {"task": "integrations.tasks.tick", "schedule": timedelta(seconds=30)},
-    # Does each connection once a day.
+    # Covers each connection once a day.
     "start_comparisons": {
         "task": "integrations.tasks.start_comparisons",
         "schedule": timedelta(hours=1),

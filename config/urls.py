@@ -21,4 +21,4 @@ urlpatterns = [
     path("api/v1/", api.urls),
 ]
 
-handler403 = "accounts.views.auth.forbidden"
+handler403 = "accounts.views.errors.forbidden"

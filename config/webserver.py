@@ -1,10 +1,10 @@
-"""The worker class of the web server: threads, none of which waits for slow readers or writers.
+"""gunicorn worker whose threads do not wait for slow clients.
 
 gunicorn's threaded worker gives a connection to a thread before the request has arrived, so a few
-half-sent requests take all threads. Here a connection waits beside the others until its request is
-there: the head, and the body as far as it fits into 32 KB, which every form of ours does. What is
-larger arrives in a thread, within a time. Health has a thread of its own, so that it answers while
-all others work. A repetition of a request that was just refused waits for a second.
+half-sent requests take all threads. Here a connection waits in the event loop until its request is
+complete: the head, and the body up to 32 KB, which covers every form. A larger body is read in a
+thread, with a time limit. `/healthz` has a thread of its own, so that it answers while all others
+work. A repeated request that was just refused waits for a second.
 """
 
 import re
@@ -32,7 +32,7 @@ _CHUNKED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
-    """Threads for whole requests, and one for `/healthz`."""
+    """Worker with threads for complete requests and one for `/healthz`."""
 
     def init_process(self) -> None:
         self._health = ThreadPoolExecutor(1, thread_name_prefix="health")
@@ -40,14 +40,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         super().init_process()
 
     def enqueue_req(self, conn: TConn) -> None:
-        """Give the connection to a thread as soon as its request is there."""
+        """Give the connection to a thread as soon as its request is complete."""
         if conn.is_http2 or self.cfg.is_ssl or (conn.parser and _has_read_ahead(conn)):
             super().enqueue_req(conn)
         elif not self._dispatch(conn):
             self._arriving.append((time.monotonic() + _ARRIVAL_SECONDS, conn))
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
-        """Wait for events, and look at requests that were not whole before."""
+        """Wait for events, and check requests that were incomplete before."""
         super().wait_for_and_dispatch_events(_LOOK_SECONDS if self._arriving else timeout)
         arriving, self._arriving = self._arriving, []
         now = time.monotonic()
@@ -61,7 +61,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
                 conn.close()
 
     def _dispatch(self, conn: TConn) -> bool:
-        """Give a whole request to a thread; False if it is still arriving."""
+        """Give a complete request to a thread; return False if it is still arriving."""
         try:
             sent = conn.sock.recv(_AWAITED_BYTES, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except BlockingIOError:
@@ -84,7 +84,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         return True
 
     def _is_held_back(self, conn: TConn, sent: bytes) -> bool:
-        """Whether a refused request is repeated so soon that it waits."""
+        """Return whether a refused request is repeated so soon that it waits."""
         held_until = getattr(conn, "held_until", None)
         if held_until is None:
             key = refusals.key_of_head(sent)
@@ -98,7 +98,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         return False
 
     def handle(self, conn: TConn) -> Any:
-        """Answer one request, whose body has a time to arrive in."""
+        """Answer one request, with a time limit for its body."""
         if not self.cfg.is_ssl and not conn.is_http2:
             conn.init()
             if not conn.is_http2:
@@ -110,7 +110,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
 
 
 class _Timed:
-    """A socket that is read until a time. Dripped bytes would hold a thread for ever."""
+    """Socket that is read until a deadline. Slowly sent bytes would hold a thread forever."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -126,7 +126,7 @@ class _Timed:
 
 
 def _length(sent: bytes) -> int:
-    """Return how many bytes a request has, as far as what was sent says."""
+    """Return the length of a request in bytes, as far as the received part shows."""
     end = sent.find(b"\r\n\r\n")
     if end < 0:
         return _AWAITED_BYTES
@@ -138,19 +138,19 @@ def _length(sent: bytes) -> int:
 
 
 def _has_body(sent: bytes) -> bool:
-    """Whether a body follows the head, for which a thread may have to wait."""
+    """Return whether a body follows the head, for which a thread may have to wait."""
     head = sent[: sent.find(b"\r\n\r\n") + 4]
     announced = _LENGTH.search(head)
     return bool(_CHUNKED.search(head) or (announced and int(announced[1])))
 
 
 def _has_read_ahead(conn: TConn) -> bool:
-    """Has the parser taken the beginning of the next request off the socket?"""
+    """Return whether the parser has already read a part of the next request."""
     return bool(conn.parser.unreader.buf.getvalue())
 
 
 def _bound(sock: socket.socket) -> None:
-    """Free the thread of a body that does not arrive, and of an answer that nobody takes."""
+    """Set timeouts for bodies that do not arrive and responses that are not read."""
     if isinstance(sock, socket.socket):
         for option, seconds in (
             (socket.SO_RCVTIMEO, _BYTE_SECONDS),

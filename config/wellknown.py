@@ -1,4 +1,4 @@
-"""What programs look for at fixed addresses: whom to tell about a security hole (RFC 9116)."""
+"""Pages at well-known URLs: the security contact (RFC 9116)."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -11,7 +11,7 @@ _LIFETIME = timedelta(days=180)  # the RFC recommends less than a year
 
 @require_safe
 def security_txt(request: HttpRequest) -> HttpResponse:
-    """Name `SECURITY_CONTACT`; 404 if the operator has named nobody."""
+    """Return `SECURITY_CONTACT`, or 404 if it is not set."""
     if not settings.SECURITY_CONTACT:
         raise Http404
     expires = (datetime.now(UTC) + _LIFETIME).strftime("%Y-%m-%dT00:00:00Z")

@@ -1,7 +1,7 @@
-"""`make run`: everything of a working Spendglass on this machine, until Ctrl-C.
+"""`make run`: a complete Spendglass on this machine, until Ctrl-C.
 
 Private servers, migrations, a demo organization, then web server, workers, beat and the sandbox
-API. A child that dies is started again; one that keeps dying ends the run. Data stays in `var/`.
+API. A child that dies is restarted; one that keeps dying ends the run. Data stays in `var/`.
 """
 
 import contextlib
@@ -61,12 +61,12 @@ _SHARED = (
 
 
 class RunError(Exception):
-    """The run cannot go on. The text is one clear line."""
+    """The run cannot continue. The text is one line for the console."""
 
 
 @dataclass
 class Child:
-    """One process of the run, and its output under its name."""
+    """One process of the run. Its output is prefixed with its name."""
 
     name: str
     command: list[str]
@@ -85,7 +85,7 @@ class Child:
         threading.Thread(target=self._show, args=(self.process.stdout,), daemon=True).start()
 
     def kill(self) -> None:
-        """End what is left of it: workers outlive a killed master and keep its port."""
+        """Kill the process group, because workers outlive a killed master and keep its port."""
         if self.process is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
@@ -93,17 +93,17 @@ class Child:
 
     def _show(self, lines: IO[str]) -> None:
         for line in lines:
-            if not _stopping.is_set():  # what a program says when it is told to go is no news
+            if not _stopping.is_set():  # hide what programs print while they stop
                 say(f"{self.name:>8} | {line.rstrip()}")
 
 
 @dataclass
 class Restarts:
-    """When things were started again: five times within a minute is no accident."""
+    """Restart times per process. Five restarts within a minute end the run."""
 
     times: dict[str, deque[float]] = field(default_factory=dict)
 
-    def note(self, name: str) -> None:
+    def report(self, name: str) -> None:
         now = time.monotonic()
         times = self.times.setdefault(name, deque(maxlen=_MAX_RESTARTS_PER_MINUTE))
         times.append(now)
@@ -121,7 +121,7 @@ def say(text: str) -> None:
 
 
 def main() -> int:
-    """Run until a signal comes; 0 after Ctrl-C, 1 when something stands in the way."""
+    """Run until a signal arrives. Return 0 after Ctrl-C, 1 after an error."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)  # SIGINT too: a script's `make run &` starts it ignored
     servers: list[Server] = []
@@ -167,7 +167,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _acquire_lock(lock: IO[str]) -> None:
-    """One run a checkout. The kernel lets go of the lock however the holder ends."""
+    """Allow one run per checkout. The kernel releases the lock however the holder ends."""
     deadline = time.monotonic() + 30
     while True:
         try:
@@ -181,13 +181,13 @@ def _acquire_lock(lock: IO[str]) -> None:
             time.sleep(0.2)
     lock.seek(0)
     if lock.read().strip():
-        # The last run was killed; the kernel has told its web server to end, which takes a moment.
+        # The last run was killed, and the kernel has signaled its web server, which takes a moment.
         os.environ["SPENDGLASS_PATIENCE"] = "10"
     _log(lock, "running")
 
 
 def _log(lock: IO[str], state: str) -> None:
-    """Leave process id and state for the next run to read; "" after an orderly end."""
+    """Store process id and state in the lock file for the next run; "" after an orderly end."""
     lock.seek(0)
     lock.truncate()
     lock.write(f"{os.getpid()} {state}" if state else "")
@@ -195,7 +195,7 @@ def _log(lock: IO[str], state: str) -> None:
 
 
 def _environment(servers: list[Server]) -> None:
-    """Settings of this run: the environment, then .env, then what this machine gets by default."""
+    """Fill the environment of this run: existing variables, then .env, then defaults."""
     environ.Env.read_env(ROOT / ".env")
     port, sandbox_port = _ports()
     _check_free(port, "PORT")
@@ -216,7 +216,7 @@ def _environment(servers: list[Server]) -> None:
     if not os.environ.get("ANTHROPIC_BASE_URL"):
         os.environ["SPENDGLASS_SANDBOX"] = "1"
         os.environ["ANTHROPIC_BASE_URL"] = f"http://127.0.0.1:{sandbox_port}"
-        # Ten times Anthropic's pace: nobody needs to wait for a sandbox.
+        # Ten times Anthropic's rate limit, because a sandbox need not be slow.
         os.environ.setdefault("ANTHROPIC_REQUESTS_PER_MINUTE", "600")
         os.environ.setdefault("CLAUDE_CONSOLE_REQUESTS_PER_MINUTE", "600")
     if not os.environ.get("DATABASE_URL"):
@@ -228,7 +228,7 @@ def _environment(servers: list[Server]) -> None:
 
 
 def _ports() -> tuple[int, int]:
-    """Of the web server, and of the sandbox: the next one unless SANDBOX_PORT says otherwise."""
+    """Return the ports of the web server and the sandbox, by default the next one."""
     port = _port("PORT", 8000)
     return port, _port("SANDBOX_PORT", port + 1)
 
@@ -259,7 +259,7 @@ def _is_free(port: int) -> bool:
 
 
 def _secrets() -> dict[str, str]:
-    """Made at the first start, kept in var/secrets.env, readable by its owner alone."""
+    """Return the secrets in var/secrets.env, created at the first start, readable by the owner."""
     path = VAR / "secrets.env"
     if not path.exists():
         made = {
@@ -277,8 +277,8 @@ def _secrets() -> dict[str, str]:
 def _prepare() -> bool:
     """Check the settings, migrate, collect static files, create the demo organization.
 
-    In this process, because each `manage.py` takes a second of its own. Answers whether the
-    password of var/secrets.env still opens the demo user's account.
+    In this process, because each `manage.py` takes a second. Return whether the password in
+    var/secrets.env is still the demo user's.
     """
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
@@ -313,7 +313,7 @@ def _create_demo() -> None:
 
 
 def _write_settings() -> None:
-    """Leave this run's settings to `manage.py` in a second shell; its owner alone reads them."""
+    """Write the settings for `manage.py` in a second shell, readable by the owner only."""
     path = VAR / "run.env"
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -366,7 +366,7 @@ def _print_instructions(servers: list[Server], knows_password: bool) -> None:
 
 
 def _sandbox_keys() -> list[str]:
-    """Where to connect the twin of each provider, and with which key."""
+    """Return lines that name the page and the sandbox key of each provider."""
     from integrations.connectors import connectors
 
     lines = ["Connect a sandbox: Data ingestion and integrations → Integrations"]
@@ -377,12 +377,12 @@ def _sandbox_keys() -> list[str]:
 
 
 def _watch(children: list[Child], servers: list[Server], restarts: Restarts) -> None:
-    """Keep everything running; return when the `make` that started us was killed."""
+    """Restart processes that end. Return when the `make` that started this run was killed."""
     parent = os.getppid()
     while "MAKELEVEL" not in os.environ or os.getppid() == parent:
         for position, server in enumerate(servers):
             if server.process.poll() is not None:
-                restarts.note(server.name)
+                restarts.report(server.name)
                 servers[position] = server.start_again()
         _restart_dead(children, restarts)
         time.sleep(0.5)
@@ -392,7 +392,7 @@ def _restart_dead(children: list[Child], restarts: Restarts) -> None:
     for child in children:
         if child.process is not None and child.process.poll() is not None:
             child.kill()
-            restarts.note(child.name)
+            restarts.report(child.name)
             child.start()
 
 

@@ -1,8 +1,8 @@
-"""A private PostgreSQL and Redis for `make run` and the tests. Never for production.
+"""Private PostgreSQL and Redis for `make run` and the tests. Never for production.
 
-Binaries: installed ones (PostgreSQL 15 or newer, redis-server), else those inside the wheels of
-the extra `embedded`. Both servers listen on Unix sockets in a folder of their own and nowhere
-else. Runs without Django.
+Binaries: installed ones (PostgreSQL 15 or newer, redis-server), otherwise those of the wheels of
+the extra `embedded`. Both servers listen only on Unix sockets in their own folder. Runs without
+Django.
 """
 
 import ctypes
@@ -31,12 +31,12 @@ _START_SECONDS = 30
 
 
 class EmbeddedError(Exception):
-    """A server cannot be started. The text says why and what to do."""
+    """Server that cannot be started. The text gives the reason and the repair."""
 
 
 @dataclass
 class Server:
-    """A running server and the address that reaches it."""
+    """Running server and its URL."""
 
     name: str
     url: str
@@ -46,7 +46,7 @@ class Server:
     start_again: Callable[[], "Server"]
 
     def stop(self) -> None:
-        """Shut down in order; by force after ten seconds."""
+        """Shut down in order, or kill after ten seconds."""
         if self.process.poll() is None:
             self.process.send_signal(self.stop_signal)
             try:
@@ -57,22 +57,22 @@ class Server:
 
 
 def exit_with_parent(sig: signal.Signals) -> Callable[[], None]:
-    """For `preexec_fn`: have Linux end this child when its parent is killed."""
+    """Return a `preexec_fn` that has Linux signal the child when its parent is killed."""
 
-    def ask_kernel() -> None:
+    def set_parent_death_signal() -> None:
         if sys.platform == "linux":
             ctypes.CDLL(None).prctl(1, int(sig))  # PR_SET_PDEATHSIG
 
-    return ask_kernel
+    return set_parent_death_signal
 
 
 # --- PostgreSQL ----------------------------------------------------------------------------
 
 
 def start_postgres(home: Path, *, durable: bool = True) -> Server:
-    """Start PostgreSQL on the data below `home`, made at the first start.
+    """Start PostgreSQL on the data below `home`, created at the first start.
 
-    `durable` False skips every flush to disk: for tests. Raises `EmbeddedError`.
+    Without `durable` it skips every flush to disk, for tests. Raise `EmbeddedError`.
     """
     user, asked_home = _unprivileged_user(), home
     home = _reachable(home, user)
@@ -106,24 +106,27 @@ def start_postgres(home: Path, *, durable: bool = True) -> Server:
     again = partial(start_postgres, asked_home, durable=durable)
     server = Server("PostgreSQL", url, process, signal.SIGINT, home, again)
 
-    def answers() -> bool:
+    def is_ready() -> bool:
         try:
             with psycopg.connect(address, autocommit=True) as connection:
-                found = connection.execute(
+                exists = connection.execute(
                     "SELECT 1 FROM pg_database WHERE datname = 'spendglass'"
                 ).fetchone()
-                if not found:
+                if not exists:
                     connection.execute("CREATE DATABASE spendglass")
         except psycopg.OperationalError:
             return False
         return True
 
-    _wait(server, answers, log)
+    _wait(server, is_ready, log)
     return server
 
 
 def _postgres_binaries(home: Path, user: str | None, made_by: int | None) -> Path:
-    """The version that made the data, or for new data the newest installed, else the wheel's."""
+    """Return the binaries of the version that created the data.
+
+    For new data: the newest installed version, otherwise that of the wheel.
+    """
     installed = [
         (folder, version)
         for folder in _installed_postgres()
@@ -145,7 +148,7 @@ def _postgres_binaries(home: Path, user: str | None, made_by: int | None) -> Pat
     if user is None or _can(user, "-x", package.parent / inside / "postgres"):
         return package.parent / inside
     # The checkout is below a folder this user may not enter. Programs find their libraries by
-    # where they stand in the wheel, so both folders move and keep their distance.
+    # relative paths in the wheel, so both folders are copied side by side.
     copy, unfinished = home / "wheel", home / "wheel.unfinished"
     if not copy.exists():
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -165,9 +168,9 @@ def _installed_postgres() -> list[Path]:
         key=lambda folder: int(re.sub(r"\D", "", folder.parent.name) or 0),
         reverse=True,
     )
-    found = shutil.which("postgres")
-    if found:
-        folders.append(Path(found).resolve().parent)
+    on_path = shutil.which("postgres")
+    if on_path:
+        folders.append(Path(on_path).resolve().parent)
     return [
         folder for folder in folders if all((folder / n).exists() for n in ("postgres", "initdb"))
     ]
@@ -189,7 +192,7 @@ def _cluster_version(data: Path) -> int | None:
 
 
 def _check_version(data: Path, binaries: Path) -> None:
-    """A cluster made by another major version cannot be opened: say so before it fails."""
+    """Raise `EmbeddedError` if another major version created the cluster."""
     made_by, version = _cluster_version(data), _postgres_version(binaries)
     if version != made_by:
         raise EmbeddedError(
@@ -202,7 +205,7 @@ def _check_version(data: Path, binaries: Path) -> None:
 
 
 def start_redis(home: Path, *, durable: bool = True) -> Server:
-    """Start Redis on the data below `home`. Raises `EmbeddedError`."""
+    """Start Redis on the data below `home`. Raise `EmbeddedError`."""
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     pid_file, log = home / "redis.pid", home / "redis.log"
     socket = _socket_folder(home, None) / "redis.sock"
@@ -221,14 +224,14 @@ def start_redis(home: Path, *, durable: bool = True) -> Server:
     again = partial(start_redis, home, durable=durable)
     server = Server("Redis", f"unix://{socket}?db=0", process, signal.SIGTERM, home, again)
 
-    def answers() -> bool:
+    def is_ready() -> bool:
         try:
             with redis.Redis.from_url(server.url) as client:
                 return bool(client.ping())
         except redis.RedisError:
             return False
 
-    _wait(server, answers, log)
+    _wait(server, is_ready, log)
     return server
 
 
@@ -254,7 +257,7 @@ def _path_without_venv() -> str:
 
 
 def _unprivileged_user() -> str | None:
-    """Whom PostgreSQL runs as: it refuses root. None: ourselves."""
+    """Return the user that runs PostgreSQL, which refuses root. None is the current user."""
     if os.geteuid() != 0:
         return None
     for name in ("postgres", "nobody"):
@@ -267,7 +270,7 @@ def _unprivileged_user() -> str | None:
 
 
 def _reachable(home: Path, user: str | None) -> Path:
-    """`home`, or a folder of the same purpose outside a home that `user` may not enter."""
+    """Return `home`, or a replacement outside a folder that `user` may not enter."""
     if user is None:
         return home
     digest = hashlib.sha256(str(home).encode()).hexdigest()[:8]
@@ -291,17 +294,17 @@ def _make_private(folder: Path, user: str | None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if user is not None:
         shutil.chown(folder, user)
-    folder.chmod(0o711)  # root's own clients need to pass, nobody needs to look
+    folder.chmod(0o711)  # clients of root pass through it, others cannot list it
 
 
 def _socket_folder(home: Path, user: str | None) -> Path:
-    """A folder only its owner enters, its path short enough for a socket and plain in a URL."""
+    """Create a private folder with a path short enough for a socket and plain in a URL."""
     folder = home / "run"
     if len(str(folder)) > _LONGEST_SOCKET_PATH or not re.fullmatch(r"[\w./-]+", str(folder), re.A):
         digest = hashlib.sha256(str(home).encode()).hexdigest()[:8]
         folder = Path(tempfile.gettempdir()) / f"spendglass-{digest}"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    # The folder for temporary files is everybody's: follow no link, take over no folder.
+    # The temporary folder is shared: follow no link and reuse no folder of another user.
     owners = {os.geteuid(), pwd.getpwnam(user).pw_uid if user else os.geteuid()}
     if folder.is_symlink() or folder.lstat().st_uid not in owners:
         raise EmbeddedError(f"{folder} belongs to somebody else. Remove it, then try again.")
@@ -312,10 +315,10 @@ def _socket_folder(home: Path, user: str | None) -> Path:
 
 
 def _stop_orphan(pid_file: Path, path: str, sig: signal.Signals) -> None:
-    """End a server that outlived the program that started it.
+    """Stop a server that outlived the program that started it.
 
-    A process id is used again sooner or later, so only a process with `path` in its command line
-    is ours. Any other is left alone, and the stale file goes: PostgreSQL would refuse to start.
+    Process ids are reused, so only a process with `path` in its command line is stopped. In any
+    other case the stale file is deleted, because PostgreSQL would refuse to start.
     """
     try:
         pid = int(pid_file.read_text().split()[0])
@@ -329,7 +332,7 @@ def _stop_orphan(pid_file: Path, path: str, sig: signal.Signals) -> None:
     for _ in range(100):
         try:
             if not Path(f"/proc/{pid}/cmdline").read_bytes():
-                return  # ended, and only waits for its parent to notice
+                return  # ended, but not yet reaped by its parent
         except OSError:
             return
         time.sleep(0.1)
@@ -349,13 +352,13 @@ def _run(command: Sequence[str | Path], user: str | None) -> None:
         raise EmbeddedError(f"{command[0]} failed: {done.stderr.strip() or done.stdout.strip()}")
 
 
-def _wait(server: Server, answers: Callable[[], bool], log: Path) -> None:
+def _wait(server: Server, is_ready: Callable[[], bool], log: Path) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         if server.process.poll() is not None:
             tail = "\n".join(log.read_text(errors="replace").splitlines()[-5:])
             raise EmbeddedError(f"{server.name} did not start. The end of {log}:\n{tail}")
-        if answers():
+        if is_ready():
             return
         time.sleep(0.05)
     server.stop()

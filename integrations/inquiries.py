@@ -173,7 +173,7 @@ def _instant(at: datetime | None) -> str:
 
 
 def _recipients(organization: Organization) -> list[str]:
-    found = Membership.objects.who_may(Permission.ANSWER_INQUIRIES)
+    found = Membership.objects.with_permission(Permission.ANSWER_INQUIRIES)
     found = found.filter(organization=organization)
     return list(found.order_by("user__email").values_list("user__email", flat=True))
 

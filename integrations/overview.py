@@ -19,7 +19,7 @@ from integrations.days import cost_feeds, days_without_cost_per_user
 from integrations.failing import FailingFeed, failing_feeds
 from integrations.models import Connection, FeedDay, SyncRun, SyncWindow
 
-# Cost arrives within a day of use (anthropic-api.md, 2.6): older than this is late.
+# Cost arrives within a day of use: older than this is late.
 _LATE = timedelta(hours=30)
 # Problems that are mended at the provider or by the operator: the stored key is good again then.
 _NOT_THE_KEY = {"access_denied", "not_found", "billing", "unreadable_secret"}

@@ -1,4 +1,4 @@
-"""What every test gets: quick passwords, plain static files, an empty Redis, a sandbox."""
+"""Fixtures of every test: quick passwords, plain static files, an empty Redis, a sandbox."""
 
 import os
 import re
@@ -28,7 +28,7 @@ hypothesis.settings.load_profile("ours")
 
 @receiver(connection_created)
 def _let_tables_be_emptied(connection: Any, **kwargs: Any) -> None:
-    """Tests with real transactions empty all tables behind them, the audit log too."""
+    """Allow tests with real transactions to empty all tables, also the audit log."""
     with connection.cursor() as cursor:
         cursor.execute("SET spendglass.truncate_audit_log = 'on'")
 
@@ -51,7 +51,7 @@ def _empty_redis() -> Iterator[None]:
 
 @pytest.fixture
 def mails(settings: Any, mailoutbox: Any) -> Iterator[Any]:
-    """E-mail is configured; the list of what was sent. Queued tasks run as soon as they start."""
+    """Configure email and return the list of sent mails. Queued tasks run at once."""
     settings.EMAIL_CONFIGURED = True
     settings.BASE_URL = "https://spendglass.example.com"
     settings.DEFAULT_FROM_EMAIL = "Spendglass <spendglass@example.com>"
@@ -90,7 +90,7 @@ ARGUMENTS = [
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium, ended with its module: two at once in a process do not get along."""
+    """Start Chromium per module, because two at once in a process conflict."""
     # Playwright keeps an event loop in this thread, which Django takes for asynchronous code.
     with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
@@ -101,7 +101,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def open_page(browser: Browser, transactional_db: None, live_server: Any) -> Iterator[Any]:
-    """Open pages by `open_page(width=390, …)`; any error in their consoles fails the test."""
+    """Return a function that opens pages, `open_page(width=390)`; console errors fail the test."""
     contexts: list[BrowserContext] = []
     problems: list[str] = []
 
@@ -133,7 +133,7 @@ def open_page(browser: Browser, transactional_db: None, live_server: Any) -> Ite
 
 @pytest.fixture(scope="session")
 def sandbox_url() -> Iterator[str]:
-    """The sandboxes of all providers on a port of this machine."""
+    """Serve the sandboxes of all providers on a port of this machine."""
     url, server = serve(Sandboxes(connectors().values()))
     yield url
     server.shutdown()
@@ -141,7 +141,7 @@ def sandbox_url() -> Iterator[str]:
 
 @pytest.fixture
 def installed(settings: Any) -> Iterator[Callable[..., None]]:
-    """Makes these the connectors of the installation, by the paths the settings have of them."""
+    """Return a function that installs connectors by their dotted paths."""
 
     def install(*paths: str) -> None:
         settings.CONNECTORS = list(paths)
@@ -153,6 +153,6 @@ def installed(settings: Any) -> Iterator[Callable[..., None]]:
 
 @pytest.fixture
 def sandbox(sandbox_url: str, settings: Any) -> str:
-    """Connections made in this test talk to the sandbox."""
+    """Let connections of this test talk to the sandbox."""
     settings.ANTHROPIC_BASE_URL = sandbox_url
     return sandbox_url

@@ -1,7 +1,7 @@
-"""Loaded before Django's settings: gives every test run its own PostgreSQL and Redis.
+"""Private PostgreSQL and Redis of a test run, started before Django's settings load.
 
-Real servers, thrown away at the end, without flushing to disk; a pair for each process that runs
-tests. `DATABASE_URL` and `REDIS_URL` point the tests elsewhere.
+Real servers, deleted at the end, without flushing to disk; one pair per test process.
+`DATABASE_URL` and `REDIS_URL` name other servers.
 """
 
 import atexit
@@ -19,7 +19,7 @@ TEST_SETTINGS = {
     "CREDENTIALS_KEYS": "c3BlbmRnbGFzcy10ZXN0cy1vbmx5LTMyLWJ5dGVzISE=",
     "DEBUG": "false",
     "REPORT_SECONDS": "3000",
-    "REQUEST_SECONDS": "120",  # slow machines run tests, too
+    "REQUEST_SECONDS": "120",  # slow machines run tests too
     "HTTPS": "false",
     "SECRET_KEY": "for tests only, and long enough that no system check complains about it",
 }
@@ -29,7 +29,7 @@ _OURS = "SPENDGLASS_TEST_SERVERS"  # set in a process whose children inherit add
 
 
 def _last_database(url: str) -> str:
-    """One of the last databases of a Redis, another for each process that runs tests."""
+    """Return the URL of one of the last databases of a Redis, another per test process."""
     number = 15 - int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8
     if url.startswith("unix://"):
         return f"{url.partition('?')[0]}?db={number}"
@@ -58,7 +58,7 @@ def _start() -> None:
         redis = start_redis(folder / "redis", durable=False)
         atexit.register(redis.stop)
         os.environ["REDIS_URL"] = redis.url
-    else:  # tests empty their Redis after each test: never the database somebody works with
+    else:  # tests empty their Redis after each test, so never use a database in use
         os.environ["REDIS_URL"] = _last_database(os.environ["REDIS_URL"])
     os.environ[_OURS] = " ".join(ours)
 

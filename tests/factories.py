@@ -1,4 +1,4 @@
-"""Small makers of rows, with defaults for everything a test does not care about."""
+"""Factories of rows, with defaults for everything a test does not set."""
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -56,7 +56,7 @@ def make_member(
     membership_pk: int | None = None,
     **fields: Any,
 ) -> User:
-    """A user who belongs to the organization. `role` is a value of `Role`."""
+    """Create a user who belongs to the organization. `role` is a value of `Role`."""
     member = make_user(email, **fields)
     Membership.objects.create(pk=membership_pk, organization=organization, user=member, role=role)
     return member
@@ -65,7 +65,7 @@ def make_member(
 def make_invitation(
     organization: Organization, email: str = "", role: str = Role.VIEWER, **fields: Any
 ) -> Invitation:
-    """Somebody asked to join; the link works for another week unless `expires_at` is given."""
+    """Create an invitation that is valid for a week unless `expires_at` is given."""
     fields.setdefault("expires_at", timezone.now() + timedelta(days=7))
     return Invitation.objects.create(
         organization=organization,
@@ -76,7 +76,7 @@ def make_invitation(
 
 
 def make_token(member: User, secret: str = "", **fields: Any) -> Token:
-    """A token of the member's one organization; with every scope, unless it is said."""
+    """Create a token of the member's only organization, by default with every scope."""
     values = {"scopes": Scope.values, "name": f"token {next(_numbers)}", "hint": secret[-4:]}
     return Token.objects.create(
         membership=Membership.objects.get(user=member),
@@ -103,7 +103,7 @@ def make_person(connection: Connection, external_id: str = "", **fields: Any) ->
 
 
 def make_meter(connection: Connection, **fields: str) -> Meter:
-    """The meter with these values; the same one when asked again, as the database demands."""
+    """Return the meter with these values, the existing one if there is one."""
     values: dict[str, Any] = {**dict.fromkeys(METER_FIELDS, ""), **fields}
     return Meter.objects.get_or_create(connection=connection, **values)[0]
 
@@ -117,7 +117,7 @@ def cost(
     person: Person | None = None,
     **meter: str,
 ) -> CostFact:
-    """One priced line in USD. The list price is the amount unless given; None: not reported."""
+    """Store one priced row in USD. The list price is the amount unless given; None is unknown."""
     listed = amount if list_amount == "" else list_amount
     fact = CostFact.objects.create(
         connection=connection,
@@ -134,7 +134,7 @@ def cost(
 def total(
     connection: Connection, day: date | str, amount: Decimal | str, **meter: str
 ) -> CostTotal:
-    """The provider's own line for the whole organization, in USD."""
+    """Store the provider's own row for the whole organization, in USD."""
     return CostTotal.objects.create(
         connection=connection,
         day=_day(day),
@@ -151,7 +151,7 @@ def usage(
     person: Person | None = None,
     **values: Any,
 ) -> UsageFact:
-    """Counted usage; counts that are not named are 0, other names belong to the meter."""
+    """Store usage. Counts that are not named are 0, other names belong to the meter."""
     counts = {name: values.pop(name, 0) for name in USAGE_FIELDS}
     fact = UsageFact.objects.create(
         connection=connection,
@@ -173,7 +173,7 @@ def activity(
     feed: str = "",
     **values: float | None,
 ) -> EngagementFact:
-    """What one person did on a day or, without one, what is counted of the whole organization.
+    """Store the activity of one person and day or, without a person, of the organization.
 
     Names of `values` have two underscores for the dots of a path.
     """
@@ -185,8 +185,8 @@ def activity(
         person=person,
         values={name.replace("__", "."): value for name, value in values.items()},
     )
-    if person and (told := connection.connector.feed(fact.feed)):
-        roll_up_activity(connection, told, [fact.day])
+    if person and (source := connection.connector.feed(fact.feed)):
+        roll_up_activity(connection, source, [fact.day])
     return fact
 
 
@@ -215,7 +215,7 @@ def day_check(
     reported: Decimal | str,
     measure: str = "amount_usd",
 ) -> DayCheck:
-    """The provider's own total of one day."""
+    """Store the provider's own total of one day."""
     return DayCheck.objects.create(
         connection=connection,
         feed=feed,
@@ -240,7 +240,7 @@ def make_report(
 
 
 def make_schedule(report: SavedReport, *recipients: User, **fields: Any) -> ReportSchedule:
-    """Mondays at 08:00 UTC, and due on 23 November 2026."""
+    """Create a schedule for Mondays at 08:00 UTC that is due on 23 November 2026."""
     author = recipients[0] if recipients else None
     values = {"next_at": datetime(2026, 11, 23, 8, tzinfo=UTC), "created_by": author, **fields}
     plan = ReportSchedule.objects.create(report=report, **values)

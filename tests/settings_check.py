@@ -1,5 +1,7 @@
-"""`python -m tests.settings_check`: migrations and generated docs are complete, production
-settings are clean."""
+"""Check migrations, generated documents and production settings.
+
+Run as `python -m tests.settings_check`.
+"""
 
 import os
 import subprocess

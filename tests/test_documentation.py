@@ -1,4 +1,4 @@
-"""docs/metrics.md: every field of every answer has its place, and the file is as the code says."""
+"""docs/metrics.md lists every field of every response and equals the code."""
 
 import json
 from datetime import UTC, datetime
@@ -45,7 +45,7 @@ SUCCESSORS = {path: TYPES[path] for path in ("/analytics/cost", "/analytics/usag
 
 
 def leaves(type_: Any, path: str = ""):
-    """Every dotted path to a value of an SDK type; of a union, those of all its parts."""
+    """Yield every dotted path to a value of an SDK type; of a union, those of all its parts."""
     if get_origin(type_) is Literal:
         yield path
     elif get_origin(type_) in (dict, list):
@@ -111,7 +111,7 @@ ENTERPRISE_ANSWERS = {
 
 
 def answer(app, key, path, query, version):
-    """One answer of a sandbox, as bytes on the wire."""
+    """Return one response of a sandbox as decoded JSON."""
     headers = {"HTTP_X_API_KEY": key, "HTTP_ANTHROPIC_VERSION": version}
     request = {"REQUEST_METHOD": "GET", "PATH_INFO": f"/v1/organizations{path}"}
     said = []

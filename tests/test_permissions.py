@@ -1,7 +1,7 @@
-"""Every address × every role × every method: who is let in, who is turned away.
+"""Every URL × every role × every method: access or refusal.
 
-A new address fails here until it has its line in `PAGES`. Requests carry no values, so that a form
-that is let in answers 422, and a question that is let in does its deed.
+A new URL fails here until it has its row in `PAGES`. Requests carry no values, so that an allowed
+form answers 422, and an allowed action is carried out.
 """
 
 from collections.abc import Iterator
@@ -24,9 +24,9 @@ ROOT = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class Page:
-    """What an address answers whoever may use it; everybody else gets 403.
+    """Response of a URL for those with access; all others get 403.
 
-    `to_post` is the permission that a POST needs, if that is not the one of the whole page.
+    `to_post` is the permission that a POST needs, if it differs from the page's.
     """
 
     permission: Permission | None
@@ -126,7 +126,7 @@ PAGES = {
 
 @pytest.fixture
 def organization():
-    """Holds one of everything that `ARGUMENTS` names."""
+    """Create one of everything that `ARGUMENTS` names."""
     organization = make_organization(ARGUMENTS["organization_slug"])
     make_one_of_each(organization)
     make_member(organization, membership_pk=ARGUMENTS["member_pk"])
@@ -151,7 +151,7 @@ def test_each_role_may_exactly_what_the_table_says(client, organization, name, m
 
 
 class Offers(HTMLParser):
-    """What a page offers to do: (method, path) of every link, form and htmx request."""
+    """Parser of what a page offers: (method, path) of every link, form and htmx request."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -172,7 +172,7 @@ class Offers(HTMLParser):
 
 
 def offers(client, path: str) -> Iterator[tuple[str, str]]:
-    """(method, name of the address) of everything that the page offers."""
+    """Return (method, URL name) of everything that the page offers."""
     response = client.get(path)
     if response["Content-Type"].startswith("text/html"):
         for method, offered in Offers(response.content.decode()).found:

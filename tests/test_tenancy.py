@@ -1,6 +1,6 @@
-"""Two organizations on one installation never see each other: every address is walked.
+"""Two organizations on one installation never see each other, at any URL.
 
-The addresses come from the URLconf, so that a new page is covered the day it is added.
+The URLs come from the URLconf, so that a new page is covered at once.
 """
 
 from collections.abc import Iterator
@@ -88,7 +88,7 @@ NAMING = (
 
 
 def make_one_of_each(organization: Organization) -> Connection:
-    """The rows that `ARGUMENTS` names."""
+    """Create the rows that `ARGUMENTS` names."""
     connection = make_connection(organization, ARGUMENTS["label"])
     day = timezone.now().date()
     SyncRun.objects.create(
@@ -123,7 +123,7 @@ def make_one_of_each(organization: Organization) -> Connection:
 def _patterns(
     resolver: URLResolver, namespace: str = "", route: str = ""
 ) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Every (name, route, arguments) of the URLconf, the admin left out."""
+    """Yield every (name, route, arguments) of the URLconf except the admin."""
     for entry in resolver.url_patterns:
         full = route + str(entry.pattern)
         if isinstance(entry, URLResolver):
@@ -147,7 +147,7 @@ def address(name: str) -> str:
 
 
 def everything() -> list[Any]:
-    """What no stranger's request may change."""
+    """Return all rows that a request of another tenant must not change."""
     return [
         list(model.objects.order_by("pk").values())
         for model in (
@@ -179,7 +179,7 @@ def theirs():
 
 @pytest.fixture
 def stranger(client, theirs):
-    """An Admin, of another organization that has a connection of its own."""
+    """Sign in an Admin of another organization that has its own connection."""
     ours = make_organization("ours", "Our Inc.")
     make_connection(ours, "our-label")
     client.force_login(make_member(ours, Role.ADMIN))

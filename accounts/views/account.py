@@ -1,4 +1,4 @@
-"""One's own account: name, e-mail and password, and the way back in without the password."""
+"""Pages of the user's own account: name, email, password and password reset."""
 
 from typing import Any, cast
 
@@ -28,7 +28,7 @@ from accounts.throttling import EMAIL_CHANGE, RESET_ACCOUNT, RESET_ADDRESS, minu
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def profile(request: HttpRequest) -> HttpResponse:
-    """The name others see, and the ways to a new e-mail and password."""
+    """Show and change the name, with links to change email and password."""
     user = cast(User, request.user)
     posted = request.POST if request.method == "POST" else None
     form = NameForm(user, posted, initial={"name": user.name})
@@ -45,7 +45,7 @@ def profile(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @sensitive_post_parameters("current")
 def change_email(request: HttpRequest) -> HttpResponse:
-    """Another e-mail to sign in with: through a link that goes there, or at once without e-mail."""
+    """Change the email through a link sent to it, or at once if email is not configured."""
     user = cast(User, request.user)
     form = ChangeEmailForm(user, request.POST if request.method == "POST" else None)
     if form.is_valid() and _email_change_pending(request, user, form):
@@ -55,7 +55,7 @@ def change_email(request: HttpRequest) -> HttpResponse:
 
 
 def _email_change_pending(request: HttpRequest, user: User, form: ChangeEmailForm) -> bool:
-    """Ask for the link, or change at once; False if the form has to say why not."""
+    """Mail the link or change at once; return False if the form has an error."""
     email = form.cleaned_data["email"]
     if mail.is_configured():
         if wait := EMAIL_CHANGE.wait_seconds(f"{user.pk}"):
@@ -76,7 +76,10 @@ def _email_change_pending(request: HttpRequest, user: User, form: ChangeEmailFor
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def confirm_email(request: HttpRequest, token: str) -> HttpResponse:
-    """Where the link in the new mailbox leads. Looking changes nothing: programs follow links."""
+    """Confirm an email change from the mailed link.
+
+    GET changes nothing, because mail programs follow links.
+    """
     look_or_do = email_change.confirm if request.method == "POST" else email_change.find
     try:
         change = look_or_do(cast(User, request.user), token)
@@ -92,7 +95,7 @@ def confirm_email(request: HttpRequest, token: str) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @sensitive_post_parameters("current", "password")
 def change_password(request: HttpRequest) -> HttpResponse:
-    """A new password for who knows the old one. Other sessions of theirs end."""
+    """Change the password, given the current one. Other sessions end."""
     form = ChangePasswordForm(cast(User, request.user), request.POST or None)
     if form.is_valid():
         update_session_auth_hash(request, form.save())
@@ -105,7 +108,7 @@ def change_password(request: HttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def forgot_password(request: HttpRequest) -> HttpResponse:
-    """Mail a link to whoever has this e-mail. The answer is the same whether somebody has."""
+    """Mail a reset link. The response is the same whether or not the account exists."""
     form = ForgotPasswordForm(request.POST if request.method == "POST" else None)
     context: dict[str, Any] = {"form": form, "sends_mail": mail.is_configured()}
     if not form.is_valid():
@@ -124,7 +127,7 @@ def forgot_password(request: HttpRequest) -> HttpResponse:
 
 
 class SetNewPassword(PasswordResetConfirmView):
-    """Where the link of the mail leads. Django moves its token from the address to the session."""
+    """Page of the reset link. Django moves its token from the URL into the session."""
 
     template_name = "accounts/set_password.html"
     form_class = NewPasswordForm  # type: ignore[assignment]

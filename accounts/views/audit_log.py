@@ -1,4 +1,4 @@
-"""The audit log: what was done, by whom, on a page and as a file."""
+"""Audit log as a page and as a CSV file."""
 
 from datetime import UTC, datetime
 
@@ -23,10 +23,10 @@ def _form(request: OrganizationRequest) -> AuditFilterForm:
 def _page(request: OrganizationRequest, form: AuditFilterForm) -> HttpResponse:
     context: dict[str, object] = {"form": form}
     if form.is_valid():
-        found = audit.events(request.organization, form.chosen)
+        rows = audit.events(request.organization, form.cleaned_filter)
         context |= {
-            "page": Paginator(found, PAGE_SIZE).get_page(request.GET.get("page")),
-            "is_filtered": form.chosen != audit.AuditFilter(),
+            "page": Paginator(rows, PAGE_SIZE).get_page(request.GET.get("page")),
+            "is_filtered": form.cleaned_filter != audit.AuditFilter(),
         }
     status = 200 if form.is_valid() else 422
     return render(request, "accounts/audit.html", context, status=status)
@@ -35,21 +35,21 @@ def _page(request: OrganizationRequest, form: AuditFilterForm) -> HttpResponse:
 @permission_required(Permission.READ_AUDIT_LOG)
 @require_safe
 def index(request: OrganizationRequest) -> HttpResponse:
-    """The acts that were asked for, newest first, fifty a page."""
+    """Show the filtered events, newest first, fifty a page."""
     return _page(request, _form(request))
 
 
 @permission_required(Permission.READ_AUDIT_LOG)
 @require_safe
 def as_csv(request: OrganizationRequest) -> HttpResponseBase:
-    """The same acts, all of them, as a file. The download is an act itself."""
+    """Download all filtered events. The download is itself recorded."""
     form = _form(request)
     if not form.is_valid():
         return _page(request, form)
     organization = request.organization
-    audit.record(organization, request.user, "audit_log.downloaded", str(form.chosen))
+    audit.record(organization, request.user, "audit_log.downloaded", str(form.cleaned_filter))
     return StreamingHttpResponse(
-        audit.as_csv(audit.events(organization, form.chosen)),
+        audit.as_csv(audit.events(organization, form.cleaned_filter)),
         content_type="text/csv; charset=utf-8",
         headers={
             "Content-Disposition": f'attachment; filename="{organization.slug}-audit-log-'

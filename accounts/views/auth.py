@@ -1,4 +1,4 @@
-"""The pages around the organizations: the door, the choice of one, and being turned away."""
+"""Sign-in, choice of an organization and invitations."""
 
 from typing import Any, cast
 
@@ -16,9 +16,7 @@ from django_htmx.middleware import HtmxDetails
 
 from accounts import invitations
 from accounts.forms import JoinForm, SignInForm
-from accounts.members import members_with
 from accounts.models import Invitation, Membership, User
-from accounts.tenancy import NotPermitted, OrganizationRequest
 
 
 class SignIn(LoginView):
@@ -27,7 +25,7 @@ class SignIn(LoginView):
     redirect_authenticated_user = True
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Show the door; a part of a page that asks for itself reloads the whole page instead."""
+        """Show the sign-in page. Reload the whole page if a fragment was requested."""
         if HtmxDetails(request):
             return HttpResponseClientRefresh()
         return super().get(request, *args, **kwargs)
@@ -44,7 +42,7 @@ class SignIn(LoginView):
 @require_safe
 @login_required
 def home(request: HttpRequest) -> HttpResponse:
-    """Go to the one organization, or let people choose."""
+    """Redirect to the only organization, or list all of them."""
     memberships = list(
         Membership.objects.active()
         .filter(user=cast(User, request.user))
@@ -59,31 +57,30 @@ def home(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @sensitive_post_parameters("password")
 def invitation(request: HttpRequest, token: str) -> HttpResponse:
-    """Where the link of an invitation leads: make an account, or join with the one there is."""
+    """Answer the link of an invitation: create an account or join with the existing one."""
     try:
-        found = invitations.find(token)
-        return _invited(request, found)
+        return _invited(request, invitations.find(token))
     except invitations.InvitationInvalid:
         return render(request, "accounts/invitation_gone.html", status=410)
 
 
-def _invited(request: HttpRequest, found: Invitation) -> HttpResponse:
-    """Raises `Gone` if somebody else was quicker."""
-    existing = User.objects.with_email(found.email).first()
-    context: dict[str, Any] = {"invitation": found, "existing": existing}
+def _invited(request: HttpRequest, invitation: Invitation) -> HttpResponse:
+    """Show or accept the invitation. Raise `InvitationInvalid` if it was answered."""
+    existing = User.objects.with_email(invitation.email).first()
+    context: dict[str, Any] = {"invitation": invitation, "existing": existing}
     if request.user.is_authenticated:
         if request.user != existing:
             return render(request, "accounts/invitation_of_another.html", context)
         if request.method == "POST":
-            return _join(request, invitations.accept(found, existing))
+            return _join(request, invitations.accept(invitation, existing))
         return render(request, "accounts/invitation.html", context)
     if existing:
         return redirect_to_login(request.path)
-    form = JoinForm(found, request.POST if request.method == "POST" else None)
+    form = JoinForm(invitation, request.POST if request.method == "POST" else None)
     if form.is_valid():
         values = form.cleaned_data
         membership = invitations.accept_as_new(
-            found, name=values["name"], password=values["password"]
+            invitation, name=values["name"], password=values["password"]
         )
         login(request, membership.user)
         return _join(request, membership)
@@ -95,13 +92,3 @@ def _join(request: HttpRequest, membership: Membership) -> HttpResponse:
     role, organization = membership.get_role_display(), membership.organization
     messages.success(request, f"You joined {organization} as {role}.")
     return redirect("start", organization.slug)
-
-
-def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """The 403 page: says which permission is missing and who has it."""
-    context: dict[str, Any] = {"reason": str(exception)}
-    if isinstance(exception, NotPermitted):
-        organization = cast(OrganizationRequest, request).organization
-        context["needed"] = exception.needed
-        context["helpers"] = members_with(organization, exception.permission)
-    return render(request, "403.html", context, status=403)

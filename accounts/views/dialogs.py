@@ -1,4 +1,4 @@
-"""Questions before an act: a dialog where there is JavaScript, a page of its own where not."""
+"""Confirmation dialogs: an overlay with JavaScript, a page without."""
 
 from typing import Any
 
@@ -11,9 +11,9 @@ from django_htmx.middleware import HtmxDetails
 def render_dialog(
     request: HttpRequest, question: str, *, answered: bool = False, **context: Any
 ) -> HttpResponse:
-    """Show the template `question`: alone for htmx, otherwise inside its app's `dialog.html`.
+    """Render a dialog: the template alone for htmx, otherwise inside its app's `dialog.html`.
 
-    A question that comes back after a POST was not answered well: 422, unless `answered`.
+    A dialog that is shown again after a POST has an error, so its status is 422 unless `answered`.
     """
     context["dialog"] = question
     page = f"{question.partition('/')[0]}/dialog.html"
@@ -22,5 +22,5 @@ def render_dialog(
 
 
 def redirect_to(request: HttpRequest, address: str) -> HttpResponse:
-    """On to another page, also from a dialog or a part of a page."""
+    """Redirect to another page, also from a dialog or fragment."""
     return HttpResponseClientRedirect(address) if HtmxDetails(request) else redirect(address)

@@ -1,4 +1,4 @@
-"""Who belongs to an organization: the list, and the verbs for each member and invitation."""
+"""Members page: list, invitations and membership operations."""
 
 from collections.abc import Callable
 
@@ -23,50 +23,56 @@ admin_required = permission_required(Permission.MANAGE_MEMBERS)
 
 
 def _membership(request: OrganizationRequest, pk: int) -> Membership:
-    found = Membership.objects.select_related("user", "organization")
-    return get_object_or_404(found, organization=request.organization, pk=pk)
+    memberships = Membership.objects.select_related("user", "organization")
+    return get_object_or_404(memberships, organization=request.organization, pk=pk)
 
 
 def _invitation(request: OrganizationRequest, pk: int) -> Invitation:
     return get_object_or_404(Invitation, organization=request.organization, pk=pk)
 
 
-def _saved_response(request: OrganizationRequest, said: str) -> HttpResponse:
-    """To the list; whoever just locked themselves out of it, to where they are still let in."""
-    messages.success(request, said)
-    still = Membership.objects.active().filter(pk=request.membership.pk).first()
-    let_in = still is not None and still.may_manage_members
-    address = resolve_url("members", request.organization.slug) if let_in else resolve_url("home")
+def _saved_response(request: OrganizationRequest, message: str) -> HttpResponse:
+    """Redirect to the list with a success message.
+
+    Users who can no longer see the list go to their start page.
+    """
+    messages.success(request, message)
+    membership = Membership.objects.active().filter(pk=request.membership.pk).first()
+    sees_list = membership is not None and membership.may_manage_members
+    address = (
+        resolve_url("members", request.organization.slug) if sees_list else resolve_url("home")
+    )
     return redirect_to(request, address)
 
 
-def _error_response(act: Callable[[], object]) -> MemberError | None:
-    """Act; return what stood in the way."""
+def _error_of(operation: Callable[[], object]) -> MemberError | None:
+    """Run the operation and return its error, if any."""
     try:
-        act()
+        operation()
     except MemberError as refused:
         return refused
     return None
 
 
-def _rate_limited(
-    request: OrganizationRequest, act: Callable[[], object], said: str
+def _run_without_dialog(
+    request: OrganizationRequest, operation: Callable[[], object], message: str
 ) -> HttpResponse:
-    """An act that needs no question; the list says what stood in the way."""
-    problem = _error_response(act)
-    return _page(request, problem) if problem else _saved_response(request, said)
+    """Run an operation without a dialog. The list shows its error."""
+    problem = _error_of(operation)
+    return _page(request, problem) if problem else _saved_response(request, message)
 
 
 def _page(request: OrganizationRequest, problem: MemberError | None = None) -> HttpResponse:
     q = request.GET.get("q", "").replace("\0", "").strip()[:100]  # PostgreSQL refuses NUL
-    found = request.organization.memberships.select_related("user").order_by(
+    memberships = request.organization.memberships.select_related("user").order_by(
         "user__name", "user__email"
     )
     for word in q.split():
-        found = found.filter(Q(user__name__icontains=word) | Q(user__email__icontains=word))
+        matches = Q(user__name__icontains=word) | Q(user__email__icontains=word)
+        memberships = memberships.filter(matches)
     context = {
         "q": q,
-        "page": Paginator(found, PAGE_SIZE).get_page(request.GET.get("page")),
+        "page": Paginator(memberships, PAGE_SIZE).get_page(request.GET.get("page")),
         "invitations": request.organization.invitations.select_related("invited_by").order_by(
             "email"
         ),
@@ -79,21 +85,21 @@ def _page(request: OrganizationRequest, problem: MemberError | None = None) -> H
 @admin_required
 @require_safe
 def index(request: OrganizationRequest) -> HttpResponse:
-    """All members by name, fifty a page, and whoever is invited."""
+    """List members by name, fifty a page, and open invitations."""
     return _page(request)
 
 
 @admin_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def invite(request: OrganizationRequest) -> HttpResponse:
-    """Ask for an e-mail and a role. Without e-mail of our own, show the link, this once."""
+    """Create an invitation. If email is not configured, show its link once."""
     form = InviteForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
         try:
             invitation = invitations.invite(
                 request.organization,
                 email=form.cleaned_data["email"],
-                role=form.chosen,
+                role=form.cleaned_role,
                 actor=request.user,
             )
         except MemberError as refused:
@@ -108,8 +114,8 @@ def invite(request: OrganizationRequest) -> HttpResponse:
 
 @admin_required
 @require_POST
-def send_again(request: OrganizationRequest, invitation_pk: int) -> HttpResponse:
-    """A new link, for another week; the one before opens no longer."""
+def resend(request: OrganizationRequest, invitation_pk: int) -> HttpResponse:
+    """Make a new link for another week and invalidate the previous one."""
     try:
         invitation = invitations.resend(_invitation(request, invitation_pk), actor=request.user)
     except MemberError as refused:
@@ -128,9 +134,9 @@ def _invitation_created(request: OrganizationRequest, invitation: Invitation) ->
 
 @admin_required
 @require_POST
-def withdraw(request: OrganizationRequest, invitation_pk: int) -> HttpResponse:
+def revoke(request: OrganizationRequest, invitation_pk: int) -> HttpResponse:
     invitation = _invitation(request, invitation_pk)
-    return _rate_limited(
+    return _run_without_dialog(
         request,
         lambda: invitations.revoke(invitation, actor=request.user),
         f"The invitation of {invitation.email} is withdrawn.",
@@ -145,8 +151,8 @@ def change_role(request: OrganizationRequest, member_pk: int) -> HttpResponse:
     form = RoleForm(posted, initial={"role": member.role})
     problem = None
     if form.is_valid():
-        role = form.chosen
-        problem = _error_response(lambda: members.change_role(member, role, actor=request.user))
+        role = form.cleaned_role
+        problem = _error_of(lambda: members.change_role(member, role, actor=request.user))
         if problem is None:
             return _saved_response(request, f"{member.user} is {role.label} now.")
     return render_dialog(
@@ -157,11 +163,11 @@ def change_role(request: OrganizationRequest, member_pk: int) -> HttpResponse:
 @admin_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def deactivate(request: OrganizationRequest, member_pk: int) -> HttpResponse:
-    """Ask, then let the member in no longer. What they made stays."""
+    """Confirm and deactivate a member. Their saved objects stay."""
     member = _membership(request, member_pk)
     problem = None
     if request.method == "POST":
-        problem = _error_response(lambda: members.deactivate(member, actor=request.user))
+        problem = _error_of(lambda: members.deactivate(member, actor=request.user))
         if problem is None:
             return _saved_response(request, f"{member.user} is deactivated.")
     return render_dialog(request, "accounts/_deactivate.html", member=member, problem=problem)
@@ -171,7 +177,7 @@ def deactivate(request: OrganizationRequest, member_pk: int) -> HttpResponse:
 @require_POST
 def reactivate(request: OrganizationRequest, member_pk: int) -> HttpResponse:
     member = _membership(request, member_pk)
-    return _rate_limited(
+    return _run_without_dialog(
         request,
         lambda: members.reactivate(member, actor=request.user),
         f"{member.user} is reactivated as {member.get_role_display()}.",
@@ -181,11 +187,11 @@ def reactivate(request: OrganizationRequest, member_pk: int) -> HttpResponse:
 @admin_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def remove(request: OrganizationRequest, member_pk: int) -> HttpResponse:
-    """Ask, then take the member out of the organization."""
+    """Confirm and remove a member from the organization."""
     member = _membership(request, member_pk)
     problem = None
     if request.method == "POST":
-        problem = _error_response(lambda: members.remove(member, actor=request.user))
+        problem = _error_of(lambda: members.remove(member, actor=request.user))
         if problem is None:
             return _saved_response(request, f"{member.user} is removed from the organization.")
     return render_dialog(request, "accounts/_remove.html", member=member, problem=problem)

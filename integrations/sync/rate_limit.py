@@ -1,9 +1,9 @@
 """One request budget per provider organization, shared by every worker and page.
 
 Requests are spaced evenly, not in bursts: providers may enforce 60 a minute as 1 a second
-(anthropic-api.md, 2.8). The spacing is 5 % wider than the budget asks, because what counts is
-when requests arrive: the network does not keep their distance, and the first request of a key that
-nobody has seen is not in line.
+(https://platform.claude.com/docs/en/api/rate-limits). The spacing is 5 % wider than the budget
+requires, because the time of arrival counts: the network changes distances, and the first request
+of an unknown key is not paced.
 
 Redis keeps the instant of the next free turn and reads its own clock, so that machines whose
 clocks differ still agree. A turn is taken first and waited for afterwards: who came first goes

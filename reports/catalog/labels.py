@@ -15,7 +15,7 @@ PRODUCTS = {
     "chat": "Chat",
     "cowork": "Cowork",
     "office_agent": "Office agent",
-    # One product under three names, as the provider renamed it (anthropic-api.md, 2.2).
+    # One product under three names, as the provider renamed it.
     "claude-tag": "Claude Tag (Slack)",
     "claude_tag": "Claude Tag (Slack)",
     "claude-in-slack": "Claude Tag (Slack)",

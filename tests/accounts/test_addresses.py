@@ -1,4 +1,4 @@
-"""One canonical form of an email: no spelling has an account, a counter or a lock of its own."""
+"""Canonical form of emails: no spelling has its own account, count or lock."""
 
 from importlib import import_module
 from itertools import product

@@ -1,4 +1,4 @@
-"""The audit log: every act, found by what, who and when; the file says the same as the page."""
+"""Audit log: every action is listed and filtered, and the file equals the page."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Another e-mail to sign in with: for who knows the password, and proves to own the mailbox."""
+"""Change of email: requires the password and access to the new mailbox."""
 
 import re
 import threading
@@ -31,7 +31,7 @@ def change(client, email=NEW, password=PASSWORD):
 
 @pytest.fixture
 def asked(client, ines, mails, django_capture_on_commit_callbacks):
-    """Asks for a link to an e-mail; what was mailed since, by address."""
+    """Return a function that requests a link and returns the mails since, by address."""
 
     def ask(email=NEW, **more):
         mails.clear()
@@ -44,7 +44,7 @@ def asked(client, ines, mails, django_capture_on_commit_callbacks):
 
 @pytest.fixture
 def link(asked):
-    """The path that the mail to the new address holds."""
+    """Return the path in the mail to the new address."""
     return LINK.findall(asked()[NEW])[0]
 
 

@@ -1,4 +1,4 @@
-"""Asking somebody to join: the link opens once, for a week, and for nobody else."""
+"""Invitations: the link works once, for a week, and only for the addressee."""
 
 import re
 import threading
@@ -12,6 +12,7 @@ from django.db import connections
 from django.utils import timezone
 
 from accounts import invitations
+from accounts.members import MemberError
 from accounts.models import AuditEvent, Invitation, Membership, Role, User
 from accounts.throttling import RateLimit
 from tests.factories import PASSWORD, make_invitation, make_member, make_organization, make_user
@@ -27,7 +28,7 @@ def organization():
 
 @pytest.fixture
 def ada(client, organization):
-    """The Admin who asks."""
+    """Sign in the Admin who invites."""
     user = make_member(organization, Role.ADMIN, "ada@example.com", name="Ada Byron")
     client.force_login(user)
     return user
@@ -35,7 +36,7 @@ def ada(client, organization):
 
 @pytest.fixture
 def invited(organization):
-    """The path that Eve got."""
+    """Invite Eve and return the path she received."""
     return invitations.path(make_invitation(organization, EVE, Role.ANALYST))
 
 
@@ -276,7 +277,7 @@ def test_an_answer_that_comes_too_late_is_told_so(organization, ada):
     Invitation.objects.all().delete()
 
     for late in (invitations.revoke, invitations.resend):
-        with pytest.raises(invitations.Refused, match="answered or withdrawn meanwhile"):
+        with pytest.raises(MemberError, match="answered or withdrawn meanwhile"):
             late(invitation, actor=ada)
     with pytest.raises(invitations.InvitationInvalid):
         invitations.accept(invitation, make_user(EVE))

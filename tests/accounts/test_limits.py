@@ -1,4 +1,4 @@
-"""Expensive questions have limits per user and organization, and end in time or with the reader."""
+"""Expensive requests are limited per user and organization, and end with their client."""
 
 import socket
 import threading
@@ -45,7 +45,7 @@ def viewer(client, organization):
 
 @pytest.fixture
 def held(viewer, organization):
-    """All the slots one user has."""
+    """Hold all slots of one user."""
     with ExitStack() as stack:
         for kind in (REPORT, WIDGET):
             # More than the turns of one process: as if others held them.

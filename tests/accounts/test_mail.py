@@ -1,4 +1,4 @@
-"""Mails are rendered here, sent by a worker once the transaction has committed, and only then."""
+"""Mails are rendered at once and sent by a worker only after the transaction commits."""
 
 import smtplib
 from datetime import timedelta
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def templates(settings, tmp_path):
-    """A folder for templates of mails: write `mail/<name>.txt` into it."""
+    """Return a folder for mail templates, `mail/<name>.txt`."""
     settings.TEMPLATES = [{**settings.TEMPLATES[0], "DIRS": [tmp_path]}]
     (tmp_path / "mail").mkdir()
     return tmp_path / "mail"
@@ -100,7 +100,7 @@ def test_without_a_mail_server_nothing_is_rendered_or_queued(
 
 @pytest.fixture
 def server(monkeypatch):
-    """What the mail server answers, one after the other; afterwards it takes every mail."""
+    """Set the answers of the mail server in order; afterwards it accepts every mail."""
     answers = []
     send = outgoing.EmailMessage.send
 

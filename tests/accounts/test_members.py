@@ -1,4 +1,4 @@
-"""Members: who is in the list, what Admins do to them, and that an Admin always remains."""
+"""Members: list, operations of Admins, and an Admin always remains."""
 
 import threading
 from functools import partial
@@ -30,7 +30,7 @@ def organization():
 
 @pytest.fixture
 def ada(client, organization):
-    """The Admin who asks."""
+    """Sign in the Admin who acts."""
     user = make_member(organization, Role.ADMIN, "ada@example.com", name="Ada Byron")
     client.force_login(user)
     return user
@@ -409,7 +409,7 @@ def test_an_organization_that_an_operator_makes_or_renames_is_in_its_trail(opera
 
 @pytest.fixture
 def helper(client, organization):
-    """An operator who may change accounts, and nothing else."""
+    """Sign in an operator who may change accounts and nothing else."""
     user = make_user("helper@example.com", is_staff=True)
     codenames = ("view_user", "change_user", "delete_user", "add_user")
     user.user_permissions.set(UserPermission.objects.filter(codename__in=codenames))
@@ -447,7 +447,7 @@ def test_the_account_of_another_operator_is_for_superusers(client, helper):
 # --- Nobody gives more than they have ------------------------------------------------------
 @pytest.fixture
 def grouper(client):
-    """An operator who may change groups and view accounts, and nothing else."""
+    """Sign in an operator who may change groups and view accounts, and nothing else."""
     user = make_user("grouper@example.com", is_staff=True)
     names = ("view_group", "add_group", "change_group", "delete_group", "view_user")
     user.user_permissions.set(UserPermission.objects.filter(codename__in=names))

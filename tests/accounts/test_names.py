@@ -1,4 +1,4 @@
-"""What people call themselves carries no address, number or sentence into mails of ours."""
+"""Names of people bring no address, number or sentence into mails."""
 
 import pytest
 from django.core.exceptions import ValidationError

@@ -1,4 +1,4 @@
-"""The door: signing in, being sent on, choosing an organization, signing out."""
+"""Sign-in, redirects, choice of an organization, sign-out."""
 
 import pytest
 from django.test import Client

@@ -1,4 +1,4 @@
-"""Guessing passwords is slow, losing one is no drama, changing one ends other sessions."""
+"""Passwords: attempts are limited, a reset works, a change ends other sessions."""
 
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -263,7 +263,7 @@ def forget(client, email=INES):
 
 @pytest.fixture
 def elsewhere(ines):
-    """A session of Ines on another machine."""
+    """Sign Ines in on another machine."""
     client = Client()
     client.force_login(ines)
     return client
@@ -271,7 +271,7 @@ def elsewhere(ines):
 
 @pytest.fixture
 def link(client, ines, elsewhere, mails, django_capture_on_commit_callbacks):
-    """The path that a mail to Ines holds."""
+    """Return the path in the mail to Ines."""
     with django_capture_on_commit_callbacks(execute=True):
         forget(client)
     return re.findall(r"https://spendglass\.example\.com(/password/\S+)", mails.pop().body)[0]

@@ -1,4 +1,4 @@
-"""Nobody fills an installation with saved things: each kind has a limit per organization."""
+"""Each kind of stored object has a limit per organization."""
 
 import pytest
 

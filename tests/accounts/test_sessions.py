@@ -1,4 +1,4 @@
-"""Sessions end, are purged, and are in no dump."""
+"""Sessions expire, are purged, and are in no dump."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""What people open in a spreadsheet is text and numbers, never a formula."""
+"""CSV files for spreadsheets hold text and numbers, never a formula."""
 
 import csv
 import io

@@ -28,7 +28,7 @@ def token(ann):
 
 @pytest.fixture
 def ask(client, token):
-    """Ask the API as Ann: `ask("connections")` is the answer."""
+    """Return a function that queries the API as Ann: `ask("connections")` is the response."""
 
     def ask(path, secret=SECRET, **query):
         headers = {"Authorization": f"Bearer {secret}"} if secret else {}

@@ -1,4 +1,4 @@
-"""Who is let in by a token, to what, how often; and that every refusal is a document."""
+"""Tokens give access by scope and rate limit, and every refusal is a problem document."""
 
 from datetime import timedelta
 
@@ -23,7 +23,7 @@ PATHS = {
 
 
 def refused(response, status):
-    """The problem document of a refusal."""
+    """Return the problem document of a refusal."""
     assert response.status_code == status
     assert response["Content-Type"] == "application/problem+json"
     assert response["Cache-Control"] == "private, no-store"

@@ -1,7 +1,7 @@
-"""Anything may be asked: every answer is one that the OpenAPI document promises.
+"""Every response is one that the OpenAPI document describes.
 
-Schemathesis makes the questions, also senseless ones, and holds the answers to the document. Its
-pytest plugin stays off (`-p no:schemathesis`); the same questions are asked each time.
+Schemathesis generates requests, also invalid ones, and compares the responses with the document.
+Its pytest plugin stays off (`-p no:schemathesis`); requests are the same each time.
 """
 
 import json

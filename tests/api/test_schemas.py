@@ -1,4 +1,4 @@
-"""What the API says is what the pages and the command say."""
+"""API responses equal the pages and the command."""
 
 import json
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ TOTAL_FEED = next(
 
 @pytest.fixture
 def report(ask):
-    """The document of a report, whose rows arrive in pieces."""
+    """Return the document of a report, whose rows arrive in pieces."""
 
     def report(**query):
         response = ask("report", **query)
@@ -35,7 +35,7 @@ def report(ask):
 
 @pytest.fixture
 def facts(connection):
-    """Ann and a line of nobody: 3.75 known, of it 1.25 with an unknown list price."""
+    """Store cost of Ann and an unattributed row: 3.75 known, of it 1.25 without a list price."""
     ann = make_person(connection, "user_ann", email="ann@example.com", name="Ann")
     cost(connection, "2026-11-01", "1.25", list_amount=None, person=ann, product="chat")
     cost(connection, "2026-11-02", "2.500000000001", list_amount="3", product="cowork")

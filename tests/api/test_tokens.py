@@ -1,4 +1,4 @@
-"""The page where members make, see and revoke tokens."""
+"""Page where members create, see and revoke tokens."""
 
 from datetime import UTC, datetime
 

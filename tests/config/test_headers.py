@@ -1,4 +1,4 @@
-"""Every answer carries the headers that keep a browser safe, whoever gives it."""
+"""Every response has the security headers, whatever produces it."""
 
 import logging
 
@@ -19,7 +19,7 @@ def organization():
 
 @pytest.fixture
 def answers(organization, settings, monkeypatch):
-    """One answer of each kind, by what gives it."""
+    """Return one response of each kind, by what produces it."""
     member, operator, stranger = Client(), Client(), Client(raise_request_exception=False)
     member.force_login(make_member(organization, Role.ADMIN))
     operator.force_login(make_user(is_staff=True, is_superuser=True))
@@ -105,7 +105,7 @@ def test_a_client_does_not_make_plain_http_pass_for_https(client, settings, prox
 # --- The log -----------------------------------------------------------------------------
 @pytest.fixture
 def logged(capsys):
-    """What the installation's own handler writes, as in production."""
+    """Return what the installation's own handler writes, as in production."""
     (handler,) = [
         handler
         for handler in logging.getLogger().handlers

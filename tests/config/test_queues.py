@@ -1,4 +1,4 @@
-"""Every task waits in one declared queue, and the documented workers take from all of them."""
+"""Every task has a declared queue, and the documented workers cover all of them."""
 
 import re
 from pathlib import Path
@@ -65,7 +65,7 @@ def test_every_scheduled_task_exists():
 
 @pytest.fixture
 def small_redis(settings):
-    """Gives Redis a memory limit and a policy; what it had before comes back."""
+    """Return a function that sets the memory limit and policy of Redis, restored afterwards."""
     with redis.Redis.from_url(settings.REDIS_URL) as client:
         yield lambda **values: [
             client.config_set(name.replace("_", "-"), value) for name, value in values.items()
@@ -78,7 +78,7 @@ def small_redis(settings):
 def test_a_redis_that_deletes_keys_is_a_warning(small_redis, policy):
     small_redis(maxmemory=500_000_000, maxmemory_policy=policy)
 
-    (warning,) = checks.redis_keeps_what_it_is_given(None)
+    (warning,) = checks.check_redis_policy(None)
 
     assert warning.msg == (
         f"Redis deletes keys when its memory is full (maxmemory-policy {policy})."
@@ -87,12 +87,12 @@ def test_a_redis_that_deletes_keys_is_a_warning(small_redis, policy):
 
 
 def test_a_redis_that_keeps_everything_is_fine(small_redis, settings):
-    assert checks.redis_keeps_what_it_is_given(None) == []
+    assert checks.check_redis_policy(None) == []
     small_redis(maxmemory=500_000_000)
-    assert checks.redis_keeps_what_it_is_given(None) == []
+    assert checks.check_redis_policy(None) == []
 
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
-    assert checks.redis_keeps_what_it_is_given(None) == []
+    assert checks.check_redis_policy(None) == []
 
 
 @pytest.mark.django_db

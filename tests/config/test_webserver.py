@@ -1,4 +1,4 @@
-"""The documented web command answers while readers are slow and all its threads work."""
+"""The documented web command answers while clients are slow and all threads work."""
 
 import http.client
 import os
@@ -20,7 +20,7 @@ ENOUGH_SECONDS = 3  # a busy machine's second; without the worker class it is fi
 
 @pytest.fixture
 def port():
-    """A web server of one process and two threads."""
+    """Start a web server of one process and two threads."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -41,7 +41,7 @@ def port():
 
 
 def ask(port: int, path: str, cookie: str = "") -> tuple[int, float]:
-    """Status and seconds of one request."""
+    """Return status and seconds of one request."""
     began = time.monotonic()
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     connection.request("GET", path, headers={"Cookie": cookie} if cookie else {})

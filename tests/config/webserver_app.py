@@ -1,4 +1,4 @@
-"""A WSGI application that takes its time, for the test of the web server."""
+"""Slow WSGI application for the test of the web server."""
 
 import time
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""A real browser on a real server, with a real worker and the sandbox behind it."""
+"""Browser tests on a real server, with a real worker and the sandbox."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from django.db import connection
 
 @pytest.fixture
 def worker(transactional_db: None, sandbox: str) -> Iterator[None]:
-    """A Celery worker in a process of its own, on the database of the test."""
+    """Start a Celery worker in its own process, on the database of the test."""
     base = os.environ["DATABASE_URL"].rpartition("/")[0]
     environment = os.environ | {
         "DATABASE_URL": f"{base}/{connection.settings_dict['NAME']}",

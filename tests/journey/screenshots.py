@@ -1,4 +1,4 @@
-"""What one would see wrong on a page: serious findings of axe, and a page that scrolls sideways."""
+"""Visible faults of a page: serious findings of axe and horizontal scrolling; screenshots."""
 
 import os
 from collections.abc import Iterable
@@ -11,31 +11,33 @@ from playwright.sync_api import Page
 PICTURES = os.environ.get("SCREENSHOTS", "")
 _AXE = Axe()
 _EVERYTHING = {"resultTypes": ["violations"]}
-# What another theme alone can break.
+# Only colors depend on the theme.
 _COLOURS = {**_EVERYTHING, "runOnly": {"type": "rule", "values": ["color-contrast"]}}
 Theme = Literal["light", "dark"]
 _RULES: dict[Theme, dict[str, Any]] = {"light": _EVERYTHING, "dark": _COLOURS}
 
 
 def wrong(page: Page, name: str, themes: Iterable[Theme] = ("light", "dark")) -> list[str]:
-    """What nobody should have to live with on the page as it is now, by day and by night.
+    """Return the faults of the current page in light and dark.
 
-    The theme changes while the page is open, as a computer does it at dusk, and stays the last one.
-    With SCREENSHOTS=folder a picture of each lands there.
+    The theme changes while the page is open and the last one stays. With SCREENSHOTS=folder a
+    screenshot of each is written there.
     """
     page.wait_for_load_state()
     width = page.evaluate("innerWidth")
-    found = []
+    faults = []
     if excess := page.evaluate("Math.max(0, document.documentElement.scrollWidth - innerWidth)"):
-        found.append(f"{name}, {width}: {excess} px wider than the window")
+        faults.append(f"{name}, {width}: {excess} px wider than the window")
     for theme in themes:
         page.emulate_media(color_scheme=theme)
-        found += _findings(page, f"{name}, {theme}, {width}", _RULES[theme])
+        faults += _findings(page, f"{name}, {theme}, {width}", _RULES[theme])
         if PICTURES:
-            page.evaluate("scrollTo(0, 0)")  # the bar stays where it is on a picture of everything
+            page.evaluate(
+                "scrollTo(0, 0)"
+            )  # the sticky bar would stay in the middle of a full-page screenshot
             picture = Path(PICTURES) / f"{name.replace(':', '-')}-{theme}-{width}.png"
             page.screenshot(path=picture, full_page=True)
-    return found
+    return faults
 
 
 def _findings(page: Page, where: str, options: dict[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What pages do in a browser: keys, focus, themes, narrow screens, and no JavaScript at all."""
+"""Pages in a browser: keys, focus, themes, narrow screens, and no JavaScript."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -44,7 +44,7 @@ def signed_in(open_page, organization):
 
 
 def one_of_each(organization) -> None:
-    """A connection in every state a row can have."""
+    """Create a connection in every state a row can have."""
     today = datetime.now(UTC).date()
     for label in ("importing", "healthy"):
         made = make_connection(organization, label, credential=Secret(KEY), key_hint="-org")

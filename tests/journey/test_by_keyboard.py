@@ -1,6 +1,6 @@
-"""Two accounts, three failed tests and the way out again, with the keyboard alone.
+"""Two connections, three failed tests and disconnecting, with only the keyboard.
 
-On a desk and on a phone, by day and by night; every stop is looked at.
+On desktop and phone, in light and dark; every stop is inspected.
 """
 
 import re
@@ -21,7 +21,7 @@ CONNECT = "/o/demo/integrations/claude-enterprise/connect/"
 
 
 def to(page: Page, name: str, role: str | None = None) -> None:
-    """Press Tab until what has this name holds the focus; fails after two hundred stops."""
+    """Press Tab until the element with this name has focus; fail after two hundred stops."""
     wanted = re.compile(name)
     for _ in range(200):
         page.keyboard.press("Tab")
@@ -41,7 +41,7 @@ def write(page: Page, name: str, text: str) -> None:
 
 
 def try_key(page: Page, key: str) -> None:
-    """Put the key into the page that is open, and test it."""
+    """Enter the key on the open page and test it."""
     write(page, "Analytics API Key", key)
     to(page, "Test connection", "button")
     page.keyboard.press("Enter")
@@ -53,14 +53,14 @@ def press(page: Page, name: str, role: str) -> None:
 
 
 def follow(page: Page, name: str) -> None:
-    """Go where a link leads, and be there: the page before may look just like it."""
+    """Follow a link and wait for its page, which may look like the one before."""
     to(page, name, "a")
     with page.expect_navigation():
         page.keyboard.press("Enter")
 
 
 def open_question(page: Page, label: str, verb: str) -> None:
-    """The kebab of a connection, and its last entry."""
+    """Open the last entry of the menu of a connection."""
     to(page, f"Actions for {label}", "button")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("End")
@@ -69,7 +69,7 @@ def open_question(page: Page, label: str, verb: str) -> None:
 
 @pytest.fixture
 def arrive(open_page, transactional_db, sandbox):
-    """Sign in by keyboard on a screen of this width, by day or by night."""
+    """Sign in by keyboard on a screen of this width and theme."""
     make_member(make_organization(), Role.BILLING_ADMIN, "ines@example.com")
 
     def sign_in(width: int, theme: Theme) -> Page:

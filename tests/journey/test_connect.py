@@ -1,4 +1,4 @@
-"""The main job, as a billing admin does it: connect, watch, read the report, and take it away."""
+"""Main task of a billing admin: connect, watch, read the report, export it."""
 
 import re
 

@@ -1,7 +1,7 @@
-"""Every page, as an Admin sees it, by daylight and by night, on a desk and on a phone.
+"""Every page as an Admin sees it, in light and dark, on desktop and phone.
 
-Pages come from the table of permissions, so a new one is covered the day it is added. With
-`SCREENSHOTS=folder` (make screenshots) a picture of each lands there.
+Pages come from the table of permissions, so a new one is covered at once. With
+`SCREENSHOTS=folder` (make screenshots) a screenshot of each is written there.
 """
 
 import re
@@ -43,7 +43,7 @@ CONSOLE = ["integrations:connect", "integrations:manage"]  # the pages a connect
 
 @pytest.fixture
 def organization(transactional_db, sandbox, monkeypatch):
-    """A company with a connection in every state, notices, an inquiry and a few days of data."""
+    """Create a company with a connection in every state, notices and a few days of data."""
     for name, value in {"organization_slug": "demo", "label": "my-org"}.items():
         monkeypatch.setitem(ARGUMENTS, name, value)
     organization = make_organization("demo", "Brightwater Logistics")
@@ -84,7 +84,7 @@ def fill(connection: Connection) -> None:
 
 
 def platform(organization) -> None:
-    """A Console organization: workspaces have cost, a person works in both products."""
+    """Create a Console organization with workspaces and a person who uses both products."""
     today = timezone.now().date()
     console = make_connection(
         organization,
@@ -158,7 +158,7 @@ def sign_in(page: Page) -> None:
 
 
 def look(page: Page, path: str, name: str) -> list[str]:
-    """What is wrong with this page; nothing if it is a file, or a part of a page."""
+    """Return the faults of this page; nothing for files and fragments."""
     try:
         answer = page.goto(path)
     except Error as exc:

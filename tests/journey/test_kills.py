@@ -1,4 +1,4 @@
-"""`make run` for real: an import survives the death of every process it is made of."""
+"""An import of `make run` survives the death of each of its processes."""
 
 import os
 import re
@@ -24,7 +24,7 @@ def free_port():
 
 
 class Installation:
-    """`python -m dev.run` on ports and in a folder of its own."""
+    """`python -m dev.run` on its own ports and in its own folder."""
 
     def __init__(self, folder):
         clean = {

@@ -1,4 +1,4 @@
-"""An Admin invites somebody, who joins by the mail and is given more to do, then let go."""
+"""An Admin invites a person, who joins by mail, gets another role and is removed."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Pages that say why something has to wait or was stopped, by day and night, on desk and phone."""
+"""Pages of delayed and stopped requests, in light and dark, on desktop and phone."""
 
 import pytest
 from django.db.models import F
@@ -37,7 +37,7 @@ def sign_in(page, password=PASSWORD):
 
 
 def files(ines):
-    """A file in each state; return the one that waits."""
+    """Create a file in each state and return the one that waits."""
     organization, now = ines.memberships.get().organization, timezone.now()
     common = {"title": "Cost by user and model, each day of the last 365 days"}
     make_report_file(organization, ines, state="ready", size=48_200_000, finished_at=now, **common)
@@ -48,7 +48,7 @@ def files(ines):
 
 
 def stopped_schedules(ines):
-    """Of a shared and a private report, by somebody who was deactivated."""
+    """Create schedules of a shared and a private report by a deactivated member."""
     organization = ines.memberships.get().organization
     priya = make_member(organization, Role.ANALYST, "priya@example.com", name="Priya Raghunathan")
     for name, sharing in (("Spend by team", "organization"), ("Own notes", "private")):

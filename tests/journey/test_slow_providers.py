@@ -1,4 +1,4 @@
-"""Real workers, and a provider that drips its answers: mails leave all the same."""
+"""Real workers and a provider that answers slowly: mails are still sent."""
 
 import os
 import subprocess
@@ -41,7 +41,7 @@ def provider():
 
 @pytest.fixture
 def workers(provider, tmp_path, settings):
-    """The workers of `make run`, on the database of this test."""
+    """Start the workers of `make run` on the database of this test."""
     settings.EMAIL_CONFIGURED = True
     base = os.environ["DATABASE_URL"].rpartition("/")[0]
     environment = os.environ | {

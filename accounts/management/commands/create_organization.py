@@ -1,7 +1,7 @@
-"""manage.py create_organization demo --name "Demo Inc." --admin admin@example.com
+"""Create an organization: manage.py create_organization demo --name "Demo Inc." --admin EMAIL.
 
-The password comes on standard input. The user becomes Admin of the new organization; a user who
-exists already keeps their password and needs none.
+The password is read from standard input. The user becomes Admin of the new organization; an
+existing user keeps their password and needs none.
 """
 
 import sys

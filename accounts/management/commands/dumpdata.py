@@ -1,6 +1,6 @@
-"""manage.py dumpdata: Django's, without sessions.
+"""Django's `manage.py dumpdata` without sessions.
 
-A row of a session opens the account of whoever is signed in, so a dump must not hold one.
+A session row gives access to the account of its user, so a dump must not contain any.
 """
 
 from typing import Any
