@@ -36,7 +36,7 @@ class AuditFilter:
 def record(
     organization: Organization,
     actor: User | str | None,
-    verb: str,
+    action: str,
     target: str,
     **details: str | int,
 ) -> AuditEvent:
@@ -49,7 +49,7 @@ def record(
         organization=organization,
         actor=person,
         actor_name=person.email if person else str(actor or "command line"),
-        verb=verb,
+        verb=action,
         target=Truncator(target).chars(_MAX_TARGET_LENGTH),
         details=details,
     )
@@ -75,11 +75,11 @@ def _let_erase(organization_pk: str) -> None:
 
 
 def record_account_event(
-    user: User, actor: User, verb: str, target: str, **details: str | int
+    user: User, actor: User, action: str, target: str, **details: str | int
 ) -> None:
     """Record an action on an account in the log of each organization the user is active in."""
     for membership in Membership.objects.active().filter(user=user).select_related("organization"):
-        record(membership.organization, actor, verb, target, **details)
+        record(membership.organization, actor, action, target, **details)
 
 
 def events(organization: Organization, audit_filter: AuditFilter) -> QuerySet[AuditEvent]:

@@ -173,19 +173,19 @@ def _dimensions(connection: Connection, people: int) -> list[tuple[int, int | No
         )
         for number in range(people)
     )
-    found: list[tuple[int, int | None]] = []
+    pairs: list[tuple[int, int | None]] = []
     for product in PRODUCTS:
         for model in MODELS:
             for window in ("0-200k", "200k-1M"):
                 meter = {"product": product, "model": model, "context_window": window}
                 usage = Meter.objects.create(connection=connection, **meter)
-                found.append((usage.pk, None))
+                pairs.append((usage.pk, None))
                 for token_type in TOKEN_TYPES:
                     priced = Meter.objects.create(
                         connection=connection, **meter, cost_type="tokens", token_type=token_type
                     )
-                    found.append((priced.pk, usage.pk))
-    return found
+                    pairs.append((priced.pk, usage.pk))
+    return pairs
 
 
 def _mark_final(connection: Connection, window: Window) -> None:

@@ -348,15 +348,15 @@ def _ask(port: int, path: str, session: str, *, part: bool = False) -> int:
 # --- Report ------------------------------------------------------------------------------
 def _sizes(processes: list[subprocess.Popen[bytes]]) -> list[tuple[str, float]]:
     """Return the resident MB of the children of each process: web processes and the worker."""
-    found = []
+    sizes = []
     for name, process in zip(("web", "worker"), processes, strict=True):
         with contextlib.suppress(OSError):
             children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
             for pid in [f"{process.pid}", *children.split()]:
                 lines = Path(f"/proc/{pid}/status").read_text().splitlines()
                 kilobytes = next(line.split()[1] for line in lines if line.startswith("VmRSS:"))
-                found.append((name, int(kilobytes) / 1024))
-    return found
+                sizes.append((name, int(kilobytes) / 1024))
+    return sizes
 
 
 def _print_report(answers: Answers, largest: dict[str, float], options: argparse.Namespace) -> int:

@@ -42,8 +42,8 @@ def report(ledger: Ledger, name: str, address: str, *, times: int) -> Timing:
     spec = spec.by_interval() if spec.interval else spec
 
     def ask() -> Any:
-        found = engine.run(ledger.organization, spec)
-        return found.rows, found.totals
+        report = engine.run(ledger.organization, spec)
+        return report.rows, report.totals
 
     with recorded() as statements:
         chosen = ask()
@@ -81,14 +81,14 @@ def timed(ask: Callable[[], object], times: int) -> float:
 @contextmanager
 def recorded() -> Iterator[list[Statement]]:
     """Record the SQL statements of the block."""
-    found: list[Statement] = []
+    statements: list[Statement] = []
 
     def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        found.append((sql, tuple(params or ())))
+        statements.append((sql, tuple(params or ())))
         return execute(sql, params, many, context)
 
     with database.execute_wrapper(note):
-        yield found
+        yield statements
 
 
 def facts_alone() -> Any:

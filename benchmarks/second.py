@@ -54,13 +54,13 @@ def two_organizations(*, people: int, days: int) -> tuple[Imported, Imported]:
         *("integrations_costfact", "integrations_costtotal", "integrations_usagefact"),
         *("integrations_usagetotal", "integrations_meter", "integrations_person"),
     ]
-    found = []
+    imports = []
     for number, slug in enumerate(("first", "second")):
         organization = Organization.objects.create(slug=slug, name=slug.capitalize())
         connection = Connection.objects.create(
             organization=organization, label=slug, connector_slug="claude-enterprise"
         )
-        found.append(_import(connection, people, days))
+        imports.append(_import(connection, people, days))
         if number == 0:
             with database.cursor() as cursor:
                 cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
@@ -70,7 +70,7 @@ def two_organizations(*, people: int, days: int) -> tuple[Imported, Imported]:
     with database.cursor() as cursor:
         for table in tables:
             cursor.execute(f"ALTER TABLE {table} RESET (autovacuum_enabled)")
-    return found[0], found[1]
+    return imports[0], imports[1]
 
 
 def _import(connection: Connection, people: int, days: int) -> Imported:

@@ -304,11 +304,11 @@ SECURE_HSTS_SECONDS = _read("HSTS_SECONDS", env.int, 31_536_000 if HTTPS else 0,
 SECURE_HSTS_INCLUDE_SUBDOMAINS = _read("HSTS_INCLUDE_SUBDOMAINS", _yes_or_no, False, _YES_NO)
 SECURE_HSTS_PRELOAD = _read("HSTS_PRELOAD", _yes_or_no, False, _YES_NO)
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]  # demand the two above
-# How many proxies of ours stand in front. Whoever speaks HTTPS for us is one.
+# How many proxies of ours stand in front. The one that terminates HTTPS counts.
 TRUSTED_PROXIES = _read("TRUSTED_PROXIES", env.int, 1 if HTTPS else 0, _NUMBER)
 # Without a proxy of ours the header is a client's own word.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES > 0 else None
-# Where /.well-known/security.txt sends people who found a hole; without it the page is a 404.
+# Contact in /.well-known/security.txt for security reports; without it the page is a 404.
 SECURITY_CONTACT = env.str("SECURITY_CONTACT", default="").strip()
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"

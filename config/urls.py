@@ -1,4 +1,4 @@
-"""Every address. Everything of an organization starts with /o/<organization_slug>/."""
+"""All URLs. Those of an organization start with /o/<organization_slug>/."""
 
 from django.contrib import admin
 from django.urls import include, path

@@ -67,7 +67,7 @@ def test_two_organizations_of_one_size_are_imported():
     first_facts, second_facts = (
         CostFact.objects.filter(connection__label=label).count() for label in ("first", "second")
     )
-    # Two days of three people with eight meters each, and what nobody used of 90 meters.
+    # Two days of three people with eight meters each, and the unattributed rows of 90 meters.
     assert first_facts == second_facts == 2 * (3 * 8 + 90)
 
 

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def test_one_user_does_not_stop_the_others():
-    """Fifty reports over a year of one member at once: no process grows, nobody loses an answer.
+    """Fifty reports over a year of one member at once: no process grows and no response is lost.
 
     How long the others wait is for `make load` on a quiet machine to say: tests run beside this.
     """

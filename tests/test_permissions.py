@@ -14,7 +14,7 @@ from django.urls import resolve, reverse
 
 from accounts.permissions import Permission, Role
 from tests.factories import make_invitation, make_member, make_organization, make_token
-from tests.test_tenancy import ARGUMENTS, BEHIND_THE_DOOR, BY_TOKEN, address, make_one_of_each
+from tests.test_tenancy import ARGUMENTS, BY_TOKEN, SIGNED_IN, address, make_one_of_each
 
 pytestmark = pytest.mark.django_db
 
@@ -42,7 +42,7 @@ class Page:
         answer: int = getattr(self, method)
         if self.is_open_to(role, method):
             return {answer}
-        # A method that nobody may use can be refused before one looks who asks.
+        # A method that no role may use can be refused before the role is checked.
         return {403, 405} if answer == 405 else {403}
 
 
@@ -96,7 +96,7 @@ PAGES = {
     "integrations:log": Page(EVERYBODY, get=200),
     "integrations:run": Page(EVERYBODY, get=200),
     "tokens:index": Page(EVERYBODY, get=200, post=422),
-    "tokens:revoke": Page(Permission.MANAGE_MEMBERS, post=302),  # somebody else's
+    "tokens:revoke": Page(Permission.MANAGE_MEMBERS, post=302),  # another member's
     "reports:explore": Page(EVERYBODY, get=200),
     "reports:products": Page(EVERYBODY, get=200),
     "reports:explore_csv": Page(EVERYBODY, get=200),
@@ -104,18 +104,18 @@ PAGES = {
     "reports:explore_png": Page(EVERYBODY, get=200),
     "reports:index": Page(EVERYBODY, get=200),
     "reports:files": Page(EVERYBODY, get=200),
-    # Files belong to who ordered them, and nobody else has a way to them.
+    # Files belong to who ordered them, and no other member can read them.
     "reports:file": Page(EVERYBODY, get=404),
     "reports:download": Page(EVERYBODY, get=404),
     "reports:delete_file": Page(EVERYBODY, post=404),
     "reports:open": Page(EVERYBODY, get=302),
     "reports:save": Page(REPORTS, get=200, post=422),
     "reports:duplicate": Page(REPORTS, post=302),
-    # The report is shared and somebody else's: that is for Admins.
+    # The report is shared by another member: only Admins can.
     "reports:edit": Page(MEMBERS, get=200, post=422),
     "reports:update": Page(MEMBERS, post=302),
     "reports:delete": Page(MEMBERS, get=200, post=302),
-    "reports:take_over": Page(MEMBERS, post=404),  # it is shared, so nobody left it behind
+    "reports:take_over": Page(MEMBERS, post=404),  # it is shared by an active owner
     "reports:schedule": Page(MEMBERS, get=200, post=422),
     "reports:change_schedule": Page(MEMBERS, get=200, post=422),
     "reports:pause": Page(MEMBERS, post=302),
@@ -136,7 +136,7 @@ def organization():
 
 
 def test_every_address_is_classified():
-    assert set(PAGES) == set(BEHIND_THE_DOOR), "give each address its line in PAGES"
+    assert set(PAGES) == set(SIGNED_IN), "give each address its line in PAGES"
 
 
 @pytest.mark.parametrize("role", Role)

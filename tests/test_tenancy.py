@@ -37,7 +37,7 @@ OUTSIDE = {
     "logout",
     "healthz",
     "security_txt",
-    "invitation",  # opened by whoever has the link, before they belong anywhere
+    "invitation",  # opened with the link, before there is a membership
     "profile",
     "change_email",
     "change_password",
@@ -55,7 +55,7 @@ BY_TOKEN = {
     "api:members",
     "api:report",
 }
-# The API's description of itself, and nobody's data.
+# The API's description of itself, without data.
 DOCUMENTS = {"api:api-root", "api:openapi-json", "api:openapi-view"}
 ARGUMENTS: dict[str, Any] = {
     "organization_slug": "theirs",
@@ -72,7 +72,7 @@ ARGUMENTS: dict[str, Any] = {
     "schedule_pk": 700_001,
     "file_pk": 700_001,
 }
-# Arguments that name one thing of an organization, which another organization does not have.
+# Arguments that name one object of an organization, which another organization does not have.
 NAMING = (
     "label",
     "member_pk",
@@ -136,7 +136,7 @@ def _patterns(
 
 
 ADDRESSES = {name: (route, converters) for name, route, converters in _patterns(get_resolver())}
-BEHIND_THE_DOOR = sorted(
+SIGNED_IN = sorted(
     name for name, (route, _) in ADDRESSES.items() if route.startswith("o/<slug:organization_slug>")
 )
 
@@ -187,11 +187,11 @@ def stranger(client, theirs):
 
 
 def test_every_address_is_behind_an_organization_or_open_on_purpose():
-    assert set(ADDRESSES) - set(BEHIND_THE_DOOR) <= OUTSIDE | BY_TOKEN | DOCUMENTS
-    assert len(BEHIND_THE_DOOR) >= 12
+    assert set(ADDRESSES) - set(SIGNED_IN) <= OUTSIDE | BY_TOKEN | DOCUMENTS
+    assert len(SIGNED_IN) >= 12
 
 
-@pytest.mark.parametrize("name", BEHIND_THE_DOOR)
+@pytest.mark.parametrize("name", SIGNED_IN)
 @pytest.mark.parametrize("method", ["get", "post"])
 def test_another_organization_does_not_exist(stranger, name, method):
     before = everything()
@@ -208,10 +208,10 @@ def test_another_organization_does_not_exist(stranger, name, method):
 
 @pytest.mark.parametrize(
     "name",
-    [name for name in BEHIND_THE_DOOR if any(f":{n}>" in ADDRESSES[name][0] for n in NAMING)],
+    [name for name in SIGNED_IN if any(f":{n}>" in ADDRESSES[name][0] for n in NAMING)],
 )
 @pytest.mark.parametrize("method", ["get", "post"])
-def test_a_thing_of_another_organization_is_not_reached_through_ones_own(stranger, name, method):
+def test_an_object_of_another_organization_is_not_reached_through_ones_own(stranger, name, method):
     before = everything()
 
     response = getattr(stranger, method)(
@@ -231,7 +231,7 @@ def test_connections_of_every_connector_are_as_closed(stranger, theirs, slug):
     theirs.connections.update(connector_slug=slug)
     before = everything()
     its = (":connector_slug>", ":label>")
-    names = [n for n in BEHIND_THE_DOOR if any(piece in ADDRESSES[n][0] for piece in its)]
+    names = [n for n in SIGNED_IN if any(piece in ADDRESSES[n][0] for piece in its)]
     paths = [address(name).replace("/claude-enterprise/", f"/{slug}/") for name in names]
     named = [path.replace("/o/theirs/", "/o/ours/") for path in paths if "their-label" in path]
     assert len(paths) >= 10
@@ -246,8 +246,8 @@ def test_connections_of_every_connector_are_as_closed(stranger, theirs, slug):
     assert everything() == before
 
 
-@pytest.mark.parametrize("name", BEHIND_THE_DOOR)
-def test_who_is_not_signed_in_is_sent_to_the_door(client, theirs, name):
+@pytest.mark.parametrize("name", SIGNED_IN)
+def test_visitors_are_redirected_to_sign_in(client, theirs, name):
     response = client.get(address(name))
 
     assert response.status_code == 302

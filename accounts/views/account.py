@@ -121,7 +121,7 @@ def forgot_password(request: HttpRequest) -> HttpResponse:
         response["Retry-After"] = str(wait)
         return response
     email = form.cleaned_data["email"]
-    if not RESET_ACCOUNT.wait_seconds(email):  # a fourth mail in a quarter of an hour helps nobody
+    if not RESET_ACCOUNT.wait_seconds(email):  # a fourth mail would not help
         password_reset.request_reset(email)
     return render(request, "accounts/forgot_password.html", {**context, "sent_to": email})
 

@@ -35,9 +35,9 @@ def omar(organization):
     return make_member(organization, Role.ADMIN, "omar@example.com")
 
 
-def happened(organization, actor, verb, target, at, **details):
+def happened(organization, actor, action, target, at, **details):
     with time_machine.travel(datetime.fromisoformat(at).replace(tzinfo=UTC), tick=False):
-        audit.record(organization, actor, verb, target, **details)
+        audit.record(organization, actor, action, target, **details)
 
 
 @pytest.fixture

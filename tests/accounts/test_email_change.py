@@ -77,7 +77,7 @@ def page(client, address):
     return client.get(address).content.decode()
 
 
-def test_the_old_address_is_told_before_it_happens(asked):
+def test_the_old_address_is_notified_before_the_change(asked):
     bodies = asked()
 
     assert set(bodies) == {OLD, NEW}
@@ -159,7 +159,7 @@ def test_a_link_that_is_made_up_changes_nothing(client, ines, token):
     assert client.post(f"/account/email/{token}/").status_code == 410
 
 
-def test_who_asks_is_not_told_whether_a_stranger_has_an_account(client, asked):
+def test_the_requester_does_not_learn_whether_an_account_exists(client, asked):
     make_user("Omar@example.com")
 
     bodies = asked("omar@example.com")
@@ -251,7 +251,7 @@ def test_an_e_mail_that_cannot_be_is_named(client, ines, email, sentence):
     assert signs_in_with(ines) == OLD
 
 
-def test_guessing_the_password_here_is_as_slow_as_at_the_door(client, ines):
+def test_guessing_the_password_here_is_as_slow_as_at_sign_in(client, ines):
     with time_machine.travel(datetime(2026, 11, 25, 15, 5, tzinfo=UTC), tick=False):
         for _ in range(10):
             change(client, password="guess")
@@ -263,7 +263,7 @@ def test_guessing_the_password_here_is_as_slow_as_at_the_door(client, ines):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_accounts_that_want_the_same_e_mail_at_once_are_told_apart():
+def test_of_two_accounts_that_want_the_same_email_at_once_one_gets_it():
     users = [make_user() for _ in range(2)]
     start, refused = threading.Barrier(2), []
 

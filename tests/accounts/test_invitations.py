@@ -44,7 +44,7 @@ def invite(client, email=EVE, role="analyst", **extra):
     return client.post("/o/demo/members/invite/", {"email": email, "role": role}, **extra)
 
 
-def verbs():
+def recorded():
     return list(AuditEvent.objects.order_by("pk").values_list("verb", "target"))
 
 
@@ -69,7 +69,7 @@ def test_the_link_goes_out_by_e_mail_and_is_not_on_the_page(
     (link,) = re.findall(r"https://spendglass\.example\.com(/invitations/\S+)", sent.body)
     client.logout()
     assert "Join Demo Inc." in client.get(link).content.decode()
-    assert verbs() == [("member.invited", EVE)]
+    assert recorded() == [("member.invited", EVE)]
 
 
 def test_the_link_is_not_in_the_queue(client, ada, mails, monkeypatch):
@@ -106,15 +106,15 @@ def test_somebody_new_sets_name_and_password_and_is_in(client, organization, inv
     user = User.objects.get(email=EVE)
     assert (user.name, user.check_password(PASSWORD)) == ("Eve Ito", True)
     assert Membership.objects.get(user=user).role == Role.ANALYST
-    assert verbs() == [("member.joined", EVE)]
+    assert recorded() == [("member.joined", EVE)]
 
 
 def test_somebody_with_an_account_signs_in_and_just_joins(client, organization, invited):
     user = make_user("Eve@example.com")
     before = user.password
 
-    door = client.get(invited)
-    assert door["Location"] == f"/login/?next={quote(invited)}"
+    response = client.get(invited)
+    assert response["Location"] == f"/login/?next={quote(invited)}"
     signed_in = client.post(
         "/login/", {"username": EVE, "password": PASSWORD, "next": invited}, follow=True
     )
@@ -188,7 +188,7 @@ def test_sending_again_makes_the_older_link_useless_and_the_week_new(
     assert client.get(invited).status_code == 410
     newer = invitations.path(Invitation.objects.get())
     assert client.get(newer).status_code == 200
-    assert verbs() == [("member.invitation_renewed", EVE)]
+    assert recorded() == [("member.invitation_renewed", EVE)]
 
 
 def test_a_withdrawn_invitation_opens_nothing(client, ada, invited):
@@ -196,7 +196,7 @@ def test_a_withdrawn_invitation_opens_nothing(client, ada, invited):
 
     client.logout()
     assert client.get(invited).status_code == 410
-    assert verbs() == [("member.invitation_withdrawn", EVE)]
+    assert recorded() == [("member.invitation_withdrawn", EVE)]
 
 
 def test_a_mail_still_in_the_queue_does_not_go_out_for_a_withdrawn_invitation(organization, mails):
@@ -272,7 +272,7 @@ def test_a_password_that_is_easy_to_guess_is_refused(client, invited, password):
     assert password not in response.content.decode().replace('value="eve@example.com"', "")
 
 
-def test_an_answer_that_comes_too_late_is_told_so(organization, ada):
+def test_an_answer_that_comes_too_late_is_refused(organization, ada):
     invitation = make_invitation(organization, EVE)
     Invitation.objects.all().delete()
 
@@ -327,4 +327,4 @@ def test_somebody_an_operator_added_meanwhile_keeps_their_role(organization):
 
     assert Membership.objects.get(user=user).role == Role.VIEWER
     assert not Invitation.objects.exists()
-    assert verbs() == []
+    assert recorded() == []

@@ -156,7 +156,7 @@ def test_who_is_deactivated_is_out_at_once_and_comes_back_with_one_click(client,
 
     client.post(address(omar, "reactivate"))
     assert theirs.get("/o/demo/integrations/").status_code == 200
-    assert [verb for _, verb, _, _ in trail()] == ["member.deactivated", "member.reactivated"]
+    assert [action for _, action, _, _ in trail()] == ["member.deactivated", "member.reactivated"]
 
 
 def test_deactivating_in_one_organization_leaves_the_others_alone(client, ada, omar):
@@ -222,14 +222,14 @@ def test_questions_are_dialogs_with_javascript(client, ada, omar):
     assert answer["HX-Redirect"] == "/o/demo/members/"
 
 
-def test_what_was_removed_meanwhile_is_not_found(client, ada, omar):
+def test_a_removed_member_is_404(client, ada, omar):
     gone = address(omar, "role")
     Membership.objects.filter(user=omar).delete()
 
     assert client.post(gone, {"role": "analyst"}).status_code == 404
 
 
-def test_a_verb_on_a_row_that_went_away_says_so(ada, omar):
+def test_an_operation_on_a_removed_row_says_so(ada, omar):
     stale = membership(omar)
     members.remove(membership(omar), actor=ada)
 
@@ -249,10 +249,10 @@ def test_two_admins_who_take_each_other_away_at_once_leave_one(act):
     start, refused = threading.Barrier(2), []
 
     def take_away(other, actor):
-        found = Membership.objects.get(user=other)
+        target = Membership.objects.get(user=other)
         start.wait(10)
         try:
-            act(found, actor=actor)
+            act(target, actor=actor)
         except members.LastAdmin:
             refused.append(actor)
         finally:
@@ -278,10 +278,10 @@ def operator(client, organization, ada):
 
 
 def change_membership(operator, user, **values):
-    found = membership(user)
-    form = {"role": found.role, "is_active": "on"} | values
+    member = membership(user)
+    form = {"role": member.role, "is_active": "on"} | values
     return operator.post(
-        f"/admin/accounts/membership/{found.pk}/change/",
+        f"/admin/accounts/membership/{member.pk}/change/",
         {key: value for key, value in form.items() if value},
         follow=True,
     )
@@ -336,7 +336,7 @@ def test_what_an_operator_changes_is_in_the_audit_trail(operator, organization, 
     operator.post(f"/admin/accounts/user/{stranger.pk}/delete/", {"post": "yes"})
 
     assert {who for who, _, _, _ in trail()} == {"operator@example.com"}
-    assert [(verb, target) for _, verb, target, _ in trail()] == [
+    assert [(action, target) for _, action, target, _ in trail()] == [
         ("member.role_changed", "omar@example.com"),
         ("member.deactivated", "omar@example.com"),
         ("member.account_switched_off", "omar@example.com"),
@@ -372,7 +372,7 @@ def test_what_an_operator_changes_of_an_account_is_in_the_trail_too(operator, om
 
     omar.refresh_from_db()
     assert omar.check_password("a brand new sentence 7")
-    assert [(verb, target, details) for _, verb, target, details in trail()] == [
+    assert [(action, target, details) for _, action, target, details in trail()] == [
         (
             "member.email_changed",
             "omar@example.com",
@@ -444,7 +444,7 @@ def test_the_account_of_another_operator_is_for_superusers(client, helper):
     assert (other.email, other.check_password(PASSWORD)) == ("root@example.com", True)
 
 
-# --- Nobody gives more than they have ------------------------------------------------------
+# --- No one grants more than they have ------------------------------------------------------
 @pytest.fixture
 def grouper(client):
     """Sign in an operator who may change groups and view accounts, and nothing else."""

@@ -13,14 +13,14 @@ def sign_in(client, email, password=PASSWORD, **extra):
     return client.post("/login/", {"username": email, "password": password, **extra})
 
 
-def test_a_stranger_is_sent_to_the_door(client):
+def test_a_visitor_is_redirected_to_sign_in(client):
     response = client.get("/")
 
     assert response.status_code == 302
     assert response["Location"] == "/login/?next=/"
 
 
-def test_the_door_says_what_this_is(client):
+def test_the_sign_in_page_describes_the_product(client):
     page = client.get("/login/").content.decode()
 
     assert "Sign in to Spendglass" in page
@@ -51,7 +51,7 @@ def test_the_member_of_several_organizations_chooses(client):
     assert "West" not in page
 
 
-def test_somebody_without_an_organization_is_told_what_is_missing(client):
+def test_a_user_without_an_organization_learns_what_is_missing(client):
     client.force_login(make_user())
 
     response = client.get("/")
@@ -98,11 +98,11 @@ def test_the_admin_leads_to_no_other_site_either(client):
     make_user("ines@example.com", is_staff=True)
     elsewhere = "https://evil.example/"
 
-    door = client.get(f"/admin/login/?next={elsewhere}")["Location"]
+    location = client.get(f"/admin/login/?next={elsewhere}")["Location"]
 
-    assert door.startswith("/login/?next=")
+    assert location.startswith("/login/?next=")
     values = {"username": "ines@example.com", "password": PASSWORD}
-    assert client.post(door, values)["Location"] == "/"
+    assert client.post(location, values)["Location"] == "/"
 
 
 def test_signing_in_begins_a_session_that_nobody_prepared(client):

@@ -106,7 +106,7 @@ def test_an_office_full_of_people_who_know_their_passwords_is_not_held_up(
     assert [sign_in(Client()).status_code for _ in range(6)] == [302] * 6
 
 
-def test_the_admin_has_no_door_of_its_own(client):
+def test_the_admin_has_no_sign_in_page_of_its_own(client):
     operator = make_user("operator@example.com", is_staff=True, is_superuser=True)
 
     response = client.get("/admin/", follow=True)
@@ -361,7 +361,7 @@ def test_a_damaged_link_says_what_to_do(client):
     assert "Send a new link" in client.get("/password/x/y/").content.decode()
 
 
-def test_the_door_leads_to_the_way_back(client):
+def test_the_sign_in_page_links_to_the_password_reset(client):
     assert 'href="/password/"' in client.get("/login/").content.decode()
 
 
@@ -379,7 +379,7 @@ def test_who_knows_the_password_changes_it_and_stays_signed_in_here_alone(client
     assert AuditEvent.objects.get().verb == "member.password_changed"
 
 
-def test_who_found_an_open_session_does_not(client, ines, at_three):
+def test_an_open_session_alone_does_not(client, ines, at_three):
     client.force_login(ines)
     for _ in range(10):
         response = client.post("/account/password/", {"current": "guess", "password": NEW})

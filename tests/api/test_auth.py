@@ -46,7 +46,7 @@ def test_a_token_with_the_scope_is_let_in_and_kept_out_of_caches(ask, connection
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_token_without_the_scope_is_told_which_one_it_lacks(ask, connection, token, path):
+def test_a_token_without_the_scope_learns_which_one_it_lacks(ask, connection, token, path):
     token.scopes = [scope for scope in Scope if scope is not PATHS[path]]
     token.save()
 
@@ -125,7 +125,7 @@ def test_use_is_noted_to_the_minute(ask, token):
     assert token.last_used_at == first
 
 
-def test_a_token_that_asks_too_often_is_told_when_to_come_back(ask, ann, settings, time_machine):
+def test_a_rate_limited_token_learns_when_to_retry(ask, ann, settings, time_machine):
     time_machine.move_to("2026-11-25T10:05:00Z", tick=False)
     settings.API_REQUESTS = 2
     make_token(ann, "sgt_other")

@@ -38,8 +38,8 @@ SCHEMA = schemathesis.openapi.from_dict(
 )
 SCHEMA.app = application
 OPERATIONS: dict[str, Any] = {
-    found.ok().label: found.ok()  # type: ignore[union-attr]
-    for found in SCHEMA.get_all_operations()
+    operation.ok().label: operation.ok()  # type: ignore[union-attr]
+    for operation in SCHEMA.get_all_operations()
 }
 
 

@@ -82,9 +82,9 @@ def test_rows_equal_those_of_the_command(report, facts):
         stdout=out,
     )
 
-    found = report(metrics="cost,requests", group_by="day,project_id", **NOVEMBER)
+    document = report(metrics="cost,requests", group_by="day,project_id", **NOVEMBER)
 
-    assert found["rows"] == json.loads(out.getvalue())
+    assert document["rows"] == json.loads(out.getvalue())
 
 
 def test_a_report_says_how_sure_its_days_are_and_whether_it_adds_up(report, facts):
@@ -105,7 +105,7 @@ def test_a_report_says_how_sure_its_days_are_and_whether_it_adds_up(report, fact
         },
     }
     assert document["check"] == {
-        # Only the feed of the organization was read: it adds up, and nobody knows whose the line
+        # Only the feed of the organization was read: it adds up, and it is unknown whose the line
         # without Ann is.
         "problem": "The cost per user is not known yet for 2 of these days.",
         "agrees": None,
@@ -220,10 +220,10 @@ def test_members_are_searched_and_paged(ask, connection):
         make_person(connection, f"user_{number}", name=f"Ann {number}")
     make_person(connection, "user_zoe", name="Zoë")
 
-    found = ask("dimensions/project_id/members", contains="ANN", limit=2, offset=1).json()
+    values = ask("dimensions/project_id/members", contains="ANN", limit=2, offset=1).json()
 
-    assert found["total"] == 5
-    assert found["members"] == [
+    assert values["total"] == 5
+    assert values["members"] == [
         {"value": "user_1", "label": "Ann 1"},
         {"value": "user_2", "label": "Ann 2"},
     ]
@@ -235,25 +235,25 @@ def test_every_filter_has_members_and_time_has_none(ask, connection):
     assert ask("dimensions/day/members").status_code == 404
 
 
-def test_a_connection_is_told_as_on_its_card(ask, organization, connection):
+def test_a_connection_has_the_fields_of_its_card(ask, organization, connection):
     make_connection(organization, "off", state="disconnected")
 
-    found = {c["label"]: c for c in ask("connections").json()}
+    by_label = {c["label"]: c for c in ask("connections").json()}
 
-    assert found["my-org"]["provider"] == "Anthropic (Analytics API)"
-    assert found["my-org"]["status"] == "Connected"
-    assert found["off"]["status"] == "Disconnected"
-    assert found["off"]["cost_complete_to"] is None
-    assert ask("connections/off").json() == found["off"]
+    assert by_label["my-org"]["provider"] == "Anthropic (Analytics API)"
+    assert by_label["my-org"]["status"] == "Connected"
+    assert by_label["off"]["status"] == "Disconnected"
+    assert by_label["off"]["cost_complete_to"] is None
+    assert ask("connections/off").json() == by_label["off"]
 
 
 def test_a_report_of_a_year_tells_of_every_day(report, connection):
     cost(connection, date(2026, 11, 1), "1")
 
-    found = report(group_by="day", **{"from": "2026-01-01", "to": "2026-12-31"})
+    document = report(group_by="day", **{"from": "2026-01-01", "to": "2026-12-31"})
 
-    assert len(found["days"]["states"]) == 365
-    assert found["rows"] == [{"day": "2026-11-01", "cost": "1.00"}]
+    assert len(document["days"]["states"]) == 365
+    assert document["rows"] == [{"day": "2026-11-01", "cost": "1.00"}]
 
 
 def test_a_report_is_whole_before_its_first_byte_is_sent(ask, connection, monkeypatch):

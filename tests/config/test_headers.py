@@ -23,7 +23,7 @@ def answers(organization, settings, monkeypatch):
     member, operator, stranger = Client(), Client(), Client(raise_request_exception=False)
     member.force_login(make_member(organization, Role.ADMIN))
     operator.force_login(make_user(is_staff=True, is_superuser=True))
-    found = {
+    responses = {
         "a page": member.get("/o/demo/integrations/"),
         "a file": member.get("/o/demo/audit.csv"),
         "a redirect": stranger.get("/o/demo/integrations/"),
@@ -38,10 +38,10 @@ def answers(organization, settings, monkeypatch):
         "the health check": stranger.get("/healthz"),
     }
     monkeypatch.setattr("accounts.views.auth.SignIn.get", _crash)
-    found["a crash"] = stranger.get("/login/")
+    responses["a crash"] = stranger.get("/login/")
     settings.SECURE_SSL_REDIRECT = True
-    found["a redirect to HTTPS"] = Client().get("/login/")
-    return found
+    responses["a redirect to HTTPS"] = Client().get("/login/")
+    return responses
 
 
 def _crash(*args, **kwargs):

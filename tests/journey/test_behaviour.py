@@ -68,7 +68,7 @@ def test_nothing_is_lost_on_the_narrowest_screen(signed_in, organization):
     one_of_each(organization)
     page = signed_in(width=320)
     addresses = [INDEX, f"{INDEX}?tab=data-ai", CONNECT, MANAGE, "/o/nowhere/integrations/"]
-    addresses += [f"{INDEX}connections/healthy/{verb}/" for verb in ("disconnect", "key")]
+    addresses += [f"{INDEX}connections/healthy/{operation}/" for operation in ("disconnect", "key")]
 
     for address in addresses:
         page.goto(address)

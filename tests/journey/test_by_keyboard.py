@@ -59,12 +59,12 @@ def follow(page: Page, name: str) -> None:
         page.keyboard.press("Enter")
 
 
-def open_question(page: Page, label: str, verb: str) -> None:
+def open_question(page: Page, label: str, entry: str) -> None:
     """Open the last entry of the menu of a connection."""
     to(page, f"Actions for {label}", "button")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("End")
-    expect(page.locator(":focus")).to_contain_text(verb)
+    expect(page.locator(":focus")).to_contain_text(entry)
 
 
 @pytest.fixture
@@ -93,10 +93,10 @@ def page(arrive):
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_way_through_both_accounts_by_keyboard(arrive, width, theme):
     page = arrive(width, theme)
-    found: list[str] = []
+    faults: list[str] = []
 
     def look(where: str) -> None:
-        found.extend(wrong(page, where, [theme]))
+        faults.extend(wrong(page, where, [theme]))
 
     # The menu, Integrations, Others, the card: the first account.
     menu = "Data ingestion and integrations" if width > 1000 else "^Menu$"
@@ -180,7 +180,7 @@ def test_the_way_through_both_accounts_by_keyboard(arrive, width, theme):
     expect(page.get_by_role("heading", name="Archived connections")).to_be_visible()
     look("walk-archived")
 
-    assert not found, "\n".join(found)
+    assert not faults, "\n".join(faults)
 
 
 def test_a_taken_label_offers_a_free_one(page):

@@ -177,19 +177,19 @@ def look(page: Page, path: str, name: str) -> list[str]:
 @pytest.mark.parametrize("width", [1280, 390])
 def test_every_page_can_be_used_by_everybody(open_page, organization, width):
     page = open_page(width=width, color_scheme="light")
-    found = look(page, "/login/", "login")
+    faults = look(page, "/login/", "login")
     sign_in(page)
 
     for name in INNER:
-        found += look(page, address(name), name)
+        faults += look(page, address(name), name)
     for name in OUTER:
-        found += look(page, reverse(name), name)
+        faults += look(page, reverse(name), name)
     for name in CONSOLE:
         path = reverse(name, args=[organization.slug, "claude-console"])
-        found += look(page, path, f"{name}-console")
-    found += look(page, "/o/nowhere/integrations/", "not-found")
+        faults += look(page, path, f"{name}-console")
+    faults += look(page, "/o/nowhere/integrations/", "not-found")
 
-    assert not found, "\n".join(found)
+    assert not faults, "\n".join(faults)
 
 
 def test_the_table_of_pages_names_every_page():

@@ -128,7 +128,7 @@ class Installation:
 def installation(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o711)  # PostgreSQL runs as somebody else when we are root
+        parent.chmod(0o711)  # PostgreSQL runs as another user if this one is root
     running = Installation(folder)
     yield running
     running.stop()

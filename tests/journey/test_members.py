@@ -81,7 +81,7 @@ def test_from_the_invitation_to_the_last_day(open_page, ada, mails):
     phone.goto("/o/demo/audit/")
     expect(phone.get_by_role("main")).to_contain_text("role: Viewer → Billing Profiles Admin")
 
-    # Ada cannot leave, for nobody else could let people in; Eve can be let go.
+    # Ada cannot leave as the last Admin; Eve can be removed.
     page.get_by_role("button", name="Actions for Ada Byron").click()
     page.get_by_role("link", name="Deactivate").click()
     dialog.get_by_role("button", name="Deactivate").click()

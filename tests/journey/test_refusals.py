@@ -59,15 +59,15 @@ def stopped_schedules(ines):
 
 @pytest.mark.parametrize("width", [1280, 390])
 def test_pages_of_what_waits_can_be_used_by_everybody(open_page, ines, width, monkeypatch):
-    page, found = open_page(width=width, color_scheme="light"), []
+    page, faults = open_page(width=width, color_scheme="light"), []
     sign_in(page)
     waiting = files(ines)
     for path, name in (("", "files"), (f"{waiting.pk}/", "file-waiting")):
         page.goto(f"/o/demo/reports/files/{path}")
-        found += wrong(page, name)
+        faults += wrong(page, name)
     ReportFile.objects.update(state="working", rows_written=F("rows_written") + 5_000)
     page.goto(f"/o/demo/reports/files/{waiting.pk}/")
-    found += wrong(page, "file-working")
+    faults += wrong(page, "file-working")
 
     refusals = {
         "429": TooMany(
@@ -82,17 +82,17 @@ def test_pages_of_what_waits_can_be_used_by_everybody(open_page, ines, width, mo
 
         monkeypatch.setattr(views.queries, "run", refuse)
         page.goto("/o/demo/reports/explore/?metrics=cost&range=30d")
-        # Nobody reads a sentence of two lines for longer than this page waits.
-        found += [one for one in wrong(page, name) if " meta-refresh " not in one]
+        # Two lines are read in less time than this page waits.
+        faults += [one for one in wrong(page, name) if " meta-refresh " not in one]
 
     monkeypatch.undo()
     stopped_schedules(ines)
     page.goto("/o/demo/reports/")
-    found += wrong(page, "schedules-stopped")
+    faults += wrong(page, "schedules-stopped")
 
     page.context.clear_cookies()
     for _ in range(11):
         sign_in(page, "wrong")
-    found += wrong(page, "sign-in-lockout")
+    faults += wrong(page, "sign-in-lockout")
 
-    assert not found, "\n".join(found)
+    assert not faults, "\n".join(faults)
