@@ -28,8 +28,27 @@ from accounts.models import (
 )
 from accounts.permissions import Role
 
+_MOST_SEARCH_WORDS = 10
+_MOST_SEARCH_LETTERS = 500
 
-class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+
+class BoundedSearchMixin:
+    """Search for the first ten words only.
+
+    Each word becomes a condition on each field, and 2,000 words make a query too deep for Python.
+    """
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        words = search_term[:_MOST_SEARCH_LETTERS].split()
+        if len(words) > _MOST_SEARCH_WORDS or len(search_term) > _MOST_SEARCH_LETTERS:
+            messages.warning(request, f"Only the first {_MOST_SEARCH_WORDS} words were searched.")
+        term = " ".join(words[:_MOST_SEARCH_WORDS])
+        return super().get_search_results(request, queryset, term)  # type: ignore[misc,no-any-return]
+
+
+class ReadOnlyAdmin(BoundedSearchMixin, admin.ModelAdmin):  # type: ignore[type-arg]
     """Admin of rows that operators can view but not write."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -42,7 +61,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return False
 
 
-class EnsureAdminMixin:
+class EnsureAdminMixin(BoundedSearchMixin):
     """Refuse a save, deletion or action that removes the last active Admin of an organization."""
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -149,7 +168,7 @@ class UserAdmin(EnsureAdminMixin, DjangoUserAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Organization)
-class OrganizationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class OrganizationAdmin(BoundedSearchMixin, admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ("name", "slug", "created_at")
     search_fields = ("name", "slug")
     readonly_fields = ("created_at",)
@@ -176,7 +195,7 @@ admin.site.unregister(Group)
 
 
 @admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin):
+class GroupAdmin(BoundedSearchMixin, DjangoGroupAdmin):
     """Groups. Operators grant only permissions they have and cannot change groups with more."""
 
     def formfield_for_manytomany(

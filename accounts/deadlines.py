@@ -1,7 +1,8 @@
 """Deadlines of web requests.
 
 A request waits for Python and for PostgreSQL. Loops call `check`, statements have a timeout, and a
-thread cancels the statement of a client that has disconnected. Workers have no deadline.
+thread cancels the statement of a client that has disconnected. Workers have a deadline where
+members choose what is read: their files and mailed reports (`limited`).
 """
 
 import socket
@@ -19,6 +20,11 @@ from django.db import OperationalError, connection
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 
+_ASK_FOR_LESS = "Choose fewer days, a longer interval or fewer groupings."
+_LOOK_FIRST = "Look at what is stored before you try again."
+# What changes something may ask a provider, whose answers take their time, and is not cut short
+# where a page would be: all of it may take this many times `REQUEST_SECONDS`.
+_WRITING = 6
 _LOOK_SECONDS = 0.5  # between looks at the sockets of requests that wait for PostgreSQL
 
 
@@ -27,13 +33,15 @@ class Stopped(Exception):
 
 
 class TooSlow(Stopped):
-    """The request took longer than `REQUEST_SECONDS`."""
+    """The work took longer than it may, a request longer than `REQUEST_SECONDS`."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            f"This took longer than {settings.REQUEST_SECONDS} seconds and was stopped."
-            " Choose fewer days, a longer interval or fewer groupings."
-        )
+    def __init__(self, seconds: float | None = None, advice: str = "") -> None:
+        most = _spelled(seconds or settings.REQUEST_SECONDS)
+        super().__init__(f"This took longer than {most} and was stopped. {advice or _ASK_FOR_LESS}")
+
+
+def _spelled(seconds: float) -> str:
+    return f"{seconds:g} seconds" if seconds <= 120 else f"{seconds / 60:g} minutes"
 
 
 class ReaderLeft(Stopped):
@@ -44,22 +52,29 @@ class ReaderLeft(Stopped):
 class Deadline:
     """Deadline of one request. `ends_at` is None if only single statements are bounded.
 
-    Django calls it around every statement.
+    `seconds` bounds a statement. `all_seconds` is the limit that the message names, if it is not
+    that of a page. Django calls it around every statement.
     """
 
     seconds: float
     ends_at: float | None
     reader: socket.socket | None = None
     is_set: bool = False
+    all_seconds: float | None = None
+    advice: str = ""
     running: "psycopg.Connection[Any] | None" = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def check(self) -> None:
         """Raise `Stopped` if the request should not continue."""
         if self.ends_at is not None and time.monotonic() > self.ends_at:
-            raise TooSlow
+            raise self.too_slow
         if self.has_left():
             raise ReaderLeft
+
+    @property
+    def too_slow(self) -> TooSlow:
+        return TooSlow(self.all_seconds, self.advice)
 
     def has_left(self) -> bool:
         """Return whether the client has disconnected, without consuming its bytes."""
@@ -75,7 +90,8 @@ class Deadline:
     def __call__(
         self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any
     ) -> Any:
-        self.check()
+        if not (isinstance(sql, str) and sql.startswith("ROLLBACK TO SAVEPOINT")):
+            self.check()  # what was stopped still has to be undone
         raw: psycopg.Connection[Any] = context["connection"].connection
         if not self.is_set:
             # For the session: the next request on this connection sets its own.
@@ -95,7 +111,7 @@ class Deadline:
         """Convert PostgreSQL's error of a canceled statement; return any other unchanged."""
         if not isinstance(error.__cause__, psycopg.errors.QueryCanceled):
             return error
-        return ReaderLeft() if self.has_left() else TooSlow()
+        return ReaderLeft() if self.has_left() else self.too_slow
 
     def cancel_if_left(self) -> None:
         """Cancel the running statement if the client has disconnected."""
@@ -165,6 +181,25 @@ def bounded(deadline: Deadline) -> Iterator[None]:
         _current.reset(token)
 
 
+@contextmanager
+def limited(seconds: float) -> Iterator[None]:
+    """Bound what a worker does for a member; raise `TooSlow` when that takes longer.
+
+    Its connection serves other tasks afterwards, so it loses the statement timeout again.
+    """
+    deadline = Deadline(seconds, time.monotonic() + seconds, all_seconds=seconds)
+    try:
+        with bounded(deadline):
+            yield
+    except OperationalError as error:
+        raise deadline.translated(error) from error  # of a row that a cursor was asked for
+    finally:
+        raw: psycopg.Connection[Any] | None = connection.connection
+        if deadline.is_set and raw is not None:
+            with suppress(psycopg.Error):  # a transaction that is rolled back has reset it
+                raw.execute("RESET statement_timeout")
+
+
 def shorter(seconds: float) -> AbstractContextManager[None]:
     """Run the block with less time than the request has left, so that it can still respond."""
     around = _current.get()
@@ -176,13 +211,20 @@ def deadlines(
 ) -> Callable[[HttpRequest], HttpResponseBase]:
     """Set a deadline for each request (middleware).
 
-    Requests that change data are only bounded per statement.
+    Requests that change data have six times as long, and no more for a single statement.
     """
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         seconds = settings.REQUEST_SECONDS
-        ends_at = time.monotonic() + seconds if request.method in {"GET", "HEAD"} else None
-        with bounded(Deadline(seconds, ends_at, _socket(request))):
+        reader = _socket(request)
+        if request.method in {"GET", "HEAD"}:
+            deadline = Deadline(seconds, time.monotonic() + seconds, reader)
+        else:
+            most = _WRITING * seconds
+            deadline = Deadline(
+                seconds, time.monotonic() + most, reader, all_seconds=most, advice=_LOOK_FIRST
+            )
+        with bounded(deadline):
             response = get_response(request)
         if response.streaming and not response.is_async:  # type: ignore[attr-defined]
             content: Any = response

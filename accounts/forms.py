@@ -16,6 +16,7 @@ from accounts.models import AuditEvent, EmailChange, Invitation, User
 from accounts.names import validate_name
 from accounts.permissions import Role
 from accounts.throttling import SIGN_IN_ACCOUNT, SIGN_IN_ADDRESS, minutes
+from common.keyless import KeylessForm
 
 _Validator = Callable[[str], None]
 _DAY: dict[str, Any] = {
@@ -162,7 +163,7 @@ class ChangePasswordForm(CurrentPasswordForm, NewPasswordForm):
     field_order = ("current", "password")
 
 
-class ChangeEmailForm(CurrentPasswordForm):
+class ChangeEmailForm(KeylessForm, CurrentPasswordForm):
     email = _email_field("Enter the new e-mail.", validate_plain, autocomplete="email")
     field_order = ("email", "current")
 
@@ -177,7 +178,7 @@ class ChangeEmailForm(CurrentPasswordForm):
         return email
 
 
-class NameForm(_AccountForm):
+class NameForm(KeylessForm, _AccountForm):
     name = _NameField(
         label="Name",
         required=False,
@@ -197,7 +198,7 @@ class NameForm(_AccountForm):
             )
 
 
-class JoinForm(NewPasswordForm):
+class JoinForm(KeylessForm, NewPasswordForm):
     """Name and password of an invited person without an account."""
 
     name = _NameField(
@@ -228,7 +229,7 @@ class RoleForm(forms.Form):
         return Role(self.cleaned_data["role"])
 
 
-class InviteForm(RoleForm):
+class InviteForm(KeylessForm, RoleForm):
     email = _email_field("Enter whom to invite.", validate_plain, autocomplete="off")
     field_order = ("email", "role")
 

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from accounts import addresses, names
 from accounts.permissions import Permission, Role
+from common.keyless import validate_keyless
 
 __all__ = [
     "AttemptCount",
@@ -95,8 +96,9 @@ class User(_Addressed, AbstractBaseUser, PermissionsMixin):
         return self.name or self.email
 
     def clean(self) -> None:
-        """Refuse an email that another account has in another spelling."""
+        """Refuse an API key, and an email that another account has in another spelling."""
         super().clean()
+        validate_keyless(self.email)
         if User.objects.with_email(self.email).exclude(pk=self.pk).exists():
             raise ValidationError({"email": "Another account signs in with this e-mail."})
 
@@ -121,6 +123,12 @@ class Organization(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """Refuse a pasted key: the name stands on every page, and the slug in every address."""
+        super().clean()
+        validate_keyless(self.name)
+        validate_keyless(self.slug)
 
     @property
     def name_in_mail(self) -> str:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from django import forms
 
 from api.models import Scope
-from integrations.keyless import KeylessForm
+from common.keyless import KeylessForm
 
 LIFETIMES = {"30": "30 days", "90": "90 days", "365": "A year", "": "Until it is revoked"}
 

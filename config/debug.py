@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.views.debug import ExceptionReporter, SafeExceptionReporterFilter
 
-from integrations.redaction import redact
+from common.redaction import redact
 
 _MAX_VALUE_LENGTH = 4096  # Django cuts there too, but only after formatting the whole value
 

@@ -3,7 +3,7 @@
 import logging
 import re
 
-from integrations.redaction import redact
+from common.redaction import redact
 
 _SECRET_PATH = re.compile(r"\A/(invitations|password|account/email)/.+")
 

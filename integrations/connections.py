@@ -20,12 +20,12 @@ from django.utils.text import slugify
 
 from accounts import audit, quotas
 from accounts.models import Organization, User, slug_validator
+from common.keyless import without_keys
 from integrations import notices, sync, tasks
 from integrations.connectors import unknown
 from integrations.connectors.base import Access, Check, Connector, ConnectorError, Probe
 from integrations.connectors.ids import canonical_id
 from integrations.encryption import Secret
-from integrations.keyless import without_keys
 from integrations.models import Connection, SyncRun
 from integrations.signals import connection_renamed
 from integrations.sync import rate_limit

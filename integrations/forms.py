@@ -9,8 +9,8 @@ from django.core.validators import RegexValidator
 from django.utils import timezone
 
 from accounts.models import slug_validator
+from common.keyless import KeylessForm
 from integrations.connectors.base import Connector
-from integrations.keyless import KeylessForm
 from integrations.models import Connection
 from integrations.service_accounts import LONGEST_NAME
 from integrations.text import LONGEST_KEY

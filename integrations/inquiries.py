@@ -14,10 +14,10 @@ from django.utils import timezone
 from accounts import audit, mail, quotas
 from accounts.models import Membership, Organization, User
 from accounts.permissions import Permission
+from common.redaction import redact
 from integrations import connections, log, overview
 from integrations.connectors.base import Connector, ConnectorError
 from integrations.models import Connection, ExpertInquiry
-from integrations.redaction import redact
 
 Problem = ConnectorError | connections.OperationError
 

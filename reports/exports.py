@@ -17,7 +17,8 @@ from django.db.models import F, OuterRef, Q, Subquery
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from accounts import audit
+from accounts import audit, deadlines
+from accounts.deadlines import TooSlow
 from accounts.limits import TooMany
 from accounts.models import Membership, Organization, User
 from common import spreadsheets
@@ -133,8 +134,10 @@ def make(file_id: int) -> None:
     if file is None:
         return
     try:
-        _make(_Making(file, until=now + _MAKING_FOR))
-    except (SpecError, _Stopped) as error:
+        # Also the statements: grouping 100 million facts takes long before the first row comes.
+        with deadlines.limited(_MAKING_FOR.total_seconds()):
+            _make(_Making(file, until=now + _MAKING_FOR))
+    except (SpecError, TooSlow, _Stopped) as error:
         _finish(file, ReportFile.State.FAILED, error=f"{error}"[:300])
     except Exception:
         _finish(file, ReportFile.State.FAILED, error="Spendglass failed while it made this file.")

@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 
 from accounts.models import Membership, User
-from integrations.keyless import KeylessForm
+from common.keyless import KeylessForm
 from reports.models import ReportSchedule, SavedReport
 
 

@@ -9,16 +9,18 @@ broker.
 import errno
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from uuid import uuid4
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
 from django.db import connection as database
-from django.db.models import Case, Count, Max, Q, QuerySet, Value, When
+from django.db.models import Case, Count, F, Max, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 from django.utils import timezone
 from psycopg.errors import DiskFull
@@ -63,6 +65,7 @@ _MOST_REFUSALS = 20  # of one window: each leads to a smaller question
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _LONGEST_PAUSE = timedelta(minutes=15)
 _MAX_ATTEMPTS = 8  # of one window while others are read: about half an hour
+_WRITE_AGAIN_SECONDS = 5.0  # between attempts to write an outcome down
 _MAX_WORKER_DEATHS = 5  # that one window may take with it; people who kill them do so less often
 # Whatever is asked next would have to wait, too.
 _RUN_WIDE_CODES = {"rate_limited", "no_turn", "database", "disk_full"}
@@ -208,6 +211,13 @@ def run_window(window: SyncWindow, *, patient: bool = True) -> None:
 
     `patient` False marks a window failed that a patient worker would try again later.
     """
+    note = _read_window(window, patient=patient)
+    if note is not None:
+        _write_down(window, note, patient=patient)
+
+
+def _read_window(window: SyncWindow, *, patient: bool) -> Callable[[], None] | None:
+    """Read and store the window; return what writes the outcome down, None if it is not ours."""
     connection = Connection.objects.select_related("organization").get(runs__windows=window)
     feed = connection.connector.feed(window.feed)
     try:
@@ -217,41 +227,73 @@ def run_window(window: SyncWindow, *, patient: bool = True) -> None:
             loaded = _read_and_store(connection, feed, window)
     except LeaseLost:
         logger.info("Window %s of run %s was taken over", window.pk, window.run_id)
-        return
+        return None
     except NotAvailable as exc:
-        _finish(window, SyncWindow.State.UNAVAILABLE, exc)
+        return partial(_finish, window, SyncWindow.State.UNAVAILABLE, exc)
     except ActionNeeded as exc:
-        _on_action_needed(connection, window, exc, patient=patient)
+        return partial(_on_action_needed, connection, window, exc, patient=patient)
     except UnreadableSecret as exc:
         repair = "Put the old key back into CREDENTIALS_KEYS, or replace the API key."
         unreadable = ActionNeeded(str(exc), code="unreadable_secret", repair=repair)
-        _pause_for_action(connection, window, unreadable)
+        return partial(_pause_for_action, connection, window, unreadable)
     except (TransientError, SnapshotMoved) as exc:
-        _wait_or_fail(window, exc, patient=patient)
+        return partial(_wait_or_fail, window, exc, patient=patient)
     except (OperationalError, InterfaceError) as exc:
-        # Down, restarted, full or out of locks: no fault of these days. If it is still down, what
-        # follows raises, and the window is claimed again when its lease has run out.
+        # Down, restarted, full or out of locks: no fault of these days.
         logger.exception("The database failed while window %s was stored", window.pk)
         database.close()
-        _retry_later(window, _database_problem(exc))
+        return partial(_retry_later, window, _database_problem(exc))
     except ConnectorError as exc:
-        _on_rejected(connection, window, exc)
+        return partial(_on_rejected, connection, window, exc)
     except OSError as exc:
         logger.exception("Window %s could not be kept on disk", window.pk)
         if not _is_out_of_space(exc):
-            _finish(window, SyncWindow.State.FAILED, _our_fault())
-        else:
-            _retry_later(window, _disk_full("The disk for temporary files", "TMPDIR"))
+            return partial(_finish, window, SyncWindow.State.FAILED, _our_fault())
+        return partial(_retry_later, window, _disk_full("The disk for temporary files", "TMPDIR"))
     except Exception:
         logger.exception("Window %s failed", window.pk)
-        _finish(window, SyncWindow.State.FAILED, _our_fault())
-    else:
-        unchanged = loaded.unchanged_export or not loaded.changed
-        state = SyncWindow.State.UNCHANGED if unchanged else SyncWindow.State.DONE
-        window.rows = loaded.rows
-        window.rows_written = loaded.rows_written
-        window.watermark = loaded.watermark
-        _finish(window, state, None)
+        return partial(_finish, window, SyncWindow.State.FAILED, _our_fault())
+    unchanged = loaded.unchanged_export or not loaded.changed
+    window.rows = loaded.rows
+    window.rows_written = loaded.rows_written
+    window.watermark = loaded.watermark
+    state = SyncWindow.State.UNCHANGED if unchanged else SyncWindow.State.DONE
+    return partial(_finish, window, state, None)
+
+
+def _write_down(window: SyncWindow, note: Callable[[], None], *, patient: bool) -> None:
+    """Write the outcome down; while the database takes no writes, wait and try again.
+
+    A full disk refuses this write as it refused the facts. Giving up here would leave the window
+    to the next worker, who takes this one for dead: five such losses fail a window that nothing is
+    wrong with. Nothing else can be stored meanwhile, so waiting keeps no other work back.
+    """
+    has_waited = False
+    while not (has_waited and _was_taken_over(window)):
+        try:
+            note()
+        except (OperationalError, InterfaceError):
+            if not patient:
+                raise
+            logger.exception("The outcome of window %s cannot be written yet", window.pk)
+            database.close()
+            time.sleep(_WRITE_AGAIN_SECONDS)
+            has_waited = True
+        else:
+            return
+
+
+def _was_taken_over(window: SyncWindow) -> bool:
+    """True if another worker has the window; then this one, which lives, is not counted as lost."""
+    try:
+        if _claimed(window).exists():
+            return False
+        lost = SyncWindow.objects.filter(pk=window.pk, workers_lost__gt=0)
+        lost.update(workers_lost=F("workers_lost") - 1)
+    except (OperationalError, InterfaceError):
+        database.close()
+        return False  # the next attempt to write tells
+    return True
 
 
 def _our_fault() -> ConnectorError:
@@ -449,13 +491,13 @@ def _renewed_lease(window: SyncWindow) -> Iterator[None]:
     done = threading.Event()
 
     def renew() -> None:
-        try:
-            while not done.wait(_RENEW_SECONDS):
+        while not done.wait(_RENEW_SECONDS):
+            try:
                 _claimed(window).update(leased_until=Now() + LEASE, requests=window.requests)
-        except Exception:
-            logger.exception("The lease of window %s could not be renewed", window.pk)
-        finally:
-            database.close()
+            except Exception:  # a full disk or a restart: the next attempt may be in time
+                logger.exception("The lease of window %s could not be renewed", window.pk)
+                database.close()
+        database.close()
 
     thread = threading.Thread(target=renew, name=f"lease-{window.pk}", daemon=True)
     thread.start()

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from django.http import QueryDict
 
-from integrations.redaction import holds_secret
+from common.redaction import holds_secret
 from integrations.window import Window
 from reports.catalog.metrics import (
     DIMENSIONS,

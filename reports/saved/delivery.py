@@ -8,7 +8,8 @@ from django.db.models import F, Window
 from django.db.models.functions import RowNumber
 from django.urls import reverse
 
-from accounts import audit, mail
+from accounts import audit, deadlines, mail
+from accounts.deadlines import TooSlow
 from accounts.models import Membership
 from common import spreadsheets
 from reports import engine
@@ -20,6 +21,7 @@ from reports.render.exports.text import as_csv
 from reports.render.pivot import Pivot
 
 ROWS = 50  # lines of the table in the mail; the CSV has all
+_COMPUTING_SECONDS = 300  # of one mail's report
 MAX_ATTACHMENT_BYTES = 5_000_000  # bytes of a CSV that still travels with a mail
 
 
@@ -83,9 +85,11 @@ def _send(plan: ReportSchedule, now: datetime) -> str:
         return "Not sent: none of its recipients is a member any more."
     try:
         spec = check(ReportSpec.from_query(report.query, today=now.date()))
-        found = engine.run(organization, spec.by_interval())
-        laid_out = pivot.build(found)
-    except SpecError as error:
+        # A statement that is canceled takes its savepoint along, and not what the schedule notes.
+        with transaction.atomic(), deadlines.limited(_COMPUTING_SECONDS):
+            found = engine.run(organization, spec.by_interval())
+            laid_out = pivot.build(found)
+    except (SpecError, TooSlow) as error:
         return f"Not sent: {error}"
     content = _limited(spreadsheets.download(as_csv(found)))
     files = []

@@ -8,12 +8,16 @@ from datetime import date, timedelta
 
 import httpx
 import pytest
+from django.core.exceptions import ValidationError
+from django.core.management import CommandError, call_command
 from django.db import connection as database
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts.models import Organization, User
 from accounts.permissions import Role
+from common.redaction import redact, redact_json
 from config.logging_filters import WithoutSecrets, WithoutSecretsAfter
 from integrations import notices, sync
 from integrations.connectors.base import Access, ConnectorError
@@ -21,7 +25,6 @@ from integrations.connectors.claude_console import ClaudeConsole
 from integrations.connectors.claude_enterprise import ClaudeEnterprise
 from integrations.encryption import Secret
 from integrations.models import Notice, Person, Resource, SyncRun
-from integrations.redaction import redact, redact_json
 from integrations.window import Window
 from reports.engine.spec import ReportSpec
 from tests.factories import make_connection, make_member, make_organization
@@ -321,3 +324,44 @@ def test_a_key_typed_as_a_label_is_named_at_once_and_not_suggested(client):
     assert "This looks like an API key." in page
     assert "my-org" in page
     assert CUT[:20] not in page
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("member_invite", {"email": f"{CUT}@example.com", "role": "viewer"}),
+        ("change_email", {"email": f"{CUT}@example.com", "current": "x"}),
+        ("profile", {"name": CUT}),
+    ],
+)
+def test_a_key_as_an_address_or_a_name_of_a_person_is_refused(client, name, values):
+    organization = make_organization()
+    client.force_login(make_member(organization, role=Role.ADMIN))
+    arguments = [organization.slug] if name == "member_invite" else []
+
+    response = client.post(reverse(name, args=arguments), values)
+
+    page = response.content.decode()
+    assert response.status_code == 422
+    assert SENTENCE in page
+    assert CUT not in page
+    assert tables_that_hold(CUT[:32]) == []
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("field", ["name", "slug"])
+def test_a_key_as_a_name_of_an_organization_is_refused(field):
+    organization = Organization(**{"slug": "demo", "name": "Demo", field: CUT})
+
+    with pytest.raises(ValidationError, match="looks like an API key"):
+        organization.full_clean()
+
+
+@pytest.mark.django_db
+def test_a_key_as_an_address_is_refused_in_the_admin_and_by_the_command(client):
+    with pytest.raises(ValidationError, match="looks like an API key"):
+        User(email=f"{CUT}@example.com", password="x").full_clean()
+    with pytest.raises(CommandError, match="looks like an API key"):
+        call_command("create_organization", "demo", name="Demo", admin=f"{CUT}@example.com")
+    assert not Organization.objects.exists()

@@ -10,6 +10,7 @@ from cryptography.fernet import Fernet
 from django.db import InterfaceError, OperationalError
 from django.db import connection as database
 from django.utils import timezone
+from psycopg.errors import DiskFull
 
 from integrations import connections, sync, tasks
 from integrations.connectors import get_connector
@@ -426,6 +427,69 @@ def test_a_full_disk_of_the_database_makes_windows_wait_and_says_so(connection, 
         cursor.execute("DROP TRIGGER full_disk ON integrations_costtotal")
     sync.run_window(sync.claim(run, now=timezone.now() + timedelta(seconds=16)))
     assert run.windows.get().state == SyncWindow.State.DONE
+
+
+@pytest.fixture
+def refuse_outcomes(connection, monkeypatch):
+    """Have the database refuse outcomes, as a full disk does, until the worker has waited.
+
+    Hands out the seconds waited; `meanwhile` runs in each of those waits.
+    """
+    monkeypatch.setattr(sync.run.database, "close", lambda: None)  # the test's own transaction
+    save, waits = sync.run._save_outcome, []
+
+    def refuse(*args, **kwargs):
+        raise OperationalError("could not extend file")
+
+    def start(meanwhile=lambda: None):
+        def wait(seconds):
+            waits.append(seconds)
+            monkeypatch.setattr(sync.run, "_save_outcome", save)
+            meanwhile()
+
+        monkeypatch.setattr(sync.run, "_save_outcome", refuse)
+        monkeypatch.setattr(sync.run.time, "sleep", wait)
+        return waits
+
+    return start
+
+
+def test_an_outcome_that_a_full_disk_refuses_is_written_later(
+    connection, monkeypatch, refuse_outcomes
+):
+    """Five times, after which a window is failed whose workers were lost."""
+    run = short_run(connection)
+    run.windows.exclude(feed="organization_cost").delete()
+    full = OperationalError("could not extend file")
+    full.__cause__ = DiskFull()
+    answers(monkeypatch, full)
+
+    for attempt in range(5):
+        waits = refuse_outcomes()
+        sync.run_window(sync.claim(run, now=timezone.now() + attempt * timedelta(hours=1)))
+
+    window = run.windows.get()
+    assert window.attempts == 5
+    assert waits == [5.0] * 5
+    assert (window.state, window.error_code) == (SyncWindow.State.PENDING, "disk_full")
+    assert window.workers_lost == 0
+
+
+def test_a_worker_that_waits_to_write_is_not_counted_as_lost(
+    connection, monkeypatch, refuse_outcomes
+):
+    run = short_run(connection)
+    answers(monkeypatch, OperationalError("gone"))
+    later = timezone.now() + timedelta(minutes=1)  # by then the lease has run out
+    others = []
+    refuse_outcomes(meanwhile=lambda: others.append(sync.claim(run, now=later)))
+
+    sync.run_window(sync.claim(run))
+
+    assert others[0].workers_lost == 1
+    window = run.windows.get(pk=others[0].pk)
+    assert (window.state, window.lease) == (SyncWindow.State.RUNNING, others[0].lease)
+    assert window.workers_lost == 0
 
 
 def test_a_full_disk_for_temporary_files_makes_windows_wait_and_says_so(connection, monkeypatch):

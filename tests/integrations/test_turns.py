@@ -1,5 +1,6 @@
 """Organizations take turns: neither many connections nor slow ones keep the others waiting."""
 
+import heapq
 import threading
 from collections import Counter
 from datetime import date, timedelta
@@ -87,6 +88,43 @@ def test_slow_windows_of_one_organization_leave_a_worker_to_the_others(settings)
 
     finish(held[0])
     assert slug(sync.claim_next(now)) == "large"
+
+
+def test_the_last_of_49_organizations_waits_for_49_windows_and_for_no_slow_one():
+    """One organization of 5,000 people, whose answers take two minutes, and three workers.
+
+    One worker reads its window for 120 seconds, in which the two others read 24 windows of ten
+    seconds. Then it is the turn of those who have had none: 25 more on three workers are nine
+    rounds, so the last is done after 210 seconds. The 270 windows of the large one take hours.
+    """
+    large = make_organization("large", "Large")
+    for label in ("enterprise", "console", "labs"):
+        run_of(large, label, 90)
+    for number in range(49):
+        run_of(make_organization(f"small-{number}", "Small"), "only", 1)
+
+    start = timezone.now()
+    free_at = [(start, number) for number in range(3)]  # when each worker asks for a window
+    reading, done_at = {}, {}
+    while True:
+        now, worker = heapq.heappop(free_at)
+        if worker in reading:
+            window = reading.pop(worker)
+            finish(window)
+            if slug(window) != "large":
+                done_at[slug(window)] = now
+            if len(done_at) == 49:
+                break
+        window = sync.claim_next(now)
+        SyncWindow.objects.filter(pk=window.pk).update(leased_until=now + timedelta(hours=1))
+        reading[worker] = window
+        seconds = 120 if slug(window) == "large" else 10
+        heapq.heappush(free_at, (now + timedelta(seconds=seconds), worker))
+
+    assert max(done_at.values()) - start == timedelta(seconds=210)
+    of_large = SyncWindow.objects.filter(run__connection__organization=large)
+    assert of_large.filter(state=SyncWindow.State.DONE).count() == 1
+    assert of_large.filter(state=SyncWindow.State.RUNNING).count() == 2  # the two idle workers
 
 
 def test_who_has_fewest_windows_in_work_is_next():

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection as database
 from django.utils import timezone
 
 from accounts import deadlines
@@ -14,8 +15,10 @@ from accounts.deadlines import Deadline, TooSlow
 from accounts.models import Role
 from integrations.models import Person
 from integrations.window import Window
-from reports import engine
+from reports import engine, exports
+from reports.engine.periods import INTERVALS
 from reports.engine.spec import MOST_DAYS, ReportSpec, SpecError
+from reports.models import ReportFile
 from reports.render import pivot
 from reports.saved import delivery
 from tests.factories import (
@@ -23,6 +26,7 @@ from tests.factories import (
     make_member,
     make_person,
     make_report,
+    make_report_file,
     make_schedule,
     make_token,
     usage,
@@ -140,6 +144,49 @@ def test_days_beyond_the_data_cost_nothing(company, monkeypatch):
     ]
     assert list(engine.run(company, spec).text_rows()) == rows
     assert len(looks) < 10
+
+
+FAR = f"metrics=cost&from=2026-11-20&to={date(2026, 11, 20) + timedelta(days=MOST_DAYS - 1)}"
+
+
+@pytest.mark.parametrize(
+    "settings_of_report",
+    [
+        *(f"interval={interval}" for interval in INTERVALS),
+        "interval=month&cumulative=yes",
+        "compare=previous",
+        "compare=year",
+        "forecast=yes",
+    ],
+)
+@pytest.mark.parametrize("path", ["explore/", "explore.csv", "explore.xlsx", "explore.png", "api"])
+def test_ten_years_beyond_the_data_are_answered_at_once(client, company, path, settings_of_report):
+    member = make_member(company, Role.VIEWER)
+    client.force_login(member)
+    make_token(member, "sgt_far")
+    address = "/api/v1/report" if path == "api" else f"/o/{company.slug}/reports/{path}"
+    began = time.monotonic()
+
+    response = client.get(
+        f"{address}?{FAR}&{settings_of_report}&group_by=user_email",
+        headers={"Authorization": "Bearer sgt_far"},
+    )
+
+    assert response.status_code in {200, 422}
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("output", ["run", "stream"])
+@pytest.mark.parametrize("compare", ["", "previous", "year"])
+@pytest.mark.parametrize("interval", INTERVALS)
+def test_rows_follow_the_data_and_not_the_days(company, interval, compare, output):
+    query = f"{FAR}&interval={interval}&compare={compare}&group_by=user_email"
+    spec = ReportSpec.from_query(query, today=date(2026, 11, 30)).by_interval()
+
+    report = getattr(engine, output)(company, spec)
+
+    # Ann and Zoe have one fact each.
+    assert len(list(report.text_rows())) == 2
 
 
 def test_report_in_memory_has_a_bound_on_rows(company, monkeypatch):
@@ -380,3 +427,44 @@ def test_laying_out_ends_with_the_request(company, monkeypatch):
 
     with deadlines.bounded(Deadline(60, time.monotonic() - 1)), pytest.raises(TooSlow):
         pivot.build(report)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_file_that_a_worker_makes_has_a_deadline_for_its_statements(company, monkeypatch):
+    ann = make_member(company, Role.ANALYST)
+    file = make_report_file(company, ann, query="metrics=cost&from=2026-11-20&to=2026-11-21")
+    monkeypatch.setattr(exports, "_MAKING_FOR", timedelta(seconds=0.2))
+    monkeypatch.setattr(exports.engine, "stream", lambda *args: sleep_in_database(10))
+
+    exports.make(file.pk)
+
+    file.refresh_from_db()
+    assert file.state == ReportFile.State.FAILED
+    assert file.error.startswith("This took longer than 0.2 seconds and was stopped.")
+    assert statement_timeout() == "0"
+
+
+def test_a_mailed_report_has_a_deadline_for_its_statements(company, mails, monkeypatch):
+    ann = make_member(company, Role.ANALYST)
+    report = make_report(company, owner=ann, query="metrics=cost&range=30d")
+    schedule = make_schedule(report, ann, next_at=timezone.now() - timedelta(minutes=1))
+    monkeypatch.setattr(delivery, "_COMPUTING_SECONDS", 0.2)
+    monkeypatch.setattr(delivery.engine, "run", lambda *args: sleep_in_database(10))
+
+    delivery.deliver(schedule.pk, now=timezone.now())
+
+    schedule.refresh_from_db()
+    assert schedule.last_result.startswith("Not sent: This took longer than 0.2 seconds")
+    assert mails == []
+    assert statement_timeout() == "0"
+
+
+def sleep_in_database(seconds):
+    with database.cursor() as cursor:
+        cursor.execute("SELECT pg_sleep(%s)", [seconds])
+
+
+def statement_timeout():
+    with database.cursor() as cursor:
+        cursor.execute("SHOW statement_timeout")
+        return cursor.fetchone()[0]

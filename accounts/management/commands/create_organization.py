@@ -15,6 +15,7 @@ from django.db import transaction
 
 from accounts import audit
 from accounts.models import Membership, Organization, Role, User
+from common.keyless import validate_keyless
 
 
 class Command(BaseCommand):
@@ -31,6 +32,7 @@ class Command(BaseCommand):
         user = User.objects.with_email(email).first()
         try:
             User._meta.get_field("email").clean(email, None)
+            validate_keyless(email)
             organization.full_clean()
             if user is None:
                 password = self._password()

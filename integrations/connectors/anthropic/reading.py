@@ -18,8 +18,8 @@ from typing import Any
 
 import httpx
 
+from common.redaction import redact, redact_json
 from integrations.connectors.base import PayloadError, TransientError
-from integrations.redaction import redact, redact_json
 
 # What is unpacked below needs no other decoder, and a server is asked for nothing else.
 ACCEPTED_ENCODING = "gzip"

@@ -6,7 +6,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 
-from integrations.redaction import redact
+from common.redaction import redact
 
 _CODE = "secret"
 # Shorter than a whole key, too: people cut off a part of it and paste the rest.
@@ -39,6 +39,12 @@ class KeylessForm(forms.BaseForm):
 def without_keys(text: str) -> str:
     """Return the text without what looks like a key, or like the beginning of one."""
     return _KEY.sub("[removed]", redact(text))
+
+
+def validate_keyless(text: str) -> None:
+    """Refuse a text that looks like a key where no form of ours asks for it."""
+    if without_keys(text) != text:
+        raise _refusal()
 
 
 def _refusal() -> ValidationError:
