@@ -16,6 +16,7 @@ from benchmarks.ledger import Ledger
 from reports import engine
 from reports.dashboard.scope import Scope
 from reports.dashboard.widgets import WIDGET_LIST
+from reports.engine import query
 from reports.engine.spec import ReportSpec
 
 Statement = tuple[str, tuple[Any, ...]]
@@ -93,7 +94,7 @@ def recorded() -> Iterator[list[Statement]]:
 
 def facts_alone() -> Any:
     """Let reports read only facts, as if there were no rollups."""
-    return mock.patch.object(engine, "_smallest", lambda source, spec: engine.TABLES[source][-1])
+    return mock.patch.object(query, "_smallest", lambda source, spec: engine.TABLES[source][-1])
 
 
 def _duck(ledger: Ledger, name: str, statements: list[Statement], times: int) -> float | None:

@@ -7,7 +7,7 @@ from benchmarks.questions import DASHBOARDS, REPORTS
 from benchmarks.second import two_organizations
 from integrations.models import CostFact, UsageFact
 from reports import engine
-from reports.catalog.metrics import DistinctCount
+from reports.catalog.metrics import DIMENSIONS, DistinctCount
 from reports.dashboard.widgets import WIDGET_LIST
 from reports.engine.spec import ReportSpec
 
@@ -28,11 +28,16 @@ def test_facts_rollups_and_duckdb_answer_the_same(books):
         spec = ReportSpec.from_query(query, today=books.today)
         assert timing.duck is not None
         if not (spec.limit or spec.compare):
-            # And the connections, the days, and once who is one person where that is asked.
-            of_people = "user_name" in spec.group_by or any(
-                isinstance(measure, DistinctCount) for measure in spec.measures
+            # And the connections, the days, once who is one person where that is asked, and of
+            # people by time the groups of the newest day.
+            by_person = any(DIMENSIONS[name].is_person for name in spec.group_by)
+            of_people = (
+                by_person
+                or any(DIMENSIONS[x.dimension].is_person and any(x.values) for x in spec.filters)
+                or any(isinstance(measure, DistinctCount) for measure in spec.measures)
             )
-            assert timing.queries == 2 + len(spec.sources) + of_people
+            counted = by_person and spec.interval
+            assert timing.queries == 2 + len(spec.sources) * (1 + bool(counted)) + of_people
 
 
 def test_every_widget_of_the_dashboard_is_asked(books):

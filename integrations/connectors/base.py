@@ -391,7 +391,7 @@ class Connector(ABC):
 
     `slug` is stored with every connection and stands in addresses and commands: never change it.
     `not_reported` says in sentences what no feed brings, because the provider does not tell.
-    `key_maker` is who makes a key there, if the connector's page has a note for them.
+    `key_owner` is who makes a key there, if the connector's page has a note for them.
     `catalog` declares the metrics and dimensions of its feeds.
     """
 

@@ -210,13 +210,13 @@ class Measure(Metric):
     nullable: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
     build: "Build | None" = None
-    run_previous: Source | None = None
+    compared_with: Source | None = None
 
     def counted_beside(self, other: "Measure") -> "Measure":
         """The same on the days alone that the source of another measure knows, too."""
         if self.source is other.source:
             return self
-        return replace(self, name=f"{self.name}_beside_{other.source}", run_previous=other.source)
+        return replace(self, name=f"{self.name}_beside_{other.source}", compared_with=other.source)
 
     @property
     def paths(self) -> tuple[str, ...]:

@@ -936,12 +936,12 @@ class _Query:
 
         A day counts unless only one of the two sources knows it, or knows all of it.
         """
-        if measure.run_previous is None:
+        if measure.compared_with is None:
             return None
         unlike: dict[int, frozenset[date]] = {}
         for connection in self.connections:
             one = self.known.part(connection.pk, measure.source)
-            other = self.known.part(connection.pk, measure.run_previous)
+            other = self.known.part(connection.pk, measure.compared_with)
             if one and other:
                 unlike[connection.pk] = frozenset(
                     day

@@ -5,6 +5,7 @@ import json
 import pytest
 import time_machine
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts.models import AuditEvent, Role
 from accounts.throttling import RateLimit
@@ -91,7 +92,7 @@ def test_an_inquiry_about_a_connection_carries_its_last_errors(ines, organizatio
         credential=Secret("sk-ant-api01-sandbox-revoked"),
         provider_organization_id="org_1",
     )
-    run = sync.plan_import(connection, today=sync.timezone.now().date(), days=2)
+    run = sync.plan_import(connection, today=timezone.now().date(), days=2)
     list(sync.run_inline(run, wait=lambda seconds: None))
 
     ask(ines, f"{INQUIRE}?connection=my-org")

@@ -28,6 +28,8 @@ TAKE_TWENTY = f"""
 import os, django
 os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
 from types import SimpleNamespace
+import django
+django.setup()
 from integrations.sync.rate_limit import RateLimiter
 worker = RateLimiter(
     SimpleNamespace(slug="provider", requests_per_minute=60), "{ACME}", stand_in="worker"

@@ -285,7 +285,7 @@ def test_more_connections_take_no_more_queries(admin, organization, django_asser
         sync.plan_import(connection, today=TODAY, days=9)
     with django_assert_max_num_queries(23):  # two of them for feeds that fail
         page(admin, url("index"))
-    with django_assert_max_num_queries(27):
+    with django_assert_max_num_queries(28):
         page(admin, of_connector("manage"))
     with django_assert_max_num_queries(18):
         page(admin, url("log"))

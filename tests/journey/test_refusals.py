@@ -80,7 +80,7 @@ def test_pages_of_what_waits_can_be_used_by_everybody(open_page, ines, width, mo
         def refuse(*args, error=error, **kwargs):
             raise error
 
-        monkeypatch.setattr(views.queries, "run", refuse)
+        monkeypatch.setattr(views.engine, "run", refuse)
         page.goto("/o/demo/reports/explore/?metrics=cost&range=30d")
         # Two lines are read in less time than this page waits.
         faults += [one for one in wrong(page, name) if " meta-refresh " not in one]

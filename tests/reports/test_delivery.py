@@ -275,8 +275,8 @@ def test_a_report_for_many_is_computed_and_stored_once(plan, organization, monke
     for number in range(30):
         plan.recipients.add(make_member(organization, email=f"user{number}@example.com"))
     computed = []
-    run = delivery.queries.run
-    monkeypatch.setattr("reports.engine.query.run", lambda *args: computed.append(1) or run(*args))
+    run = delivery.engine.run
+    monkeypatch.setattr("reports.engine.run", lambda *args: computed.append(1) or run(*args))
 
     delivery.deliver(plan.pk, now=MONDAY)
 

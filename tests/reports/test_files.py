@@ -340,9 +340,9 @@ def test_a_workbook_says_what_was_asked_and_goes_on_in_another_sheet(organizatio
 
 def test_a_stream_reads_its_rows_through_a_server_side_cursor(company, monkeypatch):
     chunks = []
-    iterator = engine.QuerySet.iterator
+    iterator = engine.query.QuerySet.iterator
     monkeypatch.setattr(
-        engine.QuerySet,
+        engine.query.QuerySet,
         "iterator",
         lambda self, size: chunks.append(size) or iterator(self, size),
     )

@@ -35,7 +35,7 @@ class ClaudeConsole(Connector):
     icon = "con"
     key_label = "Admin API Key"
     key_prefix = _KEY.prefix
-    key_maker = "admin"
+    key_owner = "admin"
     feeds = FEEDS
     catalog = CATALOG
     not_reported = (

@@ -33,7 +33,7 @@ class ClaudeEnterprise(Connector):
     icon = "an"
     key_label = "Analytics API Key"
     key_prefix = _KEY.prefix
-    key_maker = "Primary Owner"
+    key_owner = "Primary Owner"
     feeds = FEEDS
     catalog = CATALOG
     not_reported = (

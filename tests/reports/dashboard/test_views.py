@@ -159,7 +159,7 @@ def test_a_widget_that_fails_says_so_alone(get, company, monkeypatch, caplog):
 
     names = [w if w.name != "models" else _with(w, ask=broken) for w in WIDGET_LIST]
     monkeypatch.setattr(widgets, "WIDGET_LIST", tuple(names))
-    monkeypatch.setattr("reports.dashboard.views.ALL", tuple(names))
+    monkeypatch.setattr("reports.dashboard.views.WIDGET_LIST", tuple(names))
     monkeypatch.setitem(WIDGETS, "models", _with(WIDGETS["models"], ask=broken))
 
     alone = get("widget", "range=mtd", widget="models", htmx=True)
