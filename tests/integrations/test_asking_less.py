@@ -22,6 +22,7 @@ from integrations.models import (
     Connection,
     CostFact,
     DayCheck,
+    EngagementFact,
     FeedDay,
     SyncRun,
     SyncWindow,
@@ -37,6 +38,7 @@ KEYS = {
     "claude-console": "sk-ant-admin01-sandbox-my-org",
 }
 WAYS = [(slug, dialect) for slug in KEYS for dialect in ("reports", "successors")]
+BETA_FEEDS = ("beta_cost", "beta_usage")
 every_way = pytest.mark.parametrize(("slug", "dialect"), WAYS, ids=["-".join(way) for way in WAYS])
 
 
@@ -540,3 +542,48 @@ def test_a_feed_that_is_closed_by_400_has_the_connection_tested_once(refusals, m
     states = run.windows.filter(feed="usage").values_list("state", flat=True)
     assert list(states) == [SyncWindow.State.FAILED] * 3
     assert len(tests) == 1
+
+
+def beta_sums(connection):
+    """Dollars, and tokens of every kind, day by day, from the documents by key and person."""
+    sums = defaultdict(Decimal)
+    for day, feed, values in EngagementFact.objects.filter(
+        connection=connection, feed__in=BETA_FEEDS
+    ).values_list("day", "feed", "values"):
+        for name, number in values.items():
+            sums[day, feed, name] += Decimal(str(number))
+    return sums
+
+
+@pytest.mark.parametrize("most", [4, 3, 2, 1])
+def test_beta_reports_under_any_cap_keep_their_sums(refusals, most):
+    """A report by key, person, workspace, product and model is read by fewer of them."""
+
+    def read(label):
+        connection = make_connection(
+            Organization.objects.create(slug=label, name=label),
+            connector_slug="claude-console",
+            credential=Secret(KEYS["claude-console"]),
+            options={"dialect": "successors"},
+        )
+        end = timezone.now().date() - timedelta(days=60)
+        window = Window(end - timedelta(days=1), end)
+        days = {
+            feed.name: list(window) if feed.name in BETA_FEEDS else []
+            for feed in connection.connector.feeds
+        }
+        run = sync.plan(connection, SyncRun.Kind.MANUAL, window, days=days)
+        list(sync.run_inline(run, wait=lambda seconds: None))
+        assert {one.state for one in run.windows.all()} == {SyncWindow.State.DONE}
+        return connection
+
+    whole = read("whole")
+    refusals.rule = more_than(most)
+    capped = read("capped")
+
+    assert beta_sums(whole)
+    assert beta_sums(capped) == beta_sums(whole)
+    capped.refresh_from_db()
+    sentences = " ".join(capped.connector.not_read(capped.options))
+    assert "Beta cost lines are not read by" in sentences
+    assert "Beta token lines are not read by" in sentences

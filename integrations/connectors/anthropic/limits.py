@@ -158,7 +158,7 @@ _WORDS = {
 _DESCRIBED = {
     *("model", "service_tier", "context_window", "inference_geo", "cost_type", "token_type"),
 }
-_TABLES = {"cost": "Cost", "usage": "Token"}
+_TABLES = {"cost": "Cost", "usage": "Token", "beta_cost": "Beta cost", "beta_usage": "Beta token"}
 
 
 def refused_dimensions(options: Mapping[str, str]) -> dict[str, frozenset[str]]:
