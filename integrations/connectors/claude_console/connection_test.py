@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 
 from integrations.connectors.anthropic import beta_reports, children, comparing
 from integrations.connectors.anthropic.connection_test import KEY, TestChecklist
 from integrations.connectors.anthropic.limits import REPORTS, SUCCESSORS
-from integrations.connectors.anthropic.reports import Part
+from integrations.connectors.anthropic.reports import Line, Part
 from integrations.connectors.anthropic.trial import try_out
 from integrations.connectors.base import (
     ORGANIZATION,
@@ -65,17 +66,22 @@ def _cost(dialect: Dialect, window: Window) -> list[Part]:
     return comparing.whole(lambda: dialect.cost(window, group_by=("workspace_id",)))
 
 
+def _usage(dialect: Dialect, window: Window) -> list[Part]:
+    return comparing.whole(lambda: dialect.usage(window, group_by=("workspace_id",)))
+
+
 def _newer(
     client: AdminClient, window: Window, reported: Sequence[Part]
 ) -> tuple[list[Part], Check]:
-    """What the successors tell, empty if they shall not be used; and why.
+    """Return the cost of the beta reports, or nothing if they shall not be used; and why.
 
-    Nobody documents what they hold for an Admin key: they have to tell the same dollars, workspace
-    by workspace, on days that have settled.
+    Nothing documents what they hold for an Admin key: they have to report the same dollars and
+    the same tokens, workspace by workspace, on days that have settled.
     """
     client.learned.note_versions("")
     try:
         parts = _cost(Successors(client), window)
+        tokens = _usage(Successors(client), window)
     except ConnectorError as exc:
         # A beta whose answers we cannot read is as good as closed.
         if isinstance(exc, PayloadError | SnapshotMoved) or beta_reports.is_closed(exc):
@@ -83,23 +89,37 @@ def _newer(
         raise
     complete_to = _refreshed(parts)
     days = [day for day in window if complete_to and midnight(day) <= complete_to - _UNSETTLED]
-    old, new = (
-        comparing.told(them, days, lambda line: line.numbers[0], lambda line: line.values[0] or "")
-        for them in (reported, parts)
-    )
-    apart = comparing.difference(old, new)
-    if apart is not None:
-        sentence = (
-            f"The beta reports are not used: for {_date(apart.day)} they report "
-            f"${apart.newer:f} instead of ${apart.older:f}."
+    was_empty = True
+    for older, newer, number, unit in (
+        (reported, parts, _dollars_of, "${:f}"),
+        (_usage(Reports(client), window), tokens, _tokens_of, "{:,} tokens"),
+    ):
+        old, new = (
+            comparing.told(them, days, number, lambda line: line.values[0] or "")
+            for them in (older, newer)
         )
-        client.learned.note_versions(sentence)
+        apart = comparing.difference(old, new)
+        if apart is not None:
+            sentence = (
+                f"The beta reports are not used: for {_date(apart.day)} they report "
+                f"{unit.format(apart.newer)} instead of {unit.format(apart.older)}."
+            )
+            client.learned.note_versions(sentence)
+            return [], Check(_ENDPOINTS, "info", f"{_ANYBODY} {sentence}")
+        was_empty = was_empty and not old
+    if was_empty:
+        sentence = "The beta reports are not used: there was nothing yet to compare."
         return [], Check(_ENDPOINTS, "info", f"{_ANYBODY} {sentence}")
-    if not old:
-        sentence = "The beta reports are not used: there was no cost yet to compare."
-        return [], Check(_ENDPOINTS, "info", f"{_ANYBODY} {sentence}")
-    same = "The newer ones, in beta. They tell the same cost as the reports, to the last digit."
+    same = "The beta reports. They report the same cost and tokens as the legacy reports."
     return parts, Check(_ENDPOINTS, "passed", same)
+
+
+def _dollars_of(line: Line) -> Decimal | int | None:
+    return line.numbers[0]
+
+
+def _tokens_of(line: Line) -> int:
+    return sum(int(number) for number in line.numbers if number)
 
 
 def _refreshed(parts: Sequence[Part]) -> datetime | None:

@@ -15,6 +15,7 @@ TODAY = date(2026, 11, 20)
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 ME = ok({"id": "8f3c", "type": "organization", "name": "Brightwater"})
 CLOSED = error(400, "invalid_request_error", "This organization is not enrolled in the beta.")
+NOTHING = ok({"data": [], "has_more": False, "data_refreshed_at": "2026-11-20T08:00:00Z"})
 WORKSPACES = ok({"data": [{"id": "wrkspc_1", "name": "Production"}], "has_more": False})
 
 
@@ -42,19 +43,32 @@ def newer(*rows, day="2026-11-10", refreshed="2026-11-20T08:00:00Z"):
     return ok({"data": data, "has_more": False, "data_refreshed_at": refreshed})
 
 
-def by_path(cost, successor=CLOSED, me=ME, trial=None):
-    """An API whose endpoints answer as told; `trial` is what the questions of imports get."""
+def counted(newer_tokens, older_tokens):
+    """Output tokens of the default workspace on one day, as both API variants report them."""
+    usage = {"starting_at": "2026-11-10T00:00:00Z", "usage": {"output_tokens": newer_tokens}}
+    return (
+        ok(
+            {"data": [usage | {"group": {"workspace_id": "wrkspc_nowhere"}}], "has_more": False}
+            | {"data_refreshed_at": "2026-11-20T08:00:00Z"}
+        ),
+        report({"output_tokens": older_tokens, "workspace_id": None}),
+    )
+
+
+def by_path(cost, successor=CLOSED, me=ME, trial=None, tokens=(NOTHING, NOTHING)):
+    """An API whose endpoints answer as given; `trial` is what the questions of imports get."""
     answers = {
+        "/v1/organizations/analytics/usage": tokens[0],
+        "/v1/organizations/usage_report/messages": tokens[1],
         "/v1/organizations/me": me,
         "/v1/organizations/cost_report": cost,
         "/v1/organizations/analytics/cost": successor,
         "/v1/organizations/workspaces": WORKSPACES,
     }
-    empty = ok({"data": [], "has_more": False, "data_refreshed_at": "2026-11-20T08:00:00Z"})
 
     def answer(request):
         if request.url.params.get("starting_at", "2026-11-07")[:10] != "2026-11-07":
-            found = trial(request) if trial else empty
+            found = trial(request) if trial else NOTHING
         else:
             found = answers[request.url.path]
         return httpx.Response(found.status_code, headers=found.headers, content=found.content)
@@ -62,8 +76,9 @@ def by_path(cost, successor=CLOSED, me=ME, trial=None):
     return Script(answer)
 
 
-def probe(cost, successor=CLOSED, me=ME, trial=None):
-    return CONNECTOR.probe(access(by_path(cost, successor, me, trial), attempts=1), today=TODAY)
+def probe(cost, successor=CLOSED, me=ME, trial=None, tokens=(NOTHING, NOTHING)):
+    script = by_path(cost, successor, me, trial, tokens)
+    return CONNECTOR.probe(access(script, attempts=1), today=TODAY)
 
 
 def checks(found):
@@ -104,7 +119,7 @@ def test_the_newer_endpoints_are_used_where_they_tell_the_same_cost():
     assert checks(found)["Cost data"] == ("passed", "Complete to 20 Nov 2026, 08:00 UTC.")
     assert checks(found)[ENDPOINTS] == (
         "passed",
-        "The newer ones, in beta. They tell the same cost as the reports, to the last digit.",
+        "The beta reports. They report the same cost and tokens as the legacy reports.",
     )
 
 
@@ -117,6 +132,20 @@ def test_the_newer_endpoints_are_not_used_where_they_tell_another_cost_and_the_r
         "info",
         "The reports every organization has. The beta reports are not used: for 10 Nov 2026 they "
         "report $0.0825 instead of $0.07.",
+    )
+
+
+def test_beta_reports_with_other_tokens_are_not_used_although_their_cost_is_the_same():
+    same = newer(("123.5", "wrkspc_1"), ("7", "wrkspc_nowhere"))
+
+    assert probe(SPENT, same, tokens=counted(1_200, 1_200)).options == {"dialect": "successors"}
+
+    differing = probe(SPENT, same, tokens=counted(1_000, 1_200))
+    assert differing.options["dialect"] == "reports"
+    assert checks(differing)[ENDPOINTS] == (
+        "info",
+        "The reports every organization has. The beta reports are not used: for 10 Nov 2026 they "
+        "report 1,000 tokens instead of 1,200 tokens.",
     )
 
 
@@ -141,7 +170,7 @@ def test_days_that_can_still_be_late_are_not_compared():
     found = probe(recent, newer(("4", "wrkspc_nowhere"), day="2026-11-18"))
 
     assert found.options == {"dialect": "reports"}
-    assert "there was no cost yet to compare" in checks(found)[ENDPOINTS][1]
+    assert "there was nothing yet to compare" in checks(found)[ENDPOINTS][1]
 
 
 @pytest.mark.parametrize(
@@ -165,15 +194,15 @@ def test_an_outage_of_the_newer_endpoints_is_no_answer():
         probe(SPENT, error(503))
 
 
-def test_it_asks_for_two_weeks_of_cost_by_workspace():
+def test_it_asks_for_two_weeks_of_cost_and_tokens_by_workspace():
     script = by_path(SPENT, newer(("123.5", "wrkspc_1"), ("7", "wrkspc_nowhere")))
 
     CONNECTOR.probe(access(script), today=TODAY)
 
-    _, cost, successor, _, *trial = (
+    _, cost, successor, _, tokens, older_tokens, *trial = (
         request.url.params.multi_items() for request in script.requests
     )
-    for asked in (cost, successor):
+    for asked in (cost, successor, tokens, older_tokens):
         assert ("starting_at", "2026-11-07T00:00:00Z") in asked
         assert [value for name, value in asked if name == "group_by[]"] == ["workspace_id"]
     # Then a month of cost by child organization, of which there is none.
