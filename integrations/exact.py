@@ -4,7 +4,9 @@ Python's default context rounds sums to 28 digits. Here a result that would have
 raises `decimal.Inexact`.
 """
 
+from collections.abc import Iterable
 from decimal import Context, Decimal, Inexact, InvalidOperation
+from functools import reduce
 
 EXACT = Context(prec=2000, traps=[Inexact, InvalidOperation])
 MOST_DIGITS = 1000  # of one number, before and after the point; the rest is room for sums
@@ -22,6 +24,11 @@ def add(one: Decimal | int, other: Decimal | int) -> Decimal | int:
     if isinstance(one, int) and isinstance(other, int):
         return one + other
     return EXACT.add(one, other)
+
+
+def total(numbers: Iterable[Decimal]) -> Decimal:
+    """Add up amounts; zero if there are none."""
+    return reduce(EXACT.add, numbers, Decimal(0))
 
 
 def subtract(one: Decimal | int, other: Decimal | int) -> Decimal | int:

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from django.db.models import Max, Q, Sum
 
+from integrations.exact import EXACT, total
 from integrations.models import CostByPerson, DayCheck, FeedDay
 from reports.catalog.metrics import Source
 from reports.coverage import feed_names
@@ -35,11 +36,11 @@ class Reconciliation:
 
     @property
     def ours(self) -> Decimal:
-        return self.attributed + self.unattributed + self.unknown
+        return total((self.attributed, self.unattributed, self.unknown))
 
     @property
     def difference(self) -> Decimal:
-        return self.ours - self.reported
+        return EXACT.subtract(self.ours, self.reported)
 
     @property
     def agrees(self) -> bool:
@@ -111,11 +112,11 @@ def reconcile(report: Report) -> Reconciliation | None:
         return Reconciliation(vendor, _missing_days(vendor, len(unchecked)))
     return Reconciliation(
         vendor,
-        attributed=sum((a for a, _ in ours.values()), Decimal(0)),
-        unattributed=sum((u for at, (_, u) in ours.items() if at not in unnamed), Decimal(0)),
-        unknown=sum((u for at, (_, u) in ours.items() if at in unnamed), Decimal(0)),
+        attributed=total(a for a, _ in ours.values()),
+        unattributed=total(u for at, (_, u) in ours.items() if at not in unnamed),
+        unknown=total(u for at, (_, u) in ours.items() if at in unnamed),
         unknown_days=len({day for _, day in unnamed}),
-        reported=sum(theirs.values(), Decimal(0)),
+        reported=total(theirs.values()),
         read_at=FeedDay.objects.filter(feeds, days).aggregate(at=Max("read_at"))["at"],
     )
 

@@ -46,6 +46,7 @@ from django.db.models.lookups import GreaterThan
 from integrations.connectors import connectors
 from integrations.connectors.base import ActivityMetric, CatalogError, Connector, Cut, Feed
 from integrations.connectors.catalogs import merged_cuts, merged_metrics
+from integrations.exact import add
 from integrations.models import ResourceVersion
 from integrations.models.fields import ExactField
 from reports import identity
@@ -483,7 +484,7 @@ def add_known(numbers: Iterable[Number]) -> Number:
     for number in numbers:
         if number is None:
             return None
-        total += number
+        total = add(total, number)
     return total
 
 

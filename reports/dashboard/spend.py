@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 
+from integrations.exact import total
 from integrations.window import Window
 from reports.catalog import labels
 from reports.catalog.metrics import DIMENSIONS, SPECIAL, Number, add_known
@@ -119,7 +120,7 @@ def forecast(scope: Scope) -> WidgetResult:
     back = Window(month.start - timedelta(days=MAX_HISTORY_DAYS), scope.today + timedelta(days=1))
     report = scope.ask("cost", group_by=("day",), window=back)
     known = complete_days(report)
-    spent = sum((value for day, value in known.items() if day in month), Decimal())
+    spent = total(value for day, value in known.items() if day in month)
     ahead = [day for day in month if day not in known]
     outlook = Forecast(known)
     estimate = outlook.estimate(ahead)

@@ -37,6 +37,22 @@ def test_people_and_the_rest_add_up_to_the_total_to_the_last_decimal(organizatio
     assert f"{found.read_at:%H:%M}" == "16:05"
 
 
+def test_more_than_28_digits_add_up_without_a_difference(organization, connection):
+    """Python's default context rounds sums to 28 digits, here the last two of the long amount."""
+    ann = make_person(connection, "user_ann")
+    know(connection, "2026-11-02", "2026-11-03")
+    long = "12345.67890123456789012345678901"
+    cost(connection, "2026-11-02", long, person=ann)
+    cost(connection, "2026-11-03", "20000")
+    day_check(connection, "all_cost", "2026-11-02", long)
+    day_check(connection, "all_cost", "2026-11-03", "20000")
+
+    reconciliation = check(organization)
+
+    assert str(reconciliation.ours) == "32345.67890123456789012345678901"
+    assert reconciliation.difference == 0
+
+
 def test_less_than_half_a_cent_agrees_and_more_does_not(organization, connection):
     know(connection, "2026-11-02", "2026-11-02")
     cost(connection, "2026-11-02", "1.0049")
