@@ -75,7 +75,7 @@ class TestResult:
 def test(organization: Organization, connector: Connector, *, label: str, key: str) -> TestResult:
     """Prove that the key reads the provider. Stores nothing.
 
-    Raises `Refused` for a label or key that need not be sent to be known wrong. The proof is
+    Raises `OperationError` for a label or key that need not be sent to be known wrong. The proof is
     good for half an hour, for exactly these values in this organization.
     """
     label, key = label.strip(), key.strip()
@@ -105,7 +105,9 @@ def connect(
     everything: bool = False,
     key_expires_on: date | None = None,
 ) -> Connection:
-    """Save a tested connection and queue its import. Raises `Refused` without a fitting proof.
+    """Save a tested connection and queue its import.
+
+    Raises `OperationError` without a fitting proof.
 
     The import reads the newest `IMPORT_DAYS` days, or with `everything` all the provider has.
     """
@@ -289,7 +291,10 @@ def sync_now(connection: Connection, *, actor: User | None) -> SyncRun:
 
 
 def backfill(connection: Connection, *, actor: User | None) -> SyncRun:
-    """Start an import of all the provider still has; raises `Refused` while another run is on."""
+    """Start an import of all the provider still has.
+
+    Raises `OperationError` while another run is on.
+    """
     if connection.state != Connection.State.ACTIVE:
         status = connection.get_state_display().lower()
         raise OperationError(f"{connection.label} cannot import while its status is: {status}.")

@@ -1,6 +1,6 @@
 """What happened to connections, told once: in the app to those who manage them, and by e-mail.
 
-`look` reads it off what is stored, so nothing is lost when whoever did it was killed right after;
+`detect` reads it off what is stored, so nothing is lost when whoever did it was killed right after;
 an event has a name, so looking again never tells it twice.
 """
 

@@ -56,9 +56,9 @@ def service_accounts(connection: Connection) -> list[ServiceAccount]:
 def name_service_account(
     connection: Connection, *, actor: User | None, external_id: str, name: str
 ) -> ServiceAccount:
-    """Name a service account everywhere; "" takes the name away. Raise `Refused` if it cannot be.
+    """Name a service account everywhere; "" takes the name away.
 
-    Only accounts that `service_accounts` lists can be named.
+    Only accounts that `service_accounts` lists can be named; others raise `OperationError`.
     """
     name = text.label(name)
     if len(name) > LONGEST_NAME:

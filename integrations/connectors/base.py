@@ -103,7 +103,7 @@ class Request:
 class Access:
     """How a client reaches its provider.
 
-    `wait_turn` is called before every request and returns when the shared request budget allows
+    `acquire` is called before every request and returns when the shared request budget allows
     it. `observe` is called after every request. `attempts` is how often one request is tried
     before a `TransientError` is raised: 1 where a person waits. `options` is what the connection
     test found out, see `Probe`. `learn` keeps an option that a read found out: its name, its value,
@@ -139,7 +139,7 @@ class Feed:
     attributed to people; loading keeps the difference as its own unattributed line.
     `window_days` is how many days one request sequence may span.
     `refresh_days` gives the days that can still change and are read again on every refresh.
-    `computed_daily` says that the provider computes them once a day: those that are known are
+    `is_daily_batch` says that the provider computes them once a day: those that are known are
     read again once a day, and not on every refresh.
     `closes_on` gives the first day on which the numbers of a day can no longer change.
     `surfaces` are the products whose activity an engagement feed counts, each with the paths of

@@ -5,7 +5,7 @@ the window. Then one short transaction replaces the days whose content differs f
 stored; a day that did not change is not written at all. What vanished upstream vanishes here.
 
 For every (day, meter) the people's lines plus the line without a person equal the
-organization-wide line: `balance` keeps that true after either side was written.
+organization-wide line: `write_unattributed` keeps that true after either side was written.
 """
 
 import hashlib

@@ -40,7 +40,7 @@ class RateLimitExceeded(TransientError):
 
 
 class RateLimiter:
-    """Called before every request; returns when it may be sent, or raises `NoTurn`.
+    """Called before every request; returns when it may be sent, or raises `RateLimitExceeded`.
 
     `stand_in` is anything stable to count by while the provider's id of its organization is not
     known. As soon as an answer names it (`learn`), requests count with all others of the same

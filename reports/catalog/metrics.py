@@ -202,8 +202,8 @@ class Measure(Metric):
 
     `nullable` names the lookups that may be unreported. `optional` are the paths that are added
     where they are reported. `build` makes the value of the columns of facts: documents that cut
-    the same numbers have them under paths of the same names. `beside` is another source: then only
-    days count that both know, as the two sides of a ratio need.
+    the same numbers have them under paths of the same names. `compared_with` is another source:
+    then only days count that both know, as the two sides of a ratio need.
     """
 
     source: Source

@@ -86,7 +86,7 @@ def complete_days(report: Report) -> dict[date, Decimal]:
 
 
 def _ahead(spec: ReportSpec, known: Mapping[date, Decimal]) -> Iterator[ForecastColumn]:
-    """Columns with days that are not over, then as many as `AHEAD` says."""
+    """Columns with days that are not over, then as many as `HORIZON` says."""
     forecast = Forecast(known)
     newest = forecast.last_day
     if newest is None:

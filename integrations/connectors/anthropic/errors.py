@@ -1,7 +1,7 @@
 """What it means when Anthropic does not answer 200, and what to do about it.
 
 The sentences are fit for the page. What differs by product, such as who can mend a key, stands in
-its `Wording`.
+its `ErrorMessages`.
 """
 
 import re
