@@ -10,8 +10,14 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
+from integrations.connectors.anthropic import beta_reports
 from integrations.connectors.anthropic.reports import Line, Part
-from integrations.connectors.base import AskDifferently
+from integrations.connectors.base import (
+    AskDifferently,
+    ConnectorError,
+    PayloadError,
+    SnapshotMoved,
+)
 from integrations.window import Window, midnight
 
 Place = tuple[date, str]  # a day, and what it is cut by: "" is the whole organization
@@ -37,6 +43,19 @@ def whole(read: Callable[[], Iterator[Part]]) -> list[Part]:
         except AskDifferently as exc:
             problem = exc
     raise problem
+
+
+def whole_if_open(read: Callable[[], Iterator[Part]]) -> list[Part] | None:
+    """Return all parts of a read; None if the report is closed.
+
+    A report whose answers cannot be read is as good as closed.
+    """
+    try:
+        return whole(read)
+    except ConnectorError as exc:
+        if isinstance(exc, PayloadError | SnapshotMoved) or beta_reports.is_closed(exc):
+            return None
+        raise
 
 
 def settled(window: Window, *complete_to: datetime | None) -> list[date]:

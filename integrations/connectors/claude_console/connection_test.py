@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
-from integrations.connectors.anthropic import beta_reports, children, comparing
+from integrations.connectors.anthropic import children, comparing
 from integrations.connectors.anthropic.connection_test import KEY, TestChecklist
 from integrations.connectors.anthropic.limits import REPORTS, SUCCESSORS
 from integrations.connectors.anthropic.reports import Line, Part
@@ -12,10 +12,7 @@ from integrations.connectors.anthropic.trial import try_out
 from integrations.connectors.base import (
     ORGANIZATION,
     Check,
-    ConnectorError,
-    PayloadError,
     Probe,
-    SnapshotMoved,
 )
 from integrations.connectors.claude_console.client import AdminClient
 from integrations.connectors.claude_console.feeds import FEEDS
@@ -26,6 +23,7 @@ _COST = "Cost data"
 _ENDPOINTS = "Cost and usage endpoints"
 _ANYBODY = "The reports every organization has."
 _DAYS = 14
+_BY = ("workspace_id",)
 _UNSETTLED = timedelta(days=3)  # how long late use may stand in one dialect alone
 
 
@@ -40,7 +38,7 @@ def probe(client: AdminClient, today: date) -> Probe:
     named = ", ".join(filter(None, [organization.name, organization_id]))
     found.add(Check(KEY, "passed"), Check(ORGANIZATION, "passed", named))
     with found.asking(_COST):
-        reported = _cost(Reports(client), window)
+        reported = comparing.whole(lambda: Reports(client).cost(window, group_by=_BY))
         newer, endpoints = _newer(client, window, reported)
     complete_to = _refreshed(newer or reported)
     client.dialect = SUCCESSORS if newer else REPORTS
@@ -62,12 +60,8 @@ def probe(client: AdminClient, today: date) -> Probe:
     )
 
 
-def _cost(dialect: Dialect, window: Window) -> list[Part]:
-    return comparing.whole(lambda: dialect.cost(window, group_by=("workspace_id",)))
-
-
-def _usage(dialect: Dialect, window: Window) -> list[Part]:
-    return comparing.whole(lambda: dialect.usage(window, group_by=("workspace_id",)))
+def _usage_if_open(dialect: Dialect, window: Window) -> list[Part] | None:
+    return comparing.whole_if_open(lambda: dialect.usage(window, group_by=_BY))
 
 
 def _newer(
@@ -76,24 +70,23 @@ def _newer(
     """Return the cost of the beta reports, or nothing if they shall not be used; and why.
 
     Nothing documents what they hold for an Admin key: they have to report the same dollars and
-    the same tokens, workspace by workspace, on days that have settled.
+    the same tokens, workspace by workspace, on days that have settled. Tokens are not compared
+    where the legacy report of them is closed.
     """
     client.learned.note_versions("")
-    try:
-        parts = _cost(Successors(client), window)
-        tokens = _usage(Successors(client), window)
-    except ConnectorError as exc:
-        # A beta whose answers we cannot read is as good as closed.
-        if isinstance(exc, PayloadError | SnapshotMoved) or beta_reports.is_closed(exc):
-            return [], Check(_ENDPOINTS, "passed", _ANYBODY)
-        raise
+    parts = comparing.whole_if_open(lambda: Successors(client).cost(window, group_by=_BY))
+    tokens = None if parts is None else _usage_if_open(Successors(client), window)
+    if parts is None or tokens is None:
+        return [], Check(_ENDPOINTS, "passed", _ANYBODY)
     complete_to = _refreshed(parts)
     days = [day for day in window if complete_to and midnight(day) <= complete_to - _UNSETTLED]
     was_empty = True
     for older, newer, number, unit in (
         (reported, parts, _dollars_of, "${:f}"),
-        (_usage(Reports(client), window), tokens, _tokens_of, "{:,} tokens"),
+        (_usage_if_open(Reports(client), window), tokens, _tokens_of, "{:,} tokens"),
     ):
+        if older is None:
+            continue
         old, new = (
             comparing.told(them, days, number, lambda line: line.values[0] or "")
             for them in (older, newer)

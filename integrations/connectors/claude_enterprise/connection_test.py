@@ -1,11 +1,10 @@
 """The connection test: what an accepted key opens, and how it wants to be asked."""
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
-from integrations.connectors.anthropic import beta_reports, children, comparing
+from integrations.connectors.anthropic import children, comparing
 from integrations.connectors.anthropic.connection_test import KEY, TestChecklist
 from integrations.connectors.anthropic.limits import REPORTS, SUCCESSORS
 from integrations.connectors.anthropic.parsing import day_of
@@ -19,7 +18,6 @@ from integrations.connectors.base import (
     NotAvailable,
     PayloadError,
     Probe,
-    SnapshotMoved,
 )
 from integrations.connectors.claude_enterprise.client import (
     LONGEST_RANGE,
@@ -116,7 +114,7 @@ def _probe_cost(client: AnalyticsClient, today: date, *, may_be_closed: bool) ->
     """Cost may be closed to a plan: that is worth a line, not a failed test."""
     window = Window.last(LONGEST_RANGE, today=today)
     client.learned.note_versions("")
-    newer = _if_open(lambda: Successors(client).cost(window))
+    newer = comparing.whole_if_open(lambda: Successors(client).cost(window))
     try:
         older = comparing.whole(lambda: FourReports(client).cost(window))
     except ConnectorError as exc:
@@ -151,16 +149,6 @@ _UNCOMPARED = (
 )
 
 
-def _if_open(read: Callable[[], Iterator[Part]]) -> list[Part] | None:
-    """All parts; None if a beta is closed. One whose answers we cannot read is as good as that."""
-    try:
-        return comparing.whole(read)
-    except ConnectorError as exc:
-        if isinstance(exc, PayloadError | SnapshotMoved) or beta_reports.is_closed(exc):
-            return None
-        raise
-
-
 def _difference(
     client: AnalyticsClient, window: Window, older: list[Part], newer: list[Part]
 ) -> str | None:
@@ -191,8 +179,12 @@ def _difference(
 
 def _tokens_of(client: AnalyticsClient, window: Window) -> tuple[list[Part], list[Part]] | None:
     """The tokens of the organization in both versions; None if one of them is closed."""
-    newer = _if_open(lambda: Successors(client).usage(window))
-    older = _if_open(lambda: FourReports(client).usage(window)) if newer is not None else None
+    newer = comparing.whole_if_open(lambda: Successors(client).usage(window))
+    older = (
+        comparing.whole_if_open(lambda: FourReports(client).usage(window))
+        if newer is not None
+        else None
+    )
     return None if newer is None or older is None else (older, newer)
 
 

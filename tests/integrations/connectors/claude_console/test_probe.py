@@ -149,6 +149,15 @@ def test_beta_reports_with_other_tokens_are_not_used_although_their_cost_is_the_
     )
 
 
+def test_a_closed_legacy_report_of_tokens_is_not_compared():
+    same = newer(("123.5", "wrkspc_1"), ("7", "wrkspc_nowhere"))
+    beta, _ = counted(1_200, 0)
+
+    closed = probe(SPENT, same, tokens=(beta, error(403, "permission_error", "Not for you.")))
+
+    assert closed.options["dialect"] == "successors"
+
+
 def test_how_the_newer_endpoints_differ_is_kept_for_the_pages_of_the_connection():
     found = probe(SPENT, newer(("123.5", "wrkspc_1"), ("8.25", "wrkspc_nowhere")))
 
