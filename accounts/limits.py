@@ -51,18 +51,23 @@ for _, key in ipairs(KEYS) do
 end
 return 0
 """
-# A token bucket: takes ARGV[1] of what is left, refilled ARGV[3] a second up to ARGV[2]; returns
-# what is left then, in thousandths. It may be negative: what a report costs is known afterwards.
+# Token buckets, one for each key, of ARGV[3], ARGV[4] … seconds: takes ARGV[1] seconds of what is
+# left and refills each within ARGV[2]. Returns what is left then, in thousandths. It may be
+# negative: what a report costs is known afterwards.
 _SPEND = """
 local clock = redis.call('TIME')
 local now = clock[1] + clock[2] / 1000000
-local state = redis.call('HMGET', KEYS[1], 'left', 'at')
-local left = tonumber(state[1] or ARGV[2])
-left = math.min(tonumber(ARGV[2]), left + (now - tonumber(state[2] or now)) * tonumber(ARGV[3]))
-left = left - tonumber(ARGV[1])
-redis.call('HSET', KEYS[1], 'left', tostring(left), 'at', tostring(now))
-redis.call('EXPIRE', KEYS[1], 3600)
-return math.floor(left * 1000)
+local all = {}
+for at, key in ipairs(KEYS) do
+  local capacity = tonumber(ARGV[2 + at])
+  local state = redis.call('HMGET', key, 'left', 'at')
+  local refill = (now - tonumber(state[2] or now)) * capacity / tonumber(ARGV[2])
+  local left = math.min(capacity, tonumber(state[1] or capacity) + refill) - tonumber(ARGV[1])
+  redis.call('HSET', key, 'left', tostring(left), 'at', tostring(now))
+  redis.call('EXPIRE', key, 3600)
+  all[at] = math.floor(left * 1000)
+end
+return all
 """
 
 
@@ -177,7 +182,8 @@ def slot(kind: Kind, *, user: int, organization: int) -> Iterator[None]:
             try:
                 yield
             finally:
-                _spend(kind, user, organization, time.monotonic() - began)
+                if settings.REPORT_SECONDS > 0:
+                    _spend(kind, user, organization, time.monotonic() - began)
     finally:
         _give_back(keys, token)
 
@@ -221,24 +227,16 @@ def _check_budget(kind: Kind, user: int, organization: int) -> int:
     return kind.user if left[0] > capacity / 2 else 1
 
 
-def _spend(kind: Kind, user: int, organization: int, seconds: float) -> tuple[float, float]:
+def _spend(kind: Kind, user: int, organization: int, seconds: float) -> Sequence[float]:
     """Take computing seconds off both budgets and return what is left of each."""
     shares = _shares(settings.REPORT_SECONDS * kind.computing)
+    scopes = (("user", user), ("organization", organization))
+    keys = [f"computing:{kind.name}:{scope}:{pk}" for scope, pk in scopes]
     try:
-        user_left, organization_left = (
-            int(_spend_script()(keys=[key], args=[seconds, share, share / _REFILL_SECONDS])) / 1000
-            for key, share in zip(
-                (
-                    f"computing:{kind.name}:user:{user}",
-                    f"computing:{kind.name}:organization:{organization}",
-                ),
-                shares,
-                strict=True,
-            )
-        )
+        left: list[int] = _spend_script()(keys=keys, args=[seconds, _REFILL_SECONDS, *shares])
     except redis.RedisError:
         return shares
-    return user_left, organization_left
+    return [thousandths / 1000 for thousandths in left]
 
 
 def _shares(capacity: int) -> tuple[int, int]:
