@@ -1,21 +1,27 @@
 """A second report of the Console beside the total that counts: compared with every import."""
 
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from io import StringIO
 
 import pytest
 from django.core.management import call_command
 from django.urls import reverse
+from django.utils import timezone
 
+from integrations import sync
+from integrations.connectors.claude_console.sandbox import company, ledger
 from integrations.connectors.records import TOKEN_MEASURES
 from integrations.data_quality.verification import VerificationResult
+from integrations.encryption import Secret
 from integrations.models import ActivityByDay, DayCheck, SyncRun
 from integrations.variants import compare_variants
 from integrations.window import Window
 from tests.factories import feed_day, make_connection, make_member, make_organization
 
 pytestmark = pytest.mark.django_db
+
+PRIORITY = "sk-ant-admin01-sandbox-priority"
 
 
 @pytest.fixture
@@ -133,3 +139,75 @@ def test_verify_names_the_days_and_is_no_failure(console, monkeypatch):
         " No complete day is known to both.",
         "platform: 3 totals compared, no differences.",
     ]
+
+
+@pytest.fixture
+def priority(sandbox):
+    """Ten days of an organization of which the beta holds Priority Tier cost, as imported."""
+    connection = make_connection(
+        make_organization(), "priority", "claude-console", credential=Secret(PRIORITY)
+    )
+    end = timezone.now().date() - timedelta(days=60)
+    window = Window(end - timedelta(days=10), end)
+    feeds = connection.connector.feeds
+    days = {
+        feed.name: list(window) if feed.is_metered or feed.compared_with else [] for feed in feeds
+    }
+    run = sync.plan(connection, SyncRun.Kind.MANUAL, window, days=days)
+    list(sync.run_inline(run, wait=lambda seconds: None))
+    return connection
+
+
+def committed(connection):
+    """Dollars of Priority Tier by day, from what the emulator says happened."""
+    now, sums = datetime.now(UTC), {}
+    run = connection.runs.get()
+    for day in Window(run.start, run.end):
+        lines = ledger.known_lines(company.by_slug("console-priority"), day, now)
+        charges = [
+            charge.amount
+            for line in lines
+            if line.service_tier == "priority"
+            for charge in line.committed
+        ]
+        if charges:
+            sums[day] = Decimal(sum(charges)) / 10**8  # from millionths of a cent
+    return sums
+
+
+def test_an_import_shows_the_priority_tier_cost_that_the_total_lacks(priority):
+    cost, usage = compare_variants(priority)
+
+    expected = committed(priority)
+    assert 2 < len(expected) < 10
+    assert {one.day: one.difference for one in cost.differences} == expected
+    assert (cost.days, cost.difference) == (10, sum(expected.values()))
+    assert usage.days == 10
+    assert usage.differences == ()
+
+
+def test_data_health_and_verify_show_it_and_every_total_agrees(priority, client):
+    client.force_login(make_member(priority.organization))
+    difference = sum(committed(priority).values())
+    output = StringIO()
+
+    page = client.get(reverse("integrations:health", args=["demo"]) + "?days=all").content.decode()
+    call_command("verify", "--organization=demo", stdout=output)
+
+    words = " ".join(page.split())
+    assert f'<td data-l="Difference" class="num">+${difference.normalize():,f}</td>' in words
+    lines = output.getvalue().splitlines()
+    assert (
+        "priority: Cost by key, person and product (beta): compared with Organization cost on "
+        f"10 days, difference {difference.normalize():f}."
+    ) in lines
+    assert lines[-1].startswith("priority: ")
+    assert lines[-1].endswith("totals compared, no differences.")
+    assert not DayCheck.objects.failing().exists()
+
+
+def test_the_connection_test_keeps_the_legacy_reports_where_the_beta_holds_more(priority):
+    probe = priority.connector.probe(sync.access(priority), today=timezone.now().date())
+
+    assert probe.options["dialect"] == "reports"
+    assert "The beta reports are not used: for" in probe.options["note.versions"]

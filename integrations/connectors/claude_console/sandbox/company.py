@@ -1,4 +1,4 @@
-"""Who is in the sandbox: three Console organizations, their workspaces, keys and members."""
+"""Who is in the sandbox: four Console organizations, their workspaces, keys and members."""
 
 import uuid
 from dataclasses import dataclass
@@ -55,7 +55,10 @@ class Key:
 
 @dataclass(frozen=True)
 class Company:
-    """One organization. `enrolled`: may ask for the successors of the reports."""
+    """One organization. `enrolled`: may ask for the successors of the reports.
+
+    `has_committed_cost`: the successors hold the cost of Priority Tier, too.
+    """
 
     slug: str
     name: str
@@ -65,6 +68,7 @@ class Company:
     keys: tuple[Key, ...]
     has_agents: bool
     discount_percent: int = 0
+    has_committed_cost: bool = False
     is_odd: bool = False  # answers as `oddities` describes
 
     @property
@@ -83,6 +87,7 @@ def companies() -> dict[str, Company]:
     return {
         "sk-ant-admin01-sandbox-my-org": _brightwater(),
         "sk-ant-admin01-sandbox-labs": _labs(),
+        "sk-ant-admin01-sandbox-priority": _priority(),
         "sk-ant-admin01-sandbox-oddities": _oddities(),
     }
 
@@ -215,6 +220,36 @@ def _labs() -> Company:
             for name, requests in (("demo", 140), ("website", 380))
         ),
         has_agents=False,
+    )
+
+
+def _priority() -> Company:
+    """Half of what one of its two keys does is Priority Tier."""
+    slug = "console-priority"
+    members = _members(slug, "priority.example", 1)
+    default = _workspace(slug, "Default", "#6C5BB9", is_default=True)
+    return Company(
+        slug=slug,
+        name="Priority",
+        enrolled=True,
+        workspaces=(default,),
+        members=members,
+        keys=tuple(
+            Key(
+                id=identifier("apikey_01", slug, name),
+                name=name,
+                workspace=default,
+                created_by=members[0],
+                created_on=_START,
+                status="active",
+                requests=requests,
+                models=("sonnet",),
+                priority=priority,
+            )
+            for name, requests, priority in (("assistant", 800, 0.5), ("nightly", 200, 0.0))
+        ),
+        has_agents=False,
+        has_committed_cost=True,
     )
 
 

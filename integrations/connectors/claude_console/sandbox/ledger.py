@@ -79,6 +79,7 @@ class Line(NamedTuple):
     charges: tuple[Charge, ...]  # empty: Priority Tier, which is committed spend
     terminal: str | None  # of Claude Code
     is_late: bool
+    committed: tuple[Charge, ...] = ()  # what Priority Tier took of the committed spend
 
     @property
     def workspace_id(self) -> str | None:
@@ -232,6 +233,8 @@ class _Day:
         )
         in_us = self._chance(0.15)
         web_searches = int(requests * searches * rolls.random())
+        charges = _charges(model, tier, tokens, web_searches, is_long, in_us)
+        has_priority = tier == "priority"
         return Line(
             minute=int(rolls.random() * 1440),
             workspace=workspace,
@@ -251,9 +254,8 @@ class _Day:
             requests=requests,
             tokens=tokens,
             web_searches=web_searches,
-            charges=()
-            if tier == "priority"
-            else _charges(model, tier, tokens, web_searches, is_long, in_us),
+            charges=() if has_priority else charges,
+            committed=charges if has_priority else (),
             terminal=terminal,
             is_late=self._chance(0.02),
         )

@@ -1,9 +1,10 @@
 """`/analytics/cost` and `/analytics/usage` with an Admin key, from the exports of every four hours.
 
-The same work as in the reports: what they bill sums to the same, to the last digit.
+The same work as in the reports: what they bill sums to the same, to the last digit. Only where an
+organization `has_committed_cost`, the cost of Priority Tier comes on top, which reports lack.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
@@ -29,7 +30,12 @@ from integrations.connectors.anthropic.sandbox.successors import (
     refuse_strangers,
 )
 from integrations.connectors.claude_console.sandbox.company import Company
-from integrations.connectors.claude_console.sandbox.ledger import TOKEN_TYPES, Line, known_lines
+from integrations.connectors.claude_console.sandbox.ledger import (
+    TOKEN_TYPES,
+    Charge,
+    Line,
+    known_lines,
+)
 from integrations.connectors.claude_console.sandbox.reports import Request, cents
 
 _FILTERS = {f"{name}s": name for name in (*SHARED, *CONSOLE_ONLY)}
@@ -51,11 +57,11 @@ class _Cell:
     tokens: list[int] = field(default_factory=lambda: [0] * len(TOKEN_TYPES))
     parts: dict[tuple[str, str | None], int] = field(default_factory=dict)
 
-    def add(self, line: Line) -> None:
+    def add(self, line: Line, charges: Iterable[Charge]) -> None:
         self.requests += line.requests
         self.searches += line.web_searches
         self.tokens = [known + new for known, new in zip(self.tokens, line.tokens, strict=True)]
-        for charge in line.charges:
+        for charge in charges:
             part = (charge.cost_type, charge.token_type)
             self.parts[part] = self.parts.get(part, 0) + charge.amount
 
@@ -91,16 +97,22 @@ def _ranked(request: Request, wanted: Asked, kind: Kind, export: datetime) -> li
     names = _names(wanted)
     cells: dict[tuple[Any, ...], _Cell] = {}
     for start, line in _lines(request, wanted, export):
-        if (kind == "cost" and not line.charges) or (kind == "usage" and line.model is None):
+        charges = _charges(request.company, line)
+        if (kind == "cost" and not charges) or (kind == "usage" and line.model is None):
             continue
         values = tuple(_value(line, name) for name in names)
-        cells.setdefault((start, values), _Cell(start, values)).add(line)
+        cells.setdefault((start, values), _Cell(start, values)).add(line, charges)
     by_name = sorted(cells.values(), key=lambda cell: [value or "" for value in cell.values])
     sign = -1 if wanted.descending else 1
     if wanted.order_by != "time":
         return sorted(by_name, key=lambda cell: sign * cell.rank(wanted.order_by))
     dearest = sorted(by_name, key=lambda cell: -cell.rank(_WORTH[kind]))
     return sorted(dearest, key=lambda it: it.start or wanted.start, reverse=wanted.descending)
+
+
+def _charges(company: Company, line: Line) -> tuple[Charge, ...]:
+    """Return what a line costs here: of some organizations also what was committed before."""
+    return line.charges + line.committed if company.has_committed_cost else line.charges
 
 
 _WORTH: dict[Kind, str] = {"cost": "amount", "usage": "total_tokens"}
