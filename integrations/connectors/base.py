@@ -428,6 +428,16 @@ class Connector(ABC):
         """The fields of meters that are not read now, or not entirely, by table."""
         return {}
 
+    def answered_again(
+        self, before: Mapping[str, str], after: Mapping[str, str]
+    ) -> Mapping[str, Mapping[str, frozenset[str]]]:
+        """Return what was refused with the options `before`, and is not with those `after`.
+
+        Values by field of meters or label of documents, by table or by the name of a feed of
+        documents.
+        """
+        return {}
+
     def independent_way(self, options: Mapping[str, str]) -> Mapping[str, str] | None:
         """Options with which totals come from another source than with these; None if none do."""
         return None

@@ -4,13 +4,14 @@ A run is a set of windows, each one feed over a few days. Planning asks no provi
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from functools import reduce
 from operator import or_
+from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import Max, Min, Q
+from django.db.models import Max, Min, Q, QuerySet
 from django.utils import timezone
 
 from accounts.models import User
@@ -21,6 +22,7 @@ from integrations.models import (
     Connection,
     CostByMeter,
     DayCheck,
+    EngagementFact,
     FeedDay,
     Meter,
     SyncRun,
@@ -179,15 +181,20 @@ def clear_watermarks(connection: Connection, *, today: date) -> None:
             ).update(watermark=None)
 
 
-def queue_days_not_read(connection: Connection, *, today: date) -> bool:
+def queue_days_not_read(
+    connection: Connection, *, today: date, answered_again: Mapping[str, Iterable[str]]
+) -> bool:
     """Have the next refresh read older days by dimensions that are not refused any more.
 
-    Days of the open period are read again anyway. Return whether there are any others.
+    `answered_again` are those of which a part may be refused still: fields of meters by table,
+    labels by feed of documents. Days of the open period are read again anyway. Return whether
+    there are any others.
     """
     connector, queued = connection.connector, 0
     refused = connector.refused_dimensions(connection.options)
     for table, by_meter in ((Table.COST, CostByMeter), (Table.USAGE, UsageByMeter)):
-        answered = [name for name in METER_FIELDS if name not in refused.get(table, ())]
+        again = answered_again.get(table, ())
+        answered = [n for n in METER_FIELDS if n in again or n not in refused.get(table, ())]
         meters = Meter.objects.filter(connection=connection).filter(
             reduce(or_, (Q(**{name: NOT_READ}) for name in answered))
         )
@@ -196,15 +203,35 @@ def queue_days_not_read(connection: Connection, *, today: date) -> bool:
         ).values("day")
         for feed in connector.feeds:
             if feed.table == table:
-                # A closed day that is provisional is read once more, whatever export it is from.
-                queued += FeedDay.objects.filter(
-                    connection=connection,
-                    feed=feed.name,
-                    day__in=days,
-                    day__lt=feed.refresh_days(today).start,
-                    state=FeedDay.State.FINAL,
-                ).update(state=FeedDay.State.PROVISIONAL, watermark=None)
+                queued += _queue(connection, feed, days, today)
+    for feed in connector.feeds:
+        labels = answered_again.get(feed.name, ())
+        if feed.table == Table.ENGAGEMENT and labels:
+            lacks_label = reduce(or_, (Q(**{f"labels__{name}": NOT_READ}) for name in labels))
+            days = EngagementFact.objects.filter(
+                lacks_label,
+                connection=connection,
+                feed=feed.name,
+                day__gte=connector.earliest_day(today),
+            ).values("day")
+            # What comes along with another feed is read by asking for that one.
+            asked = connector.feed(feed.filled_by) or feed
+            queued += _queue(connection, asked, days, today)
     return bool(queued)
+
+
+def _queue(connection: Connection, feed: Feed, days: QuerySet[Any], today: date) -> int:
+    """Have the next refresh read these days of the feed, if it would not; return how many.
+
+    A closed day that is provisional is read once more, whatever export it is from.
+    """
+    return FeedDay.objects.filter(
+        connection=connection,
+        feed=feed.name,
+        day__in=days,
+        day__lt=feed.refresh_days(today).start,
+        state=FeedDay.State.FINAL,
+    ).update(state=FeedDay.State.PROVISIONAL, watermark=None)
 
 
 def prune(now: datetime) -> None:

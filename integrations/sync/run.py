@@ -7,9 +7,11 @@ broker.
 """
 
 import errno
+import json
 import logging
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -57,6 +59,7 @@ logger = logging.getLogger(__name__)
 
 COMPARED_ON = f"{NOTE}compared_on"  # the day of the last `compare_ways`, an option of a connection
 _QUEUED_ON = f"{NOTE}queued_on"  # the last day on which days not read were queued, likewise
+_QUEUED_FOR = f"{NOTE}queued_for"  # what was answered again then, likewise
 _BETWEEN_QUEUES = timedelta(days=30)
 LEASE = timedelta(seconds=45)
 _RENEW_SECONDS = 15
@@ -622,22 +625,41 @@ def compare_ways(connection: Connection, *, today: date) -> None:
     except (ConnectorError, LeaseLost) as problem:
         logger.info("%s: ways to ask were not compared: %s", connection, problem)
         return
+    again = connection.connector.answered_again(connection.options, probe.options)
     switch_api_variant(connection, {**probe.options, COMPARED_ON: today.isoformat()})
-    _queue_days_not_read(connection, today)
+    answered = {
+        f"{table}|{name}|{value}"
+        for table, fields in again.items()
+        for name, values in fields.items()
+        for value in values
+    }
+    _queue_days_not_read(connection, today, answered)
 
 
-def _queue_days_not_read(connection: Connection, today: date) -> None:
+def _queue_days_not_read(connection: Connection, today: date, answered: set[str]) -> None:
     """Queue days that were stored in less detail than the provider answers for by now.
 
-    Once a month at most: where days of long ago are refused although those of today are not, each
-    attempt ends as the one before.
+    `answered` is what was refused until today: table, field and value. Each is queued for at most
+    once a month: where days of long ago are refused although those of today are not, each attempt
+    ends as the one before.
     """
     last = connection.options.get(_QUEUED_ON, "")
-    if last and date.fromisoformat(last) > today - _BETWEEN_QUEUES:
+    is_due = not last or date.fromisoformat(last) <= today - _BETWEEN_QUEUES
+    queued_for = set(json.loads(connection.options.get(_QUEUED_FOR, "[]")))
+    if not is_due and answered <= queued_for:
         return
+    fields: dict[str, set[str]] = defaultdict(set)
+    for one in answered | queued_for:
+        table, name, _ = one.split("|", 2)
+        fields[table].add(name)
     with transaction.atomic():
-        if planning.queue_days_not_read(connection, today=today):
-            connection.options = {**connection.options, _QUEUED_ON: today.isoformat()}
+        if planning.queue_days_not_read(connection, today=today, answered_again=fields):
+            kept = answered if is_due else answered | queued_for
+            connection.options = {
+                **connection.options,
+                _QUEUED_ON: today.isoformat(),
+                _QUEUED_FOR: json.dumps(sorted(kept)),
+            }
             connection.save(update_fields=["options"])
             logger.warning("%s: days that were not read in full detail are queued", connection)
 

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from accounts.models import Organization
 from integrations import sync
+from integrations.connectors.anthropic.limits import PARENT
 from integrations.connectors.anthropic.sandbox.query import ApiError, bad_request
 from integrations.connectors.base import AskDifferently, NotAvailable
 from integrations.connectors.claude_console.sandbox.api import Sandbox as Console
@@ -79,13 +80,18 @@ def connect(slug, dialect, keys=KEYS):
     )
 
 
-def read_two_days(connection, wanted=lambda feed: feed.is_metered):
+def read_one_day(connection):
+    """Cost and tokens of a day that nothing restates any more."""
+    return read_two_days(connection, days=1)
+
+
+def read_two_days(connection, wanted=lambda feed: feed.is_metered, days=2):
     """Cost and tokens, or other feeds, of two days that nothing restates any more."""
     end = timezone.now().date() - timedelta(days=60)
-    window = Window(end - timedelta(days=2), end)
+    window = Window(end - timedelta(days=days), end)
     feeds = connection.connector.feeds
-    days = {feed.name: list(window) if wanted(feed) else [] for feed in feeds}
-    run = sync.plan(connection, SyncRun.Kind.MANUAL, window, days=days)
+    read = {feed.name: list(window) if wanted(feed) else [] for feed in feeds}
+    run = sync.plan(connection, SyncRun.Kind.MANUAL, window, days=read)
     list(sync.run_inline(run, wait=lambda seconds: None))
     return run
 
@@ -137,6 +143,41 @@ RULES = {
     "pages of twenty": larger_than(20),
     "a region": refuse_region,
 }
+
+
+@pytest.mark.parametrize(("slug", "variant"), WAYS, ids=["-".join(way) for way in WAYS])
+def test_under_any_cap_of_dimensions_every_total_is_whole(refusals, slug, variant):
+    """What a question may name falls from five to one dimension, and the totals do not change."""
+    # The other variant would be an escape from what this one refuses.
+    only = without_beta if variant == "reports" else lambda rule: rule
+
+    def connect_anew():
+        Organization.objects.all().delete()
+        connection = connect(slug, variant)
+        if (slug, variant) == ("claude-enterprise", "successors"):
+            connection.options |= {PARENT: "yes"}  # child organizations are a dimension as well
+            connection.save()
+        return connection
+
+    read_one_day(connect_anew())
+    before = sums()
+    assert all(before)
+    for most in (5, 4, 3, 2, 1):
+        connection = connect_anew()
+        refusals.rule = only(more_than(most))
+
+        run = read_one_day(connection)
+
+        states = set(run.windows.values_list("state", flat=True))
+        assert states <= {SyncWindow.State.DONE, SyncWindow.State.UNCHANGED}, most
+        assert sums() == before, most
+        assert all(check.agrees for check in DayCheck.objects.all()), most
+        verified = verify(connection)
+        assert verified.compared
+        assert not verified.differences
+        assert not verified.not_compared
+        connection.refresh_from_db()
+        assert most == 5 or connection.not_read, most
 
 
 @every_way
@@ -479,6 +520,122 @@ def queued(connection, days):
         for day in window.window
         if day in Window(days.start, days.end)
     }
+
+
+def refuse(*regions):
+    """Regions that the API reports, but does not answer for."""
+
+    def rule(name, params):
+        if {*regions} & {*params["inference_geos[]"]}:
+            return bad_request("inference_geos[]: unsupported value.")
+        return None
+
+    return rule
+
+
+def test_older_days_do_not_wait_for_the_last_of_several_refused_values(refusals):
+    """Of two refused regions each is read when it is answered, and not once more before that."""
+    today = timezone.now().date()
+    connection = connect("claude-console", "reports")
+    refusals.rule = without_beta(refuse("us", "global"))
+    days = read_two_days(connection)
+    assert regions() == {"", NOT_READ}
+    connection.refresh_from_db()
+
+    refusals.rule = without_beta(refuse("us"))
+    sync.compare_ways(connection, today=today)
+
+    both = {
+        (feed, day) for feed in ("usage", "people_usage") for day in Window(days.start, days.end)
+    }
+    assert queued(connection, days) == both
+    read_two_days(connection)
+    assert regions() == {"", "global", NOT_READ}
+    sync.compare_ways(connection, today=today + timedelta(days=1))
+    assert queued(connection, days) == set()
+
+    refusals.rule = without_beta(lambda name, params: None)
+    sync.compare_ways(connection, today=today + timedelta(days=2))
+
+    assert queued(connection, days) == both
+    read_two_days(connection)
+    assert regions() == {"", "global", "us"}
+
+
+def regions():
+    return set(UsageFact.objects.values_list("meter__inference_geo", flat=True))
+
+
+def no_products(name, params):
+    """A cap of one dimension on the endpoints of what people used."""
+    return more_than(1)("usage", params) if name.endswith(ITEM_FEEDS) else None
+
+
+CUTS_ARTIFACTS = {"claude-enterprise": "sk-ant-api01-sandbox-labs"}
+ITEM_FEEDS = ("skills", "connectors", "plugins", "artifacts")
+
+
+def test_what_people_used_is_read_by_product_again_when_that_is_answered(refusals):
+    today = timezone.now().date()
+    end = today - timedelta(days=60)
+    window = Window(end - timedelta(days=1), end)
+
+    def read(connection):
+        days = {
+            feed.name: list(window) if feed.name in {*ITEM_FEEDS, "skills_by_person"} else []
+            for feed in connection.connector.feeds
+        }
+        run = sync.plan(connection, SyncRun.Kind.MANUAL, window, days=days)
+        list(sync.run_inline(run, wait=lambda seconds: None))
+        unread = run.windows.exclude(state__in=[SyncWindow.State.DONE, SyncWindow.State.UNCHANGED])
+        assert not unread.exists()
+        connection.refresh_from_db()
+
+    def used():
+        """Documents by person and product, and their sums by person."""
+        documents, by_person = [], defaultdict(Decimal)
+        for feed, item, person, service, values in EngagementFact.objects.filter(
+            feed__endswith="_by_person"
+        ).values_list("feed", "labels__item", "person__external_id", "labels__service", "values"):
+            documents.append((feed, item, person, service, sorted(values)))
+            for path, number in values.items():
+                by_person[feed, item, person, path] += Decimal(str(number))
+        return sorted(documents, key=str), by_person
+
+    connection = connect("claude-enterprise", "reports", CUTS_ARTIFACTS)
+    read(connection)
+    documents, by_person = used()
+    assert documents
+    Organization.objects.all().delete()
+    connection = connect("claude-enterprise", "reports", CUTS_ARTIFACTS)
+    refusals.rule = without_beta(no_products)
+    read(connection)
+
+    less, by_person_then = used()
+    assert {service for *_, service, _ in less} == {NOT_READ}
+    assert {key: n for key, n in by_person_then.items() if "distinct" not in key[-1]} == {
+        key: n for key, n in by_person.items() if "distinct" not in key[-1]
+    }
+    assert [one.partition(" by person")[0] for one in connection.not_read] == [
+        *("Artifacts", "Connectors", "Plugins", "Skills")
+    ]
+    FeedDay.objects.update(state=FeedDay.State.FINAL)
+    sync.compare_ways(connection, today=today)  # refused still
+    connection.refresh_from_db()
+    assert len(connection.not_read) == 4
+    assert not FeedDay.objects.filter(state=FeedDay.State.PROVISIONAL).exists()
+
+    refusals.rule = without_beta(lambda name, params: None)
+    sync.compare_ways(connection, today=today + timedelta(days=1))
+
+    connection.refresh_from_db()
+    assert connection.not_read == ()
+    again = FeedDay.objects.filter(state=FeedDay.State.PROVISIONAL)
+    assert set(again.values_list("feed", "day")) == {
+        (feed, window.start) for feed in ("skills_by_person", *ITEM_FEEDS[1:])
+    }
+    read(connection)
+    assert used() == (documents, by_person)
 
 
 def test_days_that_are_refused_again_are_queued_once_a_month(refusals):

@@ -12,6 +12,9 @@ REPORTS = "reports"  # the older endpoints, which every organization has
 SUCCESSORS = "successors"  # `/analytics/cost` and `/analytics/usage`, in beta
 PARENT = "parent"  # the option of an organization whose child organizations are told apart
 _REFUSALS = ("most.", PAGE_SIZE, "not_read.", "refused.")  # how options that were learned begin
+_BY_TABLE = ("not_read.", "refused.")
+_NOT_READ_OF_ENDPOINT = "not_read./"  # an endpoint that is no report has no table but its path
+ALL = "*"  # stands for every value of a dimension
 VERSIONS_NOTE = f"{NOTE}versions"  # the option that says how the two versions of a report differ
 
 Filters = Mapping[str, Sequence[str]]  # parameter without its brackets to the values to keep
@@ -71,6 +74,10 @@ class Learned:
         self.options = {
             name: text for name, text in self.options.items() if name not in self._former
         }
+
+    def left_out_before(self, table: str) -> tuple[str, ...]:
+        """Return the dimensions that were not read before all of it is asked for again."""
+        return Learned(self._former).not_read(table)
 
     def restore(self) -> None:
         """Keep the refusals of before: what was asked again did not show that they are gone."""
@@ -152,6 +159,7 @@ _WORDS = {
     "service_tier": "service tier",
     "speed": "speed",
     "token_type": "kind of token",
+    "organization_id": "child organization",
     "workspace_id": "workspace",
 }
 # What the descriptions of the Console's legacy cost report say.
@@ -169,6 +177,28 @@ def refused_dimensions(options: Mapping[str, str]) -> dict[str, frozenset[str]]:
         names = {*learned.not_read(table), *learned.refused(table)}
         refused[table] = frozenset(names | (_DESCRIBED if "description" in names else set()))
     return refused
+
+
+def answered_again(
+    before: Mapping[str, str], after: Mapping[str, str]
+) -> dict[str, dict[str, frozenset[str]]]:
+    """Return what was refused with the options `before`, and is not with those `after`.
+
+    Values by dimension, by table or endpoint; of a dimension that was not read at all, `ALL`.
+    """
+    was, now = Learned(before), Learned(after)
+    tables = {name.partition(".")[2] for name in before if name.startswith(_BY_TABLE)}
+    answered: dict[str, dict[str, frozenset[str]]] = {}
+    for table in tables:
+        left_out, refused = now.not_read(table), now.refused(table)
+        dimensions = {
+            name: values - refused.get(name, frozenset())
+            for name, values in was.refused(table).items()
+        } | {name: frozenset({ALL}) for name in was.not_read(table)}
+        answered[table] = {
+            name: values for name, values in dimensions.items() if values and name not in left_out
+        }
+    return {table: dimensions for table, dimensions in answered.items() if dimensions}
 
 
 def missing(options: Mapping[str, str]) -> tuple[str, ...]:
@@ -189,6 +219,14 @@ def missing(options: Mapping[str, str]) -> tuple[str, ...]:
                 f"{listed([value or 'none' for value in sorted(values)])} cannot be told apart: "
                 "Anthropic reports the value, but refuses to answer for it alone. Totals are "
                 "complete."
+            )
+    for name in sorted(options):
+        if name.startswith(_NOT_READ_OF_ENDPOINT):
+            items = name.rpartition("/")[2].capitalize()
+            words = listed([_WORDS.get(one, one) for one in options[name].split(",")])
+            sentences.append(
+                f"{items} by person are not read by {words}: Anthropic refuses answers in that "
+                "detail. Totals are complete."
             )
     note = options.get(VERSIONS_NOTE, "")
     return (*sentences, note) if note else tuple(sentences)

@@ -9,6 +9,7 @@ right at once. A dimension that cannot be read is `NOT_READ` in every line, whic
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -80,19 +81,30 @@ class Questions:
         names = tuple(name for name in group_by if name not in left_out)
         over = self._giving_way(names, by)
         refused = self._learned.refused(report.table)
-        parts = (
-            self._split(window, names, by, filters, over, refused)
+        cuts = [(name,) for name in by] if self._is_apart(by) else [tuple(by)]
+        parts = chain.from_iterable(
+            self._split(window, names, cut, filters, over, refused)
             if over
-            else self._pages(window, (*by, *names), filters)
+            else self._pages(window, (*cut, *names), filters)
+            for cut in cuts
         )
         return self._named(parts, group_by, names, refused)
+
+    def _is_apart(self, by: Sequence[str]) -> bool:
+        """Take several questions to name the dimensions of people, one at a time?
+
+        A line has a person in one of them at most: no line is read twice.
+        """
+        most = self._learned.most(self._report)
+        return most is not None and most < len(by)
 
     def _giving_way(self, names: Sequence[str], by: Sequence[str]) -> tuple[str, ...]:
         """The dimensions to ask for value by value; empty if one question holds all."""
         most = self._learned.most(self._report)
         if most is None:
             return ()
-        excess = len([*by, *names]) - most - sum(name in self._report.free for name in names)
+        people = 1 if self._is_apart(by) else len(by)
+        excess = people + len(names) - most - sum(name in self._report.free for name in names)
         over = [name for name in self._report.filters if name in names][: max(excess, 0)]
         lacking = excess - len(over)
         if lacking > 0:
@@ -176,6 +188,10 @@ class Questions:
     def _ask_for_less(self, problem: ConnectorError, group_by: Sequence[str]) -> None:
         """Leave out the second half of the dimensions; raise the problem if none is left."""
         names = [name for name in self._report.optional if name in group_by]
+        people = [name for name in self._report.discover_by if name in group_by]
+        if not names and len(people) > 1:
+            self._learned.cap(self._report, 1)
+            raise _again("several dimensions of people") from problem
         if not names:
             raise problem
         self._learned.leave_out(self._report.table, names[len(names) // 2 :])

@@ -13,6 +13,8 @@ from integrations.connectors.claude_console import connection_test
 from integrations.connectors.claude_console.catalog import CATALOG
 from integrations.connectors.claude_console.client import AdminClient
 from integrations.connectors.claude_console.feeds import FEEDS
+from integrations.connectors.claude_console.feeds.beta import CUT, LABELED
+from integrations.connectors.claude_console.feeds.meters import SURFACE_FROM
 from integrations.connectors.claude_console.sandbox import Sandbox
 
 # How far back is not stated. Nothing was sold before 2023, and feeds stop where nothing was used.
@@ -74,7 +76,22 @@ class ClaudeConsole(Connector):
         return limits.missing(options)
 
     def refused_dimensions(self, options: Mapping[str, str]) -> Mapping[str, frozenset[str]]:
-        return limits.refused_dimensions(options)
+        return {
+            table: names | {"product"} if names & SURFACE_FROM else names
+            for table, names in limits.refused_dimensions(options).items()
+        }
+
+    def answered_again(
+        self, before: Mapping[str, str], after: Mapping[str, str]
+    ) -> Mapping[str, Mapping[str, frozenset[str]]]:
+        return {
+            # The names of tables of documents are those of their feeds.
+            table: {
+                CUT.get(name, name) if table in LABELED else name: values
+                for name, values in dimensions.items()
+            }
+            for table, dimensions in limits.answered_again(before, after).items()
+        }
 
     def independent_way(self, options: Mapping[str, str]) -> Mapping[str, str] | None:
         return limits.older_way(options)

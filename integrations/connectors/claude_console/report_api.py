@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from integrations.connectors.anthropic import beta_reports, limits
 from integrations.connectors.anthropic.actors import Actor
+from integrations.connectors.anthropic.children import CHILD
 from integrations.connectors.anthropic.limits import SUCCESSORS, Filters
 from integrations.connectors.anthropic.parsing import requested_day
 from integrations.connectors.anthropic.questions import Questions
@@ -37,11 +38,12 @@ from integrations.window import Window
 _LAG = timedelta(minutes=15)
 
 
-# The dearest first: what comes last is given up first.
+# The dearest first: what comes last is given up first. Only the beta knows child organizations.
 _OPTIONAL = (
     *("workspace_id", "model", "api_key_id", "cost_type", "token_type"),
     *("service_tier", "context_window", "inference_geo"),
 )
+_OPTIONAL_IN_BETA = (CHILD, *_OPTIONAL)
 _PEOPLE = ("account_id", "service_account_id")
 _COST_REPORT = limits.Report(
     name="cost_report", table="cost", limit=LONGEST_RANGE, optional=("workspace_id", "description")
@@ -199,7 +201,7 @@ class Successors:
         self._unlisted: set[str] = set()
 
     def cost(self, window: Window, *, group_by: Sequence[str] = ()) -> Iterator[Part]:
-        questions = beta_reports.cost_questions(self._client, optional=_OPTIONAL)
+        questions = beta_reports.cost_questions(self._client, optional=_OPTIONAL_IN_BETA)
         return self._reported(questions.ask(window, group_by=group_by), group_by, _amount)
 
     def usage(self, window: Window, *, group_by: Sequence[str] = ()) -> Iterator[Part]:
@@ -213,7 +215,7 @@ class Successors:
 
     @property
     def _usage(self) -> Questions:
-        return beta_reports.usage_questions(self._client, optional=_OPTIONAL)
+        return beta_reports.usage_questions(self._client, optional=_OPTIONAL_IN_BETA)
 
     def _reported(
         self, parts: Iterable[Part], names: Sequence[str], known: Callable[[Numbers], Numbers]

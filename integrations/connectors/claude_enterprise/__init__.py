@@ -13,6 +13,7 @@ from integrations.connectors.claude_enterprise import connection_test
 from integrations.connectors.claude_enterprise.catalog import CATALOG
 from integrations.connectors.claude_enterprise.client import AnalyticsClient
 from integrations.connectors.claude_enterprise.feeds import FEEDS
+from integrations.connectors.claude_enterprise.feeds.activity import ITEM_KINDS
 from integrations.connectors.claude_enterprise.feeds.days import first_day
 from integrations.connectors.claude_enterprise.sandbox import Sandbox
 
@@ -66,6 +67,17 @@ class ClaudeEnterprise(Connector):
 
     def refused_dimensions(self, options: Mapping[str, str]) -> Mapping[str, frozenset[str]]:
         return limits.refused_dimensions(options)
+
+    def answered_again(
+        self, before: Mapping[str, str], after: Mapping[str, str]
+    ) -> Mapping[str, Mapping[str, frozenset[str]]]:
+        answered = limits.answered_again(before, after)
+        cuts = {
+            f"{kind.feed}_by_person": {"service": values}
+            for kind in ITEM_KINDS
+            for values in answered.pop(kind.endpoint, {}).values()
+        }
+        return answered | cuts
 
     def independent_way(self, options: Mapping[str, str]) -> Mapping[str, str] | None:
         return limits.older_way(options)

@@ -23,7 +23,7 @@ from integrations.connectors.claude_enterprise.client import (
     LONGEST_RANGE,
     AnalyticsClient,
 )
-from integrations.connectors.claude_enterprise.feeds import FEEDS
+from integrations.connectors.claude_enterprise.feeds import FEEDS, activity
 from integrations.connectors.claude_enterprise.report_api import FourReports, Successors
 from integrations.window import Window
 
@@ -58,6 +58,7 @@ def probe(client: AnalyticsClient, today: date) -> Probe:
     organization_id = client.organization_id or cost.organization_id
     client.dialect = cost.dialect
     children.learn(client, Successors(client).cost, today)
+    activity.recheck_left_out(client, today)
     found.add(
         Check(ORGANIZATION, "passed", organization_id)
         if organization_id

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 from integrations.connectors.anthropic import beta_reports, limits
+from integrations.connectors.anthropic.children import CHILD
 from integrations.connectors.anthropic.limits import SUCCESSORS, Filters
 from integrations.connectors.anthropic.parsing import requested_day
 from integrations.connectors.anthropic.questions import Questions
@@ -21,11 +22,12 @@ from integrations.connectors.claude_enterprise.client import (
 )
 from integrations.window import Window
 
-# The dearest first: what comes last is given up first.
+# The dearest first: what comes last is given up first. Only the beta knows child organizations.
 _OPTIONAL = (
     *("product", "model", "cost_type", "token_type"),
     *("context_window", "speed", "inference_geo"),
 )
+_OPTIONAL_IN_BETA = (CHILD, *_OPTIONAL)
 
 
 def _report(name: str, limit: int, group_cap: int | None = None) -> limits.Report:
@@ -195,8 +197,8 @@ class Successors:
     _USERS = {"actor_types": ("user_actor",)}
 
     def __init__(self, client: AnalyticsClient) -> None:
-        self._cost = beta_reports.cost_questions(client, optional=_OPTIONAL)
-        self._usage = beta_reports.usage_questions(client, optional=_OPTIONAL)
+        self._cost = beta_reports.cost_questions(client, optional=_OPTIONAL_IN_BETA)
+        self._usage = beta_reports.usage_questions(client, optional=_OPTIONAL_IN_BETA)
         self.has_children = client.is_parent
 
     def cost(

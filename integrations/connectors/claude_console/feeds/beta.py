@@ -29,7 +29,7 @@ from integrations.window import Window
 
 NOT_ENROLLED = "not_enrolled"
 # With the actor, as many as one question may name. What a report calls them, and what we do.
-_CUT = {
+CUT = {
     "product": "service",
     "model": "sku",
     "api_key_id": "api_key_id",
@@ -38,6 +38,7 @@ _CUT = {
 
 # What is left out where a question may name fewer, the dearest first. Learned under a name of its
 # own: the totals that count come from other reports, which keep their dimensions.
+LABELED = ("beta_cost", "beta_usage")
 _OPTIONAL = ("api_key_id", "workspace_id", "product", "model")
 
 _Key = tuple[date, PersonRef | None, tuple[str, ...]]
@@ -99,7 +100,7 @@ def _documents(
             "|".join((person.external_id if person else "", *values)),
             person,
             {name: n for name, n in zip(measures, numbers, strict=True) if n is not None},
-            labels=dict(zip(_CUT.values(), values, strict=True)),
+            labels=dict(zip(CUT.values(), values, strict=True)),
         )
 
 
@@ -109,7 +110,7 @@ def _opened(questions: Questions, window: Window) -> Iterator[Part]:
     What is refused for its size is asked for in smaller pages.
     """
     try:
-        yield from questions.ask(window, group_by=tuple(_CUT), by=("actor",))
+        yield from questions.ask(window, group_by=tuple(CUT), by=("actor",))
     except ConnectorError as exc:
         if isinstance(exc, AskDifferently) or not beta_reports.is_closed(exc):
             raise

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from integrations.connectors.anthropic.reports import Values
-from integrations.connectors.records import MeterKey
+from integrations.connectors.records import NOT_READ, MeterKey
 
 DEFAULT_WORKSPACE = "default"
 NOT_ITEMIZED = "not_itemized"
@@ -16,6 +16,9 @@ NOT_ITEMIZED = "not_itemized"
 _CUT = ("model", "service_tier", "context_window", "inference_geo")
 COST_CUT = ("workspace_id", *_CUT, "cost_type", "token_type")
 USAGE_CUT = ("workspace_id", "api_key_id", *_CUT)
+
+
+SURFACE_FROM = frozenset({"service_tier", "cost_type"})  # see `surface`
 
 
 def meter_of(names: Sequence[str], values: Values) -> MeterKey:
@@ -28,7 +31,7 @@ def _meter(names: tuple[str, ...], values: Values) -> MeterKey:
     known = {name: value for name, value in zip(names, values, strict=True) if value}
     if known.get("inference_geo") == "not_available":
         del known["inference_geo"]
-    if known.get("cost_type", "tokens") != "tokens":
+    if known.get("cost_type", "tokens") not in {"tokens", NOT_READ}:
         # The reports tell no more of a search or a session, and so we keep no more.
         kept = ("organization_id", "workspace_id", "cost_type")
         known = {name: known[name] for name in kept if name in known}
@@ -41,7 +44,10 @@ def surface(service_tier: str | None, cost_type: str | None) -> str:
 
     The tier batch is the Message Batches API, and only managed agents are billed by session time.
     The rest is the Messages API, whoever called it: programs, Claude Code, the Console itself.
+    Where one of the two words is not read, neither is the API.
     """
+    if NOT_READ in (service_tier, cost_type):
+        return NOT_READ
     if cost_type == "session_usage":
         return "managed_agents_api"
     return "message_batches_api" if service_tier == "batch" else "messages_api"

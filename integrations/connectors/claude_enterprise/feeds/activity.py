@@ -20,7 +20,7 @@ from integrations.connectors.anthropic.parsing import (
     yesterday,
 )
 from integrations.connectors.anthropic.reports import product_of
-from integrations.connectors.base import NotAvailable
+from integrations.connectors.base import ConnectorError, NotAvailable
 from integrations.connectors.claude_enterprise.client import AnalyticsClient
 from integrations.connectors.claude_enterprise.feeds.days import OLDEST_DAY, published
 from integrations.connectors.ids import canonical_id
@@ -138,7 +138,8 @@ class Things:
 
     `feed` is the name of its feed; feeds of its cuts are called `<feed>_by_person` and
     `<feed>_by_group`. `cut` are the dimensions of the cut by person, `optional` those among them
-    that older organizations may not have. `distinct` are the paths that count people.
+    that may be refused: by a cap, or because older organizations do not have them. `distinct` are
+    the paths that count people.
     """
 
     feed: str
@@ -146,7 +147,7 @@ class Things:
     subject: Callable[[Row], Any]
     name: Callable[[Row], Any]
     cut: tuple[str, ...] = (USER, PRODUCT)
-    optional: tuple[str, ...] = ()
+    optional: tuple[str, ...] = (PRODUCT,)
     distinct: tuple[str, ...] = ("distinct_user_count",)
 
     def read(self, client: AnalyticsClient, window: Window) -> Iterator[Page]:
@@ -369,7 +370,6 @@ ARTIFACTS = Things(
     "/artifacts",
     _shared,
     lambda row: row.get("artifact_type"),
-    optional=(PRODUCT,),  # newer versions alone tell artifacts of Claude Code and Cowork apart
 )
 PROJECTS = Things(
     "projects",
@@ -377,7 +377,20 @@ PROJECTS = Things(
     lambda row: row.get("project_id"),
     lambda row: row.get("project_name"),
     cut=(USER,),  # they belong to Chat: a product is refused
+    optional=(),
 )
+ITEM_KINDS = (SKILLS, CONNECTORS, PLUGINS, ARTIFACTS, PROJECTS)
+
+
+def recheck_left_out(client: AnalyticsClient, today: date) -> None:
+    """Learn which items cannot be cut as finely still, if all is asked for again."""
+    day = today - timedelta(days=1) - _LONGEST_LAG  # recent, and published for certain
+    for kind in ITEM_KINDS:
+        if client.learned.left_out_before(kind.endpoint):
+            try:
+                next(client.activity(kind.endpoint, _only(day), group_by=kind.cut), None)
+            except ConnectorError:
+                client.learned.leave_out(kind.endpoint, kind.optional)
 
 
 # --- Days and spans ------------------------------------------------------------------------

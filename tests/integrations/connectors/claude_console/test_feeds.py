@@ -8,7 +8,8 @@ import time_machine
 
 from integrations.connectors import get_connector
 from integrations.connectors.base import NotAvailable, PayloadError, SnapshotMoved
-from integrations.connectors.records import TotalRecord
+from integrations.connectors.claude_console.feeds.meters import meter_of
+from integrations.connectors.records import NOT_READ, TotalRecord
 from integrations.window import Window
 from tests.integrations.connectors.wire import Script, access, error, ok
 
@@ -452,3 +453,22 @@ def test_the_beta_is_not_asked_for_days_it_does_not_have():
     with CONNECTOR.open(access(script)) as client, pytest.raises(NotAvailable):
         list(CONNECTOR.feed("beta_cost").read(client, Window(date(2025, 12, 31), date(2026, 1, 2))))
     assert script.requests == []
+
+
+@pytest.mark.parametrize(
+    ("names", "values", "product", "model"),
+    [
+        (
+            ("workspace_id", "model", "service_tier"),
+            (None, "m", "batch"),
+            "message_batches_api",
+            "m",
+        ),
+        (("workspace_id", "model", "service_tier"), (None, "m", NOT_READ), NOT_READ, "m"),
+        (("workspace_id", "model", "cost_type"), (None, "m", NOT_READ), NOT_READ, "m"),
+    ],
+)
+def test_a_service_is_not_inferred_from_what_was_not_read(names, values, product, model):
+    meter = meter_of(names, values)
+
+    assert (meter.product, meter.model) == (product, model)
