@@ -52,7 +52,7 @@ class Installation:
                 stderr=output,
                 start_new_session=True,
             )
-        self.wait_for(lambda: "Ctrl-C" in self.log.read_text() or process.poll(), 90)
+        self.wait_for(lambda: "Ctrl-C" in self.log.read_text() or process.poll(), 300)
         assert process.poll() is None, self.log.read_text()
         return process
 
@@ -113,6 +113,7 @@ class Installation:
                 os.kill(int(folder.name), signal.SIGKILL)
 
     def wait_for(self, condition, seconds):
+        """Wait for minutes: the limits end a hang, not what is slow on a busy machine."""
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, self.log.read_text()[-3000:]
@@ -121,7 +122,7 @@ class Installation:
     def stop(self):
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
-        return self.process.wait(40)
+        return self.process.wait(120)
 
 
 @pytest.fixture
@@ -142,11 +143,11 @@ def test_an_import_survives_the_death_of_every_process(installation):
         "--organization=demo",
         text="sk-ant-api01-sandbox-labs\n",
     )
-    installation.wait_for(lambda: installation.finished_windows() >= 3, 60)
+    installation.wait_for(lambda: installation.finished_windows() >= 3, 300)
 
     for pattern in ("celery --app config --quiet worker", "redis-server", "postgres"):
         installation.kill(pattern)
-        installation.wait_for(lambda: installation.finished_windows() >= 3, 60)
+        installation.wait_for(lambda: installation.finished_windows() >= 3, 300)
     assert "starting it again" in installation.log.read_text()
 
     # The run itself, and with it everything: a second start goes on where it was.
@@ -156,7 +157,7 @@ def test_an_import_survives_the_death_of_every_process(installation):
     installation.process = installation.start()
 
     done = "SELECT count(*) FROM integrations_syncrun WHERE state = 'done'"
-    installation.wait_for(lambda: installation.query(done) == [(1,)], 180)
+    installation.wait_for(lambda: installation.query(done) == [(1,)], 600)
     differences = "SELECT count(*) FROM integrations_daycheck WHERE reported <> stored"
     assert installation.query(differences) == [(0,)]
     # All that had ended when it was planned. Of the day it began on nothing may be published yet.
