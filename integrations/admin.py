@@ -88,7 +88,7 @@ class ConnectionAdmin(ReadOnlyAdmin):
 
     @admin.display(description="status")
     def status(self, connection: Connection) -> str:
-        """The word the pages say."""
+        """Return the state in the words of the pages."""
         shown: Overview = getattr(connection, "shown", None) or of([connection])[0]
         return shown.status.word
 
@@ -99,7 +99,7 @@ class ConnectionAdmin(ReadOnlyAdmin):
         return request.user.has_perm("integrations.change_connection")
 
     def get_urls(self) -> list[URLPattern]:
-        """The verbs as buttons on a connection's own page, each behind a POST."""
+        """Add a POST button for each operation to the page of a connection."""
         view = self.admin_site.admin_view(self.operate)
         own = [path("<int:pk>/operate/<slug:verb>/", view, name="integrations_connection_operate")]
         return [*own, *super().get_urls()]

@@ -11,7 +11,7 @@ from integrations.connectors import connectors
 
 @register()
 def check_one_feed_per_grain(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
-    """A feed replaces its days of cost or usage whole: a second would erase the first one's."""
+    """Report connectors with two feeds that replace the same days of cost or usage."""
     found: list[CheckMessage] = []
     for connector in connectors().values():
         names = Counter(feed.name for feed in connector.feeds)

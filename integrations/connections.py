@@ -440,7 +440,7 @@ def label_problem(organization: Organization, label: str) -> str:
 
 
 def suggest_label(organization: Organization, typed: str) -> str:
-    """The free label nearest to what was typed."""
+    """Return the free label that is nearest to the one typed."""
     typed = "" if without_keys(typed) != typed else typed
     stem = slugify(typed).replace("_", "-").strip("-")[:46].strip("-") or "my-org"
     taken = set(
@@ -463,7 +463,7 @@ def _one_at_a_time(organization: Organization) -> None:
 
 
 def _others(probe: Probe, provider_organization: str) -> list[str]:
-    """The spellings of the organization beside the one that is stored as its id."""
+    """Return the ids of the organization other than the one that is stored."""
     return sorted(probe.ids - {canonical_id(provider_organization)})
 
 
@@ -510,6 +510,6 @@ def _check_duplicate(
 
 
 def _fingerprint(organization: Organization, connector: Connector, label: str, key: str) -> str:
-    """A keyed hash of what was tested: says nothing about the key to who has no SECRET_KEY."""
+    """Return a keyed hash of what was tested. It reveals no key without the SECRET_KEY."""
     text = "\0".join([str(organization.pk), connector.slug, label, key])
     return hmac.new(settings.SECRET_KEY.encode(), text.encode(), hashlib.sha256).hexdigest()

@@ -29,7 +29,7 @@ def refuse_if_before_data(connection: Connection, feed: Feed, window: Window) ->
 
 
 def is_before_data(connection: Connection, feed: Feed, window: Window) -> bool:
-    """True if nothing older is known and the oldest known days, enough of them, are empty."""
+    """Return True if nothing older is known and enough of the oldest known days are empty."""
     if not feed.empty_days:
         return False
     for name in _deciding(connection, feed):
@@ -53,7 +53,7 @@ def is_before_data(connection: Connection, feed: Feed, window: Window) -> bool:
 
 
 def _deciding(connection: Connection, feed: Feed) -> list[str]:
-    """Feeds that show whether anything was used: people may have started later than programs."""
+    """Return the feeds that show any use, since people may have started later than programs."""
     if not feed.is_metered:
         return [feed.name]
     return [

@@ -60,7 +60,7 @@ def _exclusive(connection_id: int) -> Iterator[bool]:
 
 @cache
 def _paths() -> dict[type[models.Model], str]:
-    """The way from each model to its connection; what points to others before what is pointed to.
+    """Return the path from each model to its connection, referencing models first.
 
     Read from the models, so that a table added later is erased too.
     """

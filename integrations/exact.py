@@ -13,7 +13,7 @@ MOST_DIGITS = 1000  # of one number, before and after the point; the rest is roo
 
 
 def is_storable(number: Decimal) -> bool:
-    """True for a finite number whose digits all fit."""
+    """Return True for a finite number whose digits all fit."""
     if not number.is_finite():
         return False
     exponent = int(number.as_tuple().exponent)

@@ -31,7 +31,7 @@ class FailingFeed:
 
 
 def failing_feeds(connections: Sequence[Connection]) -> dict[int, list[FailingFeed]]:
-    """The failing feeds of each connection, in the connector's order, with two queries."""
+    """Return the failing feeds of each connection in the connector's order, in two queries."""
     tried = (
         SyncWindow.objects.filter(run__connection__in=connections, state__in=SyncWindow.FINISHED)
         .exclude(error_code=_STOPPED)

@@ -135,7 +135,7 @@ def _kept_out(reach: dict[str, Any]) -> str:
 
 
 def _problem(parts: list[SyncWindow], *, is_late: bool) -> SyncWindow | None:
-    """What stands in the way now. Days the provider does not have yet do only when it lasts."""
+    """Return the current problem. Days not published yet are one only when it lasts."""
     states = {SyncWindow.State.FAILED, SyncWindow.State.PENDING}
     if is_late:
         states.add(SyncWindow.State.UNAVAILABLE)

@@ -17,7 +17,7 @@ from integrations.text import LONGEST_KEY
 
 
 def _key_field(connector: Connector) -> forms.CharField:
-    """A secret: typed or pasted, never sent back to the page (`render_value` stays False)."""
+    """Return a field for a secret, which is never sent back (`render_value` is False)."""
     return forms.CharField(
         label=connector.key_label,
         max_length=500,

@@ -70,7 +70,7 @@ class Health:
 
 
 def health(connection: Connection, *, today: date, days: int | None) -> Health:
-    """The newest `days` days, or everything since the first import."""
+    """Return the coverage of the newest `days` days, or of all since the first import."""
     first = _first_day(connection) or today
     window = Window(first, today + timedelta(days=1))
     if days is not None:
@@ -154,7 +154,7 @@ def _coverage(
 
 
 def _final_to(window: Window, known: Mapping[date, FeedDay]) -> date | None:
-    """The last final day before the first known one that can still change."""
+    """Return the last final day before the first known one that can still change."""
     days = [day for day in window if day in known]
     final = list(takewhile(lambda day: known[day].state == FeedDay.State.FINAL, days))
     return final[-1] if final else None
@@ -183,7 +183,7 @@ def _sentence(
     marks: Sequence[Mark],
     missing: Sequence[date],
 ) -> str:
-    """The strip in words, for who cannot see it."""
+    """Describe the coverage strip in words for screen readers."""
     if newest is None:
         return f"{feed.label}: nothing is known yet."
     parts = [f"final to {_short(final_to)}" if final_to else "no day is final yet"]
@@ -198,7 +198,7 @@ def _sentence(
 
 
 def _spans(days: Iterable[date]) -> Iterator[Window]:
-    """Runs of consecutive sorted days."""
+    """Yield runs of consecutive sorted days."""
     for _, run in groupby(enumerate(days), lambda item: item[1].toordinal() - item[0]):
         found = [day for _, day in run]
         yield Window(found[0], found[-1] + timedelta(days=1))

@@ -33,7 +33,7 @@ class ImportEstimate:
 
 
 def default_range(connector: Connector, today: date) -> ImportEstimate:
-    """What a new connection imports unless one asks for more."""
+    """Return what a new connection imports by default."""
     window = Window.last(settings.IMPORT_DAYS, today=today)
     return _cost(connector, window.not_before(connector.earliest_day(today)) or window)
 

@@ -53,7 +53,7 @@ def diagnosis(
     connector: Connector,
     connection: Connection | None,
 ) -> dict[str, Any]:
-    """What an expert has to know, made of texts that are fit for a page."""
+    """Return the diagnosis an expert needs, from texts that may stand on a page."""
     found: dict[str, Any] = {
         "connector": connector.slug,
         "provider": urlsplit(connector.base_url).netloc,
@@ -114,7 +114,7 @@ def close(inquiry: ExpertInquiry, *, actor: User) -> None:
 
 
 def visible_to(membership: Membership) -> list[ExpertInquiry]:
-    """The newest 200: who answers sees all of the organization, others what they asked."""
+    """Return the newest 200: all of the organization for experts, their own for others."""
     found = ExpertInquiry.objects.filter(organization=membership.organization)
     if not membership.may_answer_inquiries:
         found = found.filter(asked_by=membership.user)
@@ -122,7 +122,7 @@ def visible_to(membership: Membership) -> list[ExpertInquiry]:
 
 
 def diagnosis_lines(diagnosis: dict[str, Any]) -> list[tuple[str, str]]:
-    """The diagnosis as lines of name and value, for a page and a mail."""
+    """Return the diagnosis as lines of name and value, for a page and a mail."""
     return list(_lines("", diagnosis))
 
 

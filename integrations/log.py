@@ -69,7 +69,7 @@ class WindowSummary:
 
 
 def connections_of(organization: Organization) -> list[str]:
-    """The labels whose runs can be looked at, the archived ones too."""
+    """Return the labels whose runs can be viewed, including deleted connections with history."""
     found = Connection.objects.filter(organization=organization).order_by("label")
     return list(found.values_list("label", flat=True))
 
@@ -88,7 +88,7 @@ def runs(
 
 
 def entries(found: Iterable[SyncRun]) -> list[RunSummary]:
-    """The runs with what their parts add up to, in one more query."""
+    """Return the runs with the sums of their windows, in one more query."""
     shown = list(found)
     sums: dict[int, dict[str, Any]] = {
         row["run"]: dict(row)
@@ -133,7 +133,7 @@ def parts(run: SyncRun, found: Iterable[SyncWindow]) -> list[WindowSummary]:
 
 
 def recent_failures(connection: Connection, limit: int = 10) -> list[SyncWindow]:
-    """The newest parts that went wrong, newest first."""
+    """Return the newest failed windows, newest first."""
     found = SyncWindow.objects.filter(_TROUBLE, run__connection=connection)
     return list(found.order_by(F("started_at").desc(nulls_last=True), "-pk")[:limit])
 

@@ -88,7 +88,7 @@ def dismiss(organization: Organization, user: User, notice_id: int | None = None
 
 
 def managers(organization: Organization) -> list[str]:
-    """The addresses of everybody who may manage the connections."""
+    """Return the addresses of all members who may manage the connections."""
     found = Membership.objects.with_permission(Permission.MANAGE_CONNECTIONS)
     found = found.filter(organization=organization).order_by("user__email")
     return list(found.values_list("user__email", flat=True))

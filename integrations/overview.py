@@ -145,7 +145,7 @@ class Card:
 
 
 def cards(organization: Organization) -> list[Card]:
-    """A card for every connector, in the order of the settings; then what they no longer name."""
+    """Return a card per connector in the order of the settings, then of unknown connectors."""
     by_slug: dict[str, list[Overview]] = {slug: [] for slug in connectors()}
     for found in overviews(organization):
         by_slug.setdefault(found.connection.connector_slug, []).append(found)
@@ -157,7 +157,7 @@ def card(organization: Organization, connector: Connector) -> Card:
 
 
 def overviews(organization: Organization, connector: Connector | None = None) -> list[Overview]:
-    """The organization's connections by label; those of one connector if it is given.
+    """Return the organization's connections by label, all or those of one connector.
 
     The archived ones are not among them: nothing happens to them any more.
     """
@@ -170,7 +170,7 @@ def overviews(organization: Organization, connector: Connector | None = None) ->
 
 
 def retained(organization: Organization) -> list[Overview]:
-    """The connections that were deleted while their history was kept, by label."""
+    """Return deleted connections whose history was kept, by label."""
     found = Connection.objects.filter(organization=organization, state=Connection.State.ARCHIVED)
     return of(found.order_by("label"))
 
@@ -180,7 +180,7 @@ def overview(connection: Connection) -> Overview:
 
 
 def of(found: Iterable[Connection]) -> list[Overview]:
-    """These connections in their order, with the same few queries for one or for all."""
+    """Return these connections in their order, with a fixed number of queries."""
     connections = list(found)
     runs = {
         run.connection_id: run
@@ -292,13 +292,13 @@ def _whole(connection: Connection, table: Table) -> list[Feed]:
 
 
 def _activity(connection: Connection) -> list[Feed]:
-    """The feeds of engagement: some providers tell nothing but what each person did."""
+    """Return the feeds of activity, the only numbers some providers have beside cost."""
     feeds = [feed for feed in connection.connector.feeds if feed.table is Table.ENGAGEMENT]
     return _whole(connection, Table.ENGAGEMENT) or feeds
 
 
 def _final_end(row: dict[str, Any]) -> date | None:
-    """The last day up to which every known day is final."""
+    """Return the last day up to which every known day is final."""
     first_open: date | None = row["first_open"]
     oldest: date = row["oldest"]
     if first_open is None:
@@ -336,7 +336,7 @@ def _status(
 
 
 def _pause(run: SyncRun | None, windows: Sequence[SyncWindow]) -> SyncWindow | None:
-    """The window a run waits for, if nothing can be read meanwhile.
+    """Return the window a run waits for, if nothing can be read meanwhile.
 
     Either the provider asked everyone to wait, or there is nothing else left to read.
     """
@@ -431,7 +431,7 @@ def _instant(value: datetime) -> str:
 
 
 def _card(connector: Connector, found: Sequence[Overview]) -> Card:
-    """The card's word is that of the connection that most needs to be looked at."""
+    """Return the card with the state of the connection that most needs attention."""
     if not found:
         return Card(connector, NOT_CONNECTED, "", ())
     live = [one for one in found if one.status not in (DISCONNECTED, DELETING)]

@@ -71,7 +71,7 @@ def compare_variants(
 
 
 def second_reports(connector: Connector) -> list[tuple[Feed, Feed]]:
-    """The feeds of second reports, each with the feed whose total counts."""
+    """Return the feeds of second reports, each with the feed whose total counts."""
     pairs = ((feed, connector.feed(feed.compared_with)) for feed in connector.feeds)
     return [(second, total) for second, total in pairs if total is not None]
 

@@ -19,7 +19,7 @@ class Window:
 
     @classmethod
     def last(cls, days: int, *, today: date) -> Self:
-        """The `days` newest days, today included."""
+        """Return the `days` newest days, today included."""
         end = today + timedelta(days=1)
         return cls(end - timedelta(days=days), end)
 
@@ -57,11 +57,11 @@ class Window:
         return windows
 
     def not_before(self, day: date) -> "Window | None":
-        """The part from `day` on, or None if nothing is left."""
+        """Return the part from `day` on, or None if it is empty."""
         start = max(self.start, day)
         return Window(start, self.end) if start < self.end else None
 
 
 def midnight(day: date) -> datetime:
-    """The instant at which the UTC day begins."""
+    """Return the instant at which the UTC day begins."""
     return datetime.combine(day, time.min, tzinfo=UTC)

@@ -50,7 +50,7 @@ class FeedCoverage:
         return frozenset(d for d, state in self.states.items() if state >= DayState.PROVISIONAL)
 
     def state(self, day: date) -> DayState:
-        """A day whose people alone are not known is incomplete, not unknown."""
+        """Return the state of a day; one that lacks only its people is incomplete, not unknown."""
         is_partly = day in self._shown
         return self.states.get(day, DayState.INCOMPLETE if is_partly else DayState.UNKNOWN)
 
@@ -140,14 +140,14 @@ class Coverage:
 
     @property
     def is_complete(self) -> bool:
-        """Is every day over and known, of every connection?"""
+        """Return True if every day of every connection is over and known."""
         return not self.late and not self.count(DayState.UNKNOWN, DayState.INCOMPLETE)
 
     def count(self, *states: DayState) -> int:
         return sum(state in states for state in self.states.values())
 
     def is_known(self, source: Source, window: Window, connection_ids: frozenset[int]) -> bool:
-        """Do these connections know every day that is expected of them, and any at all?"""
+        """Return True if these connections know every expected day, and at least one."""
         parts = [
             part
             for part in self.parts
@@ -158,12 +158,12 @@ class Coverage:
         )
 
     def is_whole(self, source: Source) -> bool:
-        """Do these numbers count what no user accounts for, too?"""
+        """Return True if these numbers include unattributed use."""
         parts = [part for part in self.parts if part.source is source]
         return bool(parts) and all(part.is_whole for part in parts)
 
     def part(self, connection_id: int, source: Source) -> FeedCoverage | None:
-        """What is known of one source of one connection; None if it has no such source."""
+        """Return the coverage of one source of one connection; None if it has no such source."""
         return self._by_key.get((connection_id, source))
 
     @cached_property
@@ -176,7 +176,7 @@ class Coverage:
         return replace(self, window=window, parts=tuple(parts))
 
     def lacking(self, part: FeedCoverage) -> frozenset[date]:
-        """The days that are over for another connection, and of which this one knows nothing."""
+        """Return the days that another connection completed and this one does not know."""
         return frozenset(
             day
             for other in self.parts
@@ -247,7 +247,7 @@ def read(
 
 
 def feed_names(connection: Connection, source: Source) -> tuple[list[str], list[str]]:
-    """The feeds that fill a source: of the whole organization, and of people."""
+    """Return the feeds that fill a source, for the organization and for people."""
     feeds = [feed for feed in connection.connector.feeds if source.is_provided_by(feed)]
     return (
         [feed.name for feed in feeds if feed.grain == "total"],

@@ -30,7 +30,7 @@ def tables() -> dict[str, str]:
 
 
 def replaced(text: str) -> str:
-    """The document with its generated parts as they have to be now.
+    """Return the document with its generated parts replaced.
 
     A part stands between `[begin NAME]: #` and `[end NAME]: #`, which Markdown does not show.
     """
@@ -86,7 +86,7 @@ def _endpoints() -> Iterator[str]:
 
 
 def fields(connector: Connector, endpoint: Endpoint) -> list[Field]:
-    """The declared fields of an endpoint, and the numbers that metrics read under their path."""
+    """Return the declared fields of an endpoint, with the numbers that metrics read."""
     names: dict[str, list[str]] = {}
     for metric in () if endpoint.is_renamed else connector.catalog.metrics:
         if not {*metric.feeds}.isdisjoint(endpoint.feeds):

@@ -234,7 +234,7 @@ def _finish(file: ReportFile, state: str, **fields: Any) -> None:
 
 
 def content(file: ReportFile) -> Iterator[bytes]:
-    """The content, a piece at a time: memory does not follow the size of the file."""
+    """Yield the content piece by piece, so that memory does not grow with the file."""
     numbers = FilePiece.objects.filter(file=file).order_by("number")
     for number in list(numbers.values_list("number", flat=True)):
         piece = FilePiece.objects.filter(file=file, number=number).first()

@@ -15,7 +15,7 @@ from reports.models import ReportFile
 @require_safe
 @organization_required
 def index(request: OrganizationRequest) -> HttpResponseBase:
-    """The member's files, the newest first."""
+    """List the member's files, newest first."""
     files = ReportFile.objects.of(request.membership).order_by("-requested_at")
     context = {"files": files, "is_waiting": any(file.is_unfinished for file in files)}
     return render(request, "reports/files.html", context)
@@ -31,7 +31,7 @@ def file(request: OrganizationRequest, file_pk: int) -> HttpResponseBase:
 @require_safe
 @organization_required
 def download(request: OrganizationRequest, file_pk: int) -> HttpResponseBase:
-    """The content of a file that is ready; the page of one that is not."""
+    """Send the content of a finished file, or the page of an unfinished one."""
     found = _own(request, file_pk)
     if not found.is_ready:
         return redirect("reports:file", request.organization.slug, found.pk)
@@ -59,5 +59,5 @@ def delete(request: OrganizationRequest, file_pk: int) -> HttpResponseBase:
 
 
 def _own(request: OrganizationRequest, file_pk: int) -> ReportFile:
-    """A file of the member; files of others do not exist."""
+    """Return a file of the member, or raise 404."""
     return get_object_or_404(ReportFile.objects.of(request.membership), pk=file_pk)

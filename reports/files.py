@@ -58,20 +58,20 @@ def of_report(view: View) -> Callable[..., HttpResponseBase]:
 
 @of_report
 def explore_csv(request: OrganizationRequest, spec: ReportSpec) -> HttpResponseBase:
-    """The rows of the page: its interval first, then its groupings, exact and all of them."""
+    """Export the rows of the page, interval first, then groupings, exact and complete."""
     return _rows(request, spec, ReportFile.Kind.CSV)
 
 
 @of_report
 def explore_xlsx(request: OrganizationRequest, spec: ReportSpec) -> HttpResponseBase:
-    """The same rows as a workbook."""
+    """Export the same rows as a workbook."""
     return _rows(request, spec, ReportFile.Kind.XLSX)
 
 
 def _rows(
     request: OrganizationRequest, spec: ReportSpec, kind: ReportFile.Kind
 ) -> HttpResponseBase:
-    """The file if it is soon made; otherwise the page where it can be fetched when it is.
+    """Send the file if it is ready soon, otherwise the page where it will be available.
 
     It is whole before its first byte is sent: what breaks is an error and no short file, a slow
     reader keeps no cursor open, and the length says when a download is cut.
@@ -96,7 +96,7 @@ def _rows(
 
 @of_report
 def explore_png(request: OrganizationRequest, spec: ReportSpec) -> HttpResponseBase:
-    """The chart of the page."""
+    """Export the chart of the page."""
     report = engine.run(request.organization, controls.check(spec).by_interval())
     today = datetime.now(UTC).date()
     ahead = (

@@ -44,7 +44,7 @@ def refuse_unanswerable(organization: Organization, spec: ReportSpec) -> None:
 
 
 def is_reported(connections: Sequence[Connection], spec: ReportSpec) -> bool:
-    """Does any of these connections bring the numbers of each measure, cut as it is asked?"""
+    """Return True if any of these connections reports each measure by its dimensions."""
     return all(any(_brings(c, measure.source) for c in connections) for measure in spec.measures)
 
 
@@ -72,7 +72,7 @@ def notes(report: Report | StreamedReport) -> tuple[str, ...]:
 
 
 def notes_of(organization: Organization, spec: ReportSpec) -> tuple[str, ...]:
-    """The same for a report that is written while it is read."""
+    """Return the notes of a report that is written while it is read."""
     connections = connections_of(organization, spec)
     return tuple(dict.fromkeys((*_notes(spec, connections), *_differences(spec, connections))))
 
@@ -105,7 +105,7 @@ def _notes(spec: ReportSpec, connections: Sequence[Connection]) -> Iterator[str]
 
 
 def _differences(spec: ReportSpec, connections: Sequence[Connection]) -> Iterator[str]:
-    """What a second report of the provider comes to, beside the total that counts.
+    """Return the difference of a second report of the provider to the counted total.
 
     All of each connection is compared, whatever the report filters: the total has no finer cut.
     """
@@ -139,7 +139,7 @@ def _differences(spec: ReportSpec, connections: Sequence[Connection]) -> Iterato
 
 
 def _silent(spec: ReportSpec, connections: Sequence[Connection]) -> Iterator[str]:
-    """Connections that report a metric, and not by this dimension."""
+    """Return connections that report a metric, but not by this dimension."""
     for measure in spec.measures:
         for name in _cut_by(spec):
             silent = [c.label for c in connections if not _answers(c, measure, name)]
@@ -156,7 +156,7 @@ def _cut_by(spec: ReportSpec) -> list[str]:
 
 
 def _answers(connection: Connection, measure: Measure, dimension: str) -> bool:
-    """Does this connection report the measure by the dimension?"""
+    """Return True if this connection reports the measure by the dimension."""
     source = measure.source
     if isinstance(measure, Gauge) or not _brings(connection, source):
         return False

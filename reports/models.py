@@ -16,7 +16,7 @@ from accounts.models import Membership, Organization, User
 
 class SavedReportQuerySet(models.QuerySet["SavedReport"]):
     def seen_by(self, membership: Membership) -> Self:
-        """The member's own, and those that are shared inside the organization."""
+        """Return the member's own reports and those shared in the organization."""
         mine = Q(owner=membership.user) | Q(sharing=SavedReport.Sharing.ORGANIZATION)
         return self.filter(mine, organization=membership.organization)
 
@@ -147,7 +147,7 @@ class ReportSchedule(models.Model):
 
     @property
     def when(self) -> str:
-        """every Monday at 08:00 UTC"""
+        """Return the schedule in words: every Monday at 08:00 UTC."""
         days = {
             self.Frequency.DAILY: "every day",
             self.Frequency.WEEKLY: f"every {self.Weekday(self.weekday).label}",
@@ -156,7 +156,7 @@ class ReportSchedule(models.Model):
         return f"{days[self.Frequency(self.frequency)]} at {self.hour:02}:00 UTC"
 
     def time_after(self, now: datetime) -> datetime:
-        """The first time it is due after `now`: missed times are not made up for."""
+        """Return the first time it is due after `now`; missed times are skipped."""
         found = now.astimezone(UTC).replace(hour=self.hour, minute=0, second=0, microsecond=0)
         while found <= now or not self._is_on(found):
             found += timedelta(days=1)
@@ -173,7 +173,7 @@ class ReportFileQuerySet(models.QuerySet["ReportFile"]):
         return self.filter(state__in=[ReportFile.State.WAITING, ReportFile.State.WORKING])
 
     def of(self, membership: Membership) -> Self:
-        """The member's own; nobody else sees them."""
+        """Return the member's own files, which other members cannot see."""
         return self.filter(organization=membership.organization, owner=membership.user)
 
 

@@ -22,7 +22,7 @@ class Preset:
     is_of_some: bool = False
 
     def is_offered(self, connections: Sequence[Connection], *, today: date) -> bool:
-        """Does any of these connections report what it asks for?"""
+        """Return True if any of these connections reports the metrics."""
         if not self.is_of_some:
             return True
         try:

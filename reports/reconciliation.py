@@ -1,4 +1,4 @@
-"""Does a report add up to the provider's own total?"""
+"""Compare a report with the provider's own total."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ class Reconciliation:
 
     @property
     def is_proven(self) -> bool:
-        """Does it agree, and is it known whose it is?"""
+        """Return True if the totals agree and the people of every day are known."""
         return self.agrees and not self.unknown_days
 
 

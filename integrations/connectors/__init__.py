@@ -17,12 +17,12 @@ def connectors() -> dict[str, Connector]:
 
 
 def get_connector(slug: str) -> Connector:
-    """The connector with that slug; raises `KeyError` if the settings do not name it."""
+    """Return the connector of this slug; raise `KeyError` if the settings do not name it."""
     return connectors()[slug]
 
 
 def connector_of(slug: str) -> Connector:
-    """The connector of what is stored under that slug, or what stands in for it."""
+    """Return the connector that stored data belongs to, or an `UnknownConnector`."""
     return connectors().get(slug) or UnknownConnector(slug)
 
 

@@ -187,7 +187,7 @@ class Feed:
         return not (self.has_days and self.has_history)
 
     def windows(self, window: Window) -> list[Window]:
-        """The windows in which `window` is asked for, newest first."""
+        """Split `window` into the windows that are requested, newest first."""
         if not self.has_days:
             return [Window.last(1, today=window.last_day)]
         if not self.has_history:
@@ -283,7 +283,7 @@ class Endpoint:
     is_renamed: bool = False
 
     def field(self, path: str) -> Field | None:
-        """The field that a dotted path of an answer is; None if it is not declared."""
+        """Return the field at a dotted path of a response; None if it is not declared."""
         parts = path.split(".")
         return next((f for f in self.fields if _matches(f.name.split("."), parts)), None)
 
@@ -340,7 +340,7 @@ PAGE_SIZE = "limit."  # begins those that say how many rows one page of an endpo
 
 
 def asks_alike(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
-    """Are connections with these options answered by the same lines, on whatever pages?"""
+    """Return True if connections with these options yield the same rows, however paged."""
 
     def questions(options: Mapping[str, str]) -> dict[str, str]:
         without_effect = (NOTE, PAGE_SIZE)
@@ -379,7 +379,7 @@ class Probe:
         return tuple(check for check in self.checks if check.state == "limited")
 
     def refused(self, reason: str) -> tuple[Check, ...]:
-        """The checks of a test that passed but for the organization, which may not be read."""
+        """Return the checks of a test that passed, with the organization marked as not readable."""
         return tuple(
             Check(ORGANIZATION, "failed", reason) if check.label == ORGANIZATION else check
             for check in self.checks
@@ -421,11 +421,11 @@ class Connector(ABC):
         """The request budget per provider organization; 0 is unpaced."""
 
     def not_read(self, options: Mapping[str, str]) -> tuple[str, ...]:
-        """What a connection with these options lacks because the provider refuses it, in words."""
+        """Return sentences about data that a connection with these options cannot read."""
         return ()
 
     def refused_dimensions(self, options: Mapping[str, str]) -> Mapping[str, frozenset[str]]:
-        """The fields of meters that are not read now, or not entirely, by table."""
+        """Return the meter fields that are not read now, or not entirely, by table."""
         return {}
 
     def answered_again(
@@ -443,11 +443,11 @@ class Connector(ABC):
         return None
 
     def feed(self, name: str) -> Feed | None:
-        """The feed of that name; None if an older release stored a name we no longer have."""
+        """Return the feed of this name; None if an older release stored a name that is gone."""
         return next((feed for feed in self.feeds if feed.name == name), None)
 
     def filled_by(self, feed: Feed) -> list[Feed]:
-        """The feeds whose records come along with those of `feed`."""
+        """Return the feeds whose records arrive with those of `feed`."""
         return [other for other in self.feeds if other.filled_by == feed.name]
 
     @abstractmethod
@@ -456,7 +456,7 @@ class Connector(ABC):
 
     @abstractmethod
     def open(self, access: Access) -> AbstractContextManager[Any]:
-        """A client for this provider's feeds."""
+        """Open a client for this provider's feeds."""
 
     @abstractmethod
     def probe(self, access: Access, *, today: date) -> Probe:
@@ -464,11 +464,11 @@ class Connector(ABC):
 
     @abstractmethod
     def earliest_day(self, today: date) -> date:
-        """The oldest day the provider still answers for."""
+        """Return the oldest day the provider still has data for."""
 
     @abstractmethod
     def sandbox(self) -> Any:
-        """A WSGI application that speaks the provider's API over invented data.
+        """Return a WSGI application that serves the provider's API with generated data.
 
         Its `keys` open one invented organization each; its `failing_keys` are refused, each in
         another way.

@@ -161,7 +161,7 @@ def check_lines(page: "Page[DayCheck]") -> list[CheckLine]:
 
 
 def restatements(organization: Organization, chosen: CheckFilter, page: str) -> "Page[Restatement]":
-    """What was noticed last comes first."""
+    """Return the restatements, the most recently detected first."""
     return Paginator(_restatements(organization, chosen), PAGE_SIZE).get_page(page)
 
 

@@ -109,7 +109,7 @@ def verify(connection: Connection) -> VerificationResult:
 
 
 def _ways(connection: Connection) -> Iterator[tuple[Mapping[str, str], bool]]:
-    """The options to ask with: as imports do, and as an independent total is asked for."""
+    """Return the options to read with: those of imports, and those of an independent total."""
     yield connection.options, False
     other = connection.connector.independent_way(connection.options)
     if other is not None:
@@ -144,7 +144,7 @@ def _imported(connection: Connection, feed: Feed) -> list[Window]:
 
 
 def _never_read(connection: Connection, feed: Feed) -> list[NotCompared]:
-    """The days that imports asked for and that are over, but that are not stored."""
+    """Return the days that imports covered and that are over, but that are not stored."""
     today = timezone.now().date()
     earliest = connection.connector.earliest_day(today)
     asked = {
@@ -163,7 +163,7 @@ def _never_read(connection: Connection, feed: Feed) -> list[NotCompared]:
 
 
 def _spans(days: list[date]) -> Iterator[Window]:
-    """Runs of consecutive sorted days."""
+    """Yield runs of consecutive sorted days."""
     start: date | None = None
     for at, day in enumerate(days):
         start = start or day
@@ -174,7 +174,7 @@ def _spans(days: list[date]) -> Iterator[Window]:
 
 
 def _totals(feed: Feed, client: object, window: Window) -> list[TotalRecord]:
-    """The totals of a read, which are its first page: its lines are never asked for.
+    """Return the totals of a read, which are its first page; its rows are not requested.
 
     Read again if new data is published meanwhile, or if the question has to be a smaller one.
     """
@@ -210,7 +210,7 @@ def _compare(
 
 
 def _sums(connection: Connection, table: Table, window: Window) -> dict[tuple[date, str], Decimal]:
-    """What the facts of each day sum to, by (day, measure)."""
+    """Return the sum of the facts of each day, by (day, measure)."""
     model, measures = (
         (CostFact, COST_MEASURES) if table is Table.COST else (UsageFact, USAGE_MEASURES)
     )

@@ -72,7 +72,7 @@ def load(
 
 
 def _same_export(feed: Feed, window: Window, page: Page, known: dict[date, FeedDay]) -> bool:
-    """True if every day of the window is stored from the export that serves this page."""
+    """Return True if all days of the window are stored from the export of this page."""
     if page.watermark is None:
         return False
     covered = [day for day in window if midnight(day) < page.watermark]
@@ -160,7 +160,7 @@ def _store_names(
 
 
 def _answered(feed: Feed, window: Window, day: date, watermark: datetime | None) -> bool:
-    """True if having no lines for the day means that nothing happened, not that nobody knows."""
+    """Return True if a day without rows means no use, rather than unknown use."""
     if not (feed.is_metered or feed.exported):
         return len(window) == 1  # the provider was asked for this day alone and did not refuse
     return watermark is not None and midnight(day) < watermark

@@ -14,7 +14,7 @@ from integrations.exact import EXACT
 
 
 def plus(one: str | None, other: str | None) -> str | None:
-    """The sum of two numbers as text; what one side does not know, the sum does not know."""
+    """Add two numbers as text; an unknown value makes the sum unknown."""
     if one is None or other is None:
         return None
     return format(EXACT.add(Decimal(one), Decimal(other)), "f")

@@ -49,7 +49,7 @@ class DayTotals:
             self.people[person] = _plus(self.people.get(person), found)
 
     def by_meter(self, parts: Sequence[str]) -> dict[int, Numbers]:
-        """The parts of each meter that has any; a meter with zeros is as good as none."""
+        """Return the measures of each meter that has any; all zeros count as none."""
         places = [self.measures.index(part) for part in parts]
         found = {
             meter: tuple(numbers[place] for place in places)
@@ -62,7 +62,7 @@ class DayTotals:
 
 
 def _sums(rows: Any, key: str, measures: Sequence[str]) -> dict[int, Numbers]:
-    """Sums of stored rows by a column; None where a row does not know its part."""
+    """Sum stored rows by a column; None where a row does not know the measure."""
     found = rows.values(key).annotate(
         lines=Count("pk"),
         **{f"sum_{name}": Sum(name) for name in measures},
@@ -107,7 +107,7 @@ class Change:
 
 
 def diff(said: DayTotals, now: DayTotals, names: Mapping[int, str]) -> Iterator[Change]:
-    """A change for each measure that moved; one without meters if numbers only changed hands."""
+    """Return a change per measure that moved; without meters if only attribution changed."""
     people = sum(
         said.people.get(person) != now.people.get(person)
         for person in said.people.keys() | now.people.keys()
@@ -149,7 +149,7 @@ def _summed(found: Mapping[int, Numbers], names: Mapping[int, str]) -> dict[str,
 def _differing(
     old: Mapping[str, Decimal | None], new: Mapping[str, Decimal | None]
 ) -> list[dict[str, str | None]]:
-    """What changed, by name. Absent is zero, None is unknown."""
+    """Return the changed values by name. Absent is zero, None is unknown."""
     zero = Decimal()
     return [
         {

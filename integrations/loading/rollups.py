@@ -133,7 +133,7 @@ GROUP BY connection_id, feed, day, person_id
 
 
 def _active_surfaces(feed: Feed) -> tuple[str, dict[str, str]]:
-    """SQL that names the surfaces of a person's documents, and the words it holds places for.
+    """Return SQL for the surfaces of a person's documents, with its parameters.
 
     A path that is not known adds nothing to what was done.
     """

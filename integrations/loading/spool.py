@@ -116,7 +116,7 @@ class Spool:
         return line(record, person.external_id if person else "")
 
     def day(self, day: date) -> list[bytes]:
-        """The day's lines in canonical order: equal content is equal bytes."""
+        """Return the day's lines in canonical order, so that equal content is equal bytes."""
         file = self._files.get(day)
         lines: list[bytes] = []
         if file is not None:
@@ -140,7 +140,7 @@ decode = msgspec.msgpack.Decoder(Line).decode
 
 
 def line(record: Record, person: str) -> Line:
-    """The record as it is spooled: every text can be stored. `person` is its stored id."""
+    """Return the record as spooled, with storable texts only. `person` is its stored id."""
     if isinstance(record, TotalRecord):
         return Line("total", record.day, "", (record.measure,), (plain(record.value),))
     if isinstance(record, EngagementRecord):

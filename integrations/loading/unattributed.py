@@ -32,7 +32,7 @@ def _total_feeds(connection: Connection, table: Table) -> list[str]:
 
 
 def _tables(table: Table) -> tuple[Any, Any, Sequence[str]]:
-    """The facts, the organization-wide lines and their numbers."""
+    """Return the facts, the organization-wide rows and their measures."""
     if table is Table.COST:
         return CostFact, CostTotal, COST_MEASURES
     return UsageFact, UsageTotal, USAGE_MEASURES
@@ -114,7 +114,7 @@ def check_days(connection: Connection, table: Table, days: Sequence[date]) -> No
 
 
 def _stored(sums: dict[str, Any] | None, parts: Sequence[str]) -> Decimal | None:
-    """The sum of the parts; None if a line does not know one of them."""
+    """Sum the stored measures; None if a row does not know one of them."""
     if sums is None:
         return Decimal()
     if any(sums[f"known_{part}"] != sums["lines"] for part in parts):

@@ -54,7 +54,7 @@ class Meters:
         return self._ids[key]
 
     def names(self) -> dict[int, str]:
-        """What the meters are called, by id."""
+        """Return the labels of the meters by id."""
         return {
             pk: " · ".join(value for value in key if value) or "everything"
             for key, pk in self._ids.items()
@@ -287,7 +287,7 @@ class DayWriter:
             found.save()
 
     def _keep(self, day: date, before: FeedDay, found: Iterable[Change]) -> None:
-        """A complete day changed: keep what it said, what it says, and where it moved."""
+        """Record a restatement of a complete day: the old sums, the new ones and the difference."""
         Restatement.objects.bulk_create(
             Restatement(
                 connection=self._connection,
@@ -302,7 +302,7 @@ class DayWriter:
 
 
 def _was_complete(before: FeedDay | None) -> bool:
-    """True if the day had ended when it was stored: a change since then is a restatement."""
+    """Return True if the day was complete when stored, so that a change is a restatement."""
     return before is not None and before.state != FeedDay.State.INCOMPLETE
 
 
@@ -326,7 +326,7 @@ def _document(line: Line) -> _Document:
 
 
 def _metered(feed: Feed) -> tuple[Any, Sequence[str]]:
-    """The model a feed fills, and its numbers."""
+    """Return the model that a feed fills, and its measures."""
     by_person = feed.grain == "person"
     if feed.table is Table.COST:
         return CostFact if by_person else CostTotal, COST_MEASURES
@@ -349,5 +349,5 @@ _json = msgspec.json.Encoder(decimal_format="number").encode
 
 
 def measure_pairs(line: Line) -> Iterator[tuple[str, str]]:
-    """The numbers of an engagement line: keys and values in turn."""
+    """Return the pairs of an activity row as keys and values in turn."""
     return zip(line.numbers[::2], line.numbers[1::2], strict=True)

@@ -158,7 +158,7 @@ class DayCheckQuerySet(models.QuerySet["DayCheck"]):
 
 
 class DayCheck(models.Model):
-    """Does what we stored for a day equal the provider's own ungrouped total?
+    """Comparison of a stored day with the provider's own ungrouped total.
 
     `stored` None: a part of it was not reported, so nothing can be compared. `excess` is by how
     much lines of people exceed those of the whole organization, summed over meters: the two

@@ -251,7 +251,7 @@ def active_run(connection: Connection) -> SyncRun | None:
 
 
 def _days_to_read(connection: Connection, feed: Feed, today: date) -> list[date]:
-    """The open period, and older days that are unknown or were not read since they closed.
+    """Return the open period and older days that are unknown or were not read since they closed.
 
     A day the provider refused is asked for again once a day while it may come, then monthly.
     """
@@ -304,7 +304,7 @@ def _known_and_read_on(connection: Connection, feed: Feed, today: date) -> set[d
 
 
 def _is_due(feed: Feed, day: date, state: str, today: date) -> bool:
-    """A stored day outside the open period is read once more when it has closed."""
+    """Return True for a stored closed day that has not been read since it closed."""
     if state == FeedDay.State.INCOMPLETE:
         return True
     return state == FeedDay.State.PROVISIONAL and feed.closes_on(day) < today

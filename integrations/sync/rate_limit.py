@@ -90,7 +90,7 @@ class RateLimiter:
         return int(_script()(keys=[bucket], args=[self._interval_ms, self._patience_ms]))
 
     def learn(self, organization_id: str) -> None:
-        """An answer named the organization: from now on count with it."""
+        """Use the organization that a response named for counting from now on."""
         organization_id = canonical_id(organization_id)
         if not organization_id or organization_id == self._organization_id:
             return

@@ -116,7 +116,7 @@ def claim(run: SyncRun, *, now: datetime | None = None) -> SyncWindow | None:
 
 
 def database_now() -> datetime:
-    """The clock that all workers share. By its own, one that runs ahead takes over every lease."""
+    """Return the database's time, since a worker's fast clock would end every lease."""
     with database.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
         now: datetime = cursor.fetchone()[0]
@@ -138,7 +138,7 @@ def claim_next(now: datetime) -> SyncWindow | None:
 
 
 def _in_turn(now: datetime) -> list[SyncRun]:
-    """Runs with a window that is ready, those of the organization first whose turn it is."""
+    """Return runs with a ready window, those of the organization whose turn it is first."""
     ready = runs_to_wake(now)
     organizations = {run.connection.organization_id for run in ready}
     windows = SyncWindow.objects.filter(
@@ -195,7 +195,7 @@ def _fail_poison_windows(run: SyncRun, now: datetime) -> int:
 
 
 def _is_due(now: datetime) -> Q:
-    """Runs that are not told to wait."""
+    """Return a filter for runs whose delay is over."""
     return Q(state=SyncRun.State.ACTIVE) & (Q(not_before=None) | Q(not_before__lte=now))
 
 
@@ -287,7 +287,7 @@ def _write_down(window: SyncWindow, note: Callable[[], None], *, patient: bool) 
 
 
 def _was_taken_over(window: SyncWindow) -> bool:
-    """True if another worker has the window; then this one, which lives, is not counted as lost."""
+    """Return True if another worker has the window, so that this one is not counted as lost."""
     try:
         if _claimed(window).exists():
             return False
@@ -327,7 +327,7 @@ def _disk_full(which: str, where: str) -> TransientError:
 
 
 def _is_out_of_space(exc: OSError) -> bool:
-    """True if there is no room for a temporary file; Python finds no folder for one then."""
+    """Return True if the disk has no space, for which Python reports a missing temporary folder."""
     no_folder = isinstance(exc, FileNotFoundError) and exc.filename is None
     return no_folder or exc.errno in {errno.ENOSPC, errno.EDQUOT}
 
@@ -423,7 +423,7 @@ def _read_table_again(connection: Connection, window: SyncWindow, table: str) ->
 
 
 def _own(pages: Iterable[Page], beside: dict[str, list[Page]]) -> Iterator[Page]:
-    """The pages of the feed that is read; those of others are put aside by its name.
+    """Yield the pages of the feed being read and set those of other feeds aside by name.
 
     A row that was kept out is missing in all of them.
     """
@@ -446,7 +446,7 @@ def access(
     observe: Callable[[Request], None] = lambda request: None,
     learn: Callable[[str, str, str], None] = lambda name, value, table: None,
 ) -> Access:
-    """This connection's key and its share of the request budget."""
+    """Return the connection's key and its share of the request budget."""
     connector = connection.connector
     credential = connection.credential
     if credential is None:
@@ -535,7 +535,7 @@ def _finish(window: SyncWindow, state: str, problem: ConnectorError | None) -> N
 def _on_action_needed(
     connection: Connection, window: SyncWindow, problem: ActionNeeded, *, patient: bool
 ) -> None:
-    """A refused key stops the connection; an endpoint that is closed to it stops one feed.
+    """Stop the connection for a rejected key, or one feed for an endpoint that is closed.
 
     Both answer 403 or 404, so the key is tried elsewhere. That may find another way to ask.
     """
@@ -700,7 +700,7 @@ def _retry_later(window: SyncWindow, problem: ConnectorError) -> None:
 
 
 def _pause_for_action(connection: Connection, window: SyncWindow, problem: ActionNeeded) -> None:
-    """The key is refused: say so on the connection, keep the window for the next key."""
+    """Mark the connection's key as rejected and keep the window for the next key."""
     with transaction.atomic():
         current = Connection.objects.select_for_update(no_key=True).get(pk=connection.pk)
         ours = _save_outcome(window, SyncWindow.State.PENDING, problem)
@@ -716,7 +716,7 @@ def _pause_for_action(connection: Connection, window: SyncWindow, problem: Actio
 
 
 def _error_fields(problem: ConnectorError | None) -> dict[str, str]:
-    """What a window remembers of a problem."""
+    """Return the fields of a problem that a window stores."""
     return {
         "error": str(problem) if problem else "",
         "error_code": problem.code if problem else "",
@@ -815,7 +815,7 @@ def run_inline(
 
 
 def due_refreshes(now: datetime) -> list[Connection]:
-    """Connections whose refresh is due and that no run is working on.
+    """Return connections whose refresh is due and that have no active run.
 
     What is stored under a connector that the settings no longer name waits for its return.
     """

@@ -18,7 +18,7 @@ register = template.Library()
 
 @register.simple_tag
 def icon(name: str) -> SafeString:
-    """An icon of `static/icons.svg`, hidden from screen readers: a word always stands beside it."""
+    """Return an icon of `static/icons.svg`, hidden from screen readers: text accompanies it."""
     return format_html(
         '<svg class="i" aria-hidden="true"><use href="{}#{}"/></svg>', static("icons.svg"), name
     )
@@ -26,7 +26,7 @@ def icon(name: str) -> SafeString:
 
 @register.simple_tag
 def analyze_url(organization: Organization, connector: Connector, label: str = "") -> str:
-    """A report already filtered to one provider, and to one connection if `label` is given."""
+    """Return the URL of a report filtered to a provider, and to a connection by `label`."""
     query = {
         "provider": connector.name,
         "metrics": "cost",
@@ -54,7 +54,7 @@ def short_id(identifier: str) -> str:
 
 @register.filter
 def first_sentence(text: object) -> str:
-    """What is wrong, before why: the part of a message that is set in bold."""
+    """Return the first sentence of a message, which is set in bold."""
     head, stop, _ = str(text).partition(". ")
     return head + stop.rstrip()
 
@@ -66,7 +66,7 @@ def further_sentences(text: object) -> str:
 
 @register.filter
 def days(window: Window) -> str:
-    """A span of days as people write it: 3 Nov, or 24 Aug to 21 Nov."""
+    """Format a range of days: 3 Nov, or 24 Aug to 21 Nov."""
     first, last = window.start, window.last_day
     if first == last:
         return f"{first.day} {first:%b}"
@@ -75,7 +75,7 @@ def days(window: Window) -> str:
 
 @register.filter
 def took(seconds: float | None) -> str:
-    """A duration: 0.4 s, 31 s, 12 min, 3 h 50 min; not over yet is “–”."""
+    """Format a duration: 0.4 s, 31 s, 12 min, 3 h 50 min, or “–” while it lasts."""
     if seconds is None:
         return "–"
     if seconds < 10:

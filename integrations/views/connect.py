@@ -42,7 +42,7 @@ def _page(
     problem: ConnectorError | connections.OperationError | None = None,
     status: int = 200,
 ) -> HttpResponse:
-    """The page with the test's outcome; htmx gets the outcome alone, so what was typed stays."""
+    """Render the page with the test's outcome; for htmx only the outcome, to keep the form."""
     if tested or problem:
         inquiries.remember_test(request.session, request.organization, connector, problem=problem)
     today = timezone.now().date()
@@ -70,7 +70,7 @@ def _page(
 @sensitive_post_parameters("key")
 @sensitive_variables("form", "values")
 def connect(request: OrganizationRequest, connector_slug: str) -> HttpResponse:
-    """The way to a new connection; POST is Save."""
+    """Render the form of a new connection; POST saves it."""
     connector = connector_or_404(connector_slug)
     if request.method != "POST":
         return _page(request, connector, ConnectForm(connector))
@@ -124,7 +124,7 @@ def test(request: OrganizationRequest, connector_slug: str) -> HttpResponse:
 @connection_manager_required
 @require_safe
 def label(request: OrganizationRequest) -> HttpResponse:
-    """What is wrong with a label while it is typed, with one that is free. `own` is as it is."""
+    """Validate a label while it is typed and suggest a free one. `own` keeps its label."""
     typed, own = request.GET.get("label", "").strip(), request.GET.get("own", "")
     problem = suggestion = ""
     if typed and typed != own:

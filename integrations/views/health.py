@@ -125,7 +125,7 @@ def restatements(request: OrganizationRequest) -> HttpResponse:
 @organization_required
 @require_safe
 def restatements_csv(request: OrganizationRequest) -> HttpResponseBase:
-    """The same as a file, all pages of it; filters that make no sense answer with the page."""
+    """Download all restatements as CSV; invalid filters render the page."""
     form, context = _filter(request, "restatements")
     if form.chosen is None:
         return render(request, "integrations/health_restatements.html", context, status=422)

@@ -21,7 +21,7 @@ from integrations.views.lookups import connector_in_use_or_404, held_up, redirec
 @connection_manager_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def inquire(request: OrganizationRequest, connector_slug: str) -> HttpResponse:
-    """A question about this connector, or about the connection that `connection` names."""
+    """Render a question about this connector, or about the connection in `connection`."""
     connector = connector_in_use_or_404(request, connector_slug)
     label = request.GET.get("connection", "").replace("\0", "")  # which PostgreSQL refuses
     connection = None

@@ -21,7 +21,7 @@ def connector_or_404(slug: str) -> Connector:
 
 
 def connector_in_use_or_404(request: OrganizationRequest, slug: str) -> Connector:
-    """A connector, also one the settings no longer name if the organization has a connection."""
+    """Return a connector that the settings name or the organization uses, or raise 404."""
     connector = connector_of(slug)
     stored = request.organization.connections.filter(connector_slug=slug)
     if not connector.is_installed and not stored.exists():
@@ -34,7 +34,7 @@ def connection_or_404(request: OrganizationRequest, label: str) -> Connection:
 
 
 def connector_template(connector: Connector, name: str) -> list[str]:
-    """The connector's own version of a page, or the common one."""
+    """Return the connector's own version of a template, or the common one."""
     if not connector.is_installed:
         return [f"integrations/{name}"]
     own = connector.slug.replace("-", "_")

@@ -47,7 +47,7 @@ def _manage_page(
     label: str = "",
     status: int = 200,
 ) -> HttpResponse:
-    """The page of a connector. `named` is a refused form of the connection `label`."""
+    """Render the page of a connector. `named` is an invalid form of the connection `label`."""
     overviews = overview.overviews(request.organization, connector)
     chosen = _chosen(overviews, label or request.GET.get("connection", ""))
     context = {
@@ -66,7 +66,7 @@ def _manage_page(
 
 
 def _chosen(found: list[Overview], label: str) -> Overview | None:
-    """The connection whose feeds are shown: the one asked for, or who needs it most."""
+    """Return the connection whose feeds are shown: as requested, or the one needing attention."""
     tones = ("bad", "warn", "busy", "good", "off")
     by_need = sorted(found, key=lambda o: (o.connection.label != label, tones.index(o.status.tone)))
     return by_need[0] if by_need else None
@@ -82,7 +82,7 @@ def manage(request: OrganizationRequest, connector_slug: str) -> HttpResponse:
 @connection_manager_required
 @require_safe
 def progress(request: OrganizationRequest, label: str) -> HttpResponse:
-    """What moves on the page while an import runs: its steps, its row and the figures on top."""
+    """Render what changes during an import: its steps, its row and the figures above."""
     connection = connection_or_404(request, label)
     found = overview.overviews(request.organization, connection.connector)
     context = {
@@ -97,7 +97,7 @@ def progress(request: OrganizationRequest, label: str) -> HttpResponse:
 @connection_manager_required
 @require_safe
 def feeds(request: OrganizationRequest, label: str) -> HttpResponse:
-    """The health of one connection's feeds, for the page to follow a run."""
+    """Render one connection's feeds, so that the page can follow a run."""
     connection = connection_or_404(request, label)
     context = {"chosen": overview.overview(connection), "feeds": feed_health.of(connection)}
     return render(request, "integrations/_feeds.html", context)
@@ -118,7 +118,7 @@ def sync_now(request: OrganizationRequest, label: str) -> HttpResponse:
 def _dialog(
     request: OrganizationRequest, name: str, connection: Connection, **context: Any
 ) -> HttpResponse:
-    """A question about one connection."""
+    """Render a dialog about one connection."""
     context |= {"overview": overview.overview(connection), "connector": connection.connector}
     return render_dialog(request, f"integrations/_{name}.html", **context)
 
@@ -262,6 +262,6 @@ def delete(request: OrganizationRequest, label: str) -> HttpResponse:
 @connection_manager_required
 @require_safe
 def archive(request: OrganizationRequest) -> HttpResponse:
-    """What was deleted while its history was kept: it can come back, or be erased."""
+    """Render deleted connections with history, which can be restored or erased."""
     context = {"overviews": overview.retained(request.organization)}
     return render(request, "integrations/archive.html", context)

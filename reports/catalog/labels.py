@@ -124,7 +124,7 @@ GREY = 7
 
 
 def label(dimension: str, value: str, names: Names = NONE) -> str:
-    """The value of a dimension as people read it; absent values are named, never blank.
+    """Return a dimension's value for people; an absent value has a name too.
 
     `names` are those of identifiers.
     """
@@ -155,7 +155,7 @@ def _is_hidden(sign: str) -> bool:
 
 
 def colors(dimension: str, values: list[str]) -> dict[str, int]:
-    """A series color for up to six values, the largest first; grey for no value.
+    """Return a series color for up to six values, the largest first; grey for no value.
 
     Known products take their own; the others take what is left, in order.
     """

@@ -92,7 +92,7 @@ class Source(str):
 
     @classmethod
     def of(cls, feeds: Iterable[str]) -> "Source":
-        """The source that these feeds are together."""
+        """Return the source that these feeds form together."""
         return cls("+".join(sorted({*feeds})))
 
     @property
@@ -108,7 +108,7 @@ class Source(str):
         return self not in {Source.COST, Source.USAGE}
 
     def is_provided_by(self, feed: Feed) -> bool:
-        """Does this feed bring its numbers?"""
+        """Return True if this feed brings its numbers."""
         if self.is_engagement:
             return feed.name in self.feeds and feed.table.value not in {"cost", "usage"}
         return self == feed.table.value
@@ -184,11 +184,11 @@ class Metric:
 
     @property
     def is_additive(self) -> bool:
-        """May the numbers of groups be added up?"""
+        """Return True if the numbers of groups may be added up."""
         return False
 
     def text(self, value: Number) -> str:
-        """The exact value without an exponent; "" if it is not known."""
+        """Return the exact value without an exponent; "" if unknown."""
         if value is None:
             return ""
         if self.unit in {Unit.USD, Unit.RATE}:
@@ -214,7 +214,7 @@ class Measure(Metric):
     compared_with: Source | None = None
 
     def counted_beside(self, other: "Measure") -> "Measure":
-        """The same on the days alone that the source of another measure knows, too."""
+        """Return this measure limited to days that the source of another measure knows too."""
         if self.source is other.source:
             return self
         return replace(self, name=f"{self.name}_beside_{other.source}", compared_with=other.source)
@@ -227,11 +227,11 @@ class Measure(Metric):
 
     @property
     def needs_documents(self) -> bool:
-        """Is it lost where the documents of a day are added up?"""
+        """Return True if it is lost where the documents of a day are added up."""
         return False
 
     def on(self, source: Source) -> "Measure":
-        """The same measure, read from another source that holds its numbers."""
+        """Return the same measure, read from another source that holds its numbers."""
         if source == self.source:
             return self
         if self.source.is_engagement:
@@ -252,7 +252,7 @@ class Measure(Metric):
         return (self,)
 
     def aggregates(self, only: Q | None = None) -> dict[str, Aggregate]:
-        """What SQL has to compute for a group, by name; of all its facts, or of some."""
+        """Return the SQL aggregates of a group by name, over all its facts or some."""
         found: dict[str, Aggregate] = {f"sum_{self.name}": Sum(self.value, filter=only)}
         if only is not None:
             found[f"facts_{self.name}"] = Count("pk", filter=only)
@@ -264,24 +264,24 @@ class Measure(Metric):
         return found
 
     def has_facts(self, row: Mapping[str, Any]) -> bool:
-        """Is any fact of this row of SQL among those that count?"""
+        """Return True if any fact of this SQL row counts."""
         return bool(row.get(f"facts_{self.name}", True))
 
     def amount(self, row: Mapping[str, Any]) -> Any:
-        """The amount of one row of SQL: not known as soon as one part was not reported."""
+        """Return the amount of one SQL row; unknown as soon as one part was not reported."""
         if row.get(f"holes_{self.name}"):
             return None
         return self.exact(row[f"sum_{self.name}"])
 
     def exact(self, value: Any) -> Any:
-        """A number of SQL as it is kept; None stays None."""
+        """Convert a number of SQL to its stored form; None stays None."""
         if value is None:
             return None
         # PostgreSQL sums big integers to decimals: a count is made a count again.
         return int(value) if self.unit in {Unit.COUNT, Unit.TOKENS} else Decimal(value)
 
     def merged(self, amounts: Iterable[Any]) -> Any:
-        """The amount of several groups together."""
+        """Merge the amounts of several groups."""
         return add_known(amounts)
 
     def shown(self, amount: Any) -> Number:
@@ -452,7 +452,7 @@ class Ratio(Metric):
         return (self.of.counted_beside(self.per), self.per.counted_beside(self.of))
 
     def number(self, numbers: Mapping[str, Number]) -> Number:
-        """Rounded to twelve places; not known where there is nothing to divide by."""
+        """Return the quotient rounded to twelve places; unknown for an empty denominator."""
         of, per = (numbers[measure.name] for measure in self.measures)
         if of is None or not per:
             return None
@@ -479,7 +479,7 @@ class Difference(Metric):
 
 
 def add_known(numbers: Iterable[Number]) -> Number:
-    """A sum that is not known as soon as one part is not."""
+    """Add values; one unknown value makes the sum unknown."""
     total: Decimal | int = 0
     for number in numbers:
         if number is None:
@@ -524,7 +524,7 @@ def _tokens(name: str, label: str, definition: str) -> Measure:
 
 
 def path(name: str) -> Expression:
-    """A number of an engagement fact, which holds them by dotted path. Most are counts."""
+    """Declare a number at a dotted path of an activity document. Most are counts."""
     return Cast(
         KeyTextTransform(name, "values"),
         ExactField(),
@@ -539,7 +539,7 @@ _MEASURES: dict[str, type[Measure]] = {
 
 
 def _declared(metric: ActivityMetric) -> Measure:
-    """The measure that a connector declares."""
+    """Return the measure that a connector declares."""
     unit = {"usd": Unit.USD, "percent": Unit.SHARE}.get(metric.unit, Unit.COUNT)
     made = (metric.name, metric.label, unit, metric.section, metric.definition)
     value, source = _value(metric), Source.of(metric.feeds)
@@ -659,7 +659,7 @@ def _ratio(
 
 
 def _ratios(declared: Mapping[str, Measure]) -> Iterator[Ratio]:
-    """The quotients of measures; those of activity only where it is declared."""
+    """Return the quotients of measures; those of activity only where declared."""
     yield _ratio(
         "cost_per_active_user",
         "Cost per active user",
@@ -787,11 +787,11 @@ class Catalogs:
         return frozenset(source for metric in self.metrics.values() for source in metric.sources)
 
     def names(self, feed: str) -> frozenset[str]:
-        """The dimensions on the documents of a feed."""
+        """Return the dimensions of the documents of a feed."""
         return self.cuts[feed].names if feed in self.cuts else frozenset()
 
     def place(self, measure: Measure, wanted: frozenset[str]) -> Measure | None:
-        """The measure where all `wanted` dimensions are known; None if that is nowhere.
+        """Return the measure on a source that knows all `wanted` dimensions, or None.
 
         Time and connection are known everywhere and not among them.
         """
@@ -810,7 +810,7 @@ class Catalogs:
         return measure.on(Source.of(feeds)) if feeds else None
 
     def _smallest(self, whole: str, wanted: frozenset[str]) -> str:
-        """The feed that cuts `whole` by the fewest dimensions that are enough; "" if none does."""
+        """Return the feed with the fewest dimensions that are enough for `whole`, or ""."""
         brought = {feed.name for feed in self._feeds}
         found = [
             cut
@@ -826,12 +826,12 @@ class Catalogs:
 
 
 def place(measure: Measure, wanted: frozenset[str]) -> Measure | None:
-    """The measure where all wanted dimensions are known, see `Catalogs.place`."""
+    """Return the measure on a source with all wanted dimensions, see `Catalogs.place`."""
     return catalogs().place(measure, wanted)
 
 
 def catalogs() -> Catalogs:
-    """The catalogs of the connectors that the settings name."""
+    """Return the catalogs of the connectors that the settings name."""
     installed = [(connector, connector.feeds) for connector in connectors().values()]
     known = _Known.parts
     if len(known) != len(installed) or any(
@@ -905,7 +905,7 @@ class Dimension:
 
     @property
     def is_everywhere(self) -> bool:
-        """Does every source know it?"""
+        """Return True if every source knows it."""
         return self.is_time or (self.value is None and self.tables == METERED_FEEDS)
 
     @property
@@ -922,7 +922,7 @@ class Dimension:
         return all(self.name in known.names(feed) for feed in source.feeds)
 
     def of(self, source: Source) -> Expression | F | None:
-        """The expression this source is cut by."""
+        """Return the expression of this dimension for a source."""
         if self.is_everywhere or not source.is_engagement:
             return self.value
         if self.on_documents is not None:
@@ -935,7 +935,7 @@ class Dimension:
         )
 
     def _on(self, cut: Cut) -> Expression | F:
-        """The subject or label of a document; "" for what stands for no value."""
+        """Return the item or label of a document; "" for values that stand for none."""
         found: Any = F("subject") if cut.subject == self.name else _label(self.name)
         if cut.nobody:
             some = NullIf(found, Value(cut.nobody))
@@ -956,7 +956,7 @@ def _label(name: str) -> Expression:
 
 
 def truncated(interval: str, day: Expression | F) -> Expression | F:
-    """The first day of its day, ISO week, month or quarter."""
+    """Return the first day of its day, ISO week, month or quarter."""
     found = {"week": TruncWeek, "month": TruncMonth, "quarter": TruncQuarter}.get(interval)
     # A date by PostgreSQL's word: reading a timestamp of each row would take longer than its sum.
     return Cast(found(day, output_field=DateField()), DateField()) if found else day
@@ -993,7 +993,7 @@ def _of_documents(name: str, label: str, **more: Any) -> Dimension:
 
 
 def _of_resource(name: str, label: str, kind: str, attribute: str) -> Dimension:
-    """What is known of the key or workspace something was metered by, as it was on that day.
+    """Return an attribute of the key or workspace of a meter, as it was on that day.
 
     Providers keep no history, so the oldest version we have stands for the days before it.
     """

@@ -22,7 +22,7 @@ KINDS = {
 
 
 def of(connections: Sequence[Connection], dimensions: Collection[str]) -> Names:
-    """The names of everything those dimensions may hold; no query if none holds any."""
+    """Return the names of all values of those dimensions; no query if none has names."""
     names = _of_resources(connections, [name for name in dimensions if name in KINDS])
     if "api_key_owner" in dimensions:
         names |= _of_owners(connections)
@@ -69,6 +69,6 @@ def _of_resources(
 
 
 def _item_feeds() -> list[str]:
-    """The feeds whose documents are each about one item, which their name calls."""
+    """Return the feeds whose documents are each about one named item."""
     cuts = catalogs().cuts.values()
     return sorted({*ITEM_FEEDS, *(cut.feed for cut in cuts if cut.subject == "item")})

@@ -43,7 +43,7 @@ PERIODS = {"daily": "Day", "weekly": "7 days", "monthly": "30 days"}
 
 
 def _told(scope: Scope) -> tuple[list[Connection], tuple[Lack, ...]]:
-    """The connections that count active users, and those that do not."""
+    """Split the connections into those that count active users and the others."""
     every = engine.connections_of(scope.organization, scope.filters)
     telling = activity_queries.with_feed(every, activity_queries.SUMMARIES)
     reason = "does not count active users and is not in these numbers"
@@ -53,7 +53,7 @@ def _told(scope: Scope) -> tuple[list[Connection], tuple[Lack, ...]]:
 def _silent(
     scope: Scope, every: Sequence[Connection], telling: Sequence[Connection], reason: str
 ) -> tuple[Lack, ...]:
-    """The connections that say nothing of it beside those that do."""
+    """Return the connections that do not report it while others do."""
     if not telling:
         return ()
     return tuple(
@@ -68,7 +68,7 @@ def _silent(
 
 
 def _left_out(scope: Scope, *metrics: str) -> tuple[str, ...]:
-    """A note about filters that these numbers cannot follow."""
+    """Return a note about filters that do not apply to these numbers."""
     names = {"service": "product", "project_id": "user"}
     lost = [
         names[f.dimension]
@@ -82,7 +82,7 @@ def _left_out(scope: Scope, *metrics: str) -> tuple[str, ...]:
 
 # --- Figures -----------------------------------------------------------------------------------
 def _product(scope: Scope) -> str:
-    """The prefix of the one product that is looked at, where its users are counted; else ""."""
+    """Return the prefix of the only selected product whose users are counted, or ""."""
     chosen = scope.values_of("service")
     return chosen[0] if len(chosen) == 1 and f"{chosen[0]}_monthly_active_users" in METRICS else ""
 
@@ -124,7 +124,7 @@ def active_figure(scope: Scope) -> WidgetResult:
 def _at(
     found: Mapping[int, tuple[date, Mapping[str, Any]]], connection: Connection, *paths: str
 ) -> Any:
-    """The newest day of a connection, and its numbers; None for what is not known."""
+    """Return the newest day of a connection and its numbers; None for unknown ones."""
     day, values = found.get(connection.pk, (None, {}))
     return (day, *(None if values.get(p) is None else int(values[p]) for p in paths))
 
@@ -397,7 +397,7 @@ _CODE = (
 
 
 def code_output(scope: Scope) -> WidgetResult:
-    """What Claude Code brought about, and its cost by commits and sessions."""
+    """Return the output of Claude Code and its cost per commit and session."""
     empty, missing = _no_activity(scope, "claude_code")
     if empty:
         return WidgetResult(Table((), ()), empty=empty, missing=missing)
@@ -417,7 +417,7 @@ def code_output(scope: Scope) -> WidgetResult:
 
 
 def _code_prices(scope: Scope, connections: Sequence[Connection]) -> Iterator[MetricRow]:
-    """What a commit cost, over the days whose activity is known.
+    """Return the cost per commit over the days whose activity is known.
 
     Where a provider bills Claude Code as a product of its own, that is its cost. Where it only
     estimates what Claude Code took of another product, the estimate stands by itself.
@@ -466,7 +466,7 @@ def _prices(
 
 
 def _ended(report: Report, connection: Connection) -> frozenset[date]:
-    """The days that are over and known of a report with one source."""
+    """Return the complete, known days of a report with one source."""
     part = report.coverage.part(connection.pk, report.spec.sources[0])
     return part.ended if part else frozenset()
 
@@ -506,7 +506,7 @@ class Surfaces:
 
 
 def surfaces(scope: Scope) -> WidgetResult:
-    """What was done in chat, Cowork, Office and Design, and by how many people."""
+    """Return the use of chat, Cowork, Office and Design, with the number of people."""
     empty, missing = _no_activity(scope, *_SURFACE_OF.values())
     if empty:
         return WidgetResult(Table((), ()), empty=empty, missing=missing)
@@ -572,13 +572,13 @@ def _measured(report: Report, interval: Interval) -> Iterator[MetricRow]:
 
 
 def _written(metric: Metric, value: Number) -> str:
-    """Counts in full, as long as they are not longer than their column."""
+    """Return counts in full unless they are longer than their column."""
     is_long = metric.unit is Unit.COUNT and value is not None and value >= 1_000_000
     return figures.tokens(value) if is_long else figures.figure(value, metric.unit)
 
 
 def sparkline(values: Sequence[Number]) -> tuple[str, ...]:
-    """Runs of a small line on a plane of 100 by 20: what is not known breaks it."""
+    """Return line segments on a plane of 100 by 20, broken at unknown values."""
     known = [float(value) for value in values if value is not None]
     highest = max(known, default=0) or 1
     runs: list[list[str]] = [[]]
@@ -643,7 +643,7 @@ class CatalogSection:
 
 
 def catalog(scope: Scope) -> WidgetResult:
-    """What people use most, with how many people."""
+    """Return the most used items with the number of people."""
     every = engine.connections_of(scope.organization, scope.filters)
     shelves = []
     known: set[Connection] = set()

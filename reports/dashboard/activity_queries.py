@@ -48,7 +48,7 @@ def with_surface(connections: Iterable[Connection], *surfaces: str) -> list[Conn
 
 
 def last_days(connections: Sequence[Connection], feed: str, window: Window) -> dict[int, date]:
-    """The newest day of the window that each connection has read of a feed."""
+    """Return the newest day of the window that each connection has read of a feed."""
     days = FeedDay.objects.filter(
         connection__in=connections, feed=feed, day__gte=window.start, day__lt=window.end
     )
@@ -58,7 +58,7 @@ def last_days(connections: Sequence[Connection], feed: str, window: Window) -> d
 def latest_documents(
     connections: Sequence[Connection], window: Window
 ) -> dict[int, tuple[date, Mapping[str, Any]]]:
-    """The last document of each whole organization within the window, by connection."""
+    """Return the last document of each organization within the window, by connection."""
     found = EngagementFact.objects.within(window).filter(
         connection__in=connections, feed=SUMMARIES, subject="", days=1
     )
@@ -136,7 +136,7 @@ def _activity(people: Sequence[_Did]) -> Activity:
 
 
 def number(path: str) -> Expression:
-    """A number of a document by its dotted path; NULL where it is not known."""
+    """Return a number of a document by its dotted path; NULL where unknown."""
     return Cast(KeyTextTransform(path, "values"), ExactField())
 
 
@@ -159,7 +159,7 @@ class ItemUsage:
 def top_items(
     connections: Sequence[Connection], feed: str, uses: Sequence[str], window: Window
 ) -> list[ItemUsage]:
-    """The subjects of a feed, the most used first, in one query.
+    """Return the items of a feed, the most used first, in one query.
 
     A use is counted by the sum of the paths `uses`, as far as they are known.
     """

@@ -15,7 +15,7 @@ def columns(pivot: Pivot, *, part: float = 1) -> Chart:
 
 
 def lines(pivot: Pivot, *, part: float = 1) -> Chart:
-    """A line a series, with a gap where nothing is known."""
+    """Return one line per series, broken where values are unknown."""
     return _thinned(line(pivot), part)
 
 

@@ -138,7 +138,7 @@ _NAMES = ("name", "email", "external_id")
 
 
 def _complete(connections: Sequence[Connection], known: Coverage) -> Completeness[datetime]:
-    """The instant to which every connection's cost is complete within these days."""
+    """Return the instant to which the cost of all connections is complete within these days."""
     feeds = Q(pk__in=[])
     for connection in connections:
         totals, people = feed_names(connection, Source.COST)

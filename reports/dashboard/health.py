@@ -170,7 +170,7 @@ def _feed_strips(
 def _kind_strips(
     connections: Sequence[Connection], window: Window, known: _Known
 ) -> Iterator[CoverageStrip]:
-    """A day is as sure as the least sure of the feeds that have read any of these days.
+    """Return one strip per kind, in which the least final feed decides a day.
 
     A feed that has read none may lie beyond what its key may read; the table shows it.
     """

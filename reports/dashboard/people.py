@@ -111,7 +111,7 @@ class Ranking:
 
 
 def top_users(scope: Scope) -> WidgetResult:
-    """The ten who cost most, everybody else together, and what nobody accounts for."""
+    """Return the ten users with the highest cost, all others, and the unattributed cost."""
     report = scope.ask("cost", "total_tokens", group_by=("user_id",))
     everybody = sorted(
         (row for row in _of_people(report) if row.values[0] is not None),
@@ -148,7 +148,7 @@ def top_users(scope: Scope) -> WidgetResult:
 
 
 def _details(scope: Scope, ids: Sequence[str]) -> dict[str, tuple[str, date | None]]:
-    """The model each of them spent most on, and the last day they used anything."""
+    """Return the model with most cost for each user, and the last active day."""
     who = (Filter("user_id", tuple(ids)),)
     found: dict[str, tuple[str, Decimal]] = {}
     for row in scope.ask("cost", group_by=("user_id", "sku"), also=who).rows:
@@ -323,7 +323,7 @@ def _with_spread(answer: WidgetResult, costs: Sequence[Decimal], mean: Number) -
 
 
 def percentile(ordered: Sequence[Decimal], percent: int) -> Decimal:
-    """The smallest cost that at least so many percent of the people do not exceed."""
+    """Return the smallest cost that this percentage of the people does not exceed."""
     return ordered[max(ceil(len(ordered) * percent / 100), 1) - 1]
 
 
@@ -386,7 +386,7 @@ class Increases:
 
 
 def rising(scope: Scope) -> WidgetResult:
-    """The people and the models whose cost grew most, in dollars."""
+    """Return the people and the models whose cost grew most, in dollars."""
     asked = scope.spec("cost", group_by=("user_id",))
     by_user = scope.run_previous(asked)
     columns = (

@@ -108,7 +108,7 @@ class Table:
         return Table((*self.columns, *columns), tuple((*row, *said) for row in self.rows))
 
     def csv(self) -> str:
-        """A file to download, with a header. Exact, and empty for what is not known."""
+        """Return a CSV response with a header, exact numbers, and nothing for unknown ones."""
         head = [column.name for column in self.columns]
         rows = (
             [column.exact(value) for column, value in zip(self.columns, row, strict=True)]
@@ -191,7 +191,7 @@ def lacking(scope: Scope, report: Report) -> tuple[Lack, ...]:
 
 
 def shares(values: Iterable[Number]) -> list[Decimal | None]:
-    """The part of each in what was spent. A credit is no part of it, so it has no share."""
+    """Return each part's share of the total cost. A credit has no share."""
     numbers = list(values)
     gross = sum((Decimal(n) for n in numbers if n is not None and n > 0), Decimal())
     return [None if n is None or n < 0 else share_of(n, gross) for n in numbers]
@@ -213,12 +213,12 @@ def ratio_of(now: Number, before: Number) -> Decimal | None:
 
 
 def subtract(whole: Number, part: Number) -> Number:
-    """What is left; not known as soon as either is not."""
+    """Subtract two numbers; None if either is unknown."""
     return None if whole is None or part is None else whole - part
 
 
 def share_of(part: Number, whole: Number) -> Decimal | None:
-    """A part of a whole, to twelve places; None where either is not known or there is no whole."""
+    """Return the share to twelve places; None if a number is unknown or the total is zero."""
     if part is None or not whole:
         return None
     return (Decimal(part) / Decimal(whole)).quantize(_TWELVE, ROUND_HALF_UP)
@@ -235,7 +235,7 @@ class Figure:
 
 
 def finality_rule(report: Report) -> str:
-    """The sign under a total: closed if it will not change, open if it still can."""
+    """Return the style of the rule under a total: closed if final, open if it may change."""
     days = report.coverage
     if days.count(DayState.UNKNOWN) == len(days.window):
         return ""

@@ -64,11 +64,11 @@ class Scope:
         return next((f.values for f in self.filters.filters if f.dimension == dimension), ())
 
     def without(self, *dimensions: str) -> Self:
-        """The same days without these filters."""
+        """Return the same days without these filters."""
         return replace(self, filters=self.filters.without(*dimensions))
 
     def without_connections(self, label: str, asked: Iterable[Connection]) -> str:
-        """The address of the same days without one of these connections; "" if none is left."""
+        """Return the URL without one of these connections; "" if none is left."""
         kept = tuple(each.label for each in asked if each.label != label)
         if not kept:
             return ""
@@ -84,7 +84,7 @@ class Scope:
         also: tuple[Filter, ...] = (),
         **more: object,
     ) -> ReportSpec:
-        """A report of these days with these filters; those that cannot cut it are left out.
+        """Return a spec of these days and filters, without filters that do not apply.
 
         `also` takes the place of the dashboard's own filters of the same dimensions. A user is
         filtered by `project_id` here.
@@ -117,7 +117,7 @@ class Scope:
         return engine.run(self.organization, self.spec(*metrics, **question))  # type: ignore[arg-type]
 
     def compared(self, report: Report, *metrics: str) -> Report | None:
-        """The days of a report that can be compared beside those before, all metrics or only these.
+        """Return the report limited to days that compare with the previous period, by metric.
 
         The same as on the report page: as many days on each side, all of them over and known.
         None if there is no such day.
@@ -126,10 +126,10 @@ class Scope:
         return self.run_previous(asked)
 
     def run_previous(self, asked: ReportSpec) -> Report | None:
-        """The same for a report whose facts nobody has read."""
+        """Run the same report for the previous period."""
         return engine.run_if_comparable(self.organization, replace(asked, compare="previous"))
 
 
 def cuts(dimension: str, metrics: Iterable[str]) -> bool:
-    """Can these metrics be filtered by the dimension?"""
+    """Return True if these metrics can be filtered by the dimension."""
     return all(METRICS[name].sources <= DIMENSIONS[dimension].sources for name in metrics)

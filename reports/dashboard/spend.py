@@ -74,7 +74,7 @@ def _totals(report: Report, compared: Report | None) -> Iterator[tuple[date, dat
 
 
 def month_to_date(scope: Scope) -> WidgetResult:
-    """This month, whatever days are looked at, with what the discounts took off."""
+    """Return this month's cost, independent of the selected days, and its discounts."""
     window = RANGES["mtd"].window(scope.today)
     report = scope.ask("cost", "savings", "savings_share", window=window)
     report = replace(report, spec=replace(report.spec, range="mtd"))
@@ -112,7 +112,7 @@ def _saved(report: Report, compared: Report | None) -> Iterator[tuple[date, date
 
 
 def forecast(scope: Scope) -> WidgetResult:
-    """This month as it will end: its complete days, and what is expected of the others."""
+    """Return the expected cost of this month: complete days plus a forecast of the rest."""
     month = Window(
         first_day("month", scope.today),
         last_day("month", first_day("month", scope.today)) + timedelta(days=1),
@@ -237,7 +237,7 @@ def _steps(scope: Scope) -> Iterator[Step]:
 
 
 def by_column(laid_out: Pivot, kind: Kind) -> Table:
-    """A row a day, week or month with how sure it is, a column a series, their total last."""
+    """Return a row per interval with its finality, a column per series, and the total."""
     series, interval = laid_out.series, laid_out.columns[0].interval
     return Table(
         (
@@ -280,7 +280,7 @@ class ModelBreakdown:
 
 
 def by_model(scope: Scope) -> WidgetResult:
-    """What each model costs, its part of the whole, and how that moved."""
+    """Return cost by model, its share, and its change."""
     report = scope.ask("cost", group_by=("sku",))
     compared = scope.compared(report)
     slices = ranked(report, compared)
@@ -295,7 +295,7 @@ def by_model(scope: Scope) -> WidgetResult:
 
 
 def ranked(report: Report, compared: Report | None = None) -> tuple[BreakdownRow, ...]:
-    """The groups of a report by their first metric, the largest first."""
+    """Return the groups of a report by falling first metric."""
     dimension = report.spec.group_by[0]
     rows = sorted(
         report.rows, key=lambda row: (row.values[0] is None, -(row.values[0] or 0), row.keys)
@@ -395,7 +395,7 @@ class Unattributed:
 
 
 def unattributed(scope: Scope) -> WidgetResult:
-    """What API keys, automation and the like cost, by product."""
+    """Return cost without a user, such as API keys and automation, by product."""
     report = scope.ask("cost", group_by=("service",), also=(UNATTRIBUTED,))
     # The filter by user has no part in either: not in what nobody accounts for, nor in the whole.
     everything = scope.without("project_id").ask("cost")

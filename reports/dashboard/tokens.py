@@ -36,7 +36,7 @@ TYPES = {
 
 
 def cache_share(scope: Scope) -> WidgetResult:
-    """The part of all input that came from a cache."""
+    """Return the share of the input that was read from a cache."""
     report = scope.ask("cache_read_share", "cache_read_tokens", "input_tokens")
     compared = scope.compared(report)
     share = report.totals[0]
@@ -109,7 +109,7 @@ def by_type(scope: Scope) -> WidgetResult:
 
 
 def _series(laid_out: Pivot, report: Report, names: dict[str, tuple[str, int]]) -> Pivot:
-    """The columns of a pivot with one series a metric instead of one a group."""
+    """Return the columns of a pivot with one series per metric instead of per group."""
     at = {name: report.spec.metrics.index(name) for name in names}
     values = [report.values((column.start,)) for column in laid_out.columns]
     return replace(

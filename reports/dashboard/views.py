@@ -38,7 +38,7 @@ def start(request: OrganizationRequest) -> HttpResponseBase:
 @require_safe
 @organization_required
 def genai(request: OrganizationRequest) -> HttpResponseBase:
-    """The page. Widgets load by themselves; `render=all` answers with all of them at once."""
+    """Render the page. Widgets load on their own, except for `render=all`."""
     htmx = HtmxDetails(request)
     is_part = bool(htmx) and not htmx.history_restore_request
     try:
@@ -90,7 +90,7 @@ def widget(request: OrganizationRequest, widget: str) -> HttpResponseBase:
 @organization_required
 @limited
 def widget_csv(request: OrganizationRequest, widget: str) -> HttpResponseBase:
-    """The rows of one widget, exact."""
+    """Download the exact rows of one widget."""
     found = _widget(widget)
     try:
         scope = _scope(request)
@@ -115,7 +115,7 @@ def widget_csv(request: OrganizationRequest, widget: str) -> HttpResponseBase:
 @require_safe
 @organization_required
 def people(request: OrganizationRequest) -> HttpResponseBase:
-    """The people a filter can choose from, by a piece of their name."""
+    """Search the people for a filter by part of the name."""
     try:
         bar = FilterBar(_scope(request), find=request.GET.get("find", "").strip())
     except SpecError as error:
@@ -147,7 +147,7 @@ def _scope(request: OrganizationRequest) -> Scope:
 
 
 def _bare(request: OrganizationRequest) -> Scope:
-    """The dashboard without anything asked, for the bar of an address that makes no sense."""
+    """Return the dashboard without parameters, for the bar of an invalid URL."""
     return Scope.from_query(request.organization, QueryDict(), today=_today())
 
 
@@ -159,7 +159,7 @@ def _widget(name: str) -> Widget:
 
 @lru_cache(maxsize=1)
 def _definitions() -> SafeString:
-    """The document as HTML, each heading with an address of its own; HTML in it stays text."""
+    """Render the document as HTML with an anchor per heading; HTML inside is escaped."""
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = parser.parse((settings.BASE_DIR / "docs" / "metrics.md").read_text())
     for token, inline in pairwise(tokens):

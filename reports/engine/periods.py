@@ -51,7 +51,7 @@ RANGES: dict[str, Range] = {
 
 # --- Intervals ---------------------------------------------------------------------------------
 def first_day(interval: str, day: date) -> date:
-    """The day its day, ISO week, month or quarter begins with."""
+    """Return the first day of its day, ISO week, month or quarter."""
     if interval == "week":
         return day - timedelta(days=day.weekday())
     if interval == "quarter":
@@ -60,7 +60,7 @@ def first_day(interval: str, day: date) -> date:
 
 
 def last_day(interval: str, start: date) -> date:
-    """The day the day, ISO week, month or quarter that begins on `start` ends with."""
+    """Return the last day of the day, ISO week, month or quarter that begins on `start`."""
     if interval == "week":
         return start + timedelta(days=6)
     if interval == "month":
@@ -71,7 +71,7 @@ def last_day(interval: str, start: date) -> date:
 
 
 def split_into_intervals(window: Window, interval: str) -> Iterator[Window]:
-    """The days, weeks, months or quarters of a window, oldest first; its edges may cut them."""
+    """Split a window into days, weeks, months or quarters, oldest first; edges may be partial."""
     day = window.start
     while day < window.end:
         end = min(last_day(interval, first_day(interval, day)) + timedelta(days=1), window.end)
@@ -92,7 +92,7 @@ def spans(days: Iterable[date]) -> Iterator[Window]:
 
 
 def plus_months(day: date, months: int) -> date:
-    """The same day of another month; its last one where that month is shorter."""
+    """Return the same day of another month, or its last day if that month is shorter."""
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
     return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
 
@@ -110,11 +110,11 @@ class Shift:
     months: int = 0
 
     def align(self, day: date, window: Window) -> date:
-        """The day of `window` an earlier one is laid on: 31 January is laid on 28 February."""
+        """Map an earlier day to its day of `window`: 31 January becomes 28 February."""
         return max(plus_months(day, self.months) + timedelta(days=self.days), window.start)
 
     def earlier(self, day: date) -> date | None:
-        """The one earlier day that a day is compared with; None where that month is too short.
+        """Return the earlier day to compare a day with; None if that month is too short.
 
         31 October is compared with no day of a month of 30, so both sides have as many days.
         """
@@ -123,7 +123,7 @@ class Shift:
         return found if found.day == moved.day or not self.months else None
 
     def before(self, window: Window) -> Window:
-        """The earlier days: whole months for whole months, otherwise the same days."""
+        """Return the previous period: whole months for whole months, otherwise as many days."""
         start, last = (
             plus_months(day, -self.months) - timedelta(days=self.days)
             for day in (window.start, window.last_day)

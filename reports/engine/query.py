@@ -233,7 +233,7 @@ class Report:
         return len({day for part in parts for day in part.states})
 
     def values(self, keys: Keys) -> tuple[Number, ...]:
-        """The metrics of one group, which need not have a row: 0 or None where it has none."""
+        """Return the metrics of one group; 0 or None if it has no row."""
         if self.has_no_sum:
             return (None,) * len(self.spec.metrics)
         return tuple(answer.number for answer in self._answered(keys))
@@ -252,7 +252,7 @@ class Report:
         )
 
     def by(self, *names: str) -> "Report":
-        """The same report with only some of its groupings, from the amounts at hand."""
+        """Return the report with fewer groupings, from the amounts already read."""
         at = [self.spec.group_by.index(name) for name in names]
         dropped = {*self.spec.group_by} - {*names}
         overlap = any(DIMENSIONS[name].is_overlapping for name in dropped)
@@ -266,7 +266,7 @@ class Report:
         )
 
     def text_rows(self) -> Iterator[list[str]]:
-        """The rows as they stand in files: exact, "" for what is not known."""
+        """Return the rows for exports: exact, "" for unknown."""
         return export_rows(self.spec, self.connections, self.rows)
 
     @cached_property
@@ -449,7 +449,7 @@ class StreamedReport:
 def stream(
     organization: Organization, spec: ReportSpec, *, most: int = MOST_FILE_ROWS
 ) -> Report | StreamedReport:
-    """The same rows in the same order as `run`, without holding them; raises `SpecError`.
+    """Stream the rows of `run` in the same order, without storing them; raise `SpecError`.
 
     `TooManyRows` is raised at the first row above `most`.
     """
@@ -466,7 +466,7 @@ def stream(
 def columns(
     spec: ReportSpec, connections: Sequence[Connection], *, is_compared: bool
 ) -> tuple[str, ...]:
-    """The names of what files hold of a row.
+    """Return the column names of an exported row.
 
     A comparison adds, for each metric, as many known days of the report and of before. Several
     connections add whether a number lacks one of them, and which.
@@ -500,7 +500,7 @@ def coverage(organization: Organization, spec: ReportSpec) -> Coverage:
 
 
 def connections_of(organization: Organization, spec: ReportSpec) -> list[Connection]:
-    """The connections a report reads, by label. One that is being deleted is gone already."""
+    """Return the connections of a report by label, without those being deleted."""
     providers, accounts = spec.filters_of("provider"), spec.filters_of("billing_account")
     return [
         connection
@@ -523,7 +523,7 @@ def facts(
     people: "People",
     known: Coverage | None = None,
 ) -> FactQuerySet:
-    """What a report sums: the smallest table that knows all it asks for.
+    """Return the facts of a report from the smallest table that holds all dimensions.
 
     The one place that chooses a table. Each holds the same numbers; a rollup has fewer rows.
     `known` tells what belongs to people that are not known yet from what belongs to nobody.
@@ -556,7 +556,7 @@ def facts(
 
 
 def _feed_filter(source: Source, connections: Iterable[Connection]) -> Q:
-    """The engagement feeds that tell a source, which every connector calls as it likes."""
+    """Return a filter for the activity feeds that provide a source."""
     telling: dict[tuple[str, ...], list[Connection]] = defaultdict(list)
     for connection in connections:
         totals, people = coverages.feed_names(connection, source)
@@ -568,7 +568,7 @@ def _feed_filter(source: Source, connections: Iterable[Connection]) -> Q:
 def _person_filter(
     model: Any, connections: Sequence[Connection], filter_: Filter, everybody: "People"
 ) -> Q:
-    """What follows from a filter by person, in the words of the indexes that name a person.
+    """Return what a filter by person implies for the indexed columns that name a person.
 
     Empty if nothing does. It takes a query more, and saves reading the facts of everybody else.
     All rows of a person are among them, whichever of their ids, emails and names was asked for.
@@ -607,7 +607,7 @@ def _person_filter(
 
 
 def _condition(filter_: Filter, name: str, people: "People") -> Q:
-    """What a filter asks of the value under this name."""
+    """Return the condition of a filter on the value with this name."""
     if filter_.operator.is_exact:
         values = filter_.values
         if filter_.dimension in PERSON_DIMENSIONS:
@@ -621,7 +621,7 @@ def _condition(filter_: Filter, name: str, people: "People") -> Q:
 def _cut(
     model: Any, source: Source, dimension: str, known: Coverage | None, people: "People"
 ) -> Any:
-    """The same expression, in which one person has one value.
+    """Return the same expression with one value per person.
 
     Usage without a user has no value, and usage whose user is not known yet has one of its own.
     """
@@ -636,7 +636,7 @@ def _cut(
 def _or_unknown(
     value: Any, model: Any, source: Source, dimension: str, known: Coverage | None
 ) -> Any:
-    """A value that says who it was, or that it is not known yet."""
+    """Return the person's value, or a marker that the person is not known yet."""
     if known is None or value is None or not DIMENSIONS[dimension].is_person:
         return value
     unnamed = {part.connection_id: part.unnamed for part in known.parts if part.source is source}
@@ -649,7 +649,7 @@ def _or_unknown(
 
 
 def _on(days: Mapping[int, frozenset[date]]) -> Q:
-    """The facts of these days of each connection."""
+    """Return the facts of these days of each connection."""
     found = (
         Q(connection=pk, day__gte=span.start, day__lt=span.end)
         for pk, some in days.items()
@@ -659,7 +659,7 @@ def _on(days: Mapping[int, frozenset[date]]) -> Q:
 
 
 def dimension_expression(model: Any, source: Source, dimension: str) -> Any:
-    """The expression a dimension has on facts or a rollup; None where the connection decides.
+    """Return a dimension's expression on facts or a rollup; None if the connection decides.
 
     A rollup may hold a dimension in a column of its name, where facts have to work it out.
     """
@@ -703,7 +703,7 @@ def _coverage(connections: Sequence[Connection], spec: ReportSpec) -> Coverage:
 
 
 def _until_open(spec: ReportSpec, known: Coverage) -> ReportSpec:
-    """The report up to the first day that can still change."""
+    """Limit the report to the days before the first one that can still change."""
     open_days = (
         day
         for day, state in known.states.items()
@@ -720,7 +720,7 @@ def _until_open(spec: ReportSpec, known: Coverage) -> ReportSpec:
 
 
 def _questions(organization: Organization, spec: ReportSpec) -> list["_Query"]:
-    """What has to be read: the days of the report and, if it is compared, those before."""
+    """Return the queries of a report: its days and the previous period if compared."""
     connections = connections_of(organization, spec)
     known, shift = _coverage(connections, spec), spec.shift
     if spec.final:
@@ -775,7 +775,7 @@ def _hull(days: Iterable[frozenset[date]], otherwise: Window) -> Window:
 
 
 def _top_keys(question: "_Query") -> tuple[str, ...]:
-    """The values a limit keeps: the first by what is known of the first metric, and no value.
+    """Return the values a limit keeps: the largest by the first metric, and no value.
 
     Empty if nothing is cut off.
     """
@@ -820,7 +820,7 @@ class _Query:
     days: Mapping[tuple[int, Source], frozenset[date]] | None = None  # where not all count
 
     def is_whole_of(self, other: "_Query") -> bool:
-        """Do its days leave out none that another question knows anything about?"""
+        """Return True if its days include all days that another query knows."""
         days = self.days or {}
         return all(
             part.unnamed | part.states.keys() == days.get((part.connection_id, part.source))
@@ -840,7 +840,7 @@ class _Query:
         )
 
     def groups(self, source: Source) -> Iterator[tuple[Place, Amounts]]:
-        """The groups of one source in the order of their keys, through a server-side cursor."""
+        """Stream the groups of one source in the order of their keys with a server-side cursor."""
         return self._read(source, in_order=True)
 
     def measures(self, source: Source) -> tuple[Measure, ...]:
@@ -875,7 +875,7 @@ class _Query:
                 )
 
     def _keyed(self, source: Source) -> tuple[FactQuerySet, dict[str, Any]]:
-        """The facts of one source, and the expressions they are grouped by."""
+        """Return the facts of one source and the expressions they are grouped by."""
         rows = facts(source, self.connections, self.spec, self.people, self.known)
         if self.days is not None:
             rows = rows.filter(_on({pk: d for (pk, of), d in self.days.items() if of is source}))
@@ -932,7 +932,7 @@ class _Query:
         return groups[: most + 1].count()
 
     def _beside(self, measure: Measure) -> Q | None:
-        """The days that count for a side of a ratio; None for all of them.
+        """Return the days that count for one side of a ratio; None for all.
 
         A day counts unless only one of the two sources knows it, or knows all of it.
         """
@@ -1027,7 +1027,7 @@ def _levels(
 
 
 def _key(model: Any, name: str, source: Source, question: "_Query") -> Any:
-    """The expression a dimension is grouped by."""
+    """Return the expression a dimension is grouped by."""
     connections, laid = question.connections, question.laid
     if name == "billing_account":
         return F("connection__label")
@@ -1062,7 +1062,7 @@ class _ValueReader:
     def of(
         self, keys: Keys, amounts: Mapping[Source, Mapping[int, Amounts]]
     ) -> tuple[Answered, ...]:
-        """The metrics in the order asked, of what each connection has of the group."""
+        """Return the metrics in order, from each connection's part of the group."""
         if any(amounts.values()):
             return self._of(keys, amounts)
         # A table of 5,000 people has a fact in few of its cells: what the others mean is worked
@@ -1082,7 +1082,7 @@ class _ValueReader:
         return tuple(self._answer(metric, measured) for metric in self._metrics)
 
     def labels(self, answered: Iterable[Answered]) -> tuple[str, ...]:
-        """The connections that any of these numbers lacks."""
+        """Return the labels of connections without any of these numbers."""
         lacking = {pk for answer in answered for pk in answer.missing}
         return tuple(c.label for c in self._connections if c.pk in lacking) if lacking else ()
 
@@ -1150,7 +1150,7 @@ class _Measured:
 
 
 def _names_nobody(connection: Connection, source: Source) -> bool:
-    """True for a source that is told of the whole organization alone."""
+    """Return True for a source with totals of the organization only."""
     totals, people = coverages.feed_names(connection, source)
     return bool(totals) and not people
 
@@ -1193,7 +1193,7 @@ class _MissingValues:
         }
 
     def kind(self, keys: Keys) -> tuple[Key | bool, ...]:
-        """What of the keys decides why a group without a fact is not known.
+        """Return the part of the keys that decides why a group without facts is unknown.
 
         Its days and connections, and whether it has a value at all: which person, model or product
         it is makes no difference.
@@ -1232,7 +1232,7 @@ class _MissingValues:
         return Reason.DAYS if window and any(day in window for day in lacking) else None
 
     def _is_unnamed(self, source: Source, keys: Keys, pk: int) -> bool:
-        """Is there a use, and no day of which it is known whose?"""
+        """Return True if there is use, but no day for which its people are known."""
         part, window = self._coverage.part(pk, source), self._window(keys)
         if part is None or not part.names_people:
             return True
@@ -1270,7 +1270,7 @@ class _MissingValues:
         return all(people) if people else not labels
 
     def _is_named(self, source: Source, keys: Keys) -> bool:
-        """If it is asked of a person: does any of these connections say who it was?
+        """Return True unless a filter by person cannot be answered by these connections.
 
         A project may be a workspace, of which all of them would have told.
         """
@@ -1281,7 +1281,7 @@ class _MissingValues:
         return not asked or not self.connection_ids(keys) <= self._nameless[source]
 
     def _window(self, keys: Keys) -> Window | None:
-        """The days of the report that the group's own day, week or month leaves; None: no day."""
+        """Return the days of the report within the group's own interval; None for no day."""
         times = tuple(
             key for name, key in zip(self._spec.group_by, keys, strict=True) if name in TIMES
         )
@@ -1307,7 +1307,7 @@ class _MissingValues:
         return Window(start, last + timedelta(days=1)) if start <= last else None
 
     def connection_ids(self, keys: Keys) -> frozenset[int]:
-        """The connections that can have a part in a group."""
+        """Return the connections that can contribute to a group."""
         if not self._places:
             return self._every
         wanted = [(name, keys[at]) for at, name in self._places]

@@ -57,7 +57,7 @@ class Operator(StrEnum):
 
     @property
     def is_exact(self) -> bool:
-        """Does it compare whole values?"""
+        """Return True if it compares whole values."""
         return self in {Operator.IS, Operator.IS_NOT}
 
     @property
@@ -82,7 +82,7 @@ class Filter:
         return f"{self.dimension}.{self.operator}" if self.operator else self.dimension
 
     def matches(self, value: str) -> bool:
-        """Does a fact with this value stay?"""
+        """Return True if a fact with this value is kept."""
         if self.operator is Operator.IS:
             return value in self.values
         if self.operator is Operator.IS_NOT:
@@ -256,12 +256,12 @@ class ReportSpec:
 
     @property
     def is_overlapping(self) -> bool:
-        """May its groups never be added up?"""
+        """Return True if its groups must not be added up."""
         return any(dimension.is_overlapping for dimension in self.dimension_objects)
 
     @property
     def adds_up(self) -> bool:
-        """May groups of the first metric be added up?"""
+        """Return True if groups of the first metric may be added up."""
         return self.metric_objects[0].is_additive and not self.is_overlapping
 
     @property
@@ -275,7 +275,7 @@ class ReportSpec:
 
     @property
     def is_by_person(self) -> bool:
-        """Does the answer depend on who it was, and not only on what was metered?"""
+        """Return True if the result depends on people and not only on meters."""
         return any(DIMENSIONS[name].is_person for name in self.used) or any(
             isinstance(measure, DistinctCount) for measure in self.measures
         )
@@ -307,7 +307,7 @@ class ReportSpec:
         return shift_of(self.compare, self.window, self.range) if self.compare else None
 
     def by_interval(self) -> "ReportSpec":
-        """The same question with the interval as its first grouping: the rows of page and CSV."""
+        """Return the spec with the interval as its first grouping, as page and CSV show it."""
         return replace(self, group_by=(self.columns_by, *self.group_by))
 
     def filters_of(self, dimension: str) -> tuple[Filter, ...]:
@@ -392,7 +392,7 @@ PARAMETERS = (
 
 
 def parse_filter(parameter: str, values: Iterable[str]) -> Filter:
-    """The filter a parameter such as `service` or `service.not` means; raises `SpecError`."""
+    """Parse a parameter such as `service` or `service.not`; raise `SpecError`."""
     name, _, operator = parameter.partition(".")
     if operator not in list(Operator):
         raise SpecError(
@@ -419,7 +419,7 @@ def parse_limit(text: str) -> tuple[int, bool]:
 
 
 def window_between(start: date, last: date) -> Window:
-    """The days from `start` to `last`, both included; raises `SpecError` if there are none."""
+    """Return the days from `start` to `last` inclusive; raise `SpecError` if there are none."""
     if start > last:
         raise SpecError(f"The first day {start} is after the last day {last}.", field="range")
     if last == date.max:
@@ -462,7 +462,7 @@ def _flag(parameters: QueryDict, name: str) -> bool:
 
 
 def _words(parameters: QueryDict) -> dict[str, Any]:
-    """The parameters that are one word; which words there are is checked by the spec."""
+    """Return the parameters of one word, whose values the spec validates."""
     flags = {name: _flag(parameters, name) for name in FLAGS}
     return {**flags, **{name: parameters.get(name, "") for name in CHOICES}}
 

@@ -290,7 +290,7 @@ class ReportControls:
 
 
 def check(spec: ReportSpec) -> ReportSpec:
-    """The report as the page can show it; raises `SpecError` for what only the command can."""
+    """Return the report as the page shows it; raise `SpecError` for options of the command."""
     if len(spec.metrics) > MOST_METRICS:
         raise SpecError(
             f"This page shows up to {MOST_METRICS} metrics. Leave out"
@@ -348,7 +348,7 @@ def repairs(query: QueryDict, error: SpecError, today: date) -> list[Repair]:
 
 
 def check_columns(spec: ReportSpec) -> ReportSpec:
-    """The report, if a chart can draw its columns; raises `SpecError` otherwise."""
+    """Return the report if a chart can draw its columns; raise `SpecError` otherwise."""
     count = sum(1 for _ in split_into_intervals(spec.window, spec.columns_by))
     if count > MOST_COLUMNS:
         raise SpecError(
@@ -365,7 +365,7 @@ def editor(
     connections: Sequence[Connection],
     kept: Iterable[tuple[str, str]] = (),
 ) -> Editor:
-    """The values that exist for one dimension, and those its filter already names.
+    """Return the existing values of one dimension and those its filter names.
 
     `parameter` is the filter that is changed, or the dimension of a new one; `kept` is what else
     of the address has to stay.
@@ -394,7 +394,7 @@ def editor(
 
 
 def apply_filter_edit(query: QueryDict) -> QueryDict:
-    """The address an editor asked for: `set` names the dimension, `by` how it is compared.
+    """Return the edited URL: `set` names the dimension, `by` the comparison.
 
     `value` are the chosen values, `text` pieces of text with commas. Nothing chosen: no filter.
     """
@@ -409,7 +409,7 @@ def apply_filter_edit(query: QueryDict) -> QueryDict:
 
 
 def sections(chosen: Collection[str]) -> tuple[Choices, ...]:
-    """The dimensions that facts can be cut by, under the headings of the page."""
+    """Return the dimensions for grouping under the headings of the page."""
     return tuple(
         Choices(
             section.value,
@@ -489,7 +489,7 @@ def _of_resources(dimension: str, connections: Sequence[Connection]) -> dict[str
 
 
 def _of_documents(dimension: str, connections: Sequence[Connection]) -> dict[str, str]:
-    """The values on documents that are cut by a dimension, by the names of their resources."""
+    """Return the values on documents of a dimension, by the names of their resources."""
     wanted = frozenset({dimension})
     found: set[str] = set()
     placed = (place(m, wanted) for metric in METRICS.values() for m in metric.measures)
@@ -505,7 +505,7 @@ def _of_documents(dimension: str, connections: Sequence[Connection]) -> dict[str
 
 
 def _people(field: str, connections: Sequence[Connection]) -> dict[str, str]:
-    """Identifiers are called by name; names and addresses speak for themselves."""
+    """Return people by name where they have ids; names and addresses stay."""
     people = Person.objects.filter(connection__in=connections).order_by("pk")
     known = identity.identities(connections)
     if field != "external_id":

@@ -63,7 +63,7 @@ class Result:
 
     @property
     def lacks_use_without_user(self) -> bool:
-        """Are there counts here that per-user feeds brought, and these alone?"""
+        """Return True if there are counts here that only per-user feeds report."""
         return Source.USAGE in self.report.spec.sources and not self.report.coverage.is_whole(
             Source.USAGE
         )
@@ -86,7 +86,7 @@ class OpenReport:
 @organization_required
 @limited
 def explore(request: OrganizationRequest) -> HttpResponseBase:
-    """The report page. `add` in the address opens the editor of one filter."""
+    """Render the report page. `add` in the URL opens the editor of one filter."""
     today = datetime.now(UTC).date()
     context: dict[str, object] = {"printed_at": datetime.now(UTC)}
     query = request.GET.copy()
@@ -133,7 +133,7 @@ def explore(request: OrganizationRequest) -> HttpResponseBase:
 
 
 def _saved(request: OrganizationRequest, number: str) -> SavedReport | None:
-    """The saved report an address names. A link that names somebody else's is a plain link."""
+    """Return the saved report of a URL; another member's private one is ignored."""
     if not (number.isascii() and number.isdecimal() and len(number) < 19):
         return None
     seen = SavedReport.objects.seen_by(request.membership).select_related("organization", "owner")
@@ -141,7 +141,7 @@ def _saved(request: OrganizationRequest, number: str) -> SavedReport | None:
 
 
 def _closest_valid_spec(query: QueryDict, today: date) -> ReportSpec:
-    """What is left of an address without the parts that cannot be asked, for the query bar."""
+    """Return the spec without its invalid parts, for the query bar."""
     query = query.copy()
     for _ in PARAMETERS:
         try:
@@ -153,7 +153,7 @@ def _closest_valid_spec(query: QueryDict, today: date) -> ReportSpec:
 
 
 def _field(parameter: str) -> str:
-    """The field that a `SpecError` about this parameter names."""
+    """Return the field that a `SpecError` about this parameter names."""
     if parameter in {"from", "to"}:
         return "range"
     return parameter if parameter in PARAMETERS else "filters"

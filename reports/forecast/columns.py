@@ -28,7 +28,7 @@ class ForecastResult:
 
 
 def outlook(organization: Organization, report: Report, *, today: date) -> ForecastResult:
-    """The forecast of the first metric of a report whose first grouping is its interval.
+    """Forecast the first metric of a report whose first grouping is its interval.
 
     All groups together: parts of a whole that are forecast one by one do not add up to it. Asks
     for the days of the last year, with the filters of the report.
@@ -59,7 +59,7 @@ def _refusal(spec: ReportSpec, today: date) -> str:
 
 
 def _known(organization: Organization, spec: ReportSpec) -> Mapping[date, Decimal]:
-    """The complete days of the last year and what they came to."""
+    """Return the complete days of the last year with their values."""
     start = spec.window.end - timedelta(days=MAX_HISTORY_DAYS)
     history = replace(
         spec,
@@ -76,7 +76,7 @@ def _known(organization: Organization, spec: ReportSpec) -> Mapping[date, Decima
 
 
 def complete_days(report: Report) -> dict[date, Decimal]:
-    """What the complete days of a report grouped by day came to; others are left out."""
+    """Return the complete days of a report grouped by day with their values."""
     found = {}
     for day, state in report.coverage.states.items():
         value = report.values((day,))[0]
@@ -105,7 +105,7 @@ def _ahead(spec: ReportSpec, known: Mapping[date, Decimal]) -> Iterator[Forecast
 
 
 def _columns(spec: ReportSpec) -> Iterator[Window]:
-    """The columns of the report, then those ahead of it."""
+    """Return the columns of the report, followed by the forecast ones."""
     interval = spec.columns_by
     yield from split_into_intervals(spec.window, interval)
     day = last_day(interval, first_day(interval, spec.window.last_day)) + timedelta(days=1)

@@ -42,7 +42,7 @@ class Forecast:
         return max(self.known, default=None)
 
     def expected(self, day: date) -> Decimal | None:
-        """The number of a day that is not known; None without enough history."""
+        """Return the expected value of an unknown day; None without enough history."""
         found = self.estimate([day])
         return found.expected if found else None
 
@@ -63,7 +63,7 @@ class Forecast:
 
 @lru_cache(maxsize=256)
 def _estimate(history: tuple[float | None, ...], places: tuple[int, ...]) -> Estimate:
-    """The days at these places together; those within the history are the holes in it."""
+    """Estimate the days at these positions; those within the history are its gaps."""
     import numpy as np
 
     within, futures = _futures(history)
@@ -78,7 +78,7 @@ def _estimate(history: tuple[float | None, ...], places: tuple[int, ...]) -> Est
 
 @lru_cache(maxsize=32)
 def _futures(history: tuple[float | None, ...]) -> tuple[Any, Any]:
-    """What was expected of each day of the history, and what each day ahead is in each future.
+    """Return the fitted history, and each future day in each simulation.
 
     Arrays of (days of the history) and (days ahead, futures). Nothing costs less than nothing,
     unless the history has credits.

@@ -65,7 +65,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class IdFormatMismatch:
-    """Labels whose organizations the provider names by UUID, and by a tagged id: org_…"""
+    """Labels whose organizations the provider names by UUID and by a tagged id (org_…)."""
 
     publisher: str
     by_uuid: tuple[str, ...]
@@ -228,7 +228,7 @@ def _lines(metered: Report, counts: Mapping[tuple[str, str], str]) -> Iterable[P
 
 
 def _query(spec: ReportSpec, connection: Connection, service: str) -> str:
-    """The report that says the same number."""
+    """Return the URL of the report with the same number."""
     return replace(
         spec,
         metrics=("cost",),
@@ -269,7 +269,7 @@ def _surfaces(
 def _active(
     connections: Sequence[Connection], window: Window
 ) -> Iterable[tuple[Connection, Iterable[str]]]:
-    """What the engagement feeds count that have been read for one of the days."""
+    """Return the numbers of activity feeds that were read for one of the days."""
     by_id = {connection.pk: connection for connection in connections}
     read_feeds = (
         FeedDay.objects.filter(

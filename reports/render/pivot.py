@@ -119,7 +119,7 @@ class Total:
 
     @property
     def is_new(self) -> bool:
-        """Is there something now, and was there surely nothing before?"""
+        """Return True if there is a value now and surely none in the previous period."""
         return bool(self.alike) and self.before == 0 and self.is_comparable
 
 
@@ -138,7 +138,7 @@ class PivotRow:
 
     @property
     def is_drawn(self) -> bool:
-        """Has it a layer of its own in the chart?"""
+        """Return True if it has a layer of its own in the chart."""
         return self.color not in {0, labels.GREY}
 
 
@@ -226,7 +226,7 @@ class Pivot:
 
     @property
     def has_total(self) -> bool:
-        """Is there a number of all groups together?"""
+        """Return True if there is a total of all groups."""
         return not self.spec.is_overlapping
 
     @property
@@ -260,7 +260,7 @@ class Pivot:
 
 
 def columns(spec: ReportSpec, coverage: Coverage) -> tuple[Column, ...]:
-    """The columns of a report, oldest first."""
+    """Return the columns of a report, oldest first."""
     interval = spec.columns_by
     return _columns(interval, spec.window, coverage)
 
@@ -343,7 +343,7 @@ def _check_cells(groups: int, across: Sequence[Column]) -> None:
 
 
 def _values(report: Report, across: Sequence[Column], keys: Keys) -> tuple[Number, ...]:
-    """The first metric of one group, column by column."""
+    """Return the first metric of one group by column."""
     deadlines.check()
     return tuple(report.values((column.start, *keys))[0] for column in across)
 
@@ -363,7 +363,7 @@ def _totals(report: Report, keys: Keys) -> tuple[Total, ...]:
 
 
 def _missing(report: Report) -> tuple[Lacking, ...]:
-    """The connections that totals lack, each with what it lacks."""
+    """Return the connections missing from totals, with what each lacks."""
     found: dict[tuple[str, Reason], list[Metric]] = {}
     late = report.coverage.late
     for one in report.missing:
@@ -378,7 +378,7 @@ def _missing(report: Report) -> tuple[Lacking, ...]:
 
 
 def _without(report: Report, label: str) -> str:
-    """The address of the same report without a connection; "" if nothing would be left of it."""
+    """Return the URL of the report without a connection; "" if nothing is left of it."""
     if len(report.connections) < 2:
         return ""
     spec = replace(
@@ -395,7 +395,7 @@ def _without(report: Report, label: str) -> str:
 
 
 def _ranked(report: Report) -> dict[Keys, Report]:
-    """Groups by their first metric, the largest first, then the unknown, what is left over last.
+    """Return groups by falling first metric, then unknown ones, *Other* last.
 
     A report that shows the smallest begins with them. Every group comes with the report it is in.
     """
@@ -409,14 +409,14 @@ def _ranked(report: Report) -> dict[Keys, Report]:
 
 
 def _names(dimension: str, values: Iterable[Key], known: Names) -> dict[Key, str]:
-    """What each value is called; those that share a name are told apart by the raw word."""
+    """Return the name of each value, with the raw word if two share a name."""
     found = {value: labels.label(dimension, str(value), known) for value in values}
     shared = Counter(found.values())
     return {v: f"{name} ({v})" if v and shared[name] > 1 else name for v, name in found.items()}
 
 
 def _colors(dimension: str, ranked: Sequence[Keys]) -> dict[Key, int]:
-    """A color of its own for the first six values; the others are grey."""
+    """Return a color each for the first six values; the others are grey."""
     named = [str(key) for (key,) in ranked if key and key not in SPECIAL][:MAX_SERIES]
     found: dict[Key, int] = {key: labels.GREY for (key,) in ranked}
     found.update(labels.colors(dimension, named))
@@ -430,7 +430,7 @@ def _series(
     *,
     is_additive: bool,
 ) -> list[Series]:
-    """The six largest values, and everything else together where that can be added up."""
+    """Return the six largest values, and *Other* where values can be added up."""
     own = [keys for keys in values if colors[keys[0]] != labels.GREY]
     rest = [keys for keys in values if colors[keys[0]] == labels.GREY]
     found = [Series(names[k[0]], colors[k[0]], values[k]) for k in own]
@@ -450,7 +450,7 @@ def _bars(
     tops: Report,
     across: Sequence[Column],
 ) -> list[Group]:
-    """The first groups over all columns; the others together where that can be added up."""
+    """Return the largest groups over all columns, and *Other* where values can be added up."""
     is_additive = tops.spec.adds_up and not tops.spec.cumulative
     found = []
     for keys, report in ranked.items():
@@ -479,7 +479,7 @@ def _numbers(group: Group) -> tuple[Number, Number, Number]:
 
 
 def _known_sum(numbers: Sequence[Number]) -> Number:
-    """What can be drawn of several values: None only if none of them is known."""
+    """Return the sum of known values for drawing; None only if none is known."""
     known = [number for number in numbers if number is not None]
     return add_known(known) if known else None
 
@@ -524,7 +524,7 @@ def _lines(
 
 
 def _parts(report: Report, groups: Sequence[str]) -> Mapping[Key, Sequence[Keys]]:
-    """The groups below each value of the first grouping, in the order in which they are shown."""
+    """Return the groups below each value of the first grouping, in displayed order."""
     parts: dict[Key, list[Keys]] = defaultdict(list)
     if len(groups) > 1:
         for keys in _ranked(report.by(*groups)):
@@ -538,7 +538,7 @@ def _is_identifier(dimension: str, value: Key, known: Names) -> bool:
 
 
 def heat(value: Number, highest: Number) -> int:
-    """A step for each fifth of the square root of the highest: 0 for nothing, 5 for the highest.
+    """Return a step from 0 for zero to 5 for the maximum, on a square root scale.
 
     Sizes differ by orders of magnitude: in fifths of the highest itself, all but the largest group
     would be as pale as nothing.

@@ -26,7 +26,7 @@ MAX_ATTACHMENT_BYTES = 5_000_000  # bytes of a CSV that still travels with a mai
 
 
 def due_schedules(now: datetime) -> list[int]:
-    """The schedules whose time has come: the first of each organization, then the second.
+    """Return due schedules: the first of each organization, then the second, and so on.
 
     Within an organization, the longest overdue comes first.
     """
@@ -118,7 +118,7 @@ def _send(plan: ReportSchedule, now: datetime) -> str:
 
 
 def _address(report: SavedReport) -> str:
-    """The report where every recipient may open it; otherwise its settings of today."""
+    """Return the saved report's URL if all recipients may open it, otherwise its settings."""
     slug = report.organization.slug
     if report.is_shared:
         return reverse("reports:open", args=[slug, report.pk])
@@ -131,7 +131,7 @@ def _left_out(laid_out: Pivot) -> int:
 
 
 def _limited(lines: Iterable[str]) -> bytes | None:
-    """The file, or None as soon as it is too large for a mail."""
+    """Return the file, or None as soon as it is too large for a mail."""
     content = bytearray()
     for line in lines:
         content += line.encode()

@@ -36,7 +36,7 @@ def rename_label(
 
 
 def replace_label(query: str, before: str, after: str) -> str:
-    """The report's address with one label for another, each filter value once."""
+    """Replace one label by another in the report's query, keeping values distinct."""
     pairs = (
         (name, after if name in _FILTERS and value == before else value)
         for name, value in parse_qsl(query, keep_blank_values=True)

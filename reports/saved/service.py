@@ -26,7 +26,7 @@ def save(report: SavedReport, *, actor: User) -> SavedReport:
 
 @transaction.atomic
 def duplicate(report: SavedReport, *, actor: User) -> SavedReport:
-    """A private report of the same settings that belongs to `actor`."""
+    """Create a private copy of a report for `actor`."""
     name = _free_name(report.organization, actor, COPY.format(report.name))
     copy = SavedReport(organization=report.organization, owner=actor, name=name, query=report.query)
     return save(copy, actor=actor)
@@ -47,7 +47,7 @@ def adopt(report: SavedReport, *, actor: User) -> SavedReport:
 
 
 def _free_name(organization: Organization, owner: User, wanted: str) -> str:
-    """The name, cut to fit, with a number behind it if the owner has such a report already."""
+    """Return the name, shortened to fit and numbered if the owner uses it already."""
     taken = set(
         SavedReport.objects.filter(organization=organization, owner=owner).values_list(
             "name", flat=True

@@ -55,7 +55,7 @@ def index(request: OrganizationRequest) -> HttpResponseBase:
 @require_safe
 @organization_required
 def open_report(request: OrganizationRequest, report_pk: int) -> HttpResponseBase:
-    """The lasting address of a saved report: leads to its settings of today."""
+    """Redirect the permanent URL of a saved report to its settings of today."""
     return redirect(_visible(request, report_pk).address)
 
 
@@ -201,7 +201,7 @@ def _schedule(request: OrganizationRequest, plan: ReportSchedule, done: str) -> 
 
 
 def _posted(request: OrganizationRequest) -> QueryDict | None:
-    """What was sent, also if it is nothing; None for a form that is only looked at."""
+    """Return the posted data, which may be empty; None for a form that is only viewed."""
     return request.POST if request.method == "POST" else None
 
 
@@ -251,7 +251,7 @@ def _plan(request: OrganizationRequest, pk: int) -> ReportSchedule:
 
 
 def _spec(request: OrganizationRequest) -> ReportSpec:
-    """The report in the address; raises `SpecError`."""
+    """Return the spec of the URL; raise `SpecError`."""
     query = request.GET.copy()
     query.pop("report", None)
     return check(ReportSpec.from_query(query, today=datetime.now(UTC).date()))

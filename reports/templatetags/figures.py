@@ -55,7 +55,7 @@ def tokens(value: Figure) -> str:
 
 @register.filter
 def count(value: Figure) -> str:
-    """An integer with thousands: 12,345."""
+    """Format an integer with thousands separators: 12,345."""
     if value is None:
         return UNKNOWN
     return f"{_minus(value)}{abs(Decimal(value)).quantize(Decimal(1), ROUND_HALF_UP):,}"
@@ -63,7 +63,7 @@ def count(value: Figure) -> str:
 
 @register.filter
 def share(value: Figure) -> str:
-    """A part of a whole as percent: 0.415 is 41.5%."""
+    """Format a share as percent: 0.415 is 41.5%."""
     if value is None:
         return UNKNOWN
     percent = (abs(Decimal(value)) * 100).quantize(Decimal("0.1"), ROUND_HALF_UP)
@@ -77,7 +77,7 @@ def rate(value: Figure) -> str:
 
 
 def rate_plain(value: Figure) -> str:
-    """The same for tables whose head names the unit."""
+    """Format a rate without its unit, for tables whose header names it."""
     return UNKNOWN if value is None else _signed(value, _rate_step(value), "")
 
 
@@ -99,13 +99,13 @@ def usd_short(value: Figure) -> str:
 
 @register.filter
 def figure(value: Figure, unit: str) -> str:
-    """A total in its unit: usd, rate, tokens, share or count."""
+    """Format a total in its unit: usd, rate, tokens, share or count."""
     return {"usd": usd, "rate": rate, "tokens": tokens, "share": share}.get(unit, count)(value)
 
 
 @register.filter
 def cell(value: Figure, look: str) -> str:
-    """A cell of a table. `look` is its unit and, after a colon, how digits are kept.
+    """Format a table cell. `look` is its unit and, after a colon, the number format.
 
     Without one dollars are whole and tokens short; “full” keeps cents and every digit, “compact” is
     as short as can be.
@@ -122,7 +122,7 @@ def cell(value: Figure, look: str) -> str:
 
 @register.filter
 def change(value: Decimal | float | None) -> str:
-    """A ratio as a signed percentage: 0.415 is +41.5%. None: nothing to compare with."""
+    """Format a ratio as signed percentage: 0.415 is +41.5%. None: nothing to compare with."""
     if value is None:
         return UNKNOWN
     percent = (Decimal(str(value)) * 100).quantize(Decimal("0.1"), ROUND_HALF_UP)
@@ -132,19 +132,19 @@ def change(value: Decimal | float | None) -> str:
 
 @register.filter
 def size(value: Decimal | float | None) -> str:
-    """The same without its sign, where an arrow says it."""
+    """Format a ratio without its sign, where an arrow shows it."""
     return change(value).lstrip("+−")
 
 
 @register.filter
 def day(value: date | None) -> str:
-    """22 Nov"""
+    """Format a day: 22 Nov."""
     return UNKNOWN if value is None else f"{value.day} {value:%b}"
 
 
 @register.filter
 def day_year(value: date | None) -> str:
-    """22 Nov 2026"""
+    """Format a day with its year: 22 Nov 2026."""
     return UNKNOWN if value is None else f"{value.day} {value:%b} {value.year}"
 
 

@@ -40,7 +40,7 @@ MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
 
 @pytest.fixture
 def connection(sandbox):
-    """A connection with a row of every model behind it."""
+    """Create a connection with a row of every model."""
     organization = make_organization()
     member = make_member(organization)
     make_token(member)
@@ -81,7 +81,7 @@ def connection(sandbox):
 
 @pytest.fixture
 def unread(sandbox):
-    """A connection that has read nothing yet."""
+    """Create a connection that has read nothing yet."""
     return make_connection(make_organization(), credential=Secret(KEY), key_hint="labs")
 
 

@@ -97,7 +97,7 @@ def read_two_days(connection, wanted=lambda feed: feed.is_metered, days=2):
 
 
 def sums():
-    """What is stored: dollars, tokens, and tokens of people, day by day."""
+    """Return stored dollars, tokens, and tokens of people by day."""
     costs = CostFact.objects.values("day").annotate(sum=Sum("amount_usd"))
     tokens = UsageFact.objects.values("day", "person__external_id").annotate(
         sum=Sum("output_tokens")
@@ -109,7 +109,7 @@ def sums():
 
 
 def more_than(most, *uncounted):
-    """A cap of dimensions on every report of cost and tokens."""
+    """Reject reports of cost and tokens with more dimensions than a limit."""
 
     def rule(name, params):
         if "cost" in name or "usage" in name:
@@ -122,7 +122,7 @@ def more_than(most, *uncounted):
 
 
 def larger_than(most):
-    """A cap of rows on answers that are cut: only short pages pass."""
+    """Reject responses with more rows than a limit, so that only short pages pass."""
 
     def rule(name, params):
         if len(params["group_by[]"]) > 1 and int(params["limit"][0]) > most:
@@ -396,7 +396,7 @@ def read_open_days(connection):
 
 
 def cuts():
-    """What is stored, by every dimension."""
+    """Return what is stored by all dimensions."""
     return [
         sorted(model.objects.values_list("day", "meter__inference_geo", "meter__model", number))
         for model, number in ((CostFact, "amount_usd"), (UsageFact, "output_tokens"))
@@ -414,7 +414,7 @@ def five_and_no_region(name, params):
 
 
 def without_beta(rule):
-    """The older endpoints alone: the newer ones are not open to this organization."""
+    """Close the beta endpoints to this organization."""
 
     def closed_or(name, params):
         if name in {"analytics/cost", "analytics/usage"}:
@@ -567,7 +567,7 @@ def regions():
 
 
 def no_products(name, params):
-    """A cap of one dimension on the endpoints of what people used."""
+    """Limit endpoints of people's usage to one dimension."""
     return more_than(1)("usage", params) if name.endswith(ITEM_FEEDS) else None
 
 

@@ -61,7 +61,7 @@ def report(metrics, group_by):
 
 
 def ledger(company, keys, number):
-    """What the sandbox's books say: a line counts for each of its keys."""
+    """Return the sandbox's ledger, in which a line counts for each of its keys."""
     found = defaultdict(Decimal)
     for day in DAYS:
         for line in known_lines(company, day, NOW):
@@ -79,7 +79,7 @@ def dollars(line):
 
 
 def requests(line):
-    """Runs of code cost money, and are no requests of a model: usage does not have them."""
+    """Return requests of models; runs of code cost money but are not in usage."""
     return Decimal(line.requests if line.model else 0)
 
 

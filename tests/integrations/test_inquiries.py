@@ -27,7 +27,7 @@ def organization(sandbox):
 
 @pytest.fixture
 def ines(client, organization):
-    """The client, signed in as a Billing Profiles Admin."""
+    """Return the client, signed in as a Billing Profiles Admin."""
     client.force_login(make_member(organization, Role.BILLING_ADMIN, "ines@example.com"))
     return client
 

@@ -85,7 +85,7 @@ def tokens(day, meter, person, *, output, requests=1):
 
 
 def pages(*records, watermark=EXPORT, size=100):
-    """The records cut into pages, as a provider would send them."""
+    """Split the records into pages, as a provider would send them."""
     chunks = [records[at : at + size] for at in range(0, len(records), size)] or [()]
     return [Page(tuple(chunk), watermark) for chunk in chunks]
 
@@ -749,7 +749,7 @@ def test_any_history_of_ledgers_ends_as_the_last_one(fresh_connection, ledgers, 
 
 @pytest.fixture
 def fresh_connection():
-    """A new connection for every example hypothesis tries."""
+    """Create a new connection for every example of hypothesis."""
     organization = make_organization()
 
     def fresh() -> Connection:

@@ -36,7 +36,7 @@ def connection(organization):
 
 
 def make_run(connection, *parts, at=NOW, state="done", **fields):
-    """A run with a window per dict; days, feed and state have defaults."""
+    """Create a run with one window per dict; days, feed and state have defaults."""
     run = SyncRun.objects.create(
         connection=connection,
         kind="refresh",

@@ -56,7 +56,7 @@ def now(server):
 
 
 def free_from(server, bucket=ACME):
-    """The instant of the next free turn, in milliseconds of Redis' clock."""
+    """Return the time of the next free request in milliseconds of Redis' clock."""
     return int(server.get(f"pacing:provider:{bucket}"))
 
 

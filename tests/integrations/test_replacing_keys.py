@@ -119,7 +119,7 @@ of_console = pytest.mark.parametrize("kind", KINDS[1:], indirect=True, ids=["con
 
 
 def spellings(kind):
-    """The ids by which the sandbox knows its organization: that of the header, and a UUID."""
+    """Return the sandbox's ids of its organization: the header's and a UUID."""
     probe = connections.test(
         Organization(pk=-1, slug="asking"), get_connector(kind.slug), label="asking", key=kind.key
     ).probe

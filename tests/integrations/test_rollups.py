@@ -84,7 +84,7 @@ def connection():
 
 @pytest.fixture
 def fresh_connection():
-    """A new connection for every example hypothesis tries."""
+    """Create a new connection for every example of hypothesis."""
     organization = make_organization()
 
     def fresh() -> Connection:
@@ -94,7 +94,7 @@ def fresh_connection():
 
 
 def added_up(model, measures, key, connection):
-    """The facts added up in plain Python: a sum with an unknown part is unknown."""
+    """Sum the facts in plain Python; one unknown value makes a sum unknown."""
     parts = defaultdict(list)
     for fact in model.objects.filter(connection=connection).select_related("meter", "person"):
         parts[key(fact)].append([getattr(fact, name) for name in measures])

@@ -45,7 +45,7 @@ def connection(sandbox):
 
 @pytest.fixture
 def requests(monkeypatch):
-    """What verifying asks for."""
+    """Return the requests of a verification."""
     asked = []
     access = sync.access
 
@@ -155,7 +155,7 @@ def test_a_day_lost_on_our_side_is_found(connection):
 
 
 def failing(*arguments):
-    """What is printed on the way to exit status 1."""
+    """Return the output before exit status 1."""
     output = io.StringIO()
     with pytest.raises(CommandError) as failed:
         call_command("verify", *arguments, "--organization=demo", stdout=output)

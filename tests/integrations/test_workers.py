@@ -109,7 +109,7 @@ def start(sandbox):
 
 
 def costs_of_two_days(connection, *more):
-    """A run over days that nothing restates any more; of other feeds as well, if named."""
+    """Create a run over closed days, also of other feeds if named."""
     start = timezone.now().date() - timedelta(days=60)
     days = Window(start, start + timedelta(days=2))
     wanted = {feed.name: list(days) if feed.name in (*COST, *more) else [] for feed in FEEDS}

@@ -32,7 +32,7 @@ def a_feed(
 
 @pytest.fixture(autouse=True)
 def feeds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Feeds as the reading side knows them, whatever the connector learns later."""
+    """Keep the feeds as reports know them, whatever the connector learns later."""
     monkeypatch.setattr(
         ClaudeEnterprise,
         "feeds",

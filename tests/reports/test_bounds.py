@@ -312,7 +312,7 @@ def test_command_prints_csv_row_by_row_and_other_formats_up_to_the_bound(company
 
 
 def count_by_day(company, days, people=3):
-    """The same people on each of so many days before 20 November."""
+    """Create the same people on each of so many days before 20 November."""
     connection = company.connections.get()
     everybody = [make_person(connection, f"many_{n}", email=f"{n}@x.com") for n in range(people)]
     first = date(2026, 11, 20) - timedelta(days=days)

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture
 def page(browser, transactional_db, live_server, client, settings) -> Iterator[Page]:
-    """A signed-in Chromium on a report of three days; any error of the page fails the test."""
+    """Open a signed-in Chromium on a report of three days; a page error fails the test."""
     storage = "django.contrib.staticfiles.storage.StaticFilesStorage"
     settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": storage}}
     organization = make_organization()

@@ -24,7 +24,7 @@ def run(organization, metrics="cost", group_by="", window=NOVEMBER, **more):
 
 
 def rows(organization, *args, **more):
-    """The rows as tuples: keys, values, and the values of the days before."""
+    """Return the rows as tuples: keys, values, previous values."""
     return [(*r.keys, *r.values, *r.before) for r in run(organization, *args, **more).rows]
 
 

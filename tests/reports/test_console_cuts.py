@@ -20,7 +20,7 @@ FEEDS = ("cost", "usage", "people_usage", "beta_cost", "beta_usage", "claude_cod
 
 @pytest.fixture
 def console(organization):
-    """A key of Ann's with an end, one of a robot; the team of a workspace changes on day 2."""
+    """Create keys of Ann and of a robot, and a workspace that changes teams on day 2."""
     console = make_connection(organization, "platform", "claude-console")
     ann = make_person(console, "user_ann", name="Ann", email="ann@example.com", role="developer")
     resource(console, "api_key_id", "key_ann", owner="user_ann", expires_on="2027-01-31")

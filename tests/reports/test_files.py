@@ -80,7 +80,7 @@ def company(organization, monkeypatch):
 
 @st.composite
 def specs(draw) -> ReportSpec:
-    """Reports that the page shows."""
+    """Generate reports that the page shows."""
     metrics = draw(st.lists(st.sampled_from(list(METRICS)), min_size=1, max_size=3, unique=True))
     sources = {source for name in metrics for source in METRICS[name].sources}
     allowed = [n for n, d in DIMENSIONS.items() if sources <= d.sources and n in FILTERABLE]
@@ -201,7 +201,7 @@ def _document(client, spec: ReportSpec):
 
 
 def _is(key, label: str) -> bool:
-    """Does this key stand under this label, which may be another word for it?"""
+    """Return True if this key belongs under this label, which may be another word for it."""
     words = {
         "": ("Not", "No "),
         OTHER_KEY: ("Other",),
@@ -216,7 +216,7 @@ def _ungrouped(spec: ReportSpec) -> ReportSpec:
 
 
 def _member(organization):
-    """The one member, with a token of the API."""
+    """Create the only member, with an API token."""
     found = organization.members.first()
     if found is None:
         found = make_member(organization)
@@ -243,7 +243,7 @@ def _options(spec: ReportSpec) -> list[str]:
 
 
 def _cells(streamed) -> list[list[object]]:
-    """The rows of a workbook as another library reads them."""
+    """Return the rows of a workbook as another library reads them."""
     file = io.BytesIO()
     xlsx.write(streamed, file, address="x", now=datetime(2026, 11, 25, tzinfo=UTC))
     sheet = load_workbook(file)["Report"]
@@ -251,7 +251,7 @@ def _cells(streamed) -> list[list[object]]:
 
 
 def _numbers(report) -> list[list[object]]:
-    """What Excel can hold of a report: 15 digits, days as instants."""
+    """Return a report's numbers as Excel stores them: 15 digits, days as instants."""
     found = []
     for row, texts in zip(report.rows, report.text_rows(), strict=True):
         keys = [

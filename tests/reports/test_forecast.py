@@ -12,7 +12,7 @@ MONDAY = date(2026, 11, 2)
 
 
 def steady(count: int) -> dict[date, Decimal]:
-    """A thousand on workdays, a hundred on weekends, every week alike."""
+    """Return a thousand on workdays and a hundred on weekends, every week alike."""
     days = [MONDAY + timedelta(days=at) for at in range(7 * count)]
     return {day: Decimal(1000 if day.weekday() < 5 else 100) for day in days}
 

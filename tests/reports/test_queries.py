@@ -32,7 +32,7 @@ ALL_TOKENS = (
 
 
 def ask(organization, metrics="cost", group_by="", window=NOVEMBER, **filters):
-    """The rows as tuples: keys, then values."""
+    """Return the rows as tuples: keys, then values."""
     spec = ReportSpec(
         metrics=tuple(metrics.split(",")),
         window=window,

@@ -1,4 +1,4 @@
-"""Does a report add up to the provider's own total?"""
+"""Compare reports with the provider's own totals."""
 
 from datetime import date
 from decimal import Decimal

@@ -227,7 +227,7 @@ def test_a_deleted_report_takes_its_schedules_along(at, ann, organization):
 # --- Left behind ----------------------------------------------------------------------------
 @pytest.fixture
 def left(ann, organization):
-    """What Ann had for herself, and what she shared; she is a member no longer."""
+    """Remove Ann, who leaves a private report and a shared one."""
     mine = make_report(organization, "Secret plan", query=QUERY, owner=ann, sharing=PRIVATE)
     make_schedule(mine, make_member(organization))
     make_report(organization, "Board", owner=ann)
@@ -341,7 +341,7 @@ def test_the_number_of_queries_of_the_list_is_fixed(
 
 @pytest.fixture
 def some_feeds(monkeypatch):
-    """What only Claude Enterprise reports."""
+    """Return reports that only Claude Enterprise has."""
     more = [
         a_feed(name, Table.ENGAGEMENT, "total") for name in ("group_cost", "slack_channel_cost")
     ]

@@ -39,7 +39,7 @@ CUTS = st.lists(
 
 
 def _key(name: str, day: date, product: str, model: str, person: str) -> object:
-    """What the line belongs to, worked out in plain Python."""
+    """Return the key of a line, worked out in plain Python."""
     return {
         "day": day,
         "week": day - timedelta(days=day.isoweekday() - 1),

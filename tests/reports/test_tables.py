@@ -76,7 +76,7 @@ DID = {
 
 @pytest.fixture
 def year(organization):
-    """A few facts that differ in everything a rollup adds up."""
+    """Create a few facts that differ in every dimension a rollup sums over."""
     for label in ("my-org", "labs"):
         connection = make_connection(organization, label)
         ann = make_person(connection, f"user_ann_{label}", email="ann@example.com", name="Ann")

@@ -49,7 +49,7 @@ def values(report):
 
 @pytest.fixture
 def console(organization, monkeypatch):
-    """A second connection that knows no people and no list price, as Claude Console does."""
+    """Create a second connection without people and list price, like Claude Console."""
     feeds = (a_feed("console_cost", Table.COST, "total"), a_feed("tokens", Table.USAGE, "total"))
     monkeypatch.setattr(ClaudeConsole, "feeds", feeds)
     return make_connection(organization, "console", "claude-console")
@@ -58,7 +58,7 @@ def console(organization, monkeypatch):
 # --- Not attributed, or not known -------------------------------------------------------------
 @pytest.fixture
 def half_read(connection):
-    """The people of 2 November are known, those of 3 November are not: 10 + 5 + 1, then 20."""
+    """Create known people for 2 November only: 10 + 5 + 1, then 20."""
     ann = make_person(connection, "user_ann", name="Ann", email="ann@example.com")
     know(connection, "2026-11-02", "2026-11-02")
     know(connection, "2026-11-03", "2026-11-03", feeds=TOTAL_ONLY)

@@ -47,7 +47,7 @@ def page(client, viewer, organization):
 
 
 def text(response) -> str:
-    """What one reads: no tags, single spaces."""
+    """Return the visible text: no tags, single spaces."""
     return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", response.content.decode()))
 
 

@@ -166,7 +166,7 @@ def usage_questions(client: ApiClient, *, optional: tuple[str, ...]) -> Question
 
 
 def report(table: str, optional: tuple[str, ...]) -> limits.Report:
-    """What the endpoint of a table accepts."""
+    """Return the dimensions and filters that the endpoint of a table accepts."""
     return limits.Report(
         name=f"analytics/{table}",
         table=table,
@@ -192,7 +192,7 @@ def oldest_day(today: date) -> date:
 
 
 def is_closed(problem: ConnectorError) -> bool:
-    """True if the organization may not use these endpoints, which is no fault of its key."""
+    """Return True if the organization may not use these endpoints, whatever its key."""
     return problem.code == _NOT_ENROLLED or problem.status in {400, 403, 404}
 
 

@@ -63,18 +63,18 @@ def decoder(type_: Any) -> Decode:
 
 
 def says_more(page: _Reported) -> bool:
-    """The cost and usage reports say whether there is more."""
+    """Return True if the page of a cost or usage report names another page."""
     return bool(page.next_page) if page.has_more is None else page.has_more
 
 
 def has_cursor(page: Paged) -> bool:
-    """The engagement endpoints end where there is no cursor, or an empty one."""
+    """Return True if the page of an engagement endpoint has a cursor that is not empty."""
     return bool(page.next_page)
 
 
 @cache
 def _trusted() -> ssl.SSLContext:
-    """The certificates to trust, read once a process: each window opens a client of its own."""
+    """Return the trusted certificates, read once a process because each window opens a client."""
     return httpx.create_ssl_context()
 
 
@@ -269,7 +269,7 @@ def _decoded(
 
 
 def _fingerprint(page: Any) -> bytes:
-    """What tells the rows of a page from those of others; an empty page is like no other."""
+    """Return a hash that tells the rows of a page from other rows; an empty page has none."""
     rows = getattr(page, "data", None) or page.next_page
     content = repr((rows, getattr(page, "data_refreshed_at", None)))
     return blake2b(content.encode("utf-8", "surrogatepass"), digest_size=16).digest()

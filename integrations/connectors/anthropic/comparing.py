@@ -59,7 +59,7 @@ def whole_if_open(read: Callable[[], Iterator[Part]]) -> list[Part] | None:
 
 
 def settled(window: Window, *complete_to: datetime | None) -> list[date]:
-    """The days of the window that had ended in every export; none if one is not known."""
+    """Return the days of the window that had ended in every export; none if one is unknown."""
     known = [instant for instant in complete_to if instant is not None]
     if len(known) < len(complete_to):
         return []
@@ -72,7 +72,7 @@ def told(
     number: Callable[[Line], Decimal | int | None],
     cut: Callable[[Line], str] = lambda line: "",
 ) -> Told:
-    """What is not zero, by day and cut."""
+    """Return the values that are not zero, by day and dimension values."""
     sums: Told = defaultdict(Decimal)
     for part in parts:
         for line in part.lines:
@@ -82,7 +82,7 @@ def told(
 
 
 def difference(older: Told, newer: Told) -> Difference | None:
-    """The first day on which the two disagree; None if they say the same."""
+    """Return the first day on which the two disagree, or None if they agree."""
     apart = [place for place in {*older, *newer} if older.get(place) != newer.get(place)]
     if not apart:
         return None

@@ -24,7 +24,7 @@ class TestChecklist:
 
     @contextmanager
     def asking(self, label: str) -> Iterator[None]:
-        """A refusal in here is marked at `label`, or at the key while that is not proven."""
+        """Mark a rejection inside the block at `label`, or at the key if that is not proven yet."""
         try:
             yield
         except ConnectorError as exc:
@@ -41,7 +41,7 @@ class TestChecklist:
 
 
 def _about_key(exc: ConnectorError) -> Check:
-    """What the first refusal says about the key: whom it turns away by name, it has recognized."""
+    """Return what the first rejection proves about the key: one that names it has recognized it."""
     match exc.status:
         case None:
             return Check(KEY, "waiting", "Not known: nothing answered.")

@@ -7,13 +7,13 @@ NAMES = "Resource.name"
 
 
 def meter(name: str, shown: str = "") -> Field:
-    """A dimension of cost and tokens."""
+    """Declare a dimension of cost and tokens."""
     field = {"product": "product", "model": "model"}.get(name, name)
     return Field(name, f"Meter.{field}", shown or name)
 
 
 def unread(name: str, why: str, shown: str = "") -> Field:
-    """A field that is not stored, with the reason."""
+    """Declare a field that is not stored, with the reason."""
     return Field(name, shown=shown, why=why)
 
 

@@ -188,7 +188,7 @@ def _seconds(text: str | None) -> float | None:
 
 
 def _instant(text: str | None) -> datetime | None:
-    """An HTTP date, which is UTC also where it does not say so."""
+    """Parse an HTTP date, which is UTC even without a zone."""
     try:
         found = parsedate_to_datetime(text or "")
     except (ValueError, TypeError, OverflowError):
@@ -219,7 +219,7 @@ class _ErrorBody(msgspec.Struct):
 
 
 def _provider_words(response: httpx.Response) -> _ErrorBody:
-    """The provider's own message; empty where the body is not its envelope."""
+    """Return the provider's own message, or "" if the body is not its envelope."""
     try:
         return msgspec.json.decode(response.content, type=_ErrorBody)
     except (msgspec.DecodeError, UnicodeDecodeError):

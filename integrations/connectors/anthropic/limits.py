@@ -63,7 +63,7 @@ class Learned:
 
     @property
     def is_starting_over(self) -> bool:
-        """Is there something that was refused before, and that is asked for again?"""
+        """Return True if something that was rejected before is requested again."""
         return bool(self._former)
 
     def start_over(self) -> None:
@@ -170,7 +170,7 @@ _TABLES = {"cost": "Cost", "usage": "Token", "beta_cost": "Beta cost", "beta_usa
 
 
 def refused_dimensions(options: Mapping[str, str]) -> dict[str, frozenset[str]]:
-    """The dimensions of each table that are left out, or of which values are refused."""
+    """Return the dimensions of each table that are left out or have rejected values."""
     learned = Learned(options)
     refused = {}
     for table in _TABLES:
@@ -202,7 +202,7 @@ def answered_again(
 
 
 def missing(options: Mapping[str, str]) -> tuple[str, ...]:
-    """What is not read because the API refuses it, in sentences for people."""
+    """Return sentences for people about data that is not read because the API rejects it."""
     learned = Learned(options)
     sentences = []
     for table, title in _TABLES.items():
@@ -233,5 +233,5 @@ def missing(options: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def listed(words: Sequence[str]) -> str:
-    """a, b and c"""
+    """Join words as in "a, b and c"."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -45,7 +45,7 @@ class SnapshotGuard:
 
 @lru_cache(maxsize=512)
 def day_of(instant: str | None) -> date:
-    """The UTC day of a midnight, also one that names no zone; raises `PayloadError`."""
+    """Return the UTC day of a midnight, with or without a zone; raise `PayloadError`."""
     try:
         found = datetime.fromisoformat(instant or "")
     except (ValueError, TypeError):
@@ -57,7 +57,7 @@ def day_of(instant: str | None) -> date:
 
 
 def requested_day(window: Window, instant: str | None) -> date:
-    """The same, and it was asked for."""
+    """Return the UTC day of a midnight and require that it was requested."""
     day = day_of(instant)
     if day not in window:
         raise payload_error(f"{day}, which was not asked for")
@@ -110,5 +110,5 @@ def _counted(text: str) -> Decimal | None:
 
 
 def payload_error(what: str) -> PayloadError:
-    """An answer whose content makes no sense."""
+    """Return the error for a response whose content is invalid."""
     return unexpected(f"Anthropic sent {what}.")

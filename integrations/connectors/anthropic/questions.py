@@ -91,7 +91,7 @@ class Questions:
         return self._named(parts, group_by, names, refused)
 
     def _is_apart(self, by: Sequence[str]) -> bool:
-        """Take several questions to name the dimensions of people, one at a time?
+        """Return True if each query may name only one of the dimensions of people.
 
         A line has a person in one of them at most: no line is read twice.
         """
@@ -99,7 +99,7 @@ class Questions:
         return most is not None and most < len(by)
 
     def _giving_way(self, names: Sequence[str], by: Sequence[str]) -> tuple[str, ...]:
-        """The dimensions to ask for value by value; empty if one question holds all."""
+        """Return the dimensions to read value by value; empty if one query holds all."""
         most = self._learned.most(self._report)
         if most is None:
             return ()
@@ -176,7 +176,7 @@ class Questions:
                 self._learned.refuse(self._report.table, name, value)
 
     def _answers(self, window: Window, filters: Filters) -> bool:
-        """Is the smallest question with these filters answered?"""
+        """Return True if the smallest query with these filters is answered."""
         try:
             next(self._read(window, group_by=(), filters=filters, limit=1), None)
         except PayloadError as exc:
@@ -254,7 +254,7 @@ class Questions:
                 )
 
     def _place(self, name: str, value: str | None, refused: Mapping[str, frozenset[str]]) -> Any:
-        """The value if a filter selects it, else the rest."""
+        """Return the value if a filter selects it, otherwise the remainder."""
         known = refused.get(name, frozenset())
         if value is None:
             return None if name in self._report.nulls and "" not in known else _REST
@@ -302,7 +302,7 @@ class Questions:
         names: Sequence[str],
         refused: Mapping[str, frozenset[str]],
     ) -> Iterator[Part]:
-        """The values in the order of `group_by`: what was not read says so."""
+        """Return the values in the order of `group_by`, with a marker for those not read."""
         wanted = tuple(name for name in group_by)
         mapped = any(name in refused for name in names)
         if not mapped and len(names) == len(wanted):
@@ -353,14 +353,14 @@ def _shown(
 
 
 def _by_rest(place: _Place) -> tuple[int, list[str]]:
-    """Combinations without a rest first: the others are differences to them."""
+    """Order combinations without a remainder first, since the others are differences to them."""
     return sum(value is _REST for value in place), [
         "" if value is None else str(value) for value in place
     ]
 
 
 def _is_inside(other: _Place, place: _Place) -> bool:
-    """Does the question for `place`, which leaves its rests open, hold `other` as well?"""
+    """Return True if the query for `place`, which leaves its remainders open, includes `other`."""
     return all(wide is _REST or wide == narrow for wide, narrow in zip(place, other, strict=True))
 
 

@@ -161,7 +161,7 @@ def _streamed(http: httpx.Client, request: httpx.Request) -> Iterator[httpx.Resp
 
 
 def _unpacker(response: httpx.Response) -> Callable[[bytes, int], bytes]:
-    """A function of bytes and of how many bytes may come out at most, which is above zero."""
+    """Return a function of the bytes and of the most bytes it may return, above zero."""
     encoding = response.headers.get("content-encoding", "").strip().lower()
     if encoding in {"", "identity"} or response.is_stream_consumed:
         return lambda chunk, most: chunk

@@ -48,7 +48,7 @@ class Part(NamedTuple):
 
 
 def meter_of(names: Sequence[str], values: Values) -> MeterKey:
-    """The meter of a line that was grouped by `names`; null is ""."""
+    """Return the meter of a row that was grouped by `names`; null becomes ""."""
     return _meter(tuple(names), values)
 
 
@@ -61,7 +61,7 @@ def _meter(names: tuple[str, ...], values: Values) -> MeterKey:
 
 
 def product_of(word: str | None) -> str:
-    """The product by its newest name; "" if none is named."""
+    """Return the product by its newest name, or "" if none is named."""
     return _SPELLINGS.get(word or "", word or "")
 
 
@@ -115,13 +115,13 @@ class Counted(Protocol):
 
 
 def dollars(row: Priced) -> Numbers:
-    """The numbers of `COST_MEASURES`; raises `PayloadError` for what is not US dollars."""
+    """Return the values of `COST_MEASURES`; raise `PayloadError` for another currency than USD."""
     in_dollars(row.currency)
     return usd(row.amount), None if row.list_amount is None else usd(row.list_amount)
 
 
 def counts(row: Counted) -> Numbers:
-    """The numbers of `USAGE_MEASURES`. Tokens that are not named were not used.
+    """Return the values of `USAGE_MEASURES`. Tokens that are not named were not used.
 
     Raises `PayloadError` for a count beyond 64 bits, which no column of counts holds.
     """
@@ -144,7 +144,7 @@ def counts(row: Counted) -> Numbers:
 
 
 def add_measures(one: Numbers, other: Numbers) -> Numbers:
-    """What either side does not know, the sum does not know."""
+    """Add two lists of measures; an unknown value on either side makes the sum unknown."""
     return tuple(
         None if left is None or right is None else add(left, right)
         for left, right in zip(one, other, strict=True)
@@ -152,7 +152,7 @@ def add_measures(one: Numbers, other: Numbers) -> Numbers:
 
 
 def subtract_measures(one: Numbers, other: Numbers) -> Numbers:
-    """What either side does not know, the difference does not know."""
+    """Subtract two lists of measures; an unknown value makes the difference unknown."""
     return tuple(
         None if left is None or right is None else subtract(left, right)
         for left, right in zip(one, other, strict=True)

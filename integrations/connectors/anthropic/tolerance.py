@@ -53,7 +53,7 @@ class Tally:
         return _Guard(self, day)
 
     def spoils(self, day: date) -> bool:
-        """True if a row of this day was kept out, or may have been."""
+        """Return True if a row of this day was skipped, or may have been."""
         return day in self._days or None in self._days
 
     def take(self) -> tuple[KeptOut, ...]:
@@ -82,7 +82,7 @@ class _Guard:
 
 
 def telling_kept_out(feed: Feed) -> Feed:
-    """The feed, whose pages say what was kept out of the answers they were made of.
+    """Wrap a feed so that its pages list the rows skipped in the responses behind them.
 
     Every connector wraps its feeds in this. A read that kept out everything raises: that is
     another shape of the whole report. Rows that make sense and bring no record, such as cost
@@ -130,7 +130,7 @@ class Decoder(Generic[Answer]):
 
 
 def _parsed(content: bytes) -> Any:
-    """The body as Python reads it, which takes a byte order mark and halves of surrogate pairs."""
+    """Decode the body as Python does, which accepts a byte order mark and lone surrogates."""
     try:
         text = content.decode("utf-8-sig", "surrogateescape")
         return json.loads(text, parse_float=Decimal, parse_constant=_no_number)
@@ -153,7 +153,7 @@ class _Mender:
         self._day: date | None = None
 
     def mend(self, value: Any, info: Any) -> Any:
-        """The value as its type demands; raises `ValidationError`."""
+        """Convert the value to its type; raise `ValidationError`."""
         if isinstance(info, inspect.Metadata):
             info = info.type
         if isinstance(info, inspect.UnionType):
@@ -236,7 +236,7 @@ def _is_list(info: Any) -> bool:
 
 
 def _holds_rows(info: Any) -> bool:
-    """True for a bucket, whose rows are counted, and not it."""
+    """Return True for a bucket, whose rows are counted instead of itself."""
     return any(field.name in _ROWS for field in getattr(info, "fields", ()))
 
 
@@ -259,7 +259,7 @@ def _is_number(value: Any) -> bool:
 
 
 def number(value: Any) -> Decimal:
-    """A number, also one written as text; raises `ValidationError`."""
+    """Convert a number, also one written as text; raise `ValidationError`."""
     if _is_number(value) or isinstance(value, str):
         try:
             found = Decimal(value)
@@ -272,7 +272,7 @@ def number(value: Any) -> Decimal:
 
 
 def whole(value: Any) -> int:
-    """A count, also "12" or 12.0; raises `ValidationError`."""
+    """Convert a count, also "12" or 12.0; raise `ValidationError`."""
     found = number(value)
     if found.adjusted() > 30 or found != found.to_integral_value():
         raise msgspec.ValidationError("no whole number where one is due")
@@ -280,7 +280,7 @@ def whole(value: Any) -> int:
 
 
 def instant(value: Any) -> datetime:
-    """An instant; UTC where it names no zone. A date is its midnight. Raises `ValidationError`."""
+    """Convert an instant, in UTC without a zone, or a date. Raise `ValidationError`."""
     try:
         found = datetime.fromisoformat(value)
     except (ValueError, TypeError):

@@ -77,11 +77,11 @@ class Dialect(Protocol):
     def usage(self, window: Window, *, group_by: Sequence[str] = ()) -> Iterator[Part]: ...
 
     def usage_of_people(self, window: Window, *, group_by: Sequence[str]) -> Iterator[Part]:
-        """What accounts used that signed in themselves, and service accounts, with the actor."""
+        """Return usage of signed-in accounts and of service accounts, with the actor."""
 
 
 def dialect_of(client: AdminClient) -> Dialect:
-    """The dialect that the client was opened with."""
+    """Return the API variant that the client was opened with."""
     return Successors(client) if client.dialect == SUCCESSORS else Reports(client)
 
 
@@ -165,14 +165,14 @@ _DESCRIBED = (
 
 
 def _value(row: CostRow | UsageRow, name: str) -> Any:
-    """A dimension of the row; of a description, all that the API takes out of it."""
+    """Return a dimension of the row; the API replaces all of it where it is described."""
     if name == "description":
         return tuple(getattr(row, part) for part in _DESCRIBED)
     return getattr(row, name)
 
 
 def _described(asked: Sequence[str], values: Sequence[Any], names: Sequence[str]) -> Values:
-    """The values of `names`, taken from those of what was asked for."""
+    """Return the values of `names` from the requested ones."""
     known = dict(zip(asked, values, strict=True))
     described = known.pop("description", NOT_READ)
     parts = (NOT_READ,) * len(_DESCRIBED) if described == NOT_READ else described
@@ -220,7 +220,7 @@ class Successors:
     def _reported(
         self, parts: Iterable[Part], names: Sequence[str], known: Callable[[Numbers], Numbers]
     ) -> Iterator[Part]:
-        """The same lines as the reports have them: a combination without numbers has no line."""
+        """Return the rows as the reports have them, without combinations that have no numbers."""
         place = names.index("workspace_id") if "workspace_id" in names else None
         for part in parts:
             lines = []
@@ -234,7 +234,7 @@ class Successors:
             yield part._replace(lines=tuple(lines))
 
     def workspace(self, id: str | None) -> str | None:
-        """The default workspace has an id here, is null in reports, and is on no list."""
+        """Return the workspace; the default one has an id here, but is null in reports."""
         if id is None or id == NOT_READ or id in self._listed:
             return id
         self._unlisted.add(id)

@@ -235,7 +235,7 @@ _KINDS: dict[str, Any] = {
 def _of_users(
     section: str, block: str, fields: _Fields, *, unified: str = "", optional: bool = False
 ) -> Iterator[ActivityMetric]:
-    """A metric for each field of a block; `unified` is the block that counts instead of it."""
+    """Declare a metric for each field of a block; `unified` is counted instead of it."""
     for name, (metric, label, definition) in fields.items():
         own, other = f"{block}.{name}", f"{unified}.{name}"
         yield ActivityMetric(
@@ -520,7 +520,7 @@ def _level(name: str, label: str, path: str, definition: str, **more: Any) -> Ac
 
 
 def _active_users() -> Iterator[ActivityMetric]:
-    """The provider's three counts of active users, of everything and of each product."""
+    """Declare the provider's three counts of active users, in total and by product."""
     for product, label in _PRODUCTS.items():
         of = f" of {label}" if label else ""
         before = f"{product}_" if product else ""

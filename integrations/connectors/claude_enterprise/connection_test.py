@@ -179,7 +179,7 @@ def _difference(
 
 
 def _tokens_of(client: AnalyticsClient, window: Window) -> tuple[list[Part], list[Part]] | None:
-    """The tokens of the organization in both versions; None if one of them is closed."""
+    """Return the tokens in both versions; None if one of them is closed."""
     newer = comparing.whole_if_open(lambda: Successors(client).usage(window))
     older = (
         comparing.whole_if_open(lambda: FourReports(client).usage(window))
@@ -194,7 +194,7 @@ def _refreshed(parts: list[Part]) -> datetime | None:
 
 
 def _with(parts: list[Part], dialect: str, check: Check) -> _Cost:
-    """What is known of cost where one version is used."""
+    """Return what is known of cost if one version is used."""
     found = _complete_to(parts)
     return replace(found, dialect=dialect, checks=(*found.checks, check))
 

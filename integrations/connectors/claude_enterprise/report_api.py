@@ -76,13 +76,13 @@ class Reports(Protocol):
     ) -> Iterator[Part]: ...
 
     def user_cost(self, window: Window, *, group_by: Sequence[str]) -> Iterator[Part]:
-        """What users account for, each with its actor."""
+        """Return the cost of users, each with its actor."""
 
     def user_usage(self, window: Window, *, group_by: Sequence[str]) -> Iterator[Part]: ...
 
 
 def reports_of(client: AnalyticsClient) -> Reports:
-    """The reports in the dialect that the client was opened with."""
+    """Return the reports in the API variant that the client was opened with."""
     return Successors(client) if client.dialect == SUCCESSORS else FourReports(client)
 
 

@@ -1,4 +1,6 @@
-"""manage.py connect claude-enterprise my-org --organization demo     (key on standard input)
+"""Connect a provider from a terminal, with the key on standard input.
+
+    manage.py connect claude-enterprise my-org --organization demo
 
 Tests the key, saves the connection and queues the import. Exit status 0: saved; 2: refused, the
 reason on standard error, nothing stored.

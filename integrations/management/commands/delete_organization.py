@@ -1,6 +1,8 @@
-"""manage.py delete_organization demo --confirm demo
+"""Delete an organization from a terminal.
 
-Erases an organization: its connections with all facts, its reports, its memberships and its audit
+    manage.py delete_organization demo --confirm demo
+
+Erases its connections with all facts, its reports, its memberships and its audit
 log. The only way to delete entries of the log. Accounts of people stay, for other organizations.
 """
 

@@ -1,4 +1,6 @@
-"""manage.py sync my-org --organization demo [--days 90 | --since D --until D]
+"""Sync a connection from a terminal.
+
+    manage.py sync my-org --organization demo [--days 90 | --since D --until D]
 
 Reads in the foreground, with a progress bar on a terminal and a summary at the end. Without a
 range: what a refresh reads. Exit status 1 if a window failed, 2 if the request makes no sense.
@@ -104,7 +106,7 @@ def _window(
     until: date | None,
     **_: Any,
 ) -> Window | None:
-    """The range asked for; None if none was. Raises `CommandError` for an impossible one."""
+    """Return the requested range, or None. Raise `CommandError` for an invalid one."""
     today = timezone.now().date()
     earliest = connection.connector.earliest_day(today)
     if days is not None and (since or until):

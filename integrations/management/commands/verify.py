@@ -1,4 +1,6 @@
-"""manage.py verify [my-org] --organization demo
+"""Compare stored totals with the provider's from a terminal.
+
+    manage.py verify [my-org] --organization demo
 
 Compares stored totals with fresh ungrouped totals of the provider, for one connection or for all,
 and prints every difference. Exit status 1 if there is one, if something was never read and so could
@@ -86,7 +88,7 @@ def _check_keys(connections: list[Connection]) -> None:
 
 
 def _variant(variant: VariantComparison) -> Iterator[str]:
-    """The days on which a second report differs from the total that counts, and a summary."""
+    """Print the days on which a second report differs from the counted total, with a summary."""
     if not variant.days:
         yield f"not compared with {variant.total_feed.label}. No complete day is known to both."
         return
@@ -101,7 +103,7 @@ def _variant(variant: VariantComparison) -> Iterator[str]:
 
 
 def _summary(verified: VerificationResult) -> str:
-    """What was found, in a sentence: nothing compared is not the same as no difference."""
+    """Summarize the outcome; nothing compared is different from no difference."""
     if not verified.compared:
         return "nothing was compared."
     count = len(verified.differences)

@@ -97,7 +97,7 @@ class Command(BaseCommand):
 
 
 def _written(organization: Organization, spec: ReportSpec, kind: str) -> Iterator[str]:
-    """The report as text. CSV is written row by row, so it may be as long as a file."""
+    """Return the report as text. CSV is written row by row, so it may be very long."""
     if kind == "csv":
         return as_csv(engine.stream(organization, spec))
     write = as_json if kind == "json" else as_table

@@ -32,13 +32,13 @@ UNSTACKED = {"stacked": "column", "area": "line", "treemap": "bar"}
 
 
 def kind_of(pivot: Pivot) -> str:
-    """The chart that is drawn: as asked, as far as the first metric allows it."""
+    """Return the kind of chart: as requested if the first metric allows it."""
     kind = pivot.spec.chart or "stacked"
     return kind if pivot.spec.adds_up else UNSTACKED.get(kind, kind)
 
 
 def draw(pivot: Pivot) -> AnyChart | None:
-    """The chart of a report; None where it is shown as a table alone.
+    """Draw the chart of a report; None if only a table is shown.
 
     A forecast is of everything together, so it is drawn where everything has one height.
     """

@@ -25,7 +25,7 @@ def stacked(pivot: Pivot) -> Chart:
 
 
 def grouped(pivot: Pivot) -> Chart:
-    """The series of each column side by side."""
+    """Draw the series of each column side by side."""
     count, slot = max(len(pivot.series), 1), 100 / pivot.places  # a report may have no group
     is_alone = len(pivot.series) == 1
     values = [v for series in pivot.series for v in floats(series.values)]

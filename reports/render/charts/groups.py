@@ -15,7 +15,7 @@ LETTER, LINE = 7, 34  # pixels a letter and the two lines of a tile need
 
 
 def bars(pivot: Pivot) -> GroupChart:
-    """The first groups below each other, the largest on top; what is not known has no bar."""
+    """Draw the first groups as bars, the largest on top; unknown values have no bar."""
     groups = pivot.groups or _whole(pivot)
     values = [0.0, *floats(g.value for g in groups), *floats(g.before for g in groups)]
     low, span = min(values), (max(values) - min(values)) or 1

@@ -9,7 +9,7 @@ ROWS = 20
 
 
 def heatmap(pivot: Pivot) -> HeatChart:
-    """The groups of the table with their cells; without a grouping, the total."""
+    """Return the table's groups with their cells; the total without a grouping."""
     slot = 100 / len(pivot.columns)
     found = [(line.label, line.cells) for line in pivot.lines if not line.is_part][:ROWS]
     found = found or [(pivot.metric.label, pivot.foot)]

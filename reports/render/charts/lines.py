@@ -26,7 +26,7 @@ def line(pivot: Pivot) -> Chart:
 
 
 def area(pivot: Pivot) -> Chart:
-    """The series on top of each other, as areas."""
+    """Draw the series as stacked areas."""
     count = len(pivot.columns)
     layers = [_layer([0.0] * count, [0.0] * count, ())]
     for series in pivot.series:
@@ -69,7 +69,7 @@ def _layer(ups: list[float], downs: list[float], values: Sequence[Number]) -> _L
 
 
 def _lines(values: Sequence[Number], pivot: Pivot, scale: Scale, color: int) -> Iterator[Polyline]:
-    """Runs of known values, cut where they begin to be open so that the rest can be dashed."""
+    """Return runs of known values, cut where they become provisional so that those are dashed."""
     for run in _runs([value is not None for value in values]):
         places = [_place(at, values[at], pivot.places, scale) for at in run]
         is_open = [pivot.columns[at].is_open for at in run]
@@ -88,7 +88,7 @@ def _compared(before: Sequence[Number], count: int, scale: Scale) -> list[Polyli
 
 
 def _runs(known: Sequence[bool]) -> Iterator[list[int]]:
-    """The places of neighbors that are known."""
+    """Return the positions of adjacent known values."""
     run: list[int] = []
     for at, is_known in enumerate(known):
         if is_known:
@@ -105,7 +105,7 @@ def _place(at: float, value: Number | float, count: int, scale: Scale) -> Place:
 
 
 def _points(places: Sequence[Place]) -> str:
-    """A single place is written twice: a line of no length with round ends is a dot."""
+    """Return the points; a single one is doubled, since round ends make it a dot."""
     twice = places if len(places) > 1 else [*places, *places]
     return " ".join(f"{x},{y}" for x, y in twice)
 

@@ -199,7 +199,7 @@ def plot(
     traces: Iterable[Polyline] = (),
     compared: Iterable[Polyline] = (),
 ) -> Chart:
-    """The frame around what a chart draws.
+    """Return the frame of axes around a chart.
 
     `segments` gives the parts of a column with the highest and the lowest value among them.
     """
@@ -272,7 +272,7 @@ def label_on(at: int, strides: tuple[int, int]) -> str:
 
 
 def floats(values: Iterable[Number]) -> list[float]:
-    """The known ones, for drawing: pixels need no cents."""
+    """Return the known values as floats, since pixels need no cents."""
     return [float(value) for value in values if value is not None]
 
 
@@ -292,7 +292,7 @@ def axis_label(value: float, unit: Unit) -> str:
 
 
 def _step(span: float) -> float:
-    """A round distance between lines that gives three to five of them."""
+    """Return a round step that gives three to five grid lines."""
     if not span:
         return 1.0
     power = 10.0 ** floor(log10(span))

@@ -22,7 +22,7 @@ SHARPNESS = 2  # pixels of the picture for one of the page
 
 
 def png(chart: AnyChart, pivot: Pivot, bar: ReportControls) -> bytes:
-    """The chart under its title, with its total and its key."""
+    """Render the chart with title, total and legend as PNG."""
     left = {"bar": NAMES, "heatmap": NAMES, "treemap": SIDE // 2}.get(chart.kind, SIDE)
     key, rows = _key(pivot, chart, left)
     svg = render_to_string(
@@ -70,14 +70,14 @@ def _key(pivot: Pivot, chart: AnyChart, left: int) -> tuple[list[tuple[int, int,
 
 @lru_cache(maxsize=1)
 def _colors() -> dict[str, str]:
-    """The light side of every color token."""
+    """Return the light-theme value of every color token."""
     tokens = (Path(settings.BASE_DIR) / "static" / "tokens.css").read_text()
     return dict(re.findall(r"--([\w-]+):\s*(?:light-dark\()?(#[0-9a-f]{6})", tokens))
 
 
 @lru_cache(maxsize=1)
 def style_sheet() -> str:
-    """What components.css and report.css say of charts, with the colors filled in."""
+    """Return the chart rules of components.css and report.css with the colors filled in."""
     c = _colors()
     rules = [
         "svg { overflow: visible } .narrow-only { display: none }",

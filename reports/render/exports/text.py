@@ -15,7 +15,7 @@ def as_csv(report: Report | StreamedReport) -> Iterator[str]:
 
 
 def as_json(report: Report) -> Iterator[str]:
-    """A list with one object per line. Dollars are strings, counts numbers, unknown is null."""
+    """Write a list with one object per line; dollars are strings and unknown is null."""
     counts = {m.name for m in report.spec.metric_objects if m.unit in {Unit.TOKENS, Unit.COUNT}}
     counts |= {f"{name}_{end}" for name in counts for end in COMPARED}
     metrics = set(report.columns[len(report.spec.group_by) :])

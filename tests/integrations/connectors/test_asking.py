@@ -83,7 +83,7 @@ class Api:
 
 
 def asked(api, *, group_by=NAMES, by=(), learned=None, report=REPORT):
-    """What comes of it in the end, however often the question changes on the way."""
+    """Return the final rows, however often the query changes on the way."""
     learned = learned or Learned({})
     for _ in range(30):
         try:

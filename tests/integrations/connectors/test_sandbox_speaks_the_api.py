@@ -169,7 +169,7 @@ def test_cuts_of_what_people_use(request, analytics, name, cut):
 
 
 def _cuts_artifacts(request):
-    """Some organizations refuse artifacts by product, as the live API may."""
+    """Return True unless the organization rejects artifacts by product, as the live API may."""
     return companies()[request.node.callspec.params["analytics"]].cuts_artifacts
 
 

@@ -105,7 +105,7 @@ def paths(value, path=()):
 
 
 def stored(recording, pages):
-    """The lines loading makes of them, and the names."""
+    """Return the lines loading makes of the records, and the names."""
     window = recording.feed.windows(DAYS)[0] if recording.feed.has_days else DAYS
     with Spool(Window(min(window.start, DAYS.start), max(window.end, DAYS.end))) as spool:
         for page in pages:
@@ -139,7 +139,7 @@ def recording(request):
 
 
 def rows_of(body):
-    """The lists of rows of an answer: those of each bucket, or the answer's own."""
+    """Return the lists of rows of a response: those of each bucket, or its own."""
     rows = body.get("data", body.get("summaries"))
     if rows and isinstance(rows[0].get("results"), list):
         return [bucket["results"] for bucket in rows]
@@ -169,7 +169,7 @@ def kept_out(pages):
 
 
 def without_totals(recording, pages):
-    """What is stored; a total that lacks a row is none."""
+    """Return what is stored; a total that lacks a row is none."""
     lines, *names = stored(recording, pages)
     return [line for line in lines if decode(line).kind != "total"], names
 
@@ -361,7 +361,7 @@ def test_null_or_absent_anything_is_unknown_or_refused_and_never_a_crash(recordi
 
 
 def without(place, how):
-    """Takes the value at the place away, in the first row of every answer that has one."""
+    """Remove the value at a path from the first row of every response that has one."""
 
     def change(body, url):
         value = body

@@ -84,7 +84,7 @@ class RawServer:
 
 
 def sdk(key: str, app: Any) -> anthropic.Anthropic:
-    """The official client of an application. It parses strictly; it speaks the newest version."""
+    """Return the official client of an application, which parses the newest version strictly."""
     return anthropic.Anthropic(
         auth_token=key,
         base_url="http://sandbox",
@@ -105,7 +105,7 @@ def ok(body: Any, **headers: str) -> httpx.Response:
 def error(
     status: int, type_: str = "some_error", message: str = "Human text.", **headers: str
 ) -> httpx.Response:
-    """The API's error envelope."""
+    """Return the API's error envelope."""
     body = {
         "type": "error",
         "error": {"type": type_, "message": message},

@@ -110,7 +110,7 @@ def company(connection: Connection, ann: Person, bo: Person) -> Connection:
 
 
 def work(sessions: int = 0, messages: int = 0) -> dict[str, Any]:
-    """What one person did on a day: a commit and ten lines a session, nine of ten edits taken."""
+    """Return a day's activity: per session a commit, ten lines and nine of ten edits accepted."""
     code, tools = "claude_code_metrics__core_metrics", "claude_code_metrics__tool_actions"
     found: dict[str, Any] = {
         f"{code}__distinct_session_count": sessions,

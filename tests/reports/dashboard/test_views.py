@@ -40,7 +40,7 @@ def get(client, organization):
 
 
 def text(response) -> str:
-    """What one reads: no tags, single spaces."""
+    """Return the visible text: no tags, single spaces."""
     return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", response.content.decode()))
 
 

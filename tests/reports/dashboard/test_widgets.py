@@ -29,7 +29,7 @@ pytestmark = pytest.mark.django_db
 
 
 def shown(answer):
-    """The rows of an answer's table as tuples of what is written."""
+    """Return the displayed rows of a widget's table as tuples."""
     return [tuple(cell.text for cell in row) for row in answer.table.cells]
 
 
@@ -372,7 +372,7 @@ def test_claude_code_output(company, ask):
 
 @pytest.fixture
 def console(organization, company):
-    """A Console organization: bo uses Claude Code there, too, and so does an API key."""
+    """Create a Console organization in which bo and an API key use Claude Code."""
     console = make_connection(organization, "platform", "claude-console")
     know(console, "2026-11-01", "2026-11-23", "provisional", feeds=("claude_code",))
     know(console, "2026-11-01", "2026-11-23", "provisional", feeds=("cost",))

@@ -5,7 +5,7 @@ import random
 
 
 def seed(*parts: object) -> int:
-    """A number that depends on the parts alone, on every machine."""
+    """Return a number that depends only on the parts, on every machine."""
     text = "/".join(map(str, parts))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
@@ -19,6 +19,6 @@ _ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
 
 def identifier(prefix: str, *parts: object) -> str:
-    """An id as the API writes them: user_01AbCd…"""
+    """Return an id in the form of the API, such as user_01AbCd."""
     rolls = dice("id", prefix, *parts)
     return prefix + "".join(rolls.choices(_ALPHABET, k=22))

@@ -90,7 +90,7 @@ class Oddities:
 
 
 def odd_name(name: str) -> str:
-    """What something is called here; the same name is always spoiled alike."""
+    """Return the spoiled form of a name; the same name is always spoiled alike."""
     return (
         f"{name}\0",
         f"{name} \ud83d",
@@ -103,7 +103,7 @@ def odd_name(name: str) -> str:
 
 
 def _lists(body: Row) -> Iterator[tuple[list[Row], str]]:
-    """The lists of rows, each with the day of its bucket or ""."""
+    """Return the lists of rows, each with the day of its bucket or ""."""
     for name in ("data", "summaries"):
         rows = body.get(name) or []
         if rows and "results" in rows[0]:
@@ -153,7 +153,7 @@ def _halves(row: Row) -> tuple[Row, Row]:
 
 
 def _respelled(value: Any, name: str = "", *, has_export: bool) -> Any:
-    """The same in words and shapes that the documentation does not name."""
+    """Return the rows in words and shapes that the documentation does not name."""
     if isinstance(value, dict):
         if name in _MAPS and not any(value.values()):
             return None

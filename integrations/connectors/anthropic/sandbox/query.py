@@ -74,7 +74,7 @@ class Query:
         return value
 
     def list(self, name: str, *, among: tuple[str, ...] | None = None) -> tuple[str, ...]:
-        """The values of `name[]`, each once, in their order."""
+        """Return the distinct values of `name[]` in their order."""
         values = tuple(dict.fromkeys(self._values.get(f"{name}[]", [])))
         if len(values) > 100:
             raise bad_request(f"{name}[]: at most 100 values.")
@@ -95,7 +95,7 @@ class Query:
         return int(value)
 
     def instant(self, name: str) -> datetime | None:
-        """An RFC 3339 instant; a zone is required."""
+        """Parse an RFC 3339 instant, which needs a zone."""
         value = self.text(name)
         if value is None:
             return None
@@ -125,7 +125,7 @@ class Query:
 
 
 def cursor(query: Query, path: str, offset: int, state: str) -> str:
-    """An opaque cursor to `offset`; `state` is what must not have changed when it comes back."""
+    """Return an opaque cursor to `offset`; `state` must be unchanged when it comes back."""
     content = json.dumps([query.fingerprint(path), offset, state])
     return "page_" + base64.urlsafe_b64encode(content.encode()).decode()
 
@@ -147,7 +147,7 @@ def open_cursor(query: Query, path: str) -> tuple[int, str] | None:
 
 
 def check_range(start: datetime, end: datetime, *, now: datetime, longest: timedelta) -> None:
-    """The rules all ranges of instants share."""
+    """Apply the rules that all ranges of instants share."""
     if end <= start:
         raise bad_request("ending_at: must be after starting_at.")
     if end - start > longest:

@@ -27,7 +27,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def newest_export(now: datetime) -> datetime:
-    """The instant of the newest export: everything before it is known."""
+    """Return the instant of the newest export, before which all is known."""
     hour = now.hour - now.hour % EXPORT_HOURS
     return now.replace(hour=hour, minute=0, second=0, microsecond=0)
 
@@ -83,7 +83,7 @@ def envelope(
 
 
 def tokens(counts: Sequence[int], searches: int) -> dict[str, Any]:
-    """The body of a usage row, from counts in the order of the ledgers' TOKEN_TYPES."""
+    """Return the body of a usage row from counts in the order of TOKEN_TYPES."""
     uncached, read, written_5m, written_1h, output = counts
     return {
         "uncached_input_tokens": uncached,

@@ -35,7 +35,7 @@ def not_found() -> ApiError:
 
 
 def failures(prefix: str) -> dict[str, ApiError]:
-    """The keys every sandbox refuses on purpose, each in its own way."""
+    """Return the keys that every sandbox rejects, each in its own way."""
     return {
         f"{prefix}sandbox-revoked": ApiError(
             401, "authentication_error", "The API key provided is invalid or has been revoked."
@@ -77,7 +77,7 @@ class Server(ABC):
     def answer(
         self, environ: "WSGIEnvironment", key: str, headers: dict[str, str]
     ) -> dict[str, Any]:
-        """The body for a key that works. `headers` may be added to. Raises `ApiError`."""
+        """Return the body for a working key, possibly adding `headers`. Raise `ApiError`."""
 
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"

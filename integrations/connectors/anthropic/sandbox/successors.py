@@ -78,7 +78,7 @@ def refuse_strangers(*, is_enrolled: bool, betas: str) -> None:
 
 
 def query_of(query_string: str, filters: Mapping[str, str]) -> Query:
-    """`filters` maps the parameters of filters to their dimensions."""
+    """Parse a query; `filters` maps parameters of filters to their dimensions."""
     lists = {*filters, "group_by", "rbac_group_ids", "actor_ids", "actor_types"}
     return Query(query_string, allowed={f"{name}[]" for name in lists} | _PLAIN)
 

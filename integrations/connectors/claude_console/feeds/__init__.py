@@ -64,7 +64,7 @@ def _today(today: date) -> Window:
 
 
 def _names(name: str, label: str, read: Reader, grain: Grain = "total") -> Feed:
-    """A list of what exists now, read once a day."""
+    """Build a feed that lists what exists now, read once a day."""
     return Feed(
         name=name,
         label=label,
@@ -93,7 +93,7 @@ def _metered(name: str, label: str, table: Table, read: Reader, grain: Grain = "
 
 
 def _claude_code(name: str, label: str, read: Reader, filled_by: str = "") -> Feed:
-    """What developers did: asked for day by day."""
+    """Build the feed of developer activity, read day by day."""
     return Feed(
         name=name,
         label=label,
@@ -112,7 +112,7 @@ def _claude_code(name: str, label: str, read: Reader, filled_by: str = "") -> Fe
 
 
 def _beta(name: str, label: str, read: Reader, compared_with: str) -> Feed:
-    """The beta reports, beside the legacy ones: documents, which enter no sum of cost or usage."""
+    """Build a feed of beta reports: documents that enter no sum of cost or usage."""
     return Feed(
         name=name,
         label=label,

@@ -35,7 +35,7 @@ _Key = tuple[str, tuple[tuple[str, str], ...]]  # who, and how: the labels of a 
 
 
 def read_claude_code(client: AdminClient, window: Window) -> Iterator[Page]:
-    """A document per day, person, terminal and subscription, and along with them those by model.
+    """Read one document per day, person, terminal and subscription, and those by model.
 
     Estimated cost is in both, and never in the cost.
     """
@@ -112,7 +112,7 @@ def _translated(
 
 
 def _person(actor: Developer | None) -> PersonRef | None:
-    """The report sends no ids: a person is known by address, a key by its name.
+    """Return the person by address or the key by name, since the report has no ids.
 
     The address is an id in small letters, so that one person in two spellings is one.
     """
@@ -139,7 +139,7 @@ def _values(row: Developed, models: Iterable[tuple[str, Values]]) -> Values:
 
 
 def _models(row: Developed) -> Iterator[tuple[str, Values]]:
-    """What each model of a row was used for. A model may come twice."""
+    """Return the usage of a row by model. A model may occur twice."""
     for use in row.model_breakdown:
         tokens = numbers(use.tokens, all_count=True)
         used: Values = {f"{_ROOT}.tokens.{path}": number for path, number in tokens}

@@ -62,7 +62,7 @@ def _pages(
     read: Callable[..., Iterator[Part]],
     measures: Sequence[str],
 ) -> Iterator[Page]:
-    """A document per day and combination. Days come in order, so only one is held in memory.
+    """Yield one document per day and combination, holding one day in memory at a time.
 
     Several identities that the API cannot show come as rows without an actor: they are added up.
     """
@@ -133,5 +133,5 @@ def _values(line: Line, workspaces: Successors) -> tuple[str, ...]:
 
 
 def _person(actor: Actor | None) -> PersonRef | None:
-    """An API key is no person: it has a label of its own."""
+    """Return the person, or None for an API key, which has a label of its own."""
     return None if actor is None or actor.api_key_id else to_person(actor)

@@ -65,7 +65,7 @@ def read_api_keys(client: AdminClient, window: Window) -> Iterator[Page]:
 
 
 def _default_workspace_id(client: AdminClient) -> str:
-    """The id that the scope of a key has for the default workspace; "" if nothing tells it."""
+    """Return the id of the default workspace in the key's scope, or "" if unknown."""
     listed = {one.id for listing in client.workspaces() for one in listing.data}
     found = client.default_workspace(listed)
     return found.id if found else ""

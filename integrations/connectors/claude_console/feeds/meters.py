@@ -22,7 +22,7 @@ SURFACE_FROM = frozenset({"service_tier", "cost_type"})  # see `surface`
 
 
 def meter_of(names: Sequence[str], values: Values) -> MeterKey:
-    """The meter of a line that was grouped by `names`, the workspace among them."""
+    """Return the meter of a row that was grouped by `names`, which include the workspace."""
     return _meter(tuple(names), values)
 
 
@@ -40,7 +40,7 @@ def _meter(names: tuple[str, ...], values: Values) -> MeterKey:
 
 
 def surface(service_tier: str | None, cost_type: str | None) -> str:
-    """The API it came through. The reports do not name it, but two of their words give it away.
+    """Return the API that was used, derived from two values since reports do not name it.
 
     The tier batch is the Message Batches API, and only managed agents are billed by session time.
     The rest is the Messages API, whoever called it: programs, Claude Code, the Console itself.

@@ -101,7 +101,7 @@ def read_usage(client: AdminClient, window: Window) -> Iterator[Page]:
 
 
 def _cut(names: tuple[str, ...], dialect: Dialect) -> tuple[str, ...]:
-    """The dimensions as the dialect has them: those of a parent also by child organization."""
+    """Return the dimensions in this API variant, with the child organization for a parent."""
     return (*names, CHILD) if dialect.has_children else names
 
 
@@ -139,7 +139,7 @@ def _whole(kind: _Kind, client: AdminClient, window: Window) -> Iterator[Page]:
 def _totals(
     kind: _Kind, client: AdminClient, ask: Ask, window: Window, read: SnapshotGuard
 ) -> Totals:
-    """What each day sums to, ungrouped; zero where an answer covers it and nothing was used."""
+    """Return the ungrouped sum of each day; zero for covered days without use."""
     totals: Totals = {}
     for part in ask(window):
         read.check(part)
@@ -156,7 +156,7 @@ def _totals(
 
 
 def _lines(kind: _Kind, ask: Ask, window: Window, read: SnapshotGuard) -> Lines:
-    """What each day is made of. Rows that mean the same meter are added up."""
+    """Return the rows of each day, adding up rows of the same meter."""
     lines: Lines = defaultdict(dict)
     for part in ask(window, group_by=kind.cut):
         read.check(part)
@@ -173,7 +173,7 @@ def _has_ended(day: date, read: SnapshotGuard) -> bool:
 
 
 def _rest(kind: _Kind, whole: Numbers, lines: dict[MeterKey, Numbers]) -> Numbers:
-    """What the lines of a day lack; all zero or unknown if they are whole."""
+    """Return the residual of a day; all zero or unknown if its rows are complete."""
     return subtract_measures(
         whole, total(lines.values(), kind.measures) if lines else _zero_of(whole)
     )

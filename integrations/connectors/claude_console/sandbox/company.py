@@ -83,7 +83,7 @@ class Company:
 
 @cache
 def companies() -> dict[str, Company]:
-    """The organizations by the key that opens them."""
+    """Return the organizations by their key."""
     return {
         "sk-ant-admin01-sandbox-my-org": _brightwater(),
         "sk-ant-admin01-sandbox-labs": _labs(),

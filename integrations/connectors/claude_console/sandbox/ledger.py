@@ -96,7 +96,7 @@ class Line(NamedTuple):
 
 
 def known_lines(company: Company, day: date, now: datetime) -> Iterator[Line]:
-    """The lines of a day that have arrived by then."""
+    """Return the lines of a day that have arrived by then."""
     start = datetime.combine(day, time.min, tzinfo=UTC)
     if start > now:
         return
@@ -141,7 +141,7 @@ class _Day:
             yield self._agents()
 
     def _program(self, key: Key) -> Iterator[Line]:
-        """A key is used through the day: a few lines, of several kinds."""
+        """Return the use of a key over a day: a few lines of several kinds."""
         quiet = 0.55 if self.is_weekend else 1.0
         for part in range(4):
             kind = self.rolls.choices(key.models, [3, 2, 1][: len(key.models)])[0]
@@ -190,7 +190,7 @@ class _Day:
         )
 
     def _agents(self) -> Line:
-        """Managed agents are billed by session time, and their code by running time."""
+        """Return managed agents, billed by session time, with their code by running time."""
         hours = 2 + int(30 * self.rolls.random())
         runs = 1 + int(12 * self.rolls.random())
         line = self._line(

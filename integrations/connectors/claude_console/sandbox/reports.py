@@ -172,7 +172,7 @@ def _bucketed(
 
 
 def _lines(request: Request, start: datetime, end: datetime) -> Iterator[Line]:
-    """What has arrived of the work in a bucket, which never spans midnight."""
+    """Return the work of a bucket that has arrived; a bucket never spans midnight."""
     midnight = datetime.combine(start.date(), time.min, tzinfo=UTC)
     first, last = (start - midnight) // WIDTHS["1m"], (end - midnight) // WIDTHS["1m"]
     for line in known_lines(request.company, start.date(), request.now):

@@ -125,7 +125,7 @@ def _names(wanted: Asked) -> tuple[str, ...]:
 def _lines(
     request: Request, wanted: Asked, export: datetime
 ) -> Iterator[tuple[datetime | None, Line]]:
-    """What the export knows of the work inside the range, each with the start of its bucket."""
+    """Return the exported work inside the range, with the start of its bucket."""
     day = wanted.start.date()
     while (midnight := datetime.combine(day, time.min, tzinfo=UTC)) < min(wanted.end, export):
         for line in known_lines(request.company, day, export):
@@ -147,13 +147,13 @@ def _is_wanted(wanted: Asked, line: Line) -> bool:
 
 
 def _words(name: str, words: tuple[str, ...]) -> set[str | None]:
-    """The values that a filter keeps. Two dimensions have a word for no value."""
+    """Return the values that a filter keeps. Two dimensions have a word for no value."""
     nothing = {"inference_geo": "not_available", "api_key_id": ""}.get(name)
     return {None if word == nothing else word for word in words}
 
 
 def _value(line: Line, name: str) -> str | None:
-    """A dimension in the words of these endpoints; an actor by its id."""
+    """Return a dimension in the words of these endpoints; an actor by its id."""
     if name in _NEVER:
         return None
     match name:
@@ -172,7 +172,7 @@ def _value(line: Line, name: str) -> str | None:
 
 
 def child_of(line: Line) -> str | None:
-    """The child organization of a parent; none of these organizations is one."""
+    """Return the child organization of a parent; none of these organizations is one."""
     return None
 
 
@@ -189,7 +189,7 @@ def _actor(line: Line) -> tuple[str | None, str | None]:
 
 
 def _rows(company: Company, wanted: Asked, kind: Kind, cell: _Cell) -> Iterator[dict[str, Any]]:
-    """The row of a combination, or one row per component where cost is asked for by component."""
+    """Return the row of a combination, or one row per component of its cost."""
     start = cell.start or wanted.start
     row: dict[str, Any] = {
         "starting_at": instant(start),

@@ -79,7 +79,7 @@ def _daily(
     surfaces: Mapping[str, tuple[str, ...]] | None = None,
     filled_by: str = "",
 ) -> Feed:
-    """Computed once for each day, and asked for day by day."""
+    """Build a feed that the provider computes once a day and that is read day by day."""
     return Feed(
         name=name,
         label=label,
@@ -96,7 +96,7 @@ def _daily(
 
 
 def _with_people(name: str, label: str, things: Things) -> tuple[Feed, Feed]:
-    """A feed that is read by person, and the sums of its items: one answer holds both."""
+    """Build a feed read by person, with the sums of its items from the same response."""
     return (
         _daily(name, label, things.read_with_people),
         _daily(
@@ -110,7 +110,7 @@ def _with_people(name: str, label: str, things: Things) -> tuple[Feed, Feed]:
 
 
 def _spans(name: str, label: str, read: Reader) -> Feed:
-    """The spans that end with the newest day; nobody asks for those of older days."""
+    """Build the feed of spans that end with the newest day."""
     return Feed(
         name=name,
         label=f"{label} over 7, 30 and 90 days",

@@ -58,7 +58,7 @@ def read_summaries(client: AnalyticsClient, window: Window) -> Iterator[Page]:
 
 
 def _summaries(client: AnalyticsClient, window: Window) -> list[Row]:
-    """The entries of the window; without its newest days if those are refused as too recent."""
+    """Return the entries of the window, without the newest days if they are not published yet."""
     newest = window.last_day
     while True:
         try:
@@ -156,7 +156,7 @@ class Things:
             yield from self._pages(client, _only(day))
 
     def read_spans(self, client: AnalyticsClient, window: Window) -> Iterator[Page]:
-        """What a span of days comes to, its distinct people counted by the provider."""
+        """Read the totals of a span of days, whose distinct people the provider counts."""
         return _by_span(window, lambda span: self._pages(client, span))
 
     def read_by_person(self, client: AnalyticsClient, window: Window) -> Iterator[Page]:
@@ -188,7 +188,7 @@ class Things:
             yield Page(tuple(whole), None, client.organization_id)
 
     def read_by_group(self, client: AnalyticsClient, window: Window) -> Iterator[Page]:
-        """What the people of each group used; they overlap, as people may be in several."""
+        """Read the usage of each group; groups overlap, as people may be in several."""
         for day in published(window):
             for listing in client.activity(self.endpoint, _only(day), group_by=(GROUP,)):
                 records, names = [], {}
@@ -204,7 +204,7 @@ class Things:
                 )
 
     def _used_by_group(self, row: Row, day: date) -> tuple[EngagementRecord, str]:
-        """What people of one group did with an item, and the name of the group."""
+        """Return the usage of an item by one group, and the name of the group."""
         group, called = _text(row.pop(GROUP, None)), _text(row.pop("rbac_group_name", None))
         item, name = self._item(row)
         labels = {ITEM: item, GROUP: group}
@@ -234,7 +234,7 @@ class Things:
             yield listing.data
 
     def _used(self, row: Row, day: date) -> EngagementRecord:
-        """What one person did with an item. The person is None where the provider names nobody."""
+        """Return the usage of an item by one person, or None where the provider names no one."""
         user = canonical_id(_text(row.pop(USER, None)))
         product = product_of(_text(row.pop(PRODUCT, NOT_READ)))
         item, name = self._item(row)
@@ -293,7 +293,7 @@ class _Sum:
                 known[path] = add(before, number) if is_sum(path) else max(before, number)
 
     def whole(self) -> tuple[dict[str, int | Decimal], str]:
-        """The values and the name of the document of the whole organization."""
+        """Return the values and the name of the document of the whole organization."""
         sums: dict[str, int | Decimal] = defaultdict(int)
         counts: dict[str, int] = defaultdict(int)
         people: dict[str, set[str]] = defaultdict(set)
@@ -313,7 +313,7 @@ class _Sum:
 
 
 def _joined(*parts: str) -> str:
-    """The subject of a document that is told apart by several values."""
+    """Return the item of a document that is identified by several values."""
     return "|".join(parts)
 
 
@@ -322,7 +322,7 @@ def _text(value: Any) -> str:
 
 
 def _values(row: Row) -> Iterator[tuple[str, int | Decimal]]:
-    """The numbers of a row; its estimates of money, strings of cents, as exact dollars."""
+    """Return the numbers of a row, with estimates in cents converted to dollars."""
     money = ("estimated_overage_spend", "attributed_list_price")
     yield from numbers({name: value for name, value in row.items() if name not in money})
     for name in money:

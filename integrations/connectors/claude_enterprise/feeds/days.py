@@ -11,7 +11,7 @@ LONGEST_RANGE = 31  # days per query of the cost and usage reports
 
 
 def first_day(today: date) -> date:
-    """The oldest day the API answers for: 365 days back, and never before 2026."""
+    """Return the oldest day the API has: 365 days back, and never before 2026."""
     return max(OLDEST_DAY, today - timedelta(days=365))
 
 
@@ -25,7 +25,7 @@ def closes_on(day: date) -> date:
 
 
 def open_period(today: date) -> Window:
-    """The days whose cost and usage can still change, today included."""
+    """Return the days whose cost and usage can still change, today included."""
     this_month = today.replace(day=1)
     last_month = (this_month - timedelta(days=1)).replace(day=1)
     # Two days longer than `closes_on` asks: a closed day is read once more.
@@ -34,12 +34,12 @@ def open_period(today: date) -> Window:
 
 
 def last_week(today: date) -> Window:
-    """The days whose activity is still revised."""
+    """Return the days whose activity is still revised."""
     return Window(today - timedelta(days=7), today)
 
 
 def published(window: Window) -> Window:
-    """The part of the window whose activity can be there: today is computed tomorrow."""
+    """Return the part of the window that can be published: today follows tomorrow."""
     end = min(window.end, yesterday() + timedelta(days=1))
     if end <= window.start:
         raise NotAvailable(

@@ -97,7 +97,7 @@ class FilterPlanner:
         return self._rows(asked) < self._cap
 
     def _rows(self, asked: Filter) -> int:
-        """The rows of the fullest day."""
+        """Return the number of rows of the fullest day."""
         inside = self._everything
         for place, values in asked.items():
             inside &= reduce(or_, (self._having[place, value] for value in values))

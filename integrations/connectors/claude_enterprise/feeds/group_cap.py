@@ -91,7 +91,7 @@ class CappedReportReader:
                     self._lines.setdefault(day, {}).update(found.get(day, {}))
 
     def _order(self, days: set[date], cap: int) -> list[str]:
-        """The dimensions as few queries need them: by the hundred groups that we have seen.
+        """Order dimensions by the hundred known groups, so that few queries are needed.
 
         First those of which no value is likely to pass the cap again, fewest values first.
         """
@@ -135,7 +135,7 @@ class CappedReportReader:
                 self._narrow(inner, rest, capped, cap)
 
     def _lacks(self, day: date, cut: dict[str, str | None], whole: Numbers) -> bool:
-        """Do our lines of the day inside the cut not sum to the whole, in a number both know?"""
+        """Return True if the rows of the day inside the filter do not sum to its total."""
         places = [(self._kind.cut.index(name), value) for name, value in cut.items()]
         known = total(
             (
@@ -173,7 +173,7 @@ def _only(cut: Mapping[str, str | None]) -> dict[str, frozenset[str | None]]:
 
 
 def _filters(cut: Mapping[str, frozenset[str | None]]) -> Filters:
-    """The parameters for it, except of dimensions in which no filter selects a value."""
+    """Return the parameters, except for dimensions in which no filter selects a value."""
     wanted = {name: [_filter(name, value) for value in values] for name, values in cut.items()}
     return {
         f"{name}s": sorted(filter(None, asked))
@@ -183,7 +183,7 @@ def _filters(cut: Mapping[str, frozenset[str | None]]) -> Filters:
 
 
 def _filter(dimension: str, value: str | None) -> str | None:
-    """The filter that selects a value; None if the API has none, as for most nulls."""
+    """Return the filter for a value; None if the API has none, as for most nulls."""
     if value == NOT_READ:
         return None
     if dimension == _NULL_FILTER and value is None:

@@ -78,7 +78,7 @@ def _named_groups(
     capped: set[date],
     ids: Sequence[str],
 ) -> tuple[list[EngagementRecord], bool]:
-    """The documents of these groups on capped days, and whether that answer was capped, too."""
+    """Return the documents of these groups on capped days, and whether they were capped too."""
     records = []
     rows: dict[date, int] = defaultdict(int)
     filters = {f"{GROUP}s": ids}
@@ -98,7 +98,7 @@ def _named_groups(
 
 
 def _ids(client: AnalyticsClient, window: Window) -> set[str]:
-    """The groups that anybody active in the window was in."""
+    """Return the groups of all people active in the window."""
     try:
         listings = list(client.activity("/users", published(window), group_by=[GROUP]))
     except NotAvailable:
@@ -108,7 +108,7 @@ def _ids(client: AnalyticsClient, window: Window) -> set[str]:
 
 
 def read_group_activity(client: AnalyticsClient, window: Window) -> Iterator[Page]:
-    """What the people of each group did, day by day; brings the names of the groups."""
+    """Read the daily usage of each group, with the names of the groups."""
     for day in published(window):
         for listing in client.activity("/users", Window.last(1, today=day), group_by=[GROUP]):
             records, names = [], []
@@ -125,7 +125,7 @@ def read_group_activity(client: AnalyticsClient, window: Window) -> Iterator[Pag
 
 
 def read_groups(client: AnalyticsClient, window: Window) -> Iterator[Page]:
-    """What groups are called, also those nobody is active in. The key may lack the scope."""
+    """Read the names of all groups. The key may lack the scope."""
     try:
         for listing in client.groups():
             yield Page(
@@ -213,7 +213,7 @@ def _add(known: dict[str | None, Numbers], value: str | None, numbers: Numbers) 
 
 
 def _capped(reports: Reports, found: dict[date, dict[str | None, Numbers]]) -> set[date]:
-    """The days of which more may have been cut off."""
+    """Return the days of which rows may have been cut off."""
     cap = reports.group_cap
     return {day for day, values in found.items() if cap is not None and len(values) >= cap}
 

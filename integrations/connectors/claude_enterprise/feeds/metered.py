@@ -48,7 +48,7 @@ class Kind:
 
 
 def kind_of(kind: Kind, reports: Reports) -> Kind:
-    """The kind as these reports can cut it: those of a parent also by child organization."""
+    """Return the dimensions of these reports, with the child organization for a parent."""
     if not reports.has_children:
         return kind
     return replace(kind, cut=(*kind.cut, CHILD))
@@ -61,7 +61,7 @@ def _cost_totals(day: date, numbers: Numbers) -> Iterator[TotalRecord]:
 
 
 def _usage_totals(day: date, numbers: Numbers) -> Iterator[TotalRecord]:
-    """Requests where they are known, and the five kinds of tokens as one."""
+    """Return requests where they are known, and the five kinds of tokens as one."""
     known = dict(zip(USAGE_MEASURES, numbers, strict=True))
     if known["requests"] is not None:
         yield TotalRecord(day, "requests", Decimal(known["requests"]))

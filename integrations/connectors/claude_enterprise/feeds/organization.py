@@ -58,7 +58,7 @@ def _pages(client: AnalyticsClient, window: Window, kind: Kind) -> Iterator[Page
 
 
 def _records(kind: Kind, lines: Lines, totals: dict[date, Numbers]) -> Iterator[Record]:
-    """The lines as records; what a day still lacks stands as one line of its own."""
+    """Convert the rows to records, with one more record for the residual of a day."""
     for day in sorted({*lines, *totals}):
         merged: dict[MeterKey, Numbers] = defaultdict(lambda: zero_measures(kind.measures))
         for values, numbers in lines.get(day, {}).items():

@@ -35,7 +35,7 @@ _SPANS = {"daily": 1, "weekly": 7, "monthly": 30}
 
 
 def newest_day(now: datetime) -> date:
-    """The newest day that is published."""
+    """Return the newest day that is published."""
     return (now - _PUBLISHED_AT).date() - timedelta(days=1)
 
 
@@ -122,7 +122,7 @@ def _active_on(slug: str, day: date) -> dict[str, frozenset[str]]:
 
 
 def _scoped(entry: dict[str, Any]) -> dict[str, Any]:
-    """The entry of groups: what only the organization has is null."""
+    """Return the entry of groups, in which values of the organization alone are null."""
     nulls = ("seat", "invite", "adoption_rate", "entitled", "claude_tag")
     return {
         name: None if any(part in name for part in nulls) else value
@@ -167,7 +167,7 @@ def users(request: Request) -> dict[str, Any]:
 
 
 def asked_days(query: Query, now: datetime, fixed_end: str) -> tuple[list[date], str]:
-    """The days asked for, and the end of their range, which stays while pages are turned."""
+    """Return the requested days and the end of their range, which stays while paging."""
     day = query.day("date")
     if day is None:
         start, end = _range(query, now, fixed_end)
@@ -187,7 +187,7 @@ def _user_rows(
     by_group: bool,
     newer: bool,
 ) -> tuple[dict[str, Any], ...]:
-    """A row per user, or per group that users were in on the day: those overlap."""
+    """Return a row per user, or per group of a user on that day, which overlap."""
     company = by_slug(slug)
     people = {member.user_id: member for member in company.members}
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -227,7 +227,7 @@ def _day_rows(slug: str, day: date) -> list[dict[str, Any]]:
 
 
 def _row(member: Member, day: date, lines: list[Line]) -> dict[str, Any]:
-    """What one user did on one day, told from the requests the work took."""
+    """Return the activity of a user on one day, derived from the requests of the work."""
     requests: dict[str | None, int] = defaultdict(int)
     for line in lines:
         requests[f"{UNIFIED}/{line.half}" if line.half else line.product] += line.requests
@@ -359,7 +359,7 @@ def _office(messages: int) -> dict[str, int]:
 
 
 def _without_newer(row: dict[str, Any]) -> dict[str, Any]:
-    """The row as version 2023-06-01 tells it."""
+    """Return the row in the shape of version 2023-06-01."""
     row = dict(row)
     code = row["claude_code_metrics"]
     row["claude_code_metrics"] = code | {"core_metrics": _older(code["core_metrics"])}
@@ -376,7 +376,7 @@ def _older(block: dict[str, Any]) -> dict[str, Any]:
 def _grouped(
     company: Company, id: str, row: dict[str, Any], parts: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    """A row of one group; "" are those in none."""
+    """Return a row of one group; "" is people in no group."""
     return row | {
         "user": None,
         "distinct_user_count": len({part["user"]["id"] for part in parts}),
@@ -387,7 +387,7 @@ def _grouped(
 
 
 def group_name(company: Company, id: str) -> str | None:
-    """What it is called; None for those in no group and where it has been deleted."""
+    """Return the group's name; None for people in no group and where it was deleted."""
     names = {group.id: group.name for group in company.groups if not group.deleted}
     return names.get(id)
 

@@ -87,7 +87,7 @@ class Company:
 
     @property
     def cuts_artifacts(self) -> bool:
-        """May artifacts be asked for by product?"""
+        """Return True if artifacts may be requested by product."""
         return not self.in_beta
 
     @property
@@ -97,7 +97,7 @@ class Company:
 
 @cache
 def companies() -> dict[str, Company]:
-    """The organizations by the key that opens them."""
+    """Return the organizations by their key."""
     return {
         "sk-ant-api01-sandbox-my-org": make_company(
             "my-org",
@@ -200,7 +200,7 @@ def make_company(
     children: tuple[Child, ...] = (),
     is_odd: bool = False,
 ) -> Company:
-    """An organization with so many people; the same ones for the same slug, however often."""
+    """Create an organization of this many people, always the same for one slug."""
     service = Member(
         user_id=identifier("user_01", slug, "security"),
         name="Claude Security",

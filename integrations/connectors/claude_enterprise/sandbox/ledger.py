@@ -126,7 +126,7 @@ _OPUS_SINCE = (
 
 
 def known_lines(company: Company, day: date, export: datetime) -> tuple[Line, ...]:
-    """The lines of a day as that export tells them.
+    """Return the lines of a day as of that export.
 
     Some days are restated once: a part of their lines only comes with a later export.
     """
@@ -140,7 +140,7 @@ def known_lines(company: Company, day: date, export: datetime) -> tuple[Line, ..
 
 
 def restated_at(company: Company, day: date) -> datetime | None:
-    """The export that restates the day; None for most days."""
+    """Return the export that restates the day; None for most days."""
     rolls = dice(company.slug, day, "restatement")
     if rolls.random() > 0.15:
         return None
@@ -226,7 +226,7 @@ class _Day:
                 yield self._code_execution(member)
 
     def _unattributed(self) -> Iterator[Line]:
-        """What no user account stands for: API keys, automation, Claude Tag in channels."""
+        """Return cost without a user account: API keys, automation, Claude Tag in channels."""
         for _ in range(6):
             yield self._line(None, _INTERFACE, None)
         for _ in range(2):
@@ -284,7 +284,7 @@ class _Day:
         )
 
     def _code_execution(self, member: Member) -> Line:
-        """Runs of code: no product, no model, no tokens; `requests` counts the runs."""
+        """Return code runs, without product, model or tokens; `requests` counts the runs."""
         runs = 1 + int(self.rolls.random() * 9)
         price = runs * _CODE_EXECUTION
         charge = Charge("code_execution", None, _discounted(price, self.company), price)

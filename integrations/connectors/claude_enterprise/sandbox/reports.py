@@ -168,7 +168,7 @@ def _envelope(
 
 @lru_cache(maxsize=16)
 def _buckets(cut: Cut) -> dict[datetime, list[dict[str, Any]]]:
-    """The rows of each bucket, dearest first, cut off after the hundredth."""
+    """Return the rows of each bucket by falling cost, cut off after the hundredth."""
     by = ORDER_BY[cut.kind][0]
     found: dict[datetime, list[tuple[int, tuple[str, ...], dict[str, Any]]]] = {}
     for cell in cells(cut):
@@ -186,7 +186,7 @@ def _buckets(cut: Cut) -> dict[datetime, list[dict[str, Any]]]:
 
 
 def _rows(cut: Cut, cell: Cell) -> Iterator[dict[str, Any]]:
-    """The row of a group, or one row per component where cost is asked for by component."""
+    """Return the row of a group, or one row per component of its cost."""
     row: dict[str, Any] = {}
     if cell.member is not None:
         row["actor"] = actor(cell.member, cut.export.date(), newer=cut.newer)

@@ -74,7 +74,7 @@ def report(request: Request, kind: Kind) -> dict[str, Any]:
 
 
 def _hidden(request: Request, named: frozenset[str]) -> frozenset[str]:
-    """The children that are left out in silence; 400 if one of them is named, or if all are."""
+    """Return the children left out without notice; 400 if one is named or all are."""
     children, hidden = request.company.children, request.company.hidden_ids
     if named and not children:
         raise bad_request("organization_ids[]: requires a key of a parent organization.")

@@ -192,7 +192,7 @@ def _actor_type(cut: Cut, line: Line) -> str | None:
 
 @lru_cache
 def api_key(slug: str) -> Member:
-    """The one key that automation uses."""
+    """Return the only key that automation uses."""
     return Member(
         user_id=identifier("apikey_01", slug),
         name="",
@@ -215,7 +215,7 @@ def _getter(names: tuple[str, ...]) -> Any:
 
 
 def _lines(cut: Cut) -> Iterator[tuple[datetime | None, date, Line]]:
-    """The charged lines inside the cut, each with the start of its bucket and its day."""
+    """Return the charged lines inside the filters, with the start of the bucket and the day."""
     company = by_slug(cut.slug)
     day = cut.start.date()
     while (midnight := datetime.combine(day, time.min, tzinfo=UTC)) < min(cut.end, cut.export):
@@ -257,7 +257,7 @@ def _is_wanted(cut: Cut, line: Line, day: date) -> bool:
 
 
 def parts(cut: Cut, cell: Cell) -> dict[tuple[str, str], tuple[int, int]]:
-    """Sums per component. By token type alone, what is not tokens is left out."""
+    """Return sums per component. By token type, charges other than tokens are left out."""
     sums: dict[tuple[str, str], tuple[int, int]] = {}
     for (cost_type, token_type), (amount, list_amount) in cell.parts.items():
         if cut.components == ("token_type",) and cost_type != "tokens":

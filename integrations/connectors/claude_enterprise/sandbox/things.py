@@ -188,7 +188,7 @@ def _connector(asked: Asked, thing: str, uses: list[Use]) -> Row:
 
 
 def _is_managed(use: Use) -> bool:
-    """Does the person's access come from the organization? It is the same every day."""
+    """Return True if the organization gives the person access, which is fixed per person."""
     return crc32(f"{use.member.user_id}/{use.thing}".encode()) % 3 == 0
 
 
@@ -359,7 +359,7 @@ def listing(request: Request, endpoint: str) -> Row:
 
 
 def _values(use: Use, group_by: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """The values of a use; as many as the person has groups, where cut by group."""
+    """Return the values of a use; by group, one set for each group of the person."""
     for group in use.member.groups_on(use.day) or ("",):
         known = {"product": use.product, "user_id": use.member.user_id, "rbac_group_id": group}
         yield tuple(known[name] for name in group_by)

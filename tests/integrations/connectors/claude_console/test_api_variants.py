@@ -42,7 +42,7 @@ def read(feed, dialect, requests=None):
 
 
 def facts(records):
-    """Records as a multiset. What a person is called is no fact."""
+    """Return records as a multiset, without people's names."""
     return Counter(
         replace(r, person=PersonRef(r.person.external_id, kind=r.person.kind))
         if getattr(r, "person", None)
@@ -98,7 +98,7 @@ WORKSPACES = ok({"data": [{"id": "wrkspc_listed", "name": "Production"}], "has_m
 
 
 def told(name, *answers):
-    """The records of a feed, from answers in turn; the list of workspaces answers for itself."""
+    """Return the records of a feed from responses in turn; the workspace list is separate."""
     script = Script(*answers)
 
     def answer(request):

@@ -290,7 +290,7 @@ def test_the_report_cuts_cost_by_workspace_surface_and_model(connection):
 
 
 def combinations(kind, days):
-    """What the beta has a row for: the day, who, product, model, key and workspace."""
+    """Return the combinations of beta rows: day, person, product, model, key and workspace."""
     return {
         (
             day,

@@ -56,7 +56,7 @@ def counted(newer_tokens, older_tokens):
 
 
 def by_path(cost, successor=CLOSED, me=ME, trial=None, tokens=(NOTHING, NOTHING)):
-    """An API whose endpoints answer as given; `trial` is what the questions of imports get."""
+    """Return an API whose endpoints respond as given; `trial` responds to import queries."""
     answers = {
         "/v1/organizations/analytics/usage": tokens[0],
         "/v1/organizations/usage_report/messages": tokens[1],

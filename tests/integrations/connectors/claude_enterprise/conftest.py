@@ -5,7 +5,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def pauses(monkeypatch):
-    """The seconds the client would have slept, in order."""
+    """Record the seconds the client would have slept, in order."""
     noted: list[float] = []
     monkeypatch.setattr("time.sleep", noted.append)
     return noted

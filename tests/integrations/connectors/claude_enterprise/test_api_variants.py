@@ -38,7 +38,7 @@ def read(feed, dialect, requests=None):
 
 
 def facts(records):
-    """Records as a multiset: their order is no fact."""
+    """Return records as a multiset, since their order has no meaning."""
     return Counter(
         (r.day, r.subject, tuple(sorted(r.values.items())))
         if isinstance(r, EngagementRecord)

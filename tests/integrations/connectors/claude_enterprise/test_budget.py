@@ -30,7 +30,7 @@ def _a_friday_noon():
 
 
 def read(feed, days, key, dialect="reports"):
-    """(requests, records) of each window. What one window learns, the connection keeps."""
+    """Return (requests, records) of each window; the connection keeps what a window learns."""
     found = []
     options = {"dialect": dialect}
     for window in feed.windows(days):

@@ -25,7 +25,7 @@ AUGUST = Window(date(2026, 8, 1), date(2026, 9, 1))
 
 
 def report(*rows, more=None, **fields):
-    """A page of a report; `more` is the cursor of the next one."""
+    """Return a page of a report; `more` is the cursor of the next one."""
     return {
         "data": list(rows),
         "has_more": more is not None,

@@ -57,7 +57,7 @@ def records(name, transport, window=ONE_DAY):
 
 
 def lines_to_store(name, transport, window=ONE_DAY):
-    """What loading makes of a read, before rows of one key are added up."""
+    """Return the lines loading makes of a read, before rows of one key are added up."""
     with Spool(window) as spool:
         for page in read(name, transport, window):
             spool.add(page)
@@ -745,7 +745,7 @@ def test_whether_the_idle_are_listed_with_zeros_or_left_out_changes_no_count_of_
 
 
 def thing(name, *rows):
-    """The one record that a row of such a feed becomes."""
+    """Return the only record of a row of such a feed."""
     (record,) = records(name, Script(ok({"data": list(rows), "next_page": None})))
     return record
 

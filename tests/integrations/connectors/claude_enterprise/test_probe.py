@@ -51,7 +51,7 @@ NOTHING = ok({"data": [], "has_more": False, "data_refreshed_at": "2026-08-22T08
 def by_path(
     cost, *, summaries=WEEK, successor=CLOSED, groups=GROUPS, usage=NOTHING, newer_usage=CLOSED
 ):
-    """An API whose endpoints answer as told. A trial finds nothing to itemize."""
+    """Return an API whose endpoints respond as given; a trial has nothing to itemize."""
     answers = {
         "summaries": summaries,
         "cost": successor,
