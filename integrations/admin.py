@@ -1,4 +1,4 @@
-"""Operator's view of connections, syncs and facts. Looks on; the same verbs as the pages."""
+"""Show connections, syncs and facts to operators, with the operations of the pages."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -106,7 +106,7 @@ class ConnectionAdmin(ReadOnlyAdmin):
 
     @method_decorator(sensitive_post_parameters("typed"))
     def operate(self, request: HttpRequest, pk: int, verb: str) -> HttpResponse:
-        """Do one verb to one connection, then show its page again."""
+        """Run one operation on one connection, then show its page again."""
         if verb not in _OPERATIONS:
             raise Http404
         if request.method != "POST":
@@ -155,10 +155,10 @@ class ConnectionAdmin(ReadOnlyAdmin):
 
 @dataclass(frozen=True)
 class Operation:
-    """What an operator does to a connection; `act` says what came of it, or raises.
+    """Operation of an operator on a connection. `act` returns a message or raises.
 
-    `asks` is what has to be typed for it; a secret is not shown while one types. A verb that asks
-    nothing `says` what it does.
+    `asks` is the label of a required input, hidden while typed if it is a secret. `says` describes
+    an operation without input.
     """
 
     label: str

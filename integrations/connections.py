@@ -1,8 +1,7 @@
-"""The verbs of a connection: test · connect · replace key · rename · sync now · import everything ·
-disconnect · delete.
+"""Test, connect, rename, sync, disconnect and delete connections, and replace their keys.
 
-Pages, commands and the admin call these and nothing below them. Each act that changes something
-leaves an audit event; none ever puts the key anywhere but into the encrypted field.
+Pages, commands and the admin call these functions and nothing below them. Every change writes an
+audit event. The key is stored in the encrypted field and nowhere else.
 """
 
 import hashlib
@@ -35,10 +34,10 @@ _SALT = "integrations.connections.proof"
 
 
 class OperationError(Exception):
-    """The act cannot be done as asked. `str(exc)` says why, `field` which input to correct.
+    """Operation that is not possible. `str(exc)` is the reason, `field` the input to correct.
 
-    `twin` is the label of the connection that is in the way. `checks` are those of a test that
-    went well but for the organization it found.
+    `twin` is the label of the connection that already uses the organization. `checks` are those of
+    a test that passed except for the organization.
     """
 
     def __init__(
@@ -155,7 +154,7 @@ def connect(
                     actor=actor,
                 )
                 transaction.on_commit(lambda: tasks.enqueue_runs(run))
-    except IntegrityError:  # somebody was quicker
+    except IntegrityError:  # another request was faster
         _check_label(organization, label)
         _check_duplicate(organization, connector, found)
         raise
@@ -223,7 +222,7 @@ def replace_key(
             secret=Secret(key),
             key_expires_on=key_expires_on,
         )
-    except IntegrityError:  # somebody was quicker
+    except IntegrityError:  # another request was faster
         _check_duplicate(
             connection.organization, connection.connector, tested.probe, besides=connection
         )
@@ -267,10 +266,10 @@ def _store_key(
 
 
 def sync_now(connection: Connection, *, actor: User | None) -> SyncRun:
-    """Start a refresh now; the active run is returned if there is one.
+    """Start a refresh now, or return the active run.
 
-    Of a connection that needs action, too: what stood in the way may be mended at the provider,
-    and then the stored key is good again. If it is not, the run stops where it stopped before.
+    It also works on a connection that needs action: the problem may have been solved at the
+    provider, so that the stored key works again. If not, the run stops where it stopped before.
     """
     with transaction.atomic():
         locked = Connection.objects.select_for_update(no_key=True).get(pk=connection.pk)
@@ -458,7 +457,7 @@ def _check_label(organization: Organization, label: str) -> None:
 
 
 def _one_at_a_time(organization: Organization) -> None:
-    """Hold the organization, so that no twin arrives under another spelling meanwhile."""
+    """Lock the organization, so that it cannot be connected under another id meanwhile."""
     Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
 
 

@@ -45,7 +45,7 @@ def delete_history(connection_id: int, *, seconds: float | None = None) -> bool:
 
 @contextmanager
 def _exclusive(connection_id: int) -> Iterator[bool]:
-    """Whether nobody else erases this connection. PostgreSQL lets go of the lock of who dies."""
+    """Return True if no other process deletes this connection; locks of dead ones are free."""
     lock = [_LOCK, connection_id % 2**31]
     with database.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", lock)

@@ -9,7 +9,7 @@ from decimal import Context, Decimal, Inexact, InvalidOperation
 from functools import reduce
 
 EXACT = Context(prec=2000, traps=[Inexact, InvalidOperation])
-MOST_DIGITS = 1000  # of one number, before and after the point; the rest is room for sums
+MOST_DIGITS = 1000  # digits of one number before and after the point; the rest is for sums
 
 
 def is_storable(number: Decimal) -> bool:

@@ -1,4 +1,4 @@
-"""Feeds that failed when they were last read: told on the card, in the bell and in Data health."""
+"""List feeds whose last read failed, for the card, the bell and Data health."""
 
 from collections import defaultdict
 from collections.abc import Sequence

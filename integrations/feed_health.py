@@ -13,7 +13,7 @@ from integrations.connectors.base import Feed
 from integrations.models import Connection, FeedDay, SyncWindow
 from integrations.overview import Status
 
-# An empty answer is normal for a while, because providers publish late. After this it is told.
+# An empty response is normal for a while, because providers publish late. Then it is shown.
 _PATIENCE = timedelta(days=3)
 _GOOD = (SyncWindow.State.DONE, SyncWindow.State.UNCHANGED)
 

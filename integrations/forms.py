@@ -104,7 +104,7 @@ class ServiceAccountForm(KeylessForm, forms.Form):
 
 
 class DeleteForm(forms.Form):
-    """Deleting asks for the label, so that nobody deletes the row above by mistake."""
+    """Form that asks for the label, so that the wrong row is not deleted by mistake."""
 
     history = forms.ChoiceField(
         choices=[("keep", "Keep history"), ("erase", "Erase history")],

@@ -1,7 +1,7 @@
-"""What happened to connections, told once: in the app to those who manage them, and by e-mail.
+"""Detect what happened to connections and notify their managers once, in the app and by email.
 
-`detect` reads it off what is stored, so nothing is lost when whoever did it was killed right after;
-an event has a name, so looking again never tells it twice.
+`detect` reads the stored state, so a killed process loses nothing. An event has a name, so a second
+detection notifies no one again.
 """
 
 from collections.abc import Iterator
@@ -24,9 +24,9 @@ from integrations.overview import cost_per_user_unread
 
 # A notice each, so many days before a key expires; the last one on the day itself.
 _WARN_DAYS = (14, 3, 0)
-# An import that ended longer ago was told when it ended.
+# An import that ended longer ago has been reported already.
 _LOOK_BACK = timedelta(days=3)
-# What somebody has to do something about; it settles by itself when that is done.
+# Problems that need action; they settle when the action was taken.
 _CALLS = (Notice.Kind.ACTION_NEEDED, Notice.Kind.KEY_EXPIRES, Notice.Kind.FEED_FAILING)
 # Cost per user may arrive later than the total of a day.
 _PATIENCE = timedelta(days=2)
@@ -35,7 +35,7 @@ _RUNS_IN_A_ROW = 2  # a feed that failed once may be well with the next refresh
 
 @dataclass(frozen=True)
 class Event:
-    """Something that is so now. `mail_to` None is everybody who may mend it."""
+    """Event that is true now. `mail_to` None is every member who can act on it."""
 
     connection: Connection
     kind: Notice.Kind
@@ -46,7 +46,7 @@ class Event:
 
 
 def detect(now: datetime) -> None:
-    """Tell what is new since the last look, and settle what needs nobody any more."""
+    """Create notices of new events and settle those that need no action any more."""
     events = [*_imports(now), *_problems(), *_failing(now.date()), *_expiries(now.date())]
     names = [event.name for event in events]
     told = set(Notice.objects.filter(event__in=names).values_list("organization_id", "event"))
@@ -59,7 +59,7 @@ def detect(now: datetime) -> None:
 
 
 def resolve(connection: Connection) -> None:
-    """Nobody has to act on this connection any more: a new key came, or it was switched off."""
+    """Settle notices of a connection that has a new key or was switched off."""
     connection.notices.filter(kind__in=_CALLS, settled_at__isnull=True).update(
         settled_at=timezone.now()
     )

@@ -21,7 +21,7 @@ from integrations.models import Connection, FeedDay, SyncRun, SyncWindow
 
 # Cost arrives within a day of use: older than this is late.
 _LATE = timedelta(hours=30)
-# Problems that are mended at the provider or by the operator: the stored key is good again then.
+# Problems solved at the provider or by the operator: then the stored key works again.
 _NOT_THE_KEY = {"access_denied", "not_found", "billing", "unreadable_secret"}
 
 
@@ -126,7 +126,7 @@ class Overview:
 
     @property
     def can_resume_with_same_key(self) -> bool:
-        """Whether what is wrong can be mended without a new key."""
+        """Whether the problem can be solved without a new key."""
         return self.status is ACTION_NEEDED and self.connection.problem_code in _NOT_THE_KEY
 
     @property

@@ -1,7 +1,7 @@
-"""What others do along with a verb of a connection, in its transaction.
+"""Signals of operations on connections, sent inside their transaction.
 
-Whoever keeps something of a connection listens; this room does not know who that is. An error of
-theirs undoes the verb.
+Apps that store something about a connection subscribe. An error of a receiver rolls the operation
+back.
 """
 
 from django.dispatch import Signal

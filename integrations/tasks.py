@@ -26,7 +26,7 @@ _COMPARING_SECONDS = 900  # until a worker that compares is taken for dead
 
 @shared_task
 def tick() -> None:
-    """Start refreshes that are due, and wake runs that nobody works on."""
+    """Start due refreshes and wake runs that no worker reads."""
     now = sync.database_now()
     sync.close_finished_runs()
     for connection in sync.due_refreshes(now):

@@ -8,7 +8,7 @@ tells it from every other.
 import re
 from hashlib import sha256
 
-# Characters of a key: at most 2,000 bytes of an index entry, which leaves room for its neighbors.
+# Characters of a key: at most 2,000 bytes of an index entry, which leaves space for its neighbors.
 LONGEST_KEY = 500
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")

@@ -15,13 +15,13 @@ from reports.catalog.metrics import Source
 
 @dataclass(frozen=True)
 class FeedCoverage:
-    """The days one connection knows of one source: only those every feed it needs has read.
+    """Days one connection knows of one source: those that every feed it needs has read.
 
     `is_whole`: a feed of the whole organization is among them, so nothing is left out.
-    `names_people`: so is a feed of people, or will be when it is asked for them.
-    `unnamed` are the days whose total is known, and whose people are not: what no person accounts
-    for there belongs to people nobody knows yet. `last_day` is set for a disconnected connection:
-    nothing is expected of it afterwards. `only` are the days that count, where not all do.
+    `names_people`: so is a feed of people, or will be when it is read. `unnamed` are the days with
+    a known total and unknown people: what no person accounts for there belongs to people not known
+    yet. `last_day` is set for a disconnected connection, of which nothing is expected afterwards.
+    `only` are the days that count, if not all do.
     """
 
     connection_id: int

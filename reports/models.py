@@ -1,4 +1,4 @@
-"""Reports that somebody named, and when they go out by e-mail."""
+"""Store saved reports and their email schedules."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Self

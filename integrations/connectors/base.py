@@ -230,14 +230,13 @@ class ActivityMetric:
 
 @dataclass(frozen=True)
 class Cut:
-    """Declare a feed of documents that hold numbers of something else, cut by more dimensions.
+    """Declare a feed of documents that break other numbers down by more dimensions.
 
-    `of` is what they cut: `cost`, `usage` (paths are the measures of their records), or the name
-    of a feed (paths are those of its documents). `dimensions` are what its records have as labels,
-    by the names of reports; those about a person are taken from the record's `person`.
-    `subject` is the dimension that the subject is, if it is no label. `nobody` is the subject, or
-    the label, that stands for no value.
-    `is_overlapping`: one number may be in several documents, or in none. They are never added up.
+    `of` names these numbers: `cost`, `usage` (paths are the measures of their records), or a feed
+    (paths are those of its documents). `dimensions` are the labels of its records, by the names of
+    reports; those of a person come from the record's `person`. `subject` is the dimension that the
+    subject holds, if it is not a label. `nobody` is the subject or label that stands for no value.
+    `is_overlapping`: one number may be in several documents or in none, so they are never added up.
     """
 
     feed: str

@@ -15,9 +15,9 @@ NOT_READ = "not_read"
 
 @dataclass(frozen=True, slots=True, order=True)
 class MeterKey:
-    """What was metered: one combination of the provider's own dimension values.
+    """Meter: one combination of the provider's own dimension values.
 
-    Open strings: a product or model nobody has heard of is a new combination, not an error.
+    Strings are open: a new product or model is a new combination, not an error.
     """
 
     product: str = ""
@@ -35,12 +35,11 @@ class MeterKey:
 
 @dataclass(frozen=True, slots=True)
 class PersonRef:
-    """Who: `external_id` is the key, the rest are attributes that change.
+    """Person: `external_id` is the key, the other attributes can change.
 
-    A feed that knows no more than an address gives it as the key, too: whoever has that address in
-    the same connection is meant.
-    `kind` is user, service, api_key or federated; `state` is active or deleted; `role` is what
-    the provider lets them do. "" means that this feed does not tell, and changes nothing.
+    A feed that only knows an address gives it as the key too; it stands for the person with that
+    address in the same connection. `kind` is user, service, api_key or federated; `state` is active
+    or deleted; `role` is the provider's role. "" means not reported, and changes nothing.
     """
 
     external_id: str
@@ -53,11 +52,11 @@ class PersonRef:
 
 @dataclass(frozen=True, slots=True)
 class ResourceRef:
-    """What an id of a dimension is called: a workspace, an API key, a group of people.
+    """Name of an id of a dimension: a workspace, an API key, a group of people.
 
-    `kind` is the dimension it names, such as workspace_id. `state` is active or archived; ""
-    means that this feed does not tell, and changes nothing. `attributes` are what else is known
-    of it, in text, such as its owner, its expiry or a tag (`tag:<name>`); None: not told.
+    `kind` is the dimension, such as workspace_id. `state` is active or archived; "" means not
+    reported, and changes nothing. `attributes` are further texts such as the owner, the expiry or a
+    tag (`tag:<name>`); None: not reported.
     """
 
     kind: str
@@ -115,13 +114,14 @@ class UsageRecord:
 class EngagementRecord:
     """Activity of one subject on one UTC day, or over the `days` days that end with it.
 
-    Only the provider can count distinct people over several days, so such a span is asked for as
-    a whole and never summed. `subject` names the thing within its feed: a user id, a skill; "" is
-    the whole organization. `values` maps the provider's dotted field path to its number; null and
-    absent are left out, zero is kept.
-    `labels` are the dimensions that a document is cut by besides, by the name reports give them
-    (`item`, `service`, `rbac_group_id`), see `base.Cut`. They do not tell documents apart: where
-    there are some, `subject` has to hold them, too.
+    Only the provider can count distinct people over several days, so such a span is read as a whole
+    and never summed. `subject` is the item within its feed: a user id, a skill; "" is the whole
+    organization. `values` maps the provider's dotted field path to its number; null and absent are
+    left out, zero is kept.
+
+    `labels` are further dimensions of a document by the names of reports (`item`, `service`,
+    `rbac_group_id`), see `base.Cut`. They do not identify documents: `subject` has to include them
+    too.
     """
 
     day: date

@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
 
 class Sandboxes:
-    """A WSGI application. Whose key a request carries, in whichever header, answers it.
+    """WSGI application that passes a request to the sandbox of its key.
 
-    A key nobody knows is for the first to refuse.
+    An unknown key goes to the first sandbox, which rejects it.
     """
 
     def __init__(self, connectors: Iterable[Connector]) -> None:

@@ -169,7 +169,7 @@ def _answered(feed: Feed, window: Window, day: date, watermark: datetime | None)
 def _lock(connection: Connection, table: Table) -> None:
     """One writer per connection and fact table: two that race on a day break each other."""
     with database.cursor() as cursor:
-        cursor.execute("SET LOCAL lock_timeout = '60s'")  # a frozen writer holds up nobody for ever
+        cursor.execute("SET LOCAL lock_timeout = '60s'")  # no writer waits for ever
         cursor.execute(
             "SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [connection.pk, f"facts:{table}"]
         )

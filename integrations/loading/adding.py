@@ -45,7 +45,7 @@ class Documents:
                 into[path] = max(known, number)
 
     def is_sum(self, path: str) -> bool:
-        """As the connector declares the path; for a field nobody knows yet, by its name."""
+        """Return True as declared for the path; for an undeclared field, by its name."""
         kind = self._kinds.get(path)
         if kind is not None:
             return kind == "sum"

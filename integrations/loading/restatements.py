@@ -12,7 +12,7 @@ from integrations.connectors.records import COST_MEASURES, TOKEN_MEASURES, USAGE
 from integrations.exact import EXACT
 from integrations.loading.spool import plain_or_none
 
-# The measures restatements are told in, and the numbers of a fact each is the sum of.
+# The measures of restatements, and the numbers of a fact that each one sums.
 _MEASURES: dict[tuple[str, ...], dict[str, tuple[str, ...]]] = {
     COST_MEASURES: {name: (name,) for name in COST_MEASURES},
     USAGE_MEASURES: {

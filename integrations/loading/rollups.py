@@ -23,7 +23,7 @@ from integrations.models import (
     UsageFact,
 )
 
-# What a fact's row of each rollup is told by, as SQL over facts, meters and people.
+# The key of each rollup, as SQL over facts, meters and people.
 _BY_METER = {"meter_id": "facts.meter_id"}
 _BY_PERSON = {
     "person_id": "facts.person_id",

@@ -90,10 +90,10 @@ class Resource(models.Model):
 
 
 class ResourceVersion(models.Model):
-    """Attributes of a resource from a day on: our own dated copy, as providers keep none.
+    """Attributes of a resource from a day on: our own history, since providers keep none.
 
-    Grain: resource, first day. The oldest one also stands for the days before it: what a tag was
-    before we first read it, nobody can tell us any more.
+    Grain: resource, first day. The oldest row also stands for the days before it, because older
+    values of a tag cannot be read any more.
     """
 
     resource = models.ForeignKey(Resource, models.CASCADE, related_name="versions", db_index=False)

@@ -1,4 +1,4 @@
-"""What people are told about connections, and what they ask experts."""
+"""Notices about connections, and inquiries to experts."""
 
 from typing import Self
 
@@ -22,10 +22,10 @@ class NoticeQuerySet(models.QuerySet["Notice"]):
 
 
 class Notice(models.Model):
-    """Something that happened to a connection and that somebody should know, told once.
+    """Notice of something that happened to a connection, created once.
 
-    `event` names the occurrence within its organization: looking again never tells it twice.
-    `settled_at` is when there was nothing left to do about it.
+    `event` names the occurrence within its organization, so a second detection creates nothing.
+    `settled_at` is the instant from which no action was needed.
     """
 
     class Kind(models.TextChoices):

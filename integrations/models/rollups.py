@@ -16,7 +16,7 @@ from integrations.models.facts import UNCONSTRAINED, Cost, ExactDecoder, FactQue
 
 
 def _count(**options: Any) -> "models.DecimalField[Any, Any]":
-    # Sums of a day need more room than its facts.
+    # Sums of a day need more digits than its facts.
     return models.DecimalField(max_digits=30, decimal_places=0, **options)
 
 

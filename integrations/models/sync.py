@@ -191,20 +191,20 @@ class DayCheck(models.Model):
 
     @property
     def difference(self) -> Decimal | None:
-        """Stored minus reported; None if it cannot be told."""
+        """Stored minus reported; None if either is unknown."""
         return None if self.stored is None else self.stored - self.reported
 
     @property
     def agrees(self) -> bool | None:
-        """True to the last digit; None if it cannot be told."""
+        """True if equal to the last digit; None if unknown."""
         return None if self.stored is None else self.stored == self.reported and not self.excess
 
 
 class Restatement(models.Model):
-    """A complete day whose numbers the provider changed afterwards, told in one measure.
+    """Change of one measure of a complete day by the provider.
 
     `old` and `new` are sums of the day; None: not known, or of a kind that has no sum. They are
-    equal where numbers only moved between people or meters.
+    equal if numbers only moved between people or meters.
     """
 
     connection = models.ForeignKey(Connection, models.CASCADE, related_name="restatements")

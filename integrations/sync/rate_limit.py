@@ -1,13 +1,13 @@
-"""One request budget per provider organization, shared by every worker and page.
+"""Share one request budget per provider organization between all workers and pages.
 
 Requests are spaced evenly, not in bursts: providers may enforce 60 a minute as 1 a second
 (https://platform.claude.com/docs/en/api/rate-limits). The spacing is 5 % wider than the budget
 requires, because the time of arrival counts: the network changes distances, and the first request
 of an unknown key is not paced.
 
-Redis keeps the instant of the next free turn and reads its own clock, so that machines whose
-clocks differ still agree. A turn is taken first and waited for afterwards: who came first goes
-first, and nobody asks twice. If Redis is emptied, one turn may come early.
+Redis keeps the instant of the next free slot and reads its own clock, so that machines with
+different clocks agree. A slot is reserved first and waited for afterwards: requests go in the order
+they came, without polling. If Redis is emptied, one request may be early.
 """
 
 import time
@@ -40,11 +40,11 @@ class RateLimitExceeded(TransientError):
 
 
 class RateLimiter:
-    """Called before every request; returns when it may be sent, or raises `RateLimitExceeded`.
+    """Callable that waits until a request may be sent, or raises `RateLimitExceeded`.
 
-    `stand_in` is anything stable to count by while the provider's id of its organization is not
-    known. As soon as an answer names it (`learn`), requests count with all others of the same
-    organization, and so do those of the next turnstile with this stand-in.
+    `stand_in` is a stable key for counting while the provider's id of its organization is unknown.
+    Once a response names it (`learn`), requests count with all others of the organization, also for
+    later limiters with the same `stand_in`.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class RateLimiter:
             try:
                 _redis().set(self._alias, organization_id, ex=_REMEMBERED_SECONDS)
             except redis.RedisError:
-                return  # the next turnstile has to learn it, too
+                return  # the next limiter has to learn it too
 
     @property
     def _alias(self) -> str:

@@ -1,9 +1,8 @@
-"""Reads what is planned window by window, and writes down how it went.
+"""Read planned windows one by one and store their outcome.
 
-A run is planned as rows (`planning.py`), then worked off one window at a time. Whoever works (a
-Celery worker, a command) claims a window under a lease and renews it while alive; what a killed
-worker leaves behind is claimed again as soon as its lease has run out. Nothing here needs the
-broker.
+A run is planned as rows (`planning.py`). A worker (a Celery worker, a command) claims a window
+under a lease and renews it while alive; the window of a killed worker is claimed again as soon as
+its lease has expired. Nothing here needs the broker.
 """
 
 import errno
@@ -82,11 +81,11 @@ class LeaseLost(Exception):
 
 
 def claim(run: SyncRun, *, now: datetime | None = None) -> SyncWindow | None:
-    """Take the run's next window under a lease; None if none is ready or one is being worked on.
+    """Claim the run's next window under a lease; None if none is ready or one is being read.
 
-    One window of a run at a time: the request budget is one per provider organization, so two
-    would only wait for each other. Feeds that had trouble come last, so that they hold up no
-    other. What a frozen worker holds locked is left alone: nobody waits for it here.
+    One window of a run at a time: the request budget is one per provider organization, so two would
+    only wait for each other. Feeds with problems come last, so that they delay no other feed. A
+    window locked by a frozen worker is skipped without waiting.
     """
     now = now or database_now()
     with transaction.atomic():
@@ -793,10 +792,10 @@ def stop(connection: Connection) -> None:
 def run_inline(
     run: SyncRun, *, wait: Callable[[float], None], patient: bool = False
 ) -> Iterator[SyncWindow]:
-    """Work off the run in this process, yielding each window as it is finished.
+    """Read the windows of the run in this process and yield each one when finished.
 
-    Impatient: somebody watches. `wait` is called with seconds while another worker holds the
-    run's window.
+    Delays are short, because a person watches. `wait` is called with seconds while another worker
+    has the run's window.
     """
     while True:
         window = claim(run)
@@ -824,7 +823,7 @@ def due_refreshes(now: datetime) -> list[Connection]:
 
 
 def runs_to_wake(now: datetime) -> list[SyncRun]:
-    """Active runs nobody is working on right now although something is ready."""
+    """Return active runs without a worker although a window is ready."""
     held = SyncWindow.objects.filter(state=SyncWindow.State.RUNNING, leased_until__gt=now)
     return list(
         SyncRun.objects.filter(_is_due(now), connection__state=Connection.State.ACTIVE)

@@ -1,4 +1,4 @@
-"""The few things templates share: icons from the sprite, links into reports, short identifiers."""
+"""Template tags shared by all pages: icons, links to reports, short identifiers."""
 
 from urllib.parse import urlencode
 

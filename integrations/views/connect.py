@@ -25,7 +25,7 @@ from integrations.views.lookups import (
 
 
 def _is_sandbox(connector: Connector) -> bool:
-    """Whether the provider is a twin on this very machine, so that its keys may be told."""
+    """Return True if the provider is a sandbox on this machine, whose keys may be shown."""
     host = urlsplit(connector.base_url).hostname or ""
     try:
         return ip_address(host).is_loopback

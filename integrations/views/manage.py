@@ -1,4 +1,4 @@
-"""The connections of one connector: how they do, and the verbs for each."""
+"""Show the connections of one connector with their state and operations."""
 
 from typing import Any
 
@@ -75,7 +75,7 @@ def _chosen(found: list[Overview], label: str) -> Overview | None:
 @connection_manager_required
 @require_safe
 def manage(request: OrganizationRequest, connector_slug: str) -> HttpResponse:
-    """All connections of one connector, how they do, and the verbs for each."""
+    """Render all connections of one connector with their state and operations."""
     return _manage_page(request, connector_in_use_or_404(request, connector_slug))
 
 

@@ -57,7 +57,7 @@ Key = date | str  # the value of a dimension; weeks, months and quarters are the
 OTHER_KEY = (
     "\U0010ffff"  # the key of all values that were not among the first: sorts last everywhere
 )
-# The key of what belongs to people that are not known yet: neither a person nor nobody.
+# The key of use whose people are not known yet: neither a person nor unattributed.
 UNKNOWN_USER = "\U0010fffe"
 SPECIAL = {OTHER_KEY: "Other", UNKNOWN_USER: "Unknown user"}
 # In files, where a real value may be called the same.
@@ -300,7 +300,7 @@ class Measure(Metric):
 
 @dataclass(frozen=True)
 class DistinctCount(Measure):
-    """How many different people. Groups keep who it was, so that nobody is counted twice."""
+    """Count of distinct people. Groups keep the people, so that each counts once."""
 
     def aggregates(self, only: Q | None = None) -> dict[str, Aggregate]:
         named = Q(person__isnull=False) if only is None else Q(person__isnull=False) & only
@@ -337,10 +337,10 @@ Build = Callable[[Callable[[str], Any]], Any]  # makes a value of the columns it
 
 @dataclass(frozen=True)
 class OfOneDay(Measure):
-    """A count of different things that belong to one person: conversations, sessions.
+    """Count of distinct objects that belong to one person: conversations, sessions.
 
-    People have different ones, days may share them. So days are never added up: of several it is
-    not known. A group keeps its first and last day with the sum.
+    People have different ones, days may share them. So days are never added up: the count of
+    several days is unknown. A group keeps its first and last day with the sum.
     """
 
     def aggregates(self, only: Q | None = None) -> dict[str, Aggregate]:
@@ -366,9 +366,9 @@ class OfOneDay(Measure):
 
 @dataclass(frozen=True)
 class OfOneDocument(Measure):
-    """A count of different things or people that others may share: known of one document alone.
+    """Count of distinct objects or people that others may share, known per document only.
 
-    A group keeps how many documents it has, and the number if that is one.
+    A group keeps how many documents it has, and the number if it has only one.
     """
 
     @property
@@ -717,7 +717,7 @@ def _ratios(declared: Mapping[str, Measure]) -> Iterator[Ratio]:
 
 
 def _active_people(feeds: Sequence[Feed]) -> Iterator[Measure]:
-    """Whoever was active in any product that one of these feeds counts."""
+    """Declare the people active in any product that one of these feeds counts."""
     counting = [feed for feed in feeds if feed.grain == "person" and feed.surfaces]
     paths = sorted({each for f in counting for some in f.surfaces.values() for each in some})
     if not paths:
@@ -1020,7 +1020,7 @@ def _of_resource(name: str, label: str, kind: str, attribute: str) -> Dimension:
     )
 
 
-# A meter with a workspace belongs to that project, whoever used it.
+# A meter with a workspace belongs to that project, for all its users.
 _PROJECT = Case(
     When(~Q(meter__workspace_id=""), then=F("meter__workspace_id")),
     default=_of_person("external_id"),

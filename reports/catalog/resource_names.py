@@ -1,6 +1,6 @@
-"""What identifiers are called by people: workspaces, API keys and the things people use.
+"""Find the names of identifiers: workspaces, API keys and items that people use.
 
-Pages show the names; data, filters, addresses and files keep the identifiers.
+Pages show the names; data, filters, URLs and files keep the identifiers.
 """
 
 from collections.abc import Collection, Mapping, Sequence

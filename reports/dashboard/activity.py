@@ -543,7 +543,7 @@ def surfaces(scope: Scope) -> WidgetResult:
 
 
 def _no_activity(scope: Scope, *surfaces: str) -> tuple[str, tuple[Lack, ...]]:
-    """Why nobody's activity in these products is told at all; "" if it is. Then who is silent."""
+    """Explain why no activity in these products is reported; "" if it is. Name the silent feeds."""
     every = engine.connections_of(scope.organization, scope.filters)
     telling = activity_queries.with_surface(every, *surfaces)
     if not telling:

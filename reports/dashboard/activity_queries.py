@@ -140,7 +140,7 @@ def number(path: str) -> Expression:
     return Cast(KeyTextTransform(path, "values"), ExactField())
 
 
-# --- Things people use -------------------------------------------------------------------------
+# --- Items that people use ---------------------------------------------------------------------
 @dataclass(frozen=True)
 class ItemUsage:
     """One skill, connector or the like over some days. None is not known.

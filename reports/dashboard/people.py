@@ -93,7 +93,7 @@ class UserSpend:
 
 @dataclass(frozen=True)
 class Remainder:
-    """What is not in the rows above: other people, nobody, everything."""
+    """Amounts not in the rows above: other people, unattributed, and the total."""
 
     label: str
     detail: str
@@ -166,9 +166,9 @@ def _details(scope: Scope, ids: Sequence[str]) -> dict[str, tuple[str, date | No
 
 @dataclass(frozen=True)
 class _Movement:
-    """How the cost of a few and of all together moved; what is left of them is everybody else's.
+    """Change of the cost of some people and of all; the difference is that of all others.
 
-    So nobody else's days have to be read again. None: there is nothing to compare with.
+    So the days of other people need not be read again. None: there is nothing to compare with.
     """
 
     few: Report | None
@@ -192,7 +192,7 @@ class _Movement:
 
 
 def _movement(scope: Scope, report: Report, ids: Sequence[str]) -> _Movement:
-    """Of these people, of what nobody accounts for, and of all."""
+    """Return the change of these people, of unattributed cost, and of all."""
     whole = replace(report.spec, metrics=("cost",))
     few = replace(whole, filters=(*whole.filters, Filter("user_id", (*ids, *_NOT_PEOPLE))))
     found = scope.run_previous(few)
@@ -213,7 +213,7 @@ def _of_people(report: Report) -> Iterator[Row]:
 def _rest(
     report: Report, movement: _Movement, top: set[tuple[str]], count: int
 ) -> Iterator[Remainder]:
-    """Other people, nobody, and all together."""
+    """Return other people, unattributed cost, and the total."""
     if count:
         people = "1 person" if count == 1 else f"{count:,} people"
         others = [row.values for row in _of_people(report) if row.keys not in top]

@@ -397,7 +397,7 @@ class Unattributed:
 def unattributed(scope: Scope) -> WidgetResult:
     """Return cost without a user, such as API keys and automation, by product."""
     report = scope.ask("cost", group_by=("service",), also=(UNATTRIBUTED,))
-    # The filter by user has no part in either: not in what nobody accounts for, nor in the whole.
+    # The filter by user affects neither the unattributed cost nor the total.
     everything = scope.without("project_id").ask("cost")
     compared = scope.compared(report)
     slices, total = ranked(report, compared), report.totals[0]

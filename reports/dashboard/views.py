@@ -67,7 +67,7 @@ def genai(request: OrganizationRequest) -> HttpResponseBase:
 @require_safe
 @organization_required
 def widget(request: OrganizationRequest, widget: str) -> HttpResponseBase:
-    """One widget, for the page to put into its place; the page itself for whoever opens it."""
+    """Render one widget for the page, or redirect to the page if it was opened directly."""
     found = _widget(widget)
     if not HtmxDetails(request):
         page = reverse("dashboards:genai", args=[request.organization.slug])

@@ -148,7 +148,7 @@ class Missing:
 
 @dataclass(frozen=True)
 class ShiftedPeriod:
-    """Earlier days laid on those of a window, so that both have the same keys."""
+    """Earlier days mapped to those of a window, so that both have the same keys."""
 
     shift: Shift
     window: Window
@@ -166,11 +166,11 @@ class ShiftedPeriod:
 
 @dataclass(frozen=True)
 class Report:
-    """`columns` are the names asked for; `rows` stand in the order of their keys.
+    """Result of a spec. `columns` are the requested names; `rows` are ordered by their keys.
 
-    `totals` are what the same question without a grouping answers. `before` is the report of the
-    days it is compared with; its keys are those of the days they are laid on. `alike` is the report
-    of as many days of its own, every one of which is known on both sides.
+    `totals` are the metrics without a grouping. `before` is the report of the comparison period;
+    its keys are the days they are mapped to. `alike` is the report of the days that are known on
+    both sides.
     """
 
     spec: ReportSpec
@@ -525,8 +525,8 @@ def facts(
 ) -> FactQuerySet:
     """Return the facts of a report from the smallest table that holds all dimensions.
 
-    The one place that chooses a table. Each holds the same numbers; a rollup has fewer rows.
-    `known` tells what belongs to people that are not known yet from what belongs to nobody.
+    This is the only place that chooses a table. Each holds the same numbers; a rollup has fewer
+    rows. `known` separates use whose people are not known yet from unattributed use.
     """
     model = _smallest(source, spec)
     found: FactQuerySet = model.objects.within(spec.window).filter(connection__in=connections)
@@ -1167,7 +1167,7 @@ class _MissingValues:
     ) -> None:
         self._spec = spec
         self._coverage = coverage
-        # Laid days never go backwards, so those of a column are found by bisection.
+        # Mapped days never go backwards, so those of a column are found by bisection.
         self._laid_days = [laid.day(day) for day in spec.window] if laid else None
         self._names = {
             c.pk: {"provider": provider_name(c), "billing_account": c.label} for c in connections
@@ -1250,10 +1250,10 @@ class _MissingValues:
         return self._known[source, window, pk]
 
     def _is_counted(self, source: Source, keys: Keys, pk: int) -> bool:
-        """Would the provider have told? Where only its per-user feeds count, for people alone.
+        """Return True if the provider would have reported use.
 
-        So a product without a line may have been used by nobody or by something without a
-        user: not known. A person without a line has used nothing.
+        If only per-user feeds count, that holds for people alone: a product without a row may have
+        been used without a user, which is unknown. A person without a row has used nothing.
         """
         part = self._coverage.part(pk, source)
         if part is not None and part.is_whole:
@@ -1272,7 +1272,7 @@ class _MissingValues:
     def _is_named(self, source: Source, keys: Keys) -> bool:
         """Return True unless a filter by person cannot be answered by these connections.
 
-        A project may be a workspace, of which all of them would have told.
+        A project may be a workspace, which all of them would have reported.
         """
         asked = any(
             key and name != "project_id" and DIMENSIONS[name].is_person

@@ -1,4 +1,4 @@
-"""A report laid out as a table: groups down, days, weeks, months or quarters across."""
+"""Arrange a report as a table: groups down, days, weeks, months or quarters across."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -231,7 +231,7 @@ class Pivot:
 
     @property
     def places(self) -> int:
-        """How many columns a chart has room for, with those ahead."""
+        """Number of columns a chart can show, including forecast ones."""
         return max([len(self.columns), *(ahead.at + 1 for ahead in self.ahead)])
 
     @property

@@ -21,9 +21,9 @@ _FILTERS = {
 def rename_label(
     *, organization: Organization, before: str, after: str, actor: User | None, **_: Any
 ) -> None:
-    """Put the new label into every report of the organization that names the old one.
+    """Replace the old label by the new one in all reports of the organization.
 
-    Nobody edited these reports, so the day they were changed stays.
+    No member edited these reports, so their modification date stays.
     """
     reports = SavedReport.objects.select_for_update(no_key=True).order_by("pk")
     for report in reports.filter(organization=organization, query__contains="billing_account"):

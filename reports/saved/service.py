@@ -1,4 +1,4 @@
-"""The verbs of saved reports and their schedules. Every one leaves a line in the audit trail."""
+"""Create, change and delete saved reports and schedules, each with an audit event."""
 
 from datetime import datetime
 from itertools import chain, count
@@ -34,7 +34,7 @@ def duplicate(report: SavedReport, *, actor: User) -> SavedReport:
 
 @transaction.atomic
 def adopt(report: SavedReport, *, actor: User) -> SavedReport:
-    """Give a report that somebody left behind to `actor`; who sees it and who gets it stays."""
+    """Give a report without an owner to `actor`; sharing and recipients stay."""
     audit.record(
         report.organization, actor, "report.taken_over", report.name, owner=str(report.owner or "")
     )

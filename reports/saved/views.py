@@ -117,7 +117,7 @@ def duplicate(request: OrganizationRequest, report_pk: int) -> HttpResponseBase:
 @permission_required(Permission.MANAGE_MEMBERS)
 @require_POST
 def take_over(request: OrganizationRequest, report_pk: int) -> HttpResponseBase:
-    """Make a report that somebody left behind one's own."""
+    """Let a member take over a report without an owner."""
     left = get_object_or_404(_left_behind(request), pk=report_pk)
     report = saved.adopt(left, actor=request.user)
     messages.success(request, f"{report.name} is yours now, and still private.")

@@ -252,7 +252,7 @@ def test_keys_rotate(organization, settings, capsys):
         call_command("rotate_credentials")
 
 
-# --- The same verbs from a shell -----------------------------------------------------------
+# --- The same operations from a shell ------------------------------------------------------
 
 
 def test_connect_command_saves_and_queues_the_import(organization, monkeypatch):

@@ -65,7 +65,7 @@ def test_an_import_of_everything_stops_behind_half_a_year_without_use(connection
     }
     assert sum(w.requests for w in windows.filter(error_code=BEFORE_DATA)) == 0
     assert CostTotal.objects.earliest("day").day == FIRST_USE
-    # People are read as far back as the organization: nobody signed in here, ever.
+    # People are read as far back as the organization, although none of them ever signed in.
     assert states(run, "people_usage") == states(run, "usage")
     assert run.state == SyncRun.State.DONE
 

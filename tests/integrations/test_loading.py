@@ -446,7 +446,7 @@ SKILLS = CONNECTOR.feed("skills")
 
 
 def test_parts_of_a_document_add_up_and_their_distinct_counts_take_the_larger(connection):
-    """A count of tomorrow is told by its name."""
+    """A future count is recognized by its name."""
     one = {"distinct_user_count": 7, "invocation_count": 10, "distinct_moon_count": 4, "runs": 1}
     other = {"distinct_user_count": 5, "invocation_count": 3, "distinct_moon_count": 9, "hops": 2}
     parts = [
@@ -520,7 +520,7 @@ ODD = {
 
 @pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
 def test_odd_text_costs_nobody_a_number_and_collapses_nothing(connection, odd):
-    """Everywhere a provider's word is stored; a twin that differs at its end stays another."""
+    """Odd text is stored in every field; texts that differ at the end stay apart."""
     twin = f"{odd}!"
     meters = [MeterKey(product=text, model=text, workspace_id=text) for text in (odd, twin)]
     people = [PersonRef(text, f"{text}@example.com", text) for text in (odd, twin)]
@@ -565,7 +565,7 @@ PLAIN = {
 
 @pytest.mark.parametrize("plain", PLAIN.values(), ids=lambda it: type(it).__name__)
 def test_storable_text_costs_no_field(plain):
-    """Also a field of tomorrow: each of them has to be told here."""
+    """Every field is listed here, also future ones."""
     assert all(getattr(plain, field.name) for field in fields(plain))
 
     stored = stored_person(plain) if isinstance(plain, PersonRef) else stored_resource(plain)

@@ -1,4 +1,4 @@
-"""What people are told: once, to the right ones, and no longer than it is so."""
+"""Notices: once, to the right people, and only while they are true."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -55,7 +55,7 @@ def broken(connection):
     )
 
 
-# --- What is told ------------------------------------------------------------------------
+# --- Events ------------------------------------------------------------------------------
 def test_a_finished_import_is_told_once(connection):
     finished_import(connection)
 

@@ -99,7 +99,7 @@ def test_two_tenants_with_the_same_provider_organization_share_its_budget(server
 def test_a_key_counts_with_its_organization_as_soon_as_an_answer_names_it(server):
     turnstile(ACME).acquire()
     tested = turnstile("", stand_in="key-1")
-    assert tested.acquire() == 0  # nobody can know yet whose it is
+    assert tested.acquire() == 0  # its owner is not known yet
 
     tested.learn(ACME)
     assert tested.acquire() > 0
@@ -136,7 +136,7 @@ def test_a_provider_without_a_limit_is_not_counted(server):
 
 
 def test_import_and_test_button_together_never_meet_a_429(settings, monkeypatch):
-    """Nobody sleeps: the sandbox, which refuses the sixty-first, is told when it would be over."""
+    """Nothing sleeps: the sandbox, which refuses the sixty-first, gets the time as an argument."""
     settings.ANTHROPIC_REQUESTS_PER_MINUTE = 60
     connector = get_connector("claude-enterprise")
     sent_at = [time.monotonic()]

@@ -354,7 +354,7 @@ def test_several_limits_are_a_list():
 
 
 def test_only_a_key_that_lacks_something_there_offers_the_note(admin):
-    """Waiting out a rate limit needs nobody's help."""
+    """Waiting out a rate limit needs no help."""
     assert "Copy note for the Primary Owner" in outcome(admin, "sk-ant-api01-sandbox-noscope")
     assert "Copy note" not in outcome(admin, "sk-ant-api01-sandbox-busy")
     console = url("test", connector_slug="claude-console")

@@ -190,7 +190,7 @@ def test_no_frame_of_a_debug_page_shows_the_key(settings, monkeypatch, accept):
 
 @pytest.fixture
 def pasted(monkeypatch, sandbox):
-    """Every name and every message that the provider sends holds a key somebody pasted."""
+    """Let every name and message of the provider contain a pasted key."""
     spoiled = re.compile(rb'"(name|message|display_name)": *"')
 
     def spoil(body, *secrets):

@@ -189,7 +189,7 @@ def test_where_sums_differ_both_sides_are_read_again_once(connection):
     }
     assert all(window.requests > 1 for window in again if window.feed == wrong.feed)
 
-    # It was confirmed, so it stands: nobody asks a third time.
+    # It was confirmed, so it stands and is not read a third time.
     wrong.refresh_from_db()
     assert wrong.reread_at is not None
     third = short_run(connection)

@@ -63,7 +63,7 @@ def test_fifty_organizations_get_as_many_turns_as_the_largest():
 
     for start in (0, 50):  # a round of everybody, and another
         assert set(Counter(turns[start : start + 50]).values()) == {1}
-    assert turns[100:] == ["large", "large"]  # nobody else is waiting
+    assert turns[100:] == ["large", "large"]  # no other run is waiting
     large_runs = SyncRun.objects.filter(connection__organization=large)
     done = [run.windows.filter(state=SyncWindow.State.DONE).count() for run in large_runs]
     assert sorted(done) == [1, 1, 2]  # its connections take turns, too

@@ -1,4 +1,4 @@
-"""A connection that changes its dialect keeps every fact."""
+"""A connection that changes its API variant keeps every fact."""
 
 from datetime import UTC, date, datetime
 

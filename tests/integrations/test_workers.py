@@ -30,8 +30,8 @@ LABS = "sk-ant-api01-sandbox-labs"
 FEEDS = CONNECTOR.feeds
 COST = [feed.name for feed in FEEDS if feed.table == "cost"]
 
-# Works a run off and prints the window it has finished. `FREEZE` stops the process itself, the
-# first time it comes to that place, until somebody wakes it.
+# Work off a run and print the finished window. `FREEZE` stops the process itself, the first time it
+# comes to that place, until the test wakes it.
 WORKER = """
 import os, signal, sys, time
 from datetime import timedelta

@@ -303,7 +303,7 @@ def test_people_are_counted_once_however_facts_are_cut(organization, connection)
         usage(connection, day, person=ann, product="chat", output_tokens=1)
         usage(connection, day, person=ann, product="cowork", output_tokens=1)
     usage(connection, "2026-11-02", person=bo, product="chat", output_tokens=1)
-    usage(connection, "2026-11-02", product="chat", output_tokens=1)  # nobody
+    usage(connection, "2026-11-02", product="chat", output_tokens=1)  # unattributed
     cost(connection, "2026-11-02", "10", product="chat")
 
     found = run(organization, "people,cost_per_active_user", "day,service")

@@ -293,7 +293,7 @@ def test_a_dimension_no_connection_reports_is_refused(cut):
         command(metrics="cost", group_by="api_key_id")
 
 
-# --- Things people use ----------------------------------------------------------------------
+# --- Items that people use ------------------------------------------------------------------
 @pytest.fixture
 def used(cut):
     ann = make_person(cut, "user_ann", name="Ann")
@@ -401,7 +401,7 @@ def test_claude_tag_counts_whoever_has_it(connection):
 
 
 def test_people_with_activity_are_those_who_did_something_in_any_product(connection, organization):
-    """Nobody here used a token. Una is unified, Tom in Slack, Sam in Science; Ida did nothing."""
+    """No one here used a token. Una is unified, Tom in Slack, Sam in Science; Ida did nothing."""
     did = {
         "user_una": {f"{UNIFIED}__chat__message_count": 8, "chat_metrics__message_count": 0},
         "user_tom": {"claude_tag_metrics__active_message_count": 4},

@@ -1,4 +1,4 @@
-"""A file too large for a request is made by a worker, for the member who asked and nobody else."""
+"""A worker makes a file too large for a request, visible to the requesting member only."""
 
 import io
 from datetime import timedelta

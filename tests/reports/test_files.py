@@ -49,7 +49,7 @@ FEEDS = ("all_cost", "person_cost", "person_usage", "summaries", "users", *ITEM_
 
 @pytest.fixture
 def company(organization, monkeypatch):
-    """Two connections, three people, five products; a day nobody has read, a price nobody told."""
+    """Two connections, three people, five products, an unread day and an unreported price."""
     things = tuple(a_feed(source.value, Table.ENGAGEMENT, "total") for source in ITEM_FEEDS)
     monkeypatch.setattr(ClaudeEnterprise, "feeds", (*ClaudeEnterprise.feeds, *things))
     for label in ("my-org", "labs"):

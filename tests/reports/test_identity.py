@@ -1,4 +1,4 @@
-"""Who is who in reports: one person once, two people of one name twice, nobody apart from them."""
+"""People in reports: one person once, two people of one name twice, unattributed apart."""
 
 from dataclasses import replace
 
@@ -77,7 +77,7 @@ def test_the_spelling_of_the_provider_is_kept(twice):
 
 @pytest.fixture
 def nameless(connection):
-    """One of each that has no email, two of the deleted ones, and cost of nobody."""
+    """Create each kind of person without email, two deleted people, and unattributed cost."""
     people = [
         make_person(connection, "gone_1", state="deleted"),
         make_person(connection, "gone_2", state="deleted"),

@@ -33,7 +33,7 @@ def used(connection, monkeypatch):
     use(connection, "skills", "xlsx", 1, name="Tables", invocation_count=10)
     use(connection, "skills", "xlsx", 2, name="Spreadsheets", invocation_count=7)
     use(connection, "skills", "pdf", 2, invocation_count=4)
-    # A span of days repeats what its days have told.
+    # A span of days repeats the numbers of its days.
     use(connection, "skills", "xlsx", 3, days=3, invocation_count=17)
     calls = {"read_call_count": 3, "write_call_count": 2, "unclassified_call_count": 1}
     use(connection, "connectors", "jira", 1, name="Jira", **calls)

@@ -419,7 +419,7 @@ def test_four_queries_however_many_rows(
 
 def test_a_project_is_a_workspace_or_a_person_whatever_the_two_are_called(organization, connection):
     ann = make_person(connection, "user_ann", email="ann@example.com", name="Ann")
-    # Somebody whose identifier is that of a workspace: nothing keeps a provider from that.
+    # A person whose identifier is that of a workspace, which a provider may do.
     twin = make_person(connection, "wrkspc_1", email="twin@example.com", name="Ann")
     cost(connection, "2026-11-01", "1", person=ann, product="chat")
     cost(connection, "2026-11-01", "20", person=ann, product="api", workspace_id="wrkspc_1")
@@ -466,7 +466,7 @@ def test_every_metric_answers_to_every_dimension_it_was_counted_by(organization,
                     assert len(rows) == 1
 
 
-# --- Claude Code, told by two connectors ------------------------------------------------------
+# --- Claude Code, reported by two connectors --------------------------------------------------
 CODE = "claude_code_metrics__"
 
 

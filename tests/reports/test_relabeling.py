@@ -88,7 +88,7 @@ def test_what_goes_out_by_mail_goes_on_under_the_new_label(organization, connect
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
-        # The same word in another filter is another thing.
+        # The same word in another filter is a different value.
         (
             f"{DAYS}&chart=line&service=my-org&billing_account=my-org",
             f"{DAYS}&chart=line&service=my-org&billing_account=acme",

@@ -40,7 +40,7 @@ def zoe(organization):
 
 @pytest.fixture
 def at(organization, client):
-    """Ask an address as somebody."""
+    """Open a URL as a member."""
 
     def ask(who, name, *args, query="", **data):
         client.force_login(who)

@@ -1,4 +1,4 @@
-"""Unknown is not nobody, not zero, not everybody: every number worked out by hand."""
+"""Unknown is not unattributed, zero or everyone: every number is worked out by hand."""
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal

@@ -7,9 +7,9 @@ from integrations.connectors.records import PersonRef
 
 
 class Actor(msgspec.Struct):
-    """One identity. The reports of Claude Enterprise send users only, their successors four types.
+    """One identity. Legacy reports of Claude Enterprise send users only, beta reports four types.
 
-    `subject` is what the provider of a federated identity calls it.
+    `subject` is the name used by the provider of a federated identity.
     """
 
     type: str | None = "user_actor"

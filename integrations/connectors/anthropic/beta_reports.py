@@ -1,9 +1,9 @@
-"""`/analytics/cost` and `/analytics/usage`: the newer dialect, one shape for both products.
+"""Read the beta reports `/analytics/cost` and `/analytics/usage`, alike in both products.
 
-In beta since October 2026, for organizations that are enrolled; an Analytics key and an Admin key
-both open them. Rows are flat, one per combination with usage, and none is left out: neither usage
-without a user nor what comes after the hundredth combination. A day without rows has none.
-Source: the official SDK, `anthropic.types.beta.organization.analytics`.
+They are in beta since October 2026 for enrolled organizations; Analytics keys and Admin keys both
+open them. Rows are flat, one per combination with usage, and complete: usage without a user and
+combinations after the hundredth are included. A day without rows has no usage. Source: the official
+SDK, `anthropic.types.beta.organization.analytics`.
 """
 
 from collections.abc import Callable, Iterator, Sequence

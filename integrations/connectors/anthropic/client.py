@@ -79,11 +79,11 @@ def _trusted() -> ssl.SSLContext:
 
 
 class ApiClient:
-    """Read-only client for one key; one connection pool, to be closed after use.
+    """Read-only client of one key with its own connection pool. Close it after use.
 
-    `root` precedes every path. `organization_id` is what the latest answer's header says.
-    `dialect` says which of the API's two ways to tell cost and usage this organization may use;
-    `is_parent`, that the newer one tells its child organizations apart.
+    `root` precedes every path. `organization_id` is from the header of the latest response.
+    `dialect` is the API variant this organization may use for cost and usage; `is_parent` says that
+    the beta reports separate its child organizations.
     """
 
     def __init__(self, access: Access, *, root: str, wording: ErrorMessages) -> None:
@@ -104,7 +104,7 @@ class ApiClient:
         self._access = access
         self._root = root
         self._wording = wording
-        # Someone who waits is told after 30 s; the importer grants slow reports more.
+        # A person who waits gets an error after 30 s; imports allow slow reports more.
         seconds = 30 if access.attempts == 1 else 120
         self._http = httpx.Client(
             base_url=access.base_url,

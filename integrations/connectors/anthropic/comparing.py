@@ -1,7 +1,7 @@
-"""Compare two versions of a report before the newer one is trusted.
+"""Compare legacy and beta reports before the beta is used.
 
-A successor says of itself neither what it leaves out nor that it leaves anything out: the report of
-a parent organization lacks its children with HIPAA readiness. Only the older version can tell.
+A beta report does not say what it leaves out, nor that it leaves anything out: the report of a
+parent organization lacks its children with HIPAA readiness. Only the legacy report shows it.
 """
 
 from collections import defaultdict

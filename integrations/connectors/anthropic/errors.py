@@ -1,7 +1,7 @@
-"""What it means when Anthropic does not answer 200, and what to do about it.
+"""Convert error responses of Anthropic into errors that say what to do.
 
-The sentences are fit for the page. What differs by product, such as who can mend a key, stands in
-its `ErrorMessages`.
+The sentences may stand on a page. What differs by product, such as who can replace a key, is in its
+`ErrorMessages`.
 """
 
 import re
@@ -31,7 +31,7 @@ _NO_SENSE_SECONDS = 7 * 86_400.0
 
 @dataclass(frozen=True)
 class ErrorMessages:
-    """The sentences of one product: who can mend what, and where."""
+    """Sentences of one product: who can solve a problem, and where."""
 
     scope: str  # what a key needs at least; "" where keys have no scopes
     key_repair: str  # 401

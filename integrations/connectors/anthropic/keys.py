@@ -1,4 +1,4 @@
-"""Kinds of Anthropic keys, told apart by how they begin. Nothing is sent to find out."""
+"""Recognize kinds of Anthropic keys by their prefixes, without a request."""
 
 from dataclasses import dataclass
 

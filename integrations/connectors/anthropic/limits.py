@@ -10,7 +10,7 @@ from integrations.connectors.base import NOTE, PAGE_SIZE
 MOST_DIMENSIONS = 5
 REPORTS = "reports"  # the older endpoints, which every organization has
 SUCCESSORS = "successors"  # `/analytics/cost` and `/analytics/usage`, in beta
-PARENT = "parent"  # the option of an organization whose child organizations are told apart
+PARENT = "parent"  # the option of an organization whose child organizations are reported separately
 _REFUSALS = ("most.", PAGE_SIZE, "not_read.", "refused.")  # how options that were learned begin
 _BY_TABLE = ("not_read.", "refused.")
 _NOT_READ_OF_ENDPOINT = "not_read./"  # an endpoint that is no report has no table but its path
@@ -22,16 +22,16 @@ Filters = Mapping[str, Sequence[str]]  # parameter without its brackets to the v
 
 @dataclass(frozen=True)
 class Report:
-    """What one report accepts.
+    """Dimensions, filters and sizes that one report accepts.
 
-    `table` is "cost" or "usage": all reports of a table are cut alike, so that the lines of people
-    can be subtracted from the organization's. `optional` are the dimensions that may be left out if
-    need be, the dearest first. `most` caps the dimensions of a question, those in
-    `free` not counted; None: no cap is known. `limit` is the largest page. `filters` maps the
-    dimensions that can give way, the first first, to the parameter that filters by them; `nulls`
-    holds the word by which a filter selects null, where there is one. `discover_by` are the
-    dimensions of people in a report that also holds what nobody signed in for. `group_cap` is how
-    many groups of a day come back; None is all.
+    `table` is "cost" or "usage": all reports of a table use the same dimensions, so that rows of
+    people can be subtracted from those of the organization. `optional` are the dimensions that may
+    be left out, those with most values first. `most` caps the dimensions of a query, not counting
+    those in `free`; None: no cap is known. `limit` is the largest page. `filters` maps the
+    dimensions that can be read value by value, in this order, to the parameter that filters by
+    them; `nulls` holds the word by which a filter selects null, if any. `discover_by` are the
+    dimensions of people in a report that also holds use without a person. `group_cap` is the number
+    of groups of a day that are returned; None is all.
     """
 
     name: str

@@ -82,10 +82,10 @@ def in_dollars(currency: str | None) -> None:
 
 
 def numbers(value: Any, path: str = "", *, all_count: bool = False) -> Iterator[tuple[str, Number]]:
-    """Every number below `value` with its dotted path, also of fields nobody knows yet.
+    """Yield every number below `value` with its dotted path, including undeclared fields.
 
-    A count may be written as text. Where `all_count`, everything below is one; elsewhere names tell
-    counts from ids.
+    A count may be written as text. With `all_count`, everything below is a count; otherwise names
+    distinguish counts from ids.
     """
     if isinstance(value, dict):
         for name, inner in value.items():

@@ -125,7 +125,7 @@ class BoundedReader:
         try:
             yield
         except BaseException:
-            self._shut()  # nobody reads the rest, so the server need not send it
+            self._shut()  # the rest is not needed, so the server need not send it
             raise
         finally:
             timer.cancel()

@@ -1,8 +1,7 @@
-"""A row of a cost or usage report, whichever endpoint told it: a day, a cut and its numbers.
+"""Rows of cost and usage reports in one shape for all endpoints.
 
-The endpoints differ in how they nest and spell. What they mean is the same, so their rows become
-lines here, and feeds are written once. Money is in dollars, exactly; a number that was not
-reported is None.
+The endpoints differ in nesting and spelling, not in meaning, so feeds are written once. Money is in
+dollars, exactly; a number that was not reported is None.
 """
 
 from collections.abc import Iterable, Sequence
@@ -31,7 +30,7 @@ Values = tuple[str | None, ...]  # of the dimensions grouped by, in their order,
 
 
 class Line(NamedTuple):
-    """One row. `actor` is None where the report was not cut by it, or names nobody."""
+    """One row. `actor` is None if the report was not grouped by it, or if the row has none."""
 
     day: date
     actor: Actor | None

@@ -24,7 +24,7 @@ from integrations.connectors.records import KeptOut, Page
 from integrations.window import Window
 
 Answer = TypeVar("Answer")
-# An instant without a zone would not compare with others: it takes the way of mending.
+# An instant without a zone would not compare with others, so it is parsed leniently.
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 
 _ROWS = ("data", "results", "summaries")  # the lists whose items are kept out one by one

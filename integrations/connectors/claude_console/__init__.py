@@ -68,7 +68,7 @@ class ClaudeConsole(Connector):
         return AdminClient(access)
 
     def probe(self, access: Access, *, today: date) -> Probe:
-        """Ask who the organization is, and for two weeks of cost in both dialects."""
+        """Read the organization and two weeks of cost in both API variants."""
         with self.open(access) as client:
             return connection_test.probe(client, today)
 

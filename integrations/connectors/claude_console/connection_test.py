@@ -24,11 +24,11 @@ _ENDPOINTS = "Cost and usage endpoints"
 _ANYBODY = "The reports every organization has."
 _DAYS = 14
 _BY = ("workspace_id",)
-_UNSETTLED = timedelta(days=3)  # how long late use may stand in one dialect alone
+_UNSETTLED = timedelta(days=3)  # how long late use may be in only one API variant
 
 
 def probe(client: AdminClient, today: date) -> Probe:
-    """Ask who the organization is, for two weeks of cost in both dialects, and as imports ask."""
+    """Read the organization and two weeks of cost in both API variants, as imports do."""
     window = Window.last(_DAYS, today=today)
     found = TestChecklist(ORGANIZATION, _COST)
     with found.asking(ORGANIZATION):

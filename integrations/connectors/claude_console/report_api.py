@@ -1,7 +1,7 @@
-"""Cost and tokens of an organization, in either of the API's two dialects, as the same lines.
+"""Read cost and tokens of an organization from legacy or beta reports as the same rows.
 
-The reports are what every organization has. Their successors are open to those enrolled in a
-beta. Which one is spoken changes no fact: what one of them alone tells is left out.
+Every organization has the legacy reports. The beta reports are open to enrolled ones. The choice
+changes no fact: numbers that only one variant has are left out.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -20,7 +20,7 @@ _APPS = {"excel": "Excel", "outlook": "Outlook", "powerpoint": "PowerPoint", "wo
 
 # --- Each user: /users ----------------------------------------------------------------------
 # Field: name of the metric, label, definition. A field that begins with "distinct" is a count of
-# different things on one day, except for those that are counted as they are created.
+# different objects on one day, except for those that are counted as they are created.
 _Fields = Mapping[str, tuple[str, str, str]]
 
 _CHAT: _Fields = {
@@ -294,7 +294,7 @@ _USERS = (
     *_of_users(TAG, "claude_tag_metrics", _TAG, optional=True),
 )
 
-# --- Things people use ----------------------------------------------------------------------
+# --- Items that people use ------------------------------------------------------------------
 
 
 def _used(

@@ -80,7 +80,7 @@ def probe(client: AnalyticsClient, today: date) -> Probe:
 
 
 def _plan(cost: "_Cost", *, was_active: bool) -> Check:
-    """No answer names the plan; work that nobody is charged for gives seats away."""
+    """Return the plan, which no response names: use that is not charged implies seats."""
     if cost.is_charged is None:
         return Check(_PLAN, "info", "Not shown by the API.")
     if cost.is_charged:

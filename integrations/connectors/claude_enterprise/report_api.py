@@ -1,8 +1,7 @@
-"""Cost and usage of an organization, in either of the API's two dialects, as the same lines.
+"""Read cost and usage of an organization from legacy or beta reports as the same rows.
 
-The four reports are what every organization has. Their successors are open to those enrolled in a
-beta: they leave nothing out, but take one dimension less beside the actor. Which one is spoken
-changes no fact.
+Every organization has the four legacy reports. The beta reports are open to enrolled ones: they
+leave nothing out, but take one dimension less beside the actor. The choice changes no fact.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -193,7 +192,7 @@ class Successors:
 
     group_cap: int | None = None
 
-    # What the reports per user count, so that both dialects attribute the same.
+    # What the reports per user count, so that both API variants attribute the same.
     _USERS = {"actor_types": ("user_actor",)}
 
     def __init__(self, client: AnalyticsClient) -> None:

@@ -1,4 +1,4 @@
-"""`manage.py sandbox`: serve the twins of all providers on a port, for development and demos."""
+"""`manage.py sandbox`: serve the sandboxes of all providers on a port."""
 
 import signal
 import sys

@@ -10,7 +10,7 @@ from reports.render.pivot import Group, Pivot
 
 ROW, BAR_HEIGHT = 28, 18  # pixels
 TREE = 320
-PLANE = 1000  # a treemap is laid out on a plane of about its shape on a desk
+PLANE = 1000  # aspect of a treemap's plane on a desktop
 LETTER, LINE = 7, 34  # pixels a letter and the two lines of a tile need
 
 

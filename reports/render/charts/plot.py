@@ -14,7 +14,7 @@ from reports.templatetags import figures
 HEIGHT, TOP, BOTTOM = 300, 34, 276
 WIDE, NARROW = 1100, 300  # pixels a plot has on a desk and on a phone, to thin out labels
 LABEL = 58  # pixels a label of the axis needs
-BAR = 0.78  # of the room a column has
+BAR = 0.78  # of the width of a column
 
 
 @dataclass(frozen=True)

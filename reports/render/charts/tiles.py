@@ -38,7 +38,7 @@ class Tile:
 
     @property
     def far(self) -> float:
-        """Behind everything that is drawn, where there is room for the number."""
+        """Behind all marks, if the number fits there."""
         return max(self.end, self.mark or 0)
 
 

@@ -189,7 +189,7 @@ def test_refused_filter_values_change_no_total_and_name_no_wrong_one(ledger, ref
     gone = learned.refused("usage")
     names = {
         name: {*gone[name], *([] if name in REPORT.nulls else [None])} for name in gone
-    }  # these cannot be told apart any more
+    }  # these are not distinguishable any more
 
     def shown(values):
         return tuple(

@@ -43,7 +43,7 @@ FEEDS: list[tuple[Any, Feed]] = [
 
 
 class Enrolled:
-    """A connector as those have it whose connection test found another dialect than the usual."""
+    """Connector as enrolled organizations have it, whose test chose the other API variant."""
 
     def __init__(self, slug, key, **options):
         self._connector = get_connector(slug)
@@ -156,7 +156,7 @@ def test_a_feed_brings_records_of_its_table_at_its_grain(connector, feed):
     has_person = {record.person is not None for record in records}
     if feed.is_metered or feed.grain == "total":
         assert has_person == {feed.grain == "person"}
-    else:  # documents of people may be cut further, and then also hold what nobody stands for
+    else:  # documents of people may have more dimensions, and then include use without a person
         assert True in has_person
 
 

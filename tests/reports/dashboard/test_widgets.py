@@ -127,7 +127,7 @@ def test_people_of_two_connections_are_never_added(company, ask, organization):
     assert answer.shown.text == "5 · 31"
     assert answer.shown.under == ("labs · my-org",)
     assert answer.figure is None
-    assert ask("seats").shown.text == "48"  # seats are things, and are added
+    assert ask("seats").shown.text == "48"  # seats are a level, and are added
 
 
 def test_seats_and_invites(company, ask):

@@ -1,4 +1,4 @@
-"""What the twins of Anthropic's APIs share: strict parameters, errors, a pace, and dice.
+"""Share strict parameters, errors, pacing and dice between the sandboxes.
 
-Each connector's own sandbox is built on it. It imports nothing of the client side.
+Each connector's own sandbox is built on it. It imports nothing of the client.
 """

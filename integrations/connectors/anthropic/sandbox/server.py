@@ -49,10 +49,10 @@ def failures(prefix: str) -> dict[str, ApiError]:
 
 
 class Server(ABC):
-    """An API for the keys of `keys`; those of `failing_keys` fail as told, others get 401.
+    """API for the keys of `keys`; those of `failing_keys` fail as declared, others get 401.
 
-    `now` is the API's clock. `requests_per_minute` limits each organization in a sliding
-    minute of `clock`; 0 is no limit.
+    `now` is the API's clock. `requests_per_minute` limits each organization in a sliding minute of
+    `clock`; 0 is no limit.
     """
 
     keys: ClassVar[tuple[str, ...]]

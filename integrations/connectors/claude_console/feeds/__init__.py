@@ -1,8 +1,8 @@
-"""The streams of the Claude Console: which report fills which table, and how a row translates.
+"""Declare the feeds of the Claude Console: the report of each and the table it fills.
 
-Anthropic states neither an export nor a final date for the reports. What is read is taken as
-complete up to some minutes before, and a day as final after 35 days, the longest period its
-other reports are known to move for. Their successors name the export.
+Anthropic states neither a watermark nor a final date for the legacy reports. A read counts as
+complete up to some minutes before, and a day as final after 35 days, the longest period in which
+other reports are known to change. The beta reports name their snapshot.
 """
 
 from collections.abc import Callable, Iterator
@@ -144,5 +144,5 @@ _FEEDS = (
     _beta("beta_usage", "Tokens by key, person and product (beta)", beta.read_usage, "usage"),
 )
 
-# What makes no sense is kept out of every feed, and told.
+# Invalid rows are skipped in every feed, and reported.
 FEEDS = tuple(map(telling_kept_out, _FEEDS))

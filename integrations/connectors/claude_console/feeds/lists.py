@@ -92,7 +92,7 @@ def _api_key(one: ApiKey, default_workspace_id: str | None) -> ResourceRef:
 
 
 def _owner(key: ApiKey) -> tuple[str | None, str | None]:
-    """(id, kind): whom the key acts as, else who created it, else nobody we know of."""
+    """Return (id, kind): the identity of the key, else its creator, else an unknown owner."""
     who = key.principal
     if who and (id := who.user_id or who.service_account_id or who.id):
         is_user = who.user_id or who.type in {"user", "user_actor"}

@@ -1,7 +1,7 @@
-"""What a row was metered by, whichever endpoint told it.
+"""Build meters from rows of all endpoints.
 
-Null is ambiguous on this API: not grouped by, or none. We know what we grouped by, so here null
-is none: the default workspace, no API key, a region that is not available.
+Null is ambiguous in this API: not grouped by, or none. The requested grouping is known, so null
+here means none: the default workspace, no API key, a region that is not available.
 """
 
 from collections.abc import Sequence
@@ -43,8 +43,8 @@ def surface(service_tier: str | None, cost_type: str | None) -> str:
     """Return the API that was used, derived from two values since reports do not name it.
 
     The tier batch is the Message Batches API, and only managed agents are billed by session time.
-    The rest is the Messages API, whoever called it: programs, Claude Code, the Console itself.
-    Where one of the two words is not read, neither is the API.
+    Everything else is the Messages API: programs, Claude Code and the Console itself. If one of the
+    two values is not read, the API is unknown too.
     """
     if NOT_READ in (service_tier, cost_type):
         return NOT_READ

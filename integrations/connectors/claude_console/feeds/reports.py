@@ -1,8 +1,8 @@
-"""Cost and tokens: lines per meter that sum to the day's own total, to the last digit.
+"""Read cost and tokens as rows per meter that sum to the day's total, to the last digit.
 
-The reports come without a snapshot: two questions may see two states of the data. So a day that
-has ended is asked for until both agree, and a day that has not is only checked where they do.
-Their successors answer from one export, as a snapshot.
+Legacy reports have no snapshot: two queries may see two states of the data. So a complete day is
+read until both agree, and an incomplete day is only checked when they do. Beta reports answer from
+one snapshot.
 """
 
 from collections import defaultdict

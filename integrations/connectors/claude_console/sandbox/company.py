@@ -55,9 +55,9 @@ class Key:
 
 @dataclass(frozen=True)
 class Company:
-    """One organization. `enrolled`: may ask for the successors of the reports.
+    """One organization. `enrolled`: it may use the beta reports.
 
-    `has_committed_cost`: the successors hold the cost of Priority Tier, too.
+    `has_committed_cost`: the beta reports include the cost of Priority Tier.
     """
 
     slug: str

@@ -184,7 +184,7 @@ _FEEDS = (
     *_with_people("artifacts", "Artifacts", ARTIFACTS),
     *_with_people("projects", "Chat projects", PROJECTS),
     _daily("group_activity", "Activity per group", groups.read_group_activity),
-    # Enabled counts and estimates are told of the whole alone, and do not follow from the cut.
+    # Enabled counts and estimates are reported for the whole only and do not add up from parts.
     _daily("skills_by_person", "Skills by person", SKILLS.read_by_person, "person"),
     *(
         _daily(f"{things.feed}_by_group", f"{label} by group", things.read_by_group)
@@ -198,5 +198,5 @@ _FEEDS = (
     ),
 )
 
-# What makes no sense is kept out of every feed, and told.
+# Invalid rows are skipped in every feed, and reported.
 FEEDS = tuple(map(telling_kept_out, _FEEDS))

@@ -1,7 +1,7 @@
-"""What people do: active users and seats, each user, and the things they use.
+"""Read activity: active users and seats, each user, and the items they use.
 
-Activity is computed once a day, without a watermark. A distinct count of several days is no sum
-of days, so spans are asked for as a whole.
+Activity is computed once a day, without a watermark. Distinct counts of several days are no sums of
+days, so spans are read as a whole.
 """
 
 from collections import defaultdict
@@ -98,9 +98,9 @@ def _engaged(user: Any) -> PersonRef | None:
 
 
 def read_user_spans(client: AnalyticsClient, window: Window) -> Iterator[Page]:
-    """How many people did anything over a span, at all and by product.
+    """Read the number of people active over a span, in total and by product.
 
-    Counted from the provider's own row per person: nobody is counted twice.
+    The counts come from the provider's row per person, so each person counts once.
     """
     return _by_span(window, lambda span: _active_people(client, span))
 
@@ -129,7 +129,7 @@ def _is_active(block: Any) -> bool:
     return any(number > 0 for _, number in numbers({"": block}))
 
 
-# --- Things people use ---------------------------------------------------------------------
+# --- Items that people use -----------------------------------------------------------------
 
 
 @dataclass(frozen=True)

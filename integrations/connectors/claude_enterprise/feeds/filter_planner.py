@@ -41,9 +41,9 @@ class FilterPlanner:
         self._counted: dict[int, int] = {}
 
     def of(self, wanted: set[Values]) -> list[Filter] | None:
-        """As few questions as a simple search finds that bring every wanted group whole.
+        """Return few queries, by a simple search, that read every wanted group completely.
 
-        None if there are none: values that nobody can filter for hide too much.
+        None if there are none, because values without a filter hide too much.
         """
         places = range(len(next(iter(wanted)))) if wanted else ()
         return self._plan({}, wanted, tuple(places))

@@ -62,7 +62,7 @@ def _group_pages(client: AnalyticsClient, window: Window, kind: Kind) -> Iterato
         except PayloadError as exc:
             if exc.status != _REFUSED:
                 raise
-            # A group that is told, but may not be asked for, costs the others nothing.
+            # A group that is listed but may not be read does not affect the others.
             records, crowded = [], True
         yield Page(tuple(records), read.watermark, client.organization_id)
         if crowded and len(ids) > 1:
@@ -88,7 +88,7 @@ def _named_groups(
         for line in part.lines:
             rows[line.day] += 1
             (id,) = line.values
-            # Other groups of the same people may come along, told in part only.
+            # Other groups of the same people may be included, but only in part.
             is_asked = id is not None and id in ids and line.day in capped
             if id is not None and is_asked and id not in known_before[line.day]:
                 _add(found[line.day], id, line.numbers)

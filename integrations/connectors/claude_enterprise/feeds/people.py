@@ -35,7 +35,7 @@ def _pages(client: AnalyticsClient, window: Window, kind: Kind) -> Iterator[Page
 
 
 def _record(kind: Kind, line: Line) -> Record | None:
-    """None for an actor nobody can name: what they did is left to the unattributed rest."""
+    """Return None for an actor without identity, whose use remains unattributed."""
     person, meter = to_person(line.actor), meter_of(kind.cut, line.values)
     if person is None:
         return None

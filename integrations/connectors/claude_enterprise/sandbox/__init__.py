@@ -1,4 +1,4 @@
-"""A twin of the Analytics API over invented data: serves development, demos and tests.
+"""Simulate the Analytics API with generated data for development, demos and tests.
 
 The same key and day give the same numbers on every machine; only how much of today is known
 follows the clock. It imports nothing of the connector that reads it, so that neither can

@@ -277,7 +277,7 @@ _CHAMPIONS_SINCE = date(2026, 8, 3)
 
 
 def _teams(slug: str) -> tuple[Group, ...]:
-    """Departments, offices, two across them, and one that nobody is in."""
+    """Return departments, offices, two teams across them, and an empty one."""
     names = (*_DEPARTMENT_NAMES.values(), *_OFFICES, "AI champions", "Interns", "Board")
     return tuple(
         Group(

@@ -191,7 +191,7 @@ class _Day:
         for line in self._lines():
             if self.company.is_odd and line.model == _PLAIN_MODEL:
                 line = line._replace(model=ODD_MODEL)
-            if children:  # what nobody is behind belongs to the first child
+            if children:  # use without a person belongs to the first child
                 child_id = (line.member and line.member.child_id) or children[0].id
                 line = line._replace(organization_id=child_id)
             yield line

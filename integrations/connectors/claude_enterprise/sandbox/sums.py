@@ -52,10 +52,10 @@ class Request:
 
 @dataclass(frozen=True)
 class Cut:
-    """What a report is asked for, in one hashable value.
+    """Parameters of a report in one hashable value.
 
-    `per_user` tells users apart, and leaves out what nobody is behind unless `everyone` is set.
-    `hidden_ids` are the child organizations whose work is left out without a word.
+    `per_user` separates users and leaves out use without a person unless `everyone` is set.
+    `hidden_ids` are the child organizations that are left out without notice.
     """
 
     kind: Kind

@@ -1,6 +1,6 @@
-"""What people use and make: skills, connectors, plugins, chat projects and artifacts.
+"""Simulate items that people use and make: skills, connectors, plugins, projects, artifacts.
 
-Told from the ledger: whoever gave Claude much work that day used more of them. No conversation
+Uses are derived from the ledger: a person with much work on a day used more items. No conversation
 and no session lasts over midnight here, so counts of days add up; people do not.
 """
 
@@ -36,7 +36,7 @@ _CODE_ARTIFACTS_SINCE = date(2026, 8, 17)
 
 
 class Use(NamedTuple):
-    """One person who used one thing through one product on one day, so many `times`."""
+    """Number of `times` one person used one item through one product on one day."""
 
     thing: str
     member: Member
@@ -53,9 +53,9 @@ class Use(NamedTuple):
 
 @dataclass(frozen=True)
 class Kind:
-    """One endpoint. `products` are the surfaces that have such things; `things` are their keys.
+    """One endpoint. `products` are the surfaces with such items; `things` are their keys.
 
-    `each` is how many requests make one use, `row` what the endpoint says of the uses of a thing.
+    `each` is the number of requests per use, `row` the row of the endpoint for the uses of an item.
     """
 
     products: tuple[str, ...]
@@ -94,7 +94,7 @@ def _uses(slug: str, name: str, day: date) -> tuple[Use, ...]:
         if not count:
             continue
         fate = crc32(f"{name}/{line.member.user_id}/{day}/{surface}".encode())
-        # The first things of the list are the popular ones.
+        # The first items of the list are the popular ones.
         thing = things[int(len(things) * (fate % 1000 / 1000) ** 2)]
         key = (thing, line.member.user_id, surface)
         before = found[key].times if key in found else 0

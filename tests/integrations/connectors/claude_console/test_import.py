@@ -185,7 +185,7 @@ def test_days_are_as_sure_as_the_time_of_reading_allows(connection):
     assert state("claude_code", date(2026, 11, 20)) == FeedDay.State.INCOMPLETE
     shown = overview(connection)
     assert shown.cost_complete_to == FeedDay.objects.filter(feed="cost").latest("day").watermark
-    assert shown.engagement_complete_to == date(2026, 11, 19)  # nobody but people is counted
+    assert shown.engagement_complete_to == date(2026, 11, 19)  # only people are counted
 
 
 def test_reading_again_writes_nothing_and_late_use_is_a_restatement(connection, clock):
@@ -323,10 +323,10 @@ def test_an_import_asks_each_report_as_seldom_as_its_pages_allow(connection):
         )
         for kind in ("cost", "usage")
     }
-    # Two windows of 31 days at most, each asked once ungrouped and once itemized. Tokens, which
-    # have more dimensions than a question may name, are itemized region by region, of three, and
-    # those of people also by context window, of two; before, it is asked what values there are.
-    # The successors ask for the workspaces, too.
+    # Two windows of 31 days at most, each read once ungrouped and once itemized. Tokens, which have
+    # more dimensions than a query may name, are itemized region by region, of three, and those of
+    # people also by context window, of two; before, the values are read. The beta reports read the
+    # workspaces too.
     assert (
         requests
         == every
@@ -368,7 +368,7 @@ def test_cost_by_key_and_person_stands_beside_the_total_and_enters_no_sum(connec
     assert stored_by_person == {who: Decimal(c) / 10**8 for who, c in by_person.items()}
     total = CostTotal.objects.filter(day=day).aggregate(sum=Sum("amount_usd"))["sum"]
     assert listed * 80 / 100 == total == sum(stored_by_key.values())
-    # The authoritative total is what it was, and nobody's.
+    # The authoritative total is unchanged and unattributed.
     assert not CostFact.objects.filter(person__isnull=False).exists()
 
 

@@ -65,7 +65,7 @@ def test_tokens_take_at_most_five_dimensions_as_the_live_api_does():
     }
 
 
-# --- The successors of the reports ------------------------------------------------------------
+# --- The beta reports --------------------------------------------------------------------------
 @pytest.fixture
 def analytics():
     return organization_of(ENROLLED).analytics

@@ -1,4 +1,4 @@
-"""Nobody waits: pauses are noted instead."""
+"""Record pauses instead of waiting."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Cost and usage come in two dialects. Which one is spoken changes no fact."""
+"""Cost and usage are the same facts in both API variants."""
 
 from collections import Counter
 from datetime import UTC, date, datetime

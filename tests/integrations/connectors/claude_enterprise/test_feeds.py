@@ -741,7 +741,7 @@ def test_whether_the_idle_are_listed_with_zeros_or_left_out_changes_no_count_of_
     assert spans(working, idle) == spans(working) == spans(idle, working, working)
 
 
-# --- Things, groups and channels -----------------------------------------------------------
+# --- Items, groups and channels ------------------------------------------------------------
 
 
 def thing(name, *rows):

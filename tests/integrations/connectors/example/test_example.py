@@ -1,4 +1,4 @@
-"""The door is open: a folder and a line in the settings make a provider, and nothing else."""
+"""A folder and a line in the settings make a provider."""
 
 import json
 import re
