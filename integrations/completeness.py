@@ -6,6 +6,7 @@ from datetime import date
 from typing import Generic, Self, TypeVar
 
 Moment = TypeVar("Moment", bound=date)  # an instant is a date to Python, too
+MOST_NAMED = 2
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,20 @@ class Completeness(Generic[Moment]):
     @property
     def basis(self) -> str:
         """Which connections hold it back, for the line below it; "" if none does."""
-        parts = [f"held back by {', '.join(self.laggards)}"] if self.laggards else []
-        parts += [f"{', '.join(self.unread)} not read yet"] if self.unread else []
+        parts = [f"held back by {self.laggards_text}"] if self.laggards else []
+        parts += [f"{self.unread_text} not read yet"] if self.unread else []
         return "; ".join(parts)
+
+    @property
+    def laggards_text(self) -> str:
+        return _listed(self.laggards)
+
+    @property
+    def unread_text(self) -> str:
+        return _listed(self.unread)
+
+
+def _listed(labels: tuple[str, ...]) -> str:
+    """Name the first labels and count the rest, because the text stands in small places."""
+    shown, rest = labels[:MOST_NAMED], len(labels) - MOST_NAMED
+    return ", ".join(shown) + (f" and {rest} more" if rest > 0 else "")

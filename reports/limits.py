@@ -21,7 +21,7 @@ from reports.catalog.metrics import (
 from reports.coverage import feed_names
 from reports.engine import Report, StreamedReport, connections_of
 from reports.engine.spec import Filter, ReportSpec, SpecError
-from reports.templatetags.figures import count, usd
+from reports.templatetags.figures import count, day_year, usd
 
 _OVERLAPS = {
     "rbac_group_id": "Groups overlap: a person counts in every group held on that day. So groups"
@@ -131,10 +131,11 @@ def _differences(spec: ReportSpec, connections: Sequence[Connection]) -> Iterato
                 )
                 continue
             text = usd if beside.unit is Unit.USD else count
+            first, last = day_year(spec.window.start), day_year(spec.window.last_day)
             yield (
-                f"{connection.label}: {beside.label} of all of it is {text(of)} on {spec.window}."
-                f" {total.label}, the number that counts, is {text(less)}. The difference on days"
-                f" that both reports know is {text(gap)}."
+                f"{connection.label}: {beside.label} of all of it is {text(of)} from {first} to"
+                f" {last}. {total.label}, the number that counts, is {text(less)}. The difference"
+                f" on days that both reports know is {text(gap)}."
             )
 
 

@@ -33,6 +33,13 @@ def test_the_earliest_counts_and_is_named():
     assert found.basis == "held back by labs"
 
 
+def test_many_laggards_are_counted_behind_the_first_two():
+    late = {"a": NIGHT, "b": NIGHT, "c": NIGHT, "d": NIGHT}
+    completeness = Completeness.of({**late, "my-org": NOON, "new": None})
+
+    assert completeness.basis == "held back by a, b and 2 more; new not read yet"
+
+
 def test_equals_have_no_laggard_and_what_was_never_read_is_named():
     found = Completeness.of({"a": NOON, "b": NOON, "new": None})
 

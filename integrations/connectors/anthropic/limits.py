@@ -139,7 +139,7 @@ class Learned:
 def older_way(options: Mapping[str, str]) -> Mapping[str, str] | None:
     """Ask the older endpoints instead; None if they are asked already.
 
-    The newer ones may leave something out in silence: only the older ones can tell.
+    The beta reports may leave out data silently. Only the older reports show it.
     """
     if options.get("dialect") != SUCCESSORS:
         return None

@@ -140,12 +140,12 @@ def _probe_cost(client: AnalyticsClient, today: date, *, may_be_closed: bool) ->
 _CLOSED = {400, 403, 404}
 _ANYBODY = "The four reports every organization has."
 _SAME = (
-    "The newer ones, in beta: every combination, however many a day has. Day by day, they tell the "
-    "same cost and tokens as the four reports."
+    "The beta reports: every combination, however many a day has. For each day, their cost and "
+    "tokens equal those of the four reports."
 )
 _NOTHING = "The beta reports are not used: there was nothing yet to compare."
 _UNCOMPARED = (
-    "The newer ones, in beta. The four reports are closed, so nothing shows whether they are "
+    "The beta reports. The four reports are closed, so it is unknown whether the beta reports are "
     "complete: child organizations with HIPAA readiness are not included."
 )
 

@@ -147,6 +147,10 @@ class Chart:
         return self.bottom - self.top
 
     @property
+    def has_final(self) -> bool:
+        return any(bar.state == "final" for bar in self.bars)
+
+    @property
     def has_open(self) -> bool:
         return any(bar.state == "provisional" for bar in self.bars)
 

@@ -163,8 +163,8 @@ def test_the_newer_endpoints_are_used_where_they_tell_the_same():
     assert checks(found)["Cost data"][0] == "passed"
     assert checks(found)["Cost and usage endpoints"] == (
         "passed",
-        "The newer ones, in beta: every combination, however many a day has. Day by day, they "
-        "tell the same cost and tokens as the four reports.",
+        "The beta reports: every combination, however many a day has. For each day, their cost "
+        "and tokens equal those of the four reports.",
     )
 
 
