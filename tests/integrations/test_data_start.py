@@ -1,14 +1,17 @@
 """Where data starts, if the provider does not say: walked back to, and not walked past."""
 
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 import time_machine
+from django.db.models import Sum
 
 from integrations import import_range, sync
 from integrations.connectors import get_connector
 from integrations.connectors.claude_console import ClaudeConsole
 from integrations.connectors.claude_console.sandbox import ledger
+from integrations.connectors.claude_console.sandbox.company import by_slug
 from integrations.data_start import BEFORE_DATA
 from integrations.encryption import Secret
 from integrations.models import CostTotal, FeedDay, SyncRun, SyncWindow
@@ -21,6 +24,7 @@ pytestmark = pytest.mark.django_db
 
 TODAY = date(2026, 11, 20)
 FIRST_USE = date(2026, 9, 1)
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 CONNECTOR = get_connector("claude-console")
 FEEDS = tuple(feed for feed in CONNECTOR.feeds if feed.name in {"cost", "usage", "people_usage"})
 
@@ -113,3 +117,34 @@ def test_the_estimate_says_that_the_end_is_looked_for():
     assert everything.empty_days == 186
     assert import_range.default_range(CONNECTOR, TODAY).empty_days == 0
     assert import_range.full_history(get_connector("claude-enterprise"), TODAY).empty_days == 0
+
+
+# Two years and two months before today: one day a month, so that the ledger stays small.
+LONG_HISTORY = [date(2024 + month // 12, month % 12 + 1, 7) for month in range(8, 35)]
+
+
+def test_an_import_of_everything_reads_a_history_of_more_than_two_years(connection, monkeypatch):
+    """The plan and the progress show it, and every day sums to the ledger to the last digit."""
+    lines = ledger.known_lines
+    monkeypatch.setattr(
+        "integrations.connectors.claude_console.sandbox.reports.known_lines",
+        lambda company, day, now: lines(company, day, now) if day in LONG_HISTORY else iter(()),
+    )
+    company = by_slug("console-labs")
+    expected = {
+        day: sum(charge.amount for line in lines(company, day, NOON) for charge in line.charges)
+        for day in LONG_HISTORY
+    }
+
+    run = sync.plan_import(connection, today=TODAY)
+    assert run.windows.filter(feed="cost").earliest("start").start == date(2023, 1, 1)
+    waiting = overview(connection).progress
+    assert (waiting.percent, waiting.days_total) == (0, 1420)  # 1 January 2023 to today
+    work(run)
+
+    totals = CostTotal.objects.filter(amount_usd__gt=0)
+    stored = dict(totals.values_list("day").annotate(Sum("amount_usd")))
+    assert stored == {day: Decimal(cents) / 10**8 for day, cents in expected.items()}
+    assert min(stored) == date(2024, 9, 7)
+    assert len(stored) == 27
+    assert run.state == SyncRun.State.DONE
