@@ -220,7 +220,7 @@ def test_where_the_four_reports_are_closed_the_newer_ones_are_used_and_may_lack_
     assert found.options["dialect"] == "successors"
     state, detail = checks(found)["Cost and usage endpoints"]
     assert state == "info"
-    assert "nothing shows whether they are complete" in detail
+    assert "unknown whether the beta reports are complete" in detail
 
 
 @pytest.mark.parametrize("answer", [error(400), error(403), error(404), ok({"rows": []})])
