@@ -7,7 +7,7 @@ UV := .tools/bin/uv
 PYTHON := .venv/bin/python
 
 # What `make check` looks into for holes and secrets.
-OURS := accounts api common config dev integrations reports manage.py
+OURS := accounts api common config dev integrations reports sandbox manage.py
 TEXTS := '*.py' '*.html' '*.js' '*.md' '*.sh' '*.toml' '*.yaml' .env.example Dockerfile Makefile
 # Passwords in our own code are found by ruff (S105 to S107); these lines show how an address is written.
 # The second kind of line is too short for any key: half of the time.

@@ -119,8 +119,8 @@ def serve(port: int, people: int) -> None:
     """Serve the sandbox whose first company has so many people, one request at a time."""
     from wsgiref.simple_server import WSGIRequestHandler, make_server
 
-    from integrations.connectors.claude_enterprise.sandbox import Sandbox
-    from integrations.connectors.claude_enterprise.sandbox.company import companies, make_company
+    from sandbox.claude_enterprise import Sandbox
+    from sandbox.claude_enterprise.company import companies, make_company
 
     companies()[KEY] = make_company(
         "my-org",
@@ -148,7 +148,7 @@ class _Forgetful:
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
-        from integrations.connectors.claude_enterprise.sandbox import activity, reports, sums
+        from sandbox.claude_enterprise import activity, reports, sums
 
         if environ["PATH_INFO"] != self._path:
             self._path = environ["PATH_INFO"]

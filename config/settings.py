@@ -176,6 +176,9 @@ ANTHROPIC_REQUESTS_PER_MINUTE = _read("ANTHROPIC_REQUESTS_PER_MINUTE", env.int, 
 CLAUDE_CONSOLE_REQUESTS_PER_MINUTE = _read(
     "CLAUDE_CONSOLE_REQUESTS_PER_MINUTE", env.int, 60, _NUMBER
 )
+# Whether the provider's address is the emulator of `python -m sandbox`: the connect pages then show
+# its keys.
+SANDBOX = _read("SANDBOX", _yes_or_no, False, _YES_NO)
 # Fernet keys; the first encrypts, all decrypt (see docs/security.md for rotation).
 CREDENTIALS_KEYS = env.list("CREDENTIALS_KEYS", default=[])
 SYNC_INTERVAL = timedelta(hours=6)

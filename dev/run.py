@@ -50,6 +50,7 @@ _SHARED = (
     "DATABASE_URL",
     "REDIS_URL",
     "ANTHROPIC_BASE_URL",
+    "SANDBOX",
     "ANTHROPIC_REQUESTS_PER_MINUTE",
     "CLAUDE_CONSOLE_REQUESTS_PER_MINUTE",
     "HTTPS",
@@ -130,15 +131,15 @@ def main() -> int:
     with (VAR / "run.lock").open("a+") as lock:
         try:
             _acquire_lock(lock)
-            _environment(servers)
+            serves_sandbox = _environment(servers)
             knows_password = _prepare()
             _write_settings()
-            children = _children()
+            children = _children(serves_sandbox)
             for child in children:
                 child.start()
             restarts = Restarts()
             _wait_until_up(children, restarts)
-            _print_instructions(servers, knows_password)
+            _print_instructions(servers, knows_password, serves_sandbox)
             _watch(children, servers, restarts)
             say("\nmake is gone. Stopping.")
             return 0
@@ -194,12 +195,16 @@ def _log(lock: IO[str], state: str) -> None:
     lock.flush()
 
 
-def _environment(servers: list[Server]) -> None:
-    """Fill the environment of this run: existing variables, then .env, then defaults."""
+def _environment(servers: list[Server]) -> bool:
+    """Fill the environment of this run: existing variables, then .env, then defaults.
+
+    Return whether the run serves a sandbox, because no address of a provider was given.
+    """
     environ.Env.read_env(ROOT / ".env")
     port, sandbox_port = _ports()
     _check_free(port, "PORT")
-    if not os.environ.get("ANTHROPIC_BASE_URL"):
+    serves_sandbox = not os.environ.get("ANTHROPIC_BASE_URL")
+    if serves_sandbox:
         _check_free(sandbox_port, "SANDBOX_PORT")
     for name, value in _secrets().items():
         os.environ.setdefault(name, value)
@@ -213,8 +218,8 @@ def _environment(servers: list[Server]) -> None:
     os.environ.setdefault("DEFAULT_FROM_EMAIL", "Spendglass <spendglass@localhost.localdomain>")
     MAILS.mkdir(mode=0o700, exist_ok=True)  # mails hold links that open accounts
     os.environ.setdefault("EMAIL_URL", f"filemail:///{MAILS}")
-    if not os.environ.get("ANTHROPIC_BASE_URL"):
-        os.environ["SPENDGLASS_SANDBOX"] = "1"
+    if serves_sandbox:
+        os.environ["SANDBOX"] = "1"
         os.environ["ANTHROPIC_BASE_URL"] = f"http://127.0.0.1:{sandbox_port}"
         # Ten times Anthropic's rate limit, because a sandbox need not be slow.
         os.environ.setdefault("ANTHROPIC_REQUESTS_PER_MINUTE", "600")
@@ -225,6 +230,7 @@ def _environment(servers: list[Server]) -> None:
     if not os.environ.get("REDIS_URL"):
         servers.append(start_redis(VAR / "redis"))
         os.environ["REDIS_URL"] = servers[-1].url
+    return serves_sandbox
 
 
 def _ports() -> tuple[int, int]:
@@ -320,7 +326,7 @@ def _write_settings() -> None:
         file.writelines(f"{name}={os.environ[name]}\n" for name in _SHARED if name in os.environ)
 
 
-def _children() -> list[Child]:
+def _children(serves_sandbox: bool) -> list[Child]:
     python, (port, sandbox_port) = sys.executable, _ports()
     celery = [python, "-m", "celery", "--app", "config", "--quiet"]
     alone = ["--without-gossip", "--without-mingle", "--loglevel", "WARNING"]
@@ -331,32 +337,33 @@ def _children() -> list[Child]:
         *(Child(worker.name, [*celery, *worker.arguments, *alone]) for worker in WORKERS),
         Child("beat", [*celery, "beat", "--pidfile", ""]),
     ]
-    if os.environ.get("SPENDGLASS_SANDBOX"):
-        sandbox = [python, "manage.py", "sandbox", "--port", str(sandbox_port)]
+    if serves_sandbox:
+        sandbox = [python, "-m", "sandbox", "--port", str(sandbox_port)]
         children.append(Child("sandbox", sandbox))
     return children
 
 
 def _wait_until_up(children: list[Child], restarts: Restarts) -> None:
     port, sandbox_port = _ports()
+    serves_sandbox = any(child.name == "sandbox" for child in children)
     url = f"http://127.0.0.1:{port}/healthz"
     deadline = time.monotonic() + _LONGEST_START_SECONDS
     while time.monotonic() < deadline:
         _restart_dead(children, restarts)
-        if not os.environ.get("SPENDGLASS_SANDBOX") or not _is_free(sandbox_port):
+        if not serves_sandbox or not _is_free(sandbox_port):
             with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=2):
                 return
         time.sleep(0.1)
     raise RunError(f"{url} did not answer within {_LONGEST_START_SECONDS} seconds.")
 
 
-def _print_instructions(servers: list[Server], knows_password: bool) -> None:
+def _print_instructions(servers: list[Server], knows_password: bool, serves_sandbox: bool) -> None:
     lines = [f"Spendglass is at http://127.0.0.1:{_ports()[0]}/"]
     if knows_password:
         lines.append(f"Sign in as {ADMIN} with the password {os.environ['DEMO_PASSWORD']}")
     else:
         lines.append("Sign in with the account you made.")
-    if os.environ.get("SPENDGLASS_SANDBOX"):
+    if serves_sandbox:
         lines += _sandbox_keys()
     if os.environ["EMAIL_URL"] == f"filemail:///{MAILS}":
         lines.append(f"E-mail is not sent: each one becomes a file in {MAILS}.")
@@ -368,11 +375,14 @@ def _print_instructions(servers: list[Server], knows_password: bool) -> None:
 def _sandbox_keys() -> list[str]:
     """Return lines that name the page and the sandbox key of each provider."""
     from integrations.connectors import connectors
+    from sandbox.app import APIS
 
     lines = ["Connect a sandbox: Data ingestion and integrations → Integrations"]
     for connector in connectors().values():
+        if connector.slug not in APIS:
+            continue
         place = f"{connector.tab} → {connector.name} → Connect +"
-        lines.append(f"  → {place}, with the key {connector.sandbox().keys[0]}")
+        lines.append(f"  → {place}, with the key {APIS[connector.slug].keys[0]}")
     return lines
 
 

@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 
 from config.celery import app as celery
 from integrations.connectors import connectors
-from integrations.connectors.sandboxes import Sandboxes
+from sandbox.app import Sandboxes
 
 expect.set_options(timeout=20_000)  # what a page does at once takes seconds on a busy machine
 # The same examples on every machine, however slow: a test that fails, fails for everyone.
@@ -134,7 +134,7 @@ def open_page(browser: Browser, transactional_db: None, live_server: Any) -> Ite
 @pytest.fixture(scope="session")
 def sandbox_url() -> Iterator[str]:
     """Serve the sandboxes of all providers on a port of this machine."""
-    url, server = serve(Sandboxes(connectors().values()))
+    url, server = serve(Sandboxes())
     yield url
     server.shutdown()
 
@@ -155,4 +155,5 @@ def installed(settings: Any) -> Iterator[Callable[..., None]]:
 def sandbox(sandbox_url: str, settings: Any) -> str:
     """Let connections of this test talk to the sandbox."""
     settings.ANTHROPIC_BASE_URL = sandbox_url
+    settings.SANDBOX = True
     return sandbox_url

@@ -40,7 +40,7 @@ def _start() -> None:
     for name in os.environ.pop(_OURS, "").split():
         del os.environ[name]
     os.environ.update(TEST_SETTINGS)
-    for name in ("ANTHROPIC_BASE_URL", "EMAIL_URL", "DEFAULT_FROM_EMAIL", "BASE_URL"):
+    for name in ("ANTHROPIC_BASE_URL", "EMAIL_URL", "DEFAULT_FROM_EMAIL", "BASE_URL", "SANDBOX"):
         os.environ.pop(name, None)
     folder = Path(tempfile.mkdtemp(prefix="spendglass-tests-"))
     folder.chmod(0o711)

@@ -12,10 +12,10 @@ from pydantic import BaseModel
 
 from integrations.connectors import get_connector
 from integrations.connectors.base import Field
-from integrations.connectors.claude_console.sandbox import Sandbox as Console
-from integrations.connectors.claude_enterprise.sandbox import Sandbox as Enterprise
 from reports.catalog.metrics import DIMENSIONS, METRICS
 from reports.documentation import fields, replaced
+from sandbox.claude_console import Sandbox as Console
+from sandbox.claude_enterprise import Sandbox as Enterprise
 
 NOON = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
 ENTERPRISE, CONSOLE = get_connector("claude-enterprise"), get_connector("claude-console")

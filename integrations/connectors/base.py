@@ -464,11 +464,3 @@ class Connector(ABC):
     @abstractmethod
     def earliest_day(self, today: date) -> date:
         """Return the oldest day the provider still has data for."""
-
-    @abstractmethod
-    def sandbox(self) -> Any:
-        """Return a WSGI application that serves the provider's API with generated data.
-
-        Its `keys` open one invented organization each; its `failing_keys` are refused, each in
-        another way.
-        """

@@ -48,8 +48,5 @@ class UnknownConnector(Connector):
     def earliest_day(self, today: date) -> date:
         return today
 
-    def sandbox(self) -> Never:
-        self._refuse()
-
     def _refuse(self) -> Never:
         raise ActionNeeded(problem_of(self.slug), code="not_installed", repair=REPAIR)

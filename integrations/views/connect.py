@@ -3,6 +3,7 @@
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import render
@@ -25,7 +26,12 @@ from integrations.views.lookups import (
 
 
 def _is_sandbox(connector: Connector) -> bool:
-    """Return True if the provider is a sandbox on this machine, whose keys may be shown."""
+    """Return True if the provider is a sandbox on this machine, whose keys may be shown.
+
+    The address alone proves nothing: a proxy to the provider may run on this machine, too.
+    """
+    if not settings.SANDBOX:
+        return False
     host = urlsplit(connector.base_url).hostname or ""
     try:
         return ip_address(host).is_loopback

@@ -6,10 +6,6 @@ import pytest
 from django.utils import timezone
 
 from integrations import connections, sync
-from integrations.connectors.anthropic.sandbox.query import ApiError
-from integrations.connectors.claude_console.sandbox import successors as console_successors
-from integrations.connectors.claude_enterprise.sandbox import reports, successors
-from integrations.connectors.claude_enterprise.sandbox.company import companies
 from integrations.encryption import Secret
 from integrations.models import (
     Connection,
@@ -22,6 +18,10 @@ from integrations.models import (
     UsageFact,
 )
 from integrations.window import Window
+from sandbox.anthropic.query import ApiError
+from sandbox.claude_console import successors as console_successors
+from sandbox.claude_enterprise import reports, successors
+from sandbox.claude_enterprise.company import companies
 from tests.factories import make_connection, make_organization
 
 pytestmark = pytest.mark.django_db

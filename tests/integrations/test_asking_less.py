@@ -12,10 +12,7 @@ from django.utils import timezone
 from accounts.models import Organization
 from integrations import sync
 from integrations.connectors.anthropic.limits import PARENT
-from integrations.connectors.anthropic.sandbox.query import ApiError, bad_request
 from integrations.connectors.base import AskDifferently, NotAvailable
-from integrations.connectors.claude_console.sandbox.api import Sandbox as Console
-from integrations.connectors.claude_enterprise.sandbox.api import Sandbox as Enterprise
 from integrations.connectors.records import NOT_READ
 from integrations.data_quality.verification import verify
 from integrations.encryption import Secret
@@ -30,6 +27,9 @@ from integrations.models import (
     UsageFact,
 )
 from integrations.window import Window
+from sandbox.anthropic.query import ApiError, bad_request
+from sandbox.claude_console.api import Sandbox as Console
+from sandbox.claude_enterprise.api import Sandbox as Enterprise
 from tests.factories import make_connection, make_organization
 
 pytestmark = pytest.mark.django_db

@@ -10,14 +10,14 @@ from django.db.models import Sum
 from integrations import import_range, sync
 from integrations.connectors import get_connector
 from integrations.connectors.claude_console import ClaudeConsole
-from integrations.connectors.claude_console.sandbox import ledger
-from integrations.connectors.claude_console.sandbox.company import by_slug
 from integrations.data_start import BEFORE_DATA
 from integrations.encryption import Secret
 from integrations.models import CostTotal, FeedDay, SyncRun, SyncWindow
 from integrations.overview import overview
 from integrations.sync.planning import plan_refresh
 from integrations.window import Window
+from sandbox.claude_console import Sandbox, ledger
+from sandbox.claude_console.company import by_slug
 from tests.factories import make_connection, make_organization
 
 pytestmark = pytest.mark.django_db
@@ -34,7 +34,7 @@ def connection(sandbox, monkeypatch):
     """Nothing was used before September. Windows have 31 days, so 186 empty ones are six."""
     lines = ledger.known_lines
     monkeypatch.setattr(
-        "integrations.connectors.claude_console.sandbox.reports.known_lines",
+        "sandbox.claude_console.reports.known_lines",
         lambda company, day, now: lines(company, day, now) if day >= FIRST_USE else iter(()),
     )
     monkeypatch.setattr(ClaudeConsole, "feeds", FEEDS)
@@ -43,7 +43,7 @@ def connection(sandbox, monkeypatch):
             make_organization(),
             "platform",
             "claude-console",
-            credential=Secret(CONNECTOR.sandbox().keys[1]),
+            credential=Secret(Sandbox.keys[1]),
         )
 
 
@@ -97,7 +97,7 @@ def test_days_that_are_named_are_read_however_old(connection):
 def test_a_pause_shorter_than_half_a_year_does_not_end_the_history(connection, monkeypatch):
     lines = ledger.known_lines
     monkeypatch.setattr(
-        "integrations.connectors.claude_console.sandbox.reports.known_lines",
+        "sandbox.claude_console.reports.known_lines",
         lambda company, day, now: (
             lines(company, day, now)
             if day >= FIRST_USE or day == FIRST_USE - timedelta(days=150)
@@ -130,7 +130,7 @@ def test_an_import_of_everything_reads_a_history_of_more_than_two_years(connecti
     """The plan and the progress show it, and every day sums to the ledger to the last digit."""
     lines = ledger.known_lines
     monkeypatch.setattr(
-        "integrations.connectors.claude_console.sandbox.reports.known_lines",
+        "sandbox.claude_console.reports.known_lines",
         lambda company, day, now: lines(company, day, now) if day in LONG_HISTORY else iter(()),
     )
     monkeypatch.setattr(ClaudeConsole, "feeds", FEEDS[:1])

@@ -11,10 +11,10 @@ import time_machine
 from django.core.management import call_command
 
 from integrations import sync
-from integrations.connectors.claude_enterprise.sandbox.ledger import by_slug, known_lines
 from integrations.encryption import Secret
 from integrations.models import SyncRun
 from integrations.window import Window
+from sandbox.claude_enterprise.ledger import by_slug, known_lines
 from tests.factories import make_connection, make_organization
 
 NOW = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)

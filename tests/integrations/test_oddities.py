@@ -9,13 +9,6 @@ import time_machine
 from django.db.models import Sum
 
 from integrations import sync
-from integrations.connectors.anthropic.sandbox.oddities import MODEL, Oddities
-from integrations.connectors.anthropic.sandbox.reporting import newest_export
-from integrations.connectors.claude_console.sandbox import api as console_api
-from integrations.connectors.claude_console.sandbox import company as console_company
-from integrations.connectors.claude_console.sandbox import ledger as console_ledger
-from integrations.connectors.claude_enterprise.sandbox import api as enterprise_api
-from integrations.connectors.claude_enterprise.sandbox import ledger as enterprise_ledger
 from integrations.data_quality.verification import verify
 from integrations.encryption import Secret
 from integrations.models import (
@@ -31,6 +24,13 @@ from integrations.models import (
     UsageFact,
 )
 from integrations.window import Window
+from sandbox.anthropic.oddities import MODEL, Oddities
+from sandbox.anthropic.reporting import newest_export
+from sandbox.claude_console import api as console_api
+from sandbox.claude_console import company as console_company
+from sandbox.claude_console import ledger as console_ledger
+from sandbox.claude_enterprise import api as enterprise_api
+from sandbox.claude_enterprise import ledger as enterprise_ledger
 from tests.factories import make_connection, make_organization
 
 pytestmark = pytest.mark.django_db

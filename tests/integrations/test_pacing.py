@@ -15,9 +15,9 @@ from django.utils import timezone
 from integrations import connections
 from integrations.connectors import get_connector
 from integrations.connectors.base import Access
-from integrations.connectors.claude_enterprise.sandbox import Sandbox
 from integrations.sync import rate_limit
 from integrations.sync.rate_limit import RateLimiter, RateLimitExceeded
+from sandbox.claude_enterprise import Sandbox
 from tests.factories import make_organization
 
 ACME = "org_acme"

@@ -55,8 +55,8 @@ def url(name, **arguments):
     return reverse(f"integrations:{name}", kwargs={"organization_slug": "demo", **arguments})
 
 
-def of_connector(name):
-    return url(name, connector_slug="claude-enterprise")
+def of_connector(name, slug="claude-enterprise"):
+    return url(name, connector_slug=slug)
 
 
 def of_connection(name, label="my-org"):
@@ -292,12 +292,16 @@ def test_more_connections_take_no_more_queries(admin, organization, django_asser
 
 
 # --- Connect -----------------------------------------------------------------------------
-def test_the_page_tells_the_sandbox_key_only_in_the_sandbox(admin, settings):
-    assert "sk-ant-api01-sandbox-my-org" in page(admin, of_connector("connect"))
+@pytest.mark.parametrize("slug", ["claude-enterprise", "claude-console"])
+def test_the_page_shows_sandbox_keys_only_where_the_sandbox_answers(admin, settings, slug):
+    settings.ANTHROPIC_BASE_URL, settings.SANDBOX = "http://127.0.0.1:8001", True
+    assert "-sandbox-my-org" in page(admin, of_connector("connect", slug))
 
-    settings.ANTHROPIC_BASE_URL = "https://api.anthropic.com"
+    settings.SANDBOX = False  # this machine may run a proxy to the provider
+    assert "sandbox" not in page(admin, of_connector("connect", slug))
 
-    assert "sandbox" not in page(admin, of_connector("connect"))
+    settings.ANTHROPIC_BASE_URL, settings.SANDBOX = "https://api.anthropic.com", True
+    assert "sandbox" not in page(admin, of_connector("connect", slug))
 
 
 def test_the_whole_way_by_plain_forms(admin, organization, django_capture_on_commit_callbacks):

@@ -8,9 +8,6 @@ import time_machine
 from django.http import QueryDict
 
 from integrations import sync
-from integrations.connectors.claude_console.sandbox import company as console_company
-from integrations.connectors.claude_console.sandbox import ledger as console_ledger
-from integrations.connectors.claude_enterprise.sandbox import ledger as enterprise_ledger
 from integrations.encryption import Secret
 from integrations.models import SyncRun
 from integrations.window import Window
@@ -18,6 +15,9 @@ from reports import engine
 from reports.dashboard.scope import Scope
 from reports.dashboard.widgets import WIDGETS
 from reports.engine.spec import ReportSpec
+from sandbox.claude_console import company as console_company
+from sandbox.claude_console import ledger as console_ledger
+from sandbox.claude_enterprise import ledger as enterprise_ledger
 from tests.factories import make_connection, make_organization
 
 NOW = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)

@@ -10,13 +10,13 @@ from django.urls import reverse
 from django.utils import timezone
 
 from integrations import sync
-from integrations.connectors.claude_console.sandbox import company, ledger
 from integrations.connectors.records import TOKEN_MEASURES
 from integrations.data_quality.verification import VerificationResult
 from integrations.encryption import Secret
 from integrations.models import ActivityByDay, DayCheck, SyncRun
 from integrations.variants import compare_variants
 from integrations.window import Window
+from sandbox.claude_console import company, ledger
 from tests.factories import feed_day, make_connection, make_member, make_organization
 
 pytestmark = pytest.mark.django_db

@@ -15,7 +15,6 @@ from integrations.connectors.claude_console.client import AdminClient
 from integrations.connectors.claude_console.feeds import FEEDS
 from integrations.connectors.claude_console.feeds.beta import CUT, LABELED
 from integrations.connectors.claude_console.feeds.meters import SURFACE_FROM
-from integrations.connectors.claude_console.sandbox import Sandbox
 
 # How far back is not stated. Nothing was sold before 2023, and feeds stop where nothing was used.
 _OLDEST_DAY = date(2023, 1, 1)
@@ -98,6 +97,3 @@ class ClaudeConsole(Connector):
 
     def earliest_day(self, today: date) -> date:
         return _OLDEST_DAY
-
-    def sandbox(self) -> Sandbox:
-        return Sandbox()

@@ -15,7 +15,6 @@ from integrations.connectors.claude_enterprise.client import AnalyticsClient
 from integrations.connectors.claude_enterprise.feeds import FEEDS
 from integrations.connectors.claude_enterprise.feeds.activity import ITEM_KINDS
 from integrations.connectors.claude_enterprise.feeds.days import first_day
-from integrations.connectors.claude_enterprise.sandbox import Sandbox
 
 _KEY = KeyFormat(
     name="an Analytics API key",
@@ -84,6 +83,3 @@ class ClaudeEnterprise(Connector):
 
     def earliest_day(self, today: date) -> date:
         return first_day(today)
-
-    def sandbox(self) -> Sandbox:
-        return Sandbox()

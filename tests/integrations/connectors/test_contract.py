@@ -1,4 +1,4 @@
-"""What every connector promises to `sync`, tested on its own sandbox."""
+"""What every connector promises to `sync`, tested on the emulator of its API."""
 
 from collections import defaultdict
 from dataclasses import fields, replace
@@ -27,6 +27,7 @@ from integrations.connectors.records import (
     UsageRecord,
 )
 from integrations.window import Window
+from tests.integrations.connectors.emulators import emulator
 from tests.integrations.connectors.wire import Faulty, everything_about
 
 NOW = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)  # a Friday
@@ -49,13 +50,13 @@ class Enrolled:
         self._connector = get_connector(slug)
         self._key = key
         self._options = options
-        self.slug = f"{slug}-{'-'.join(options.values())}"
+        self.variant = "-".join(options.values())
 
     def __getattr__(self, name):
         return getattr(self._connector, name)
 
     def open(self, access):
-        key = self._key if access.key in self.sandbox().keys else access.key
+        key = self._key if access.key in emulator(self._connector).keys else access.key
         return self._connector.open(replace(access, key=key, options=self._options))
 
 
@@ -69,11 +70,17 @@ FEEDS += [
 ]
 
 
+def variant(connector):
+    return [connector.variant] if isinstance(connector, Enrolled) else []
+
+
 def over(feeds):
     return pytest.mark.parametrize(
         ("connector", "feed"),
         [
-            pytest.param(connector, feed, id=f"{connector.slug}-{feed.name}")
+            pytest.param(
+                connector, feed, id="-".join([connector.slug, *variant(connector), feed.name])
+            )
             for connector, feed in feeds
         ],
     )
@@ -99,7 +106,7 @@ def _nobody_waits(monkeypatch):
 
 
 def access_to(connector, key="", requests=None, **options):
-    app = connector.sandbox()
+    app = emulator(connector)
     return Access(
         **{
             "key": key or app.keys[0],
@@ -214,7 +221,7 @@ def test_a_passing_fault_anywhere_in_a_read_changes_nothing(connector, feed, fau
     clean = pages(connector, feed, requests=requests)
 
     for number in {1, len(requests) // 2 + 1, len(requests)}:
-        faulty = Faulty(connector.sandbox(), {number: fault})
+        faulty = Faulty(emulator(connector), {number: fault})
         assert pages(connector, feed, transport=faulty) == clean
 
 
@@ -227,7 +234,7 @@ def test_a_lasting_fault_anywhere_in_a_read_is_an_error_and_not_half_a_read(
     read(connector, feed, requests=requests)
 
     for number in {1, len(requests) // 2 + 1, len(requests)}:
-        faulty = Faulty(connector.sandbox(), {number: lambda request: httpx.Response(status)})
+        faulty = Faulty(emulator(connector), {number: lambda request: httpx.Response(status)})
         with pytest.raises(ConnectorError):
             read(connector, feed, transport=faulty)
 
@@ -275,7 +282,7 @@ def test_people_never_cost_more_than_the_organization(connector):
 def test_the_probe_recognizes_each_organization(connector):
     found = [
         connector.probe(access_to(connector, key, attempts=1), today=TODAY)
-        for key in connector.sandbox().keys
+        for key in emulator(connector).keys
     ]
 
     assert len({probe.organization_id for probe in found}) == len(found)
@@ -298,7 +305,7 @@ def failing_keys():
     return [
         pytest.param(connector, key, id=key)
         for connector in connectors().values()
-        for key in connector.sandbox().failing_keys
+        for key in emulator(connector).failing_keys
     ]
 
 
@@ -319,12 +326,12 @@ def test_a_failing_key_says_what_is_wrong_and_what_to_do(connector, key):
 @every_connector
 def test_each_failure_has_its_own_sentence(connector):
     sentences = set()
-    for key in connector.sandbox().failing_keys:
+    for key in emulator(connector).failing_keys:
         with pytest.raises(ConnectorError) as caught:
             connector.probe(access_to(connector, key, attempts=1), today=TODAY)
         sentences.add(str(caught.value))
 
-    assert len(sentences) == len(connector.sandbox().failing_keys)
+    assert len(sentences) == len(emulator(connector).failing_keys)
 
 
 @pytest.mark.parametrize(("connector", "key"), failing_keys())
@@ -354,7 +361,7 @@ def test_logged_requests_do_not_hold_the_key(connector):
 
 @every_connector
 def test_keys_of_the_sandbox_look_right_and_others_are_refused_unsent(connector):
-    app = connector.sandbox()
+    app = emulator(connector)
     for key in (*app.keys, *app.failing_keys):
         connector.check_key(key)
     for key in ("", "hello", connector.key_prefix, f"{connector.key_prefix}abc def", "ключ"):

@@ -53,5 +53,5 @@ def test_the_folder_is_as_the_guide_draws_it():
     folder = Path(anthropic.__file__).parents[1] / "claude_console"
     drawn = re.findall(r"^      (\w+(?:\.py|/))", GUIDE, re.MULTILINE)
 
-    assert drawn == ["__init__.py", "client.py", "feeds/", "catalog.py", "sandbox/"]
+    assert drawn == ["__init__.py", "client.py", "feeds/", "catalog.py"]
     assert all((folder / name).exists() for name in drawn)

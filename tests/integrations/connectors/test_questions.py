@@ -10,6 +10,7 @@ import time_machine
 from integrations.connectors import connectors
 from integrations.connectors.base import Access
 from integrations.window import Window
+from tests.integrations.connectors.emulators import emulator
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)  # the instant of an export
 DAYS = Window(date(2026, 11, 16), date(2026, 11, 18))
@@ -38,7 +39,7 @@ def test_no_question_names_more_than_five_dimensions_where_that_is_the_cap(slug,
     access = Access(
         key=KEYS[slug],
         base_url="http://sandbox",
-        transport=httpx.WSGITransport(app=connector.sandbox()),
+        transport=httpx.WSGITransport(app=emulator(connector)),
         observe=asked.append,
         options={"dialect": dialect},
     )

@@ -20,12 +20,14 @@ from integrations.connectors.base import (
 from integrations.connectors.records import CostRecord
 from integrations.loading.spool import Spool, decode
 from integrations.window import Window
+from sandbox.app import APIS
+from tests.integrations.connectors.emulators import emulator
 from tests.integrations.connectors.wire import everything_about
 
 NOW = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
 DAYS = Window(date(2026, 11, 17), date(2026, 11, 18))
-MY_ORG, LABS, CAMPUS, *_ = connectors()["claude-enterprise"].sandbox().keys
-CONSOLE = connectors()["claude-console"].sandbox().keys[0]
+MY_ORG, LABS, CAMPUS, *_ = APIS["claude-enterprise"].keys
+CONSOLE = APIS["claude-console"].keys[0]
 REPORTS, SUCCESSORS = {"dialect": "reports"}, {"dialect": "successors"}
 WAYS = [
     ("claude-enterprise", LABS, REPORTS),
@@ -60,7 +62,7 @@ class Recording:
         self.feed = feed
         self._connector = connectors()[slug]
         self._access = {"key": key, "options": options, "base_url": "http://sandbox", "attempts": 2}
-        self._recorder = Recorder(self._connector.sandbox())
+        self._recorder = Recorder(emulator(self._connector))
         self.clean = self._read(self._recorder)
         self.slug, self.options = slug, options
         self.last = list(self._recorder.bodies)[-1]

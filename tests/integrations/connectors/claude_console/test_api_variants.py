@@ -13,6 +13,7 @@ from integrations.connectors import get_connector
 from integrations.connectors.base import Access, SnapshotMoved
 from integrations.connectors.records import PersonRef, TotalRecord
 from integrations.window import Window
+from sandbox.claude_console import Sandbox
 from tests.integrations.connectors.wire import Script, access, ok
 
 CONNECTOR = get_connector("claude-console")
@@ -31,9 +32,9 @@ def _a_friday_noon():
 
 def read(feed, dialect, requests=None):
     reach = Access(
-        key=CONNECTOR.sandbox().keys[0],
+        key=Sandbox.keys[0],
         base_url="http://sandbox",
-        transport=httpx.WSGITransport(app=CONNECTOR.sandbox()),
+        transport=httpx.WSGITransport(app=Sandbox()),
         observe=(requests if requests is not None else []).append,
         options={"dialect": dialect} if dialect else {},
     )

@@ -13,8 +13,6 @@ from django.db.models import Sum
 
 from integrations import sync
 from integrations.connectors import get_connector
-from integrations.connectors.claude_console.sandbox.company import by_slug
-from integrations.connectors.claude_console.sandbox.ledger import known_lines
 from integrations.data_quality.verification import verify
 from integrations.encryption import Secret
 from integrations.models import (
@@ -32,6 +30,9 @@ from integrations.models import (
 )
 from integrations.overview import overview
 from integrations.window import Window
+from sandbox.claude_console import Sandbox
+from sandbox.claude_console.company import by_slug
+from sandbox.claude_console.ledger import known_lines
 from tests.factories import make_connection, make_organization
 
 pytestmark = pytest.mark.django_db
@@ -53,7 +54,7 @@ def connection(request, sandbox, clock):
         make_organization(),
         "platform",
         "claude-console",
-        credential=Secret(CONNECTOR.sandbox().keys[0]),  # in the beta: may use both
+        credential=Secret(Sandbox.keys[0]),  # in the beta: may use both
         options={"dialect": request.param},
     )
 
@@ -377,7 +378,7 @@ def test_an_organization_outside_the_beta_lacks_the_extra_and_nothing_else(sandb
         make_organization(),
         "labs",
         "claude-console",
-        credential=Secret(CONNECTOR.sandbox().keys[1]),
+        credential=Secret(Sandbox.keys[1]),
     )
     run = sync.plan(labs, SyncRun.Kind.MANUAL, DAYS)
     list(sync.run_inline(run, wait=lambda seconds: pytest.fail("had to wait")))

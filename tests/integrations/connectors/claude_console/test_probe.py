@@ -8,6 +8,7 @@ import time_machine
 
 from integrations.connectors import connectors, get_connector
 from integrations.connectors.base import ActionNeeded, TransientError
+from sandbox.claude_console import Sandbox
 from tests.integrations.connectors.wire import Script, access, error, ok
 
 CONNECTOR = get_connector("claude-console")
@@ -269,7 +270,7 @@ def test_a_closed_report_is_named_and_fails_no_test():
 
 
 def test_every_organization_of_the_sandbox_finds_its_api_variant():
-    app = CONNECTOR.sandbox()
+    app = Sandbox()
     found = [
         CONNECTOR.probe(access(httpx.WSGITransport(app=app), key=key), today=TODAY).options
         for key in app.keys

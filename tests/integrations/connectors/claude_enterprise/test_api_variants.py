@@ -11,6 +11,7 @@ from integrations.connectors import get_connector
 from integrations.connectors.base import Access
 from integrations.connectors.records import EngagementRecord, TotalRecord
 from integrations.window import Window
+from sandbox.claude_enterprise import Sandbox
 
 CONNECTOR = get_connector("claude-enterprise")
 CAMPUS = "sk-ant-api01-sandbox-campus"  # in the beta: may use both
@@ -29,7 +30,7 @@ def read(feed, dialect, requests=None):
     access = Access(
         key=CAMPUS,
         base_url="http://sandbox",
-        transport=httpx.WSGITransport(app=CONNECTOR.sandbox()),
+        transport=httpx.WSGITransport(app=Sandbox()),
         observe=(requests if requests is not None else []).append,
         options={"dialect": dialect} if dialect else {},
     )

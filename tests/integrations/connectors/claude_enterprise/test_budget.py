@@ -12,10 +12,11 @@ from integrations.connectors import get_connector
 from integrations.connectors.base import Access, NotAvailable
 from integrations.connectors.records import TotalRecord
 from integrations.window import Window
+from sandbox.claude_enterprise import Sandbox
 
 CONNECTOR = get_connector("claude-enterprise")
 NOW = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
-MY_ORG, LABS, CAMPUS, *_ = CONNECTOR.sandbox().keys
+MY_ORG, LABS, CAMPUS, *_ = Sandbox.keys
 GROUPS, ROWS = 100, 1000  # what an answer holds: of each day, or in all
 CUT = ("product", "model", "context_window", "inference_geo", "speed")
 EXPORTED = [feed for feed in CONNECTOR.feeds if feed.exported]
@@ -38,7 +39,7 @@ def read(feed, days, key, dialect="reports"):
         access = Access(
             key=key,
             base_url="http://sandbox",
-            transport=httpx.WSGITransport(app=CONNECTOR.sandbox()),
+            transport=httpx.WSGITransport(app=Sandbox()),
             observe=requests.append,
             options=options,
             learn=lambda name, value, table: options.update({name: value}),

@@ -102,6 +102,3 @@ class Example(Connector):
 
     def earliest_day(self, today: date) -> date:
         return today - timedelta(days=90)
-
-    def sandbox(self) -> None:
-        raise NotImplementedError("There is no network to stand in for.")
