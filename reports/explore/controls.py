@@ -1,6 +1,6 @@
 """What the report page lets one choose, and what is chosen now."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -8,12 +8,13 @@ from typing import Any
 
 from django.db.models.fields.json import KeyTextTransform
 from django.http import QueryDict
+from django.utils.safestring import SafeString
 
 from integrations.models import Connection, EngagementFact, Meter, Person, ResourceVersion
 from integrations.window import Window
 from reports import identity
 from reports.catalog import labels, resource_names
-from reports.catalog.metrics import METRICS, Section, in_order, in_sentence, place
+from reports.catalog.metrics import METRICS, in_order, in_sentence, place
 from reports.catalog.resource_names import Names
 from reports.engine import provider_name
 from reports.engine.periods import COMPARISONS, CUSTOM, INTERVALS, RANGES, split_into_intervals
@@ -26,10 +27,12 @@ from reports.engine.spec import (
     ReportSpec,
     SpecError,
 )
+from reports.explore import menus
+from reports.explore.menus import MOST_GROUPS, Option
 from reports.forecast.columns import HORIZON
 from reports.templatetags import figures
 
-MOST_METRICS, MOST_GROUPS, MOST_COLUMNS = 4, 3, 100
+MOST_METRICS, MOST_COLUMNS = 4, 100
 INTERVAL_LABELS = {
     "": "Automatic",
     "day": "Day",
@@ -55,34 +58,6 @@ CHART_LABELS = {
 }
 NUMBER_LABELS = {"": "Rounded", "full": "Full precision", "compact": "Compact"}
 SHORT = 40  # values that fit as checkboxes
-
-
-@dataclass(frozen=True)
-class Option:
-    value: str
-    label: str
-    is_chosen: bool
-    hint: str = ""
-
-
-@dataclass(frozen=True)
-class Choices:
-    """Options under a heading."""
-
-    label: str
-    options: tuple[Option, ...]
-
-    @property
-    def is_chosen(self) -> bool:
-        return any(option.is_chosen for option in self.options)
-
-
-@dataclass(frozen=True)
-class GroupingSlot:
-    """Where one grouping is chosen: the first, the second or the third."""
-
-    label: str
-    sections: tuple[Choices, ...]
 
 
 @dataclass(frozen=True)
@@ -140,18 +115,8 @@ class ReportControls:
         return f"{' '.join(words)}, {PERIOD_ADVERBS[self.spec.columns_by]}{added_up}"
 
     @property
-    def metrics(self) -> tuple[Choices, ...]:
-        return tuple(
-            Choices(
-                kind,
-                tuple(
-                    Option(m.name, m.label, m.name in self.spec.metrics, m.definition)
-                    for m in METRICS.values()
-                    if m.kind == kind
-                ),
-            )
-            for kind in dict.fromkeys(str(m.kind) for m in METRICS.values())
-        )
+    def metrics_menu(self) -> SafeString:
+        return menus.metrics(self.spec.metrics)
 
     @property
     def metrics_label(self) -> str:
@@ -181,12 +146,8 @@ class ReportControls:
         return INTERVAL_LABELS[self.spec.columns_by] + added_up
 
     @property
-    def places(self) -> list[GroupingSlot]:
-        chosen = [*self.spec.group_by, "", "", ""][:MOST_GROUPS]
-        return [
-            GroupingSlot(label, sections({value}))
-            for label, value in zip(("First", "Second", "Third"), chosen, strict=True)
-        ]
+    def groupings_menu(self) -> SafeString:
+        return menus.groupings(self.spec.group_by)
 
     @property
     def grouping_label(self) -> str:
@@ -277,9 +238,8 @@ class ReportControls:
         )
 
     @property
-    def filterable(self) -> tuple[Choices, ...]:
-        """What may be filtered. Picking one opens its editor."""
-        return sections(())
+    def filters_menu(self) -> SafeString:
+        return menus.filters()
 
     @property
     def query(self) -> str:
@@ -406,21 +366,6 @@ def apply_filter_edit(query: QueryDict) -> QueryDict:
     if values:
         query.setlist(f"{dimension}.{operator}" if operator else dimension, values)
     return query
-
-
-def sections(chosen: Collection[str]) -> tuple[Choices, ...]:
-    """Return the dimensions for grouping under the headings of the page."""
-    return tuple(
-        Choices(
-            section.value,
-            tuple(
-                Option(d.name, d.label, d.name in chosen)
-                for d in FILTERABLE.values()
-                if d.section is section
-            ),
-        )
-        for section in (Section.STANDARD, Section.GENAI)
-    )
 
 
 def dates(window: Window) -> str:

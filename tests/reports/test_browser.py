@@ -80,7 +80,7 @@ def test_the_arrow_keys_read_the_chart_from_the_table(page):
 
 def test_a_filter_is_added_and_removed_and_focus_follows(page):
     page.get_by_role("button", name="Add filter").click()
-    page.locator("#q-f").get_by_role("link", name="Service", exact=True).click()
+    page.locator("#q-f").get_by_role("button", name="Service", exact=True).click()
     expect(page.get_by_role("heading", name="Filter by Service")).to_be_focused()
 
     page.locator("#editor").get_by_label("Chat").check()
@@ -178,3 +178,13 @@ def test_metrics_are_found_by_words_and_chosen_by_keyboard(page):
     expect(page.locator("#q-m [data-none]")).to_be_visible()
     find.fill("")
     expect(page.locator("#q-m details:visible")).to_have_count(17)
+
+
+def test_enter_in_a_field_of_the_settings_adds_no_filter(page):
+    """Its first button is what Enter presses, and the menu of filters has thirty of them."""
+    page.get_by_role("button", name="Time range").click()
+    page.locator("#q-t input[type=date]").first.press("Enter")
+
+    page.wait_for_load_state("networkidle")
+    expect(page.locator("#editor form")).to_have_count(0)
+    assert "add=" not in page.url
