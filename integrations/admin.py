@@ -50,8 +50,8 @@ class ConnectionList(ChangeList):
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         self.result_list = list(self.result_list)
-        for connection, found in zip(self.result_list, of(self.result_list), strict=True):
-            connection.shown = found
+        for connection, summary in zip(self.result_list, of(self.result_list), strict=True):
+            connection.shown = summary
 
 
 @admin.register(Connection)
@@ -75,8 +75,8 @@ class ConnectionAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Connection]:
         # The ciphertext stays in the database: an unreadable one must not break the list.
-        found: QuerySet[Connection] = super().get_queryset(request).defer("credential")
-        return found
+        connections: QuerySet[Connection] = super().get_queryset(request).defer("credential")
+        return connections
 
     @admin.display(description="provider")
     def provider(self, connection: Connection) -> str:

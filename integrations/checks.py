@@ -12,11 +12,11 @@ from integrations.connectors import connectors
 @register()
 def check_one_feed_per_grain(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
     """Report connectors with two feeds that replace the same days of cost or usage."""
-    found: list[CheckMessage] = []
+    messages: list[CheckMessage] = []
     for connector in connectors().values():
         names = Counter(feed.name for feed in connector.feeds)
         writers = Counter((feed.table, feed.grain) for feed in connector.feeds if feed.is_metered)
-        found += [
+        messages += [
             Error(
                 f"{connector.slug} has {count} feeds named {name}.",
                 hint="Give each feed a name of its own: days and checks are stored by it.",
@@ -25,7 +25,7 @@ def check_one_feed_per_grain(app_configs: Any, **kwargs: Any) -> Sequence[CheckM
             for name, count in names.items()
             if count > 1
         ]
-        found += [
+        messages += [
             Error(
                 f"{connector.slug} has {count} feeds of grain {grain} for {table}.",
                 hint="One feed replaces what another stored of the same day. Make them one feed, "
@@ -35,4 +35,4 @@ def check_one_feed_per_grain(app_configs: Any, **kwargs: Any) -> Sequence[CheckM
             for (table, grain), count in writers.items()
             if count > 1
         ]
-    return found
+    return messages

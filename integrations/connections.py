@@ -122,20 +122,20 @@ def connect(
         )
     _check_label(organization, label)
     provider_organization = claims["provider_organization"]
-    found = Probe(provider_organization, checks=(), other_ids=tuple(claims.get("other_ids", ())))
+    probe = Probe(provider_organization, checks=(), other_ids=tuple(claims.get("other_ids", ())))
     now = timezone.now()
     secret = Secret(key)
     try:
         with transaction.atomic():
             _one_at_a_time(organization)
-            _check_duplicate(organization, connector, found)
+            _check_duplicate(organization, connector, probe)
             _check_limit(organization)
             connection = Connection.objects.create(
                 organization=organization,
                 connector_slug=connector.slug,
                 label=label,
                 provider_organization_id=provider_organization,
-                other_organization_ids=_others(found, provider_organization),
+                other_organization_ids=_others(probe, provider_organization),
                 options=claims["options"],
                 credential=secret,
                 key_hint=secret.hint,
@@ -156,7 +156,7 @@ def connect(
                 transaction.on_commit(lambda: tasks.enqueue_runs(run))
     except IntegrityError:  # another request was faster
         _check_label(organization, label)
-        _check_duplicate(organization, connector, found)
+        _check_duplicate(organization, connector, probe)
         raise
     return connection
 
@@ -205,14 +205,15 @@ def replace_key(
     )
     if tested.probe is None:
         return tested
-    found = tested.probe.organization_id
+    organization_id = tested.probe.organization_id
     known = connection.provider_organization_id
-    if known and found and not connection.organization_ids & tested.probe.ids:
+    if known and organization_id and not connection.organization_ids & tested.probe.ids:
         raise OperationError(
-            f"This key belongs to another organization ({found}). {connection.label} is {known}.",
+            f"This key belongs to another organization ({organization_id}). "
+            f"{connection.label} is {known}.",
             field="key",
             repair="Paste a key of the same organization, or connect the other one by itself.",
-            checks=tested.probe.refused(f"{found} is not {connection.label}."),
+            checks=tested.probe.refused(f"{organization_id} is not {connection.label}."),
         )
     try:
         _store_key(

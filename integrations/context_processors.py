@@ -42,8 +42,8 @@ class Navigation:
         """The newest ten that are open for this person; who manages no connection gets none."""
         if not self.membership.may_manage_connections:
             return []
-        found = Notice.objects.open_for(self.organization, self.membership.user)
-        return list(found.select_related("connection")[:10])
+        open_notices = Notice.objects.open_for(self.organization, self.membership.user)
+        return list(open_notices.select_related("connection")[:10])
 
     @cached_property
     def complete(self) -> Completeness[datetime]:

@@ -25,19 +25,19 @@ def delete_history(connection_id: int, *, seconds: float | None = None) -> bool:
     """
     ends_at = None if seconds is None else time.monotonic() + seconds
     with _exclusive(connection_id) as is_ours:
-        found = Connection.objects.filter(pk=connection_id, state=Connection.State.DELETING)
-        if not is_ours or not found.exists():
+        deleting = Connection.objects.filter(pk=connection_id, state=Connection.State.DELETING)
+        if not is_ours or not deleting.exists():
             return True
-        if found.filter(rows_to_erase__isnull=True).exists():
+        if deleting.filter(rows_to_erase__isnull=True).exists():
             total = sum(_rows(model, connection_id).count() for model in _paths())
-            found.update(rows_to_erase=total)
+            deleting.update(rows_to_erase=total)
         for model in _paths():
             while deleted := _delete_batch(model, connection_id):
-                found.update(rows_erased=F("rows_erased") + deleted)
+                deleting.update(rows_erased=F("rows_erased") + deleted)
                 if ends_at is not None and time.monotonic() >= ends_at:
                     return False
         with transaction.atomic():
-            for connection in found.select_for_update(no_key=True):
+            for connection in deleting.select_for_update(no_key=True):
                 notices.record_deletion(connection)
                 connection.delete()
     return True

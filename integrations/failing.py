@@ -53,13 +53,13 @@ def failing_feeds(connections: Sequence[Connection]) -> dict[int, list[FailingFe
         run__in={runs[0] for runs in in_a_row.values()}, state=SyncWindow.State.FAILED
     ).select_related("run")
     last = {(window.run.connection_id, window.feed): window for window in windows.order_by("-pk")}
-    found: dict[int, list[FailingFeed]] = {}
+    by_connection: dict[int, list[FailingFeed]] = {}
     for connection in connections:
         for feed in connection.connector.feeds:
             runs = in_a_row.get((connection.pk, feed.name))
             window = last.get((connection.pk, feed.name))
             if runs and window and not connection.is_disconnected:
-                found.setdefault(connection.pk, []).append(
+                by_connection.setdefault(connection.pk, []).append(
                     FailingFeed(
                         connection.pk,
                         feed.name,
@@ -70,4 +70,4 @@ def failing_feeds(connections: Sequence[Connection]) -> dict[int, list[FailingFe
                         window.error_repair,
                     )
                 )
-    return found
+    return by_connection

@@ -200,8 +200,8 @@ def _sentence(
 def _spans(days: Iterable[date]) -> Iterator[Window]:
     """Yield runs of consecutive sorted days."""
     for _, run in groupby(enumerate(days), lambda item: item[1].toordinal() - item[0]):
-        found = [day for _, day in run]
-        yield Window(found[0], found[-1] + timedelta(days=1))
+        run_of_days = [day for _, day in run]
+        yield Window(run_of_days[0], run_of_days[-1] + timedelta(days=1))
 
 
 def _short(day: date) -> str:
@@ -236,19 +236,19 @@ class _Reasons:
         return f"{last.error} We try again with the next refresh."
 
     def of(self, feed: str, span: Window) -> str:
-        found = next(
+        window = next(
             (w for w in self._tried if w.feed == feed and span.start in w.window),
             None,
         )
         publisher = self._connection.connector.publisher
         if self._connection.is_disconnected:
             return "Nothing new arrives: the connection is off."
-        if found is None:
+        if window is None:
             return "We read these days with the next refresh."
-        match found.state:
+        match window.state:
             case SyncWindow.State.UNAVAILABLE:
                 often = "daily" if (self._today - span.last_day).days <= 14 else "once a month"
                 return f"{publisher} has nothing for these days; we ask again {often}."
             case SyncWindow.State.FAILED:
-                return f"{found.error} We try again with the next refresh."
+                return f"{window.error} We try again with the next refresh."
         return "We are reading these days."

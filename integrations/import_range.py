@@ -40,8 +40,8 @@ def default_range(connector: Connector, today: date) -> ImportEstimate:
 
 def full_history(connector: Connector, today: date) -> ImportEstimate:
     """All the provider still answers for, today included."""
-    found = _cost(connector, Window.since(connector.earliest_day(today), today=today))
-    return replace(found, empty_days=max(feed.empty_days for feed in connector.feeds))
+    estimate = _cost(connector, Window.since(connector.earliest_day(today), today=today))
+    return replace(estimate, empty_days=max(feed.empty_days for feed in connector.feeds))
 
 
 def _cost(connector: Connector, window: Window) -> ImportEstimate:

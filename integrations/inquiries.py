@@ -54,14 +54,14 @@ def diagnosis(
     connection: Connection | None,
 ) -> dict[str, Any]:
     """Return the diagnosis an expert needs, from texts that may stand on a page."""
-    found: dict[str, Any] = {
+    values: dict[str, Any] = {
         "connector": connector.slug,
         "provider": urlsplit(connector.base_url).netloc,
         "test": session.get(_name(organization, connector)),
     }
     if connection is not None:
-        found["connection"] = _connection(connection)
-    return found
+        values["connection"] = _connection(connection)
+    return values
 
 
 def submit(
@@ -115,10 +115,10 @@ def close(inquiry: ExpertInquiry, *, actor: User) -> None:
 
 def visible_to(membership: Membership) -> list[ExpertInquiry]:
     """Return the newest 200: all of the organization for experts, their own for others."""
-    found = ExpertInquiry.objects.filter(organization=membership.organization)
+    visible = ExpertInquiry.objects.filter(organization=membership.organization)
     if not membership.may_answer_inquiries:
-        found = found.filter(asked_by=membership.user)
-    return list(found.select_related("asked_by").order_by("-asked_at", "-pk")[:200])
+        visible = visible.filter(asked_by=membership.user)
+    return list(visible.select_related("asked_by").order_by("-asked_at", "-pk")[:200])
 
 
 def diagnosis_lines(diagnosis: dict[str, Any]) -> list[tuple[str, str]]:
@@ -173,9 +173,9 @@ def _instant(at: datetime | None) -> str:
 
 
 def _recipients(organization: Organization) -> list[str]:
-    found = Membership.objects.with_permission(Permission.ANSWER_INQUIRIES)
-    found = found.filter(organization=organization)
-    return list(found.order_by("user__email").values_list("user__email", flat=True))
+    memberships = Membership.objects.with_permission(Permission.ANSWER_INQUIRIES)
+    memberships = memberships.filter(organization=organization)
+    return list(memberships.order_by("user__email").values_list("user__email", flat=True))
 
 
 def _name(organization: Organization, connector: Connector) -> str:

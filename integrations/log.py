@@ -70,26 +70,26 @@ class WindowSummary:
 
 def connections_of(organization: Organization) -> list[str]:
     """Return the labels whose runs can be viewed, including deleted connections with history."""
-    found = Connection.objects.filter(organization=organization).order_by("label")
-    return list(found.values_list("label", flat=True))
+    connections = Connection.objects.filter(organization=organization).order_by("label")
+    return list(connections.values_list("label", flat=True))
 
 
 def runs(
     organization: Organization, *, label: str = "", troubled: bool = False, page: str = "1"
 ) -> "Page[SyncRun]":
     """One page of runs, newest first. A page number that makes no sense is the nearest page."""
-    found = SyncRun.objects.filter(connection__organization=organization)
+    matching = SyncRun.objects.filter(connection__organization=organization)
     if label:
-        found = found.filter(connection__label=label)
+        matching = matching.filter(connection__label=label)
     if troubled:
-        found = found.filter(pk__in=SyncWindow.objects.filter(_TROUBLE).values("run"))
-    found = found.select_related("connection", "requested_by").order_by("-created_at", "-pk")
-    return Paginator(found, RUNS_A_PAGE).get_page(page)
+        matching = matching.filter(pk__in=SyncWindow.objects.filter(_TROUBLE).values("run"))
+    matching = matching.select_related("connection", "requested_by").order_by("-created_at", "-pk")
+    return Paginator(matching, RUNS_A_PAGE).get_page(page)
 
 
-def entries(found: Iterable[SyncRun]) -> list[RunSummary]:
+def entries(sync_runs: Iterable[SyncRun]) -> list[RunSummary]:
     """Return the runs with the sums of their windows, in one more query."""
-    shown = list(found)
+    shown = list(sync_runs)
     sums: dict[int, dict[str, Any]] = {
         row["run"]: dict(row)
         for row in SyncWindow.objects.filter(run__in=shown)
@@ -117,25 +117,25 @@ def entries(found: Iterable[SyncRun]) -> list[RunSummary]:
 
 def windows(run: SyncRun, *, troubled: bool = False, page: str = "1") -> "Page[SyncWindow]":
     """One page of a run's parts in the order they are read."""
-    found: QuerySet[SyncWindow] = run.windows.order_by("position")
+    matching: QuerySet[SyncWindow] = run.windows.order_by("position")
     if troubled:
-        found = found.filter(_TROUBLE)
-    return Paginator(found, PARTS_A_PAGE).get_page(page)
+        matching = matching.filter(_TROUBLE)
+    return Paginator(matching, PARTS_A_PAGE).get_page(page)
 
 
-def parts(run: SyncRun, found: Iterable[SyncWindow]) -> list[WindowSummary]:
+def parts(run: SyncRun, sync_windows: Iterable[SyncWindow]) -> list[WindowSummary]:
     connector = run.connection.connector
     labels = {feed.name: feed.label for feed in connector.feeds}
     return [
         WindowSummary(window, labels.get(window.feed, window.feed), PART_WORDS[window.state])
-        for window in found
+        for window in sync_windows
     ]
 
 
 def recent_failures(connection: Connection, limit: int = 10) -> list[SyncWindow]:
     """Return the newest failed windows, newest first."""
-    found = SyncWindow.objects.filter(_TROUBLE, run__connection=connection)
-    return list(found.order_by(F("started_at").desc(nulls_last=True), "-pk")[:limit])
+    failures = SyncWindow.objects.filter(_TROUBLE, run__connection=connection)
+    return list(failures.order_by(F("started_at").desc(nulls_last=True), "-pk")[:limit])
 
 
 def _seconds(start: datetime | None, end: datetime | None) -> float | None:

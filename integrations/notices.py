@@ -80,18 +80,18 @@ def record_deletion(connection: Connection) -> None:
 
 def dismiss(organization: Organization, user: User, notice_id: int | None = None) -> None:
     """Put one notice, or all of them, out of this person's sight. Others still see them."""
-    found = Notice.objects.open_for(organization, user)
+    open_notices = Notice.objects.open_for(organization, user)
     if notice_id is not None:
-        found = found.filter(pk=notice_id)
-    for notice in found:
+        open_notices = open_notices.filter(pk=notice_id)
+    for notice in open_notices:
         notice.dismissed_by.add(user)
 
 
 def managers(organization: Organization) -> list[str]:
     """Return the addresses of all members who may manage the connections."""
-    found = Membership.objects.with_permission(Permission.MANAGE_CONNECTIONS)
-    found = found.filter(organization=organization).order_by("user__email")
-    return list(found.values_list("user__email", flat=True))
+    memberships = Membership.objects.with_permission(Permission.MANAGE_CONNECTIONS)
+    memberships = memberships.filter(organization=organization).order_by("user__email")
+    return list(memberships.values_list("user__email", flat=True))
 
 
 # --- What is worth telling -----------------------------------------------------------------
@@ -192,8 +192,8 @@ def _expiries(today: date) -> Iterator[Event]:
         )
 
 
-def _read(found: ConnectionQuerySet) -> ConnectionQuerySet:
-    return found.select_related("organization")
+def _read(connections: ConnectionQuerySet) -> ConnectionQuerySet:
+    return connections.select_related("organization")
 
 
 def _day(day: date) -> str:

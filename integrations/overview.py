@@ -147,9 +147,9 @@ class Card:
 def cards(organization: Organization) -> list[Card]:
     """Return a card per connector in the order of the settings, then of unknown connectors."""
     by_slug: dict[str, list[Overview]] = {slug: [] for slug in connectors()}
-    for found in overviews(organization):
-        by_slug.setdefault(found.connection.connector_slug, []).append(found)
-    return [_card(connector_of(slug), found) for slug, found in by_slug.items()]
+    for summary in overviews(organization):
+        by_slug.setdefault(summary.connection.connector_slug, []).append(summary)
+    return [_card(connector_of(slug), summary) for slug, summary in by_slug.items()]
 
 
 def card(organization: Organization, connector: Connector) -> Card:
@@ -161,27 +161,29 @@ def overviews(organization: Organization, connector: Connector | None = None) ->
 
     The archived ones are not among them: nothing happens to them any more.
     """
-    found = Connection.objects.filter(organization=organization).exclude(
+    connections = Connection.objects.filter(organization=organization).exclude(
         state=Connection.State.ARCHIVED
     )
     if connector is not None:
-        found = found.filter(connector_slug=connector.slug)
-    return of(found.select_related("created_by", "organization").order_by("label"))
+        connections = connections.filter(connector_slug=connector.slug)
+    return of(connections.select_related("created_by", "organization").order_by("label"))
 
 
 def retained(organization: Organization) -> list[Overview]:
     """Return deleted connections whose history was kept, by label."""
-    found = Connection.objects.filter(organization=organization, state=Connection.State.ARCHIVED)
-    return of(found.order_by("label"))
+    connections = Connection.objects.filter(
+        organization=organization, state=Connection.State.ARCHIVED
+    )
+    return of(connections.order_by("label"))
 
 
 def overview(connection: Connection) -> Overview:
     return of([connection])[0]
 
 
-def of(found: Iterable[Connection]) -> list[Overview]:
+def of(rows: Iterable[Connection]) -> list[Overview]:
     """Return these connections in their order, with a fixed number of queries."""
-    connections = list(found)
+    connections = list(rows)
     runs = {
         run.connection_id: run
         for run in SyncRun.objects.filter(connection__in=connections, state=SyncRun.State.ACTIVE)
@@ -270,12 +272,12 @@ def _freshness(connections: Sequence[Connection]) -> dict[int, _Fresh]:
         first_open=Min("day", filter=~Q(state=FeedDay.State.FINAL)),
     ):
         rows[row["connection_id"]][row["feed"]] = row
-    found = {}
+    by_connection = {}
     for connection in connections:
         feeds = rows[connection.pk]
         cost = [feeds[f.name] for f in _whole(connection, Table.COST) if f.name in feeds]
         activity = [feeds[f.name] for f in _activity(connection) if f.name in feeds]
-        found[connection.pk] = _Fresh(
+        by_connection[connection.pk] = _Fresh(
             cost_complete_to=min((r["watermark"] for r in cost if r["watermark"]), default=None),
             engagement_complete_to=min(
                 (r["complete"] for r in activity if r["complete"]), default=None
@@ -283,7 +285,7 @@ def _freshness(connections: Sequence[Connection]) -> dict[int, _Fresh]:
             first_day=min((r["oldest"] for r in cost), default=None),
             final_to=min((end for r in cost if (end := _final_end(r)) is not None), default=None),
         )
-    return found
+    return by_connection
 
 
 def _whole(connection: Connection, table: Table) -> list[Feed]:
@@ -430,24 +432,24 @@ def _instant(value: datetime) -> str:
     return f"{value.day} {value:%b, %H:%M} UTC"
 
 
-def _card(connector: Connector, found: Sequence[Overview]) -> Card:
+def _card(connector: Connector, summaries: Sequence[Overview]) -> Card:
     """Return the card with the state of the connection that most needs attention."""
-    if not found:
+    if not summaries:
         return Card(connector, NOT_CONNECTED, "", ())
-    live = [one for one in found if one.status not in (DISCONNECTED, DELETING)]
+    live = [one for one in summaries if one.status not in (DISCONNECTED, DELETING)]
     if not live:
-        return Card(connector, DISCONNECTED, found[0].sentence, tuple(found))
+        return Card(connector, DISCONNECTED, summaries[0].sentence, tuple(summaries))
     broken = [one for one in live if one.status is ACTION_NEEDED]
     if broken:
         first = broken[0]
         count = f"{len(broken)} of {len(live)} organizations. " if len(live) > 1 else ""
         sentence = f"{count}{first.connection.label}: {first.sentence}"
-        return Card(connector, NEEDS_ATTENTION, sentence, tuple(found))
+        return Card(connector, NEEDS_ATTENTION, sentence, tuple(summaries))
     for status in (NOT_INSTALLED, PAUSED, IMPORTING, QUEUED, DELAYED, PARTLY_FAILING, PARTLY_READ):
         for one in live:
             if one.status is status:
-                return Card(connector, status, one.sentence, tuple(found))
-    return Card(connector, CONNECTED, "", tuple(found))
+                return Card(connector, status, one.sentence, tuple(summaries))
+    return Card(connector, CONNECTED, "", tuple(summaries))
 
 
 # --- Progress ------------------------------------------------------------------------------

@@ -81,10 +81,10 @@ class Coverage:
 
     def state(self, day: date) -> DayState:
         """Unknown if no part knows the day; incomplete if one has a hole there; else the worst."""
-        found = [part.state(day) for part in self.parts if part.is_expected(day)]
-        if not any(found):
+        states = [part.state(day) for part in self.parts if part.is_expected(day)]
+        if not any(states):
             return DayState.UNKNOWN
-        return max(min(found), DayState.INCOMPLETE)
+        return max(min(states), DayState.INCOMPLETE)
 
     @cached_property
     def late(self) -> dict[int, date | None]:
@@ -95,14 +95,14 @@ class Coverage:
         """
         starts = [part.first_day for part in self.parts if part.first_day]
         earliest = min(starts, default=None)
-        found: dict[int, date | None] = {}
+        last_days: dict[int, date | None] = {}
         for part in self.parts:
             late = part.first_day is None or (earliest and part.first_day > earliest)
             if earliest and late and part.expects(earliest):
-                known = found.get(part.connection_id, date.min)
+                known = last_days.get(part.connection_id, date.min)
                 first = part.first_day
-                found[part.connection_id] = max(first, known) if first and known else None
-        return found
+                last_days[part.connection_id] = max(first, known) if first and known else None
+        return last_days
 
     @cached_property
     def states(self) -> dict[date, DayState]:
@@ -111,10 +111,10 @@ class Coverage:
 
     def state_of(self, window: Window) -> DayState:
         """Of several days together: incomplete as soon as one of them is, or is not known."""
-        found = {self.states[day] for day in window}
-        if found == {DayState.UNKNOWN}:
+        states = {self.states[day] for day in window}
+        if states == {DayState.UNKNOWN}:
             return DayState.UNKNOWN
-        return max(min(found), DayState.INCOMPLETE)
+        return max(min(states), DayState.INCOMPLETE)
 
     def known_days(self, source: Source) -> set[date]:
         """Days of the window that at least one connection knows of this source."""
@@ -211,13 +211,13 @@ def read(
             if totals or people:
                 asked.append((connection, source, totals, people))
     days: dict[tuple[int, str], dict[date, DayState]] = defaultdict(dict)
-    found = FeedDay.objects.filter(
+    feed_days = FeedDay.objects.filter(
         connection__in=connections,
         feed__in={feed for *_, totals, people in asked for feed in (*totals, *people)},
         day__gte=window.start,
         day__lt=window.end,
     )
-    for connection_id, feed, day, state in found.values_list(
+    for connection_id, feed, day, state in feed_days.values_list(
         "connection_id", "feed", "day", "state"
     ):
         days[connection_id, feed][day] = STATES[state]

@@ -36,9 +36,9 @@ def replaced(text: str) -> str:
     """
     for name, table in tables().items():
         begin, end = f"[begin {name}]: #\n", f"[end {name}]: #\n"
-        before, found, rest = text.partition(begin)
+        before, marker, rest = text.partition(begin)
         _, closed, after = rest.partition(end)
-        if not (found and closed):
+        if not (marker and closed):
             raise ValueError(f"The document has no part {name}.")
         text = f"{before}{begin}\n{table}\n\n{end}{after}"
     return text

@@ -32,18 +32,18 @@ def file(request: OrganizationRequest, file_pk: int) -> HttpResponseBase:
 @organization_required
 def download(request: OrganizationRequest, file_pk: int) -> HttpResponseBase:
     """Send the content of a finished file, or the page of an unfinished one."""
-    found = _own(request, file_pk)
-    if not found.is_ready:
-        return redirect("reports:file", request.organization.slug, found.pk)
+    file = _own(request, file_pk)
+    if not file.is_ready:
+        return redirect("reports:file", request.organization.slug, file.pk)
     audit.record(
-        request.organization, request.user, "report.file_downloaded", found.title, file=found.kind
+        request.organization, request.user, "report.file_downloaded", file.title, file=file.kind
     )
     return StreamingHttpResponse(
-        exports.content(found),
-        content_type=CONTENT_TYPES[found.kind],
+        exports.content(file),
+        content_type=CONTENT_TYPES[file.kind],
         headers={
-            "Content-Disposition": f'attachment; filename="{found.name}"',
-            "Content-Length": f"{found.size}",
+            "Content-Disposition": f'attachment; filename="{file.name}"',
+            "Content-Length": f"{file.size}",
         },
     )
 
@@ -52,9 +52,9 @@ def download(request: OrganizationRequest, file_pk: int) -> HttpResponseBase:
 @require_POST
 def delete(request: OrganizationRequest, file_pk: int) -> HttpResponseBase:
     """Remove a file; a worker that makes it stops."""
-    found = _own(request, file_pk)
-    found.delete()
-    messages.success(request, f"{found.name} deleted.")
+    file = _own(request, file_pk)
+    file.delete()
+    messages.success(request, f"{file.name} deleted.")
     return redirect("reports:files", request.organization.slug)
 
 

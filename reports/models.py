@@ -157,10 +157,10 @@ class ReportSchedule(models.Model):
 
     def time_after(self, now: datetime) -> datetime:
         """Return the first time it is due after `now`; missed times are skipped."""
-        found = now.astimezone(UTC).replace(hour=self.hour, minute=0, second=0, microsecond=0)
-        while found <= now or not self._is_on(found):
-            found += timedelta(days=1)
-        return found
+        due = now.astimezone(UTC).replace(hour=self.hour, minute=0, second=0, microsecond=0)
+        while due <= now or not self._is_on(due):
+            due += timedelta(days=1)
+        return due
 
     def _is_on(self, moment: datetime) -> bool:
         if self.frequency == self.Frequency.WEEKLY:

@@ -123,8 +123,8 @@ def reconcile(report: Report) -> Reconciliation | None:
 
 def _provider_names(names: Iterable[str]) -> str:
     """“Anthropic” of “Anthropic (Analytics API)”; the provider, where there are several."""
-    found = {name.partition(" (")[0] for name in names}
-    return found.pop() if len(found) == 1 else "The provider"
+    providers = {name.partition(" (")[0] for name in names}
+    return providers.pop() if len(providers) == 1 else "The provider"
 
 
 def _missing_days(vendor: str, days: int) -> str:

@@ -11,12 +11,12 @@ def merged_metrics(catalogs: Iterable[Catalog]) -> dict[str, ActivityMetric]:
 
     Connectors that count the same under the same path share a metric: its feeds are put together.
     """
-    found: dict[str, ActivityMetric] = {}
+    merged: dict[str, ActivityMetric] = {}
     for catalog in catalogs:
         for metric in catalog.metrics:
-            known = found.get(metric.name)
+            known = merged.get(metric.name)
             if known is None:
-                found[metric.name] = metric
+                merged[metric.name] = metric
                 continue
             for what in ("paths", "optional_paths", "unit", "kind"):
                 if (ours := getattr(known, what)) != (theirs := getattr(metric, what)):
@@ -25,18 +25,18 @@ def merged_metrics(catalogs: Iterable[Catalog]) -> dict[str, ActivityMetric]:
                         f" {ours} and {theirs}. Give one of the two another name."
                     )
             feeds = tuple(dict.fromkeys((*known.feeds, *metric.feeds)))
-            found[metric.name] = replace(known, feeds=feeds)
-    return found
+            merged[metric.name] = replace(known, feeds=feeds)
+    return merged
 
 
 def merged_cuts(catalogs: Iterable[Catalog]) -> dict[str, Cut]:
     """Return every declared cut by its feed; raise `CatalogError` for a clash."""
-    found: dict[str, Cut] = {}
+    merged: dict[str, Cut] = {}
     for catalog in catalogs:
         for cut in catalog.cuts:
-            if found.setdefault(cut.feed, cut) != cut:
+            if merged.setdefault(cut.feed, cut) != cut:
                 raise CatalogError(
                     f"Two connectors cut different numbers in the feed {cut.feed}. Give one of the"
                     " two feeds another name."
                 )
-    return found
+    return merged

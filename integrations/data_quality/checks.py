@@ -129,19 +129,19 @@ def connections_of(organization: Organization) -> list[Connection]:
 
 def summarize(connection: Connection) -> CheckSummary:
     """All checks of one connection."""
-    found = DayCheck.objects.filter(connection=connection)
-    differ = found.failing().count()
-    unclear = found.filter(stored=None, excess=0).count()
-    return CheckSummary(found.count() - differ - unclear, differ, unclear)
+    day_checks = DayCheck.objects.filter(connection=connection)
+    differ = day_checks.failing().count()
+    unclear = day_checks.filter(stored=None, excess=0).count()
+    return CheckSummary(day_checks.count() - differ - unclear, differ, unclear)
 
 
 def checks(organization: Organization, chosen: CheckFilter, page: str) -> "Page[DayCheck]":
     """Newest days first."""
-    found = DayCheck.objects.filter(**chosen.filters(organization))
+    day_checks = DayCheck.objects.filter(**chosen.filters(organization))
     if chosen.only_differences:
-        found = found.failing()
-    found = found.select_related("connection").defer("connection__credential")
-    ordered = found.order_by("-day", "connection__label", "feed", "measure")
+        day_checks = day_checks.failing()
+    day_checks = day_checks.select_related("connection").defer("connection__credential")
+    ordered = day_checks.order_by("-day", "connection__label", "feed", "measure")
     return Paginator(ordered, PAGE_SIZE).get_page(page)
 
 
@@ -166,9 +166,9 @@ def restatements(organization: Organization, chosen: CheckFilter, page: str) -> 
 
 
 def _restatements(organization: Organization, chosen: CheckFilter) -> Any:
-    found = Restatement.objects.filter(**chosen.filters(organization))
-    found = found.select_related("connection").defer("connection__credential")
-    return found.order_by("-at", "-pk")
+    rows = Restatement.objects.filter(**chosen.filters(organization))
+    rows = rows.select_related("connection").defer("connection__credential")
+    return rows.order_by("-at", "-pk")
 
 
 def restatement_lines(page: "Page[Restatement]") -> list[RestatementLine]:
@@ -220,8 +220,8 @@ CSV_HEADER = (
 
 def restatements_csv(organization: Organization, chosen: CheckFilter) -> Iterator[str]:
     """Lines, exact and in the order of the page; an empty field is not known."""
-    found = _restatements(organization, chosen).iterator(chunk_size=500)
-    return spreadsheets.download(spreadsheets.csv_lines(chain([CSV_HEADER], map(_csv_row, found))))
+    rows = _restatements(organization, chosen).iterator(chunk_size=500)
+    return spreadsheets.download(spreadsheets.csv_lines(chain([CSV_HEADER], map(_csv_row, rows))))
 
 
 def _csv_row(one: Restatement) -> tuple[object, ...]:

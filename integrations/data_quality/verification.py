@@ -92,14 +92,14 @@ def verify(connection: Connection) -> VerificationResult:
         with _open(connection, options) as client:
             for feed in totals:
                 try:
-                    count, found = _verify_feed(connection, feed, client, is_independent)
+                    count, mismatches = _verify_feed(connection, feed, client, is_independent)
                 except ConnectorError as exc:
                     problems.append(exc)
                     if not is_independent or exc.status not in {400, 403, 404}:
                         not_compared.append(NotCompared(feed, None, str(exc)))
                     continue
                 compared += count
-                differences += found
+                differences += mismatches
     for feed in metered:
         not_compared += _never_read(connection, feed)
     if problems and not compared:
@@ -129,8 +129,8 @@ def _verify_feed(
     for window in _imported(connection, feed):
         totals = [total for total in _totals(feed, client, window) if total.day <= last]
         compared += len(totals)
-        for found in _compare(connection, feed, window, totals):
-            differences.append(replace(found, is_independent=is_independent))
+        for mismatch in _compare(connection, feed, window, totals):
+            differences.append(replace(mismatch, is_independent=is_independent))
     return compared, differences
 
 
@@ -217,8 +217,8 @@ def _sums(connection: Connection, table: Table, window: Window) -> dict[tuple[da
     facts = model.objects.filter(connection=connection).within(window)
     sums: dict[tuple[date, str], Decimal] = {}
     for row in facts.values("day").annotate(**{f"sum_{name}": Sum(name) for name in measures}):
-        found = {name: Decimal(row[f"sum_{name}"] or 0) for name in measures}
+        totals = {name: Decimal(row[f"sum_{name}"] or 0) for name in measures}
         if table is Table.USAGE:
-            found["total_tokens"] = sum((found[name] for name in TOKEN_MEASURES), Decimal())
-        sums |= {(row["day"], name): value for name, value in found.items()}
+            totals["total_tokens"] = sum((totals[name] for name in TOKEN_MEASURES), Decimal())
+        sums |= {(row["day"], name): value for name, value in totals.items()}
     return sums

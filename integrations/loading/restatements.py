@@ -43,19 +43,21 @@ class DayTotals:
         return said
 
     def add(self, meter: int, person: int | None, numbers: Sequence[str | None]) -> None:
-        found = tuple(None if number is None else Decimal(number) for number in numbers)
-        self._meters[meter] = _plus(self._meters.get(meter), found)
+        amounts = tuple(None if number is None else Decimal(number) for number in numbers)
+        self._meters[meter] = _plus(self._meters.get(meter), amounts)
         if person is not None:
-            self.people[person] = _plus(self.people.get(person), found)
+            self.people[person] = _plus(self.people.get(person), amounts)
 
     def by_meter(self, parts: Sequence[str]) -> dict[int, Numbers]:
         """Return the measures of each meter that has any; all zeros count as none."""
         places = [self.measures.index(part) for part in parts]
-        found = {
+        measures = {
             meter: tuple(numbers[place] for place in places)
             for meter, numbers in self._meters.items()
         }
-        return {meter: numbers for meter, numbers in found.items() if any(n != 0 for n in numbers)}
+        return {
+            meter: numbers for meter, numbers in measures.items() if any(n != 0 for n in numbers)
+        }
 
     def total(self, parts: Sequence[str]) -> Decimal | None:
         return _sum(number for numbers in self.by_meter(parts).values() for number in numbers)
@@ -63,7 +65,7 @@ class DayTotals:
 
 def _sums(rows: Any, key: str, measures: Sequence[str]) -> dict[int, Numbers]:
     """Sum stored rows by a column; None where a row does not know the measure."""
-    found = rows.values(key).annotate(
+    grouped = rows.values(key).annotate(
         lines=Count("pk"),
         **{f"sum_{name}": Sum(name) for name in measures},
         **{f"known_{name}": Count(name) for name in measures},
@@ -73,7 +75,7 @@ def _sums(rows: Any, key: str, measures: Sequence[str]) -> dict[int, Numbers]:
             Decimal(row[f"sum_{name}"]) if row[f"known_{name}"] == row["lines"] else None
             for name in measures
         )
-        for row in found
+        for row in grouped
     }
 
 
@@ -142,8 +144,8 @@ def changed_activity(said: Mapping[str, Decimal], now: Mapping[str, Decimal]) ->
         yield Change("activity", meters=moved)
 
 
-def _summed(found: Mapping[int, Numbers], names: Mapping[int, str]) -> dict[str, Decimal | None]:
-    return {names[meter]: _sum(numbers) for meter, numbers in found.items()}
+def _summed(by_meter: Mapping[int, Numbers], names: Mapping[int, str]) -> dict[str, Decimal | None]:
+    return {names[meter]: _sum(numbers) for meter, numbers in by_meter.items()}
 
 
 def _differing(

@@ -67,8 +67,8 @@ class Spool:
         for person in page.people:
             self._meet(stored_person(person))
         for resource in page.resources:
-            found = stored_resource(resource)
-            self.resources[found.kind, found.external_id] = found
+            stored = stored_resource(resource)
+            self.resources[stored.kind, stored.external_id] = stored
         for kept_out in page.kept_out:
             self._kept_out.setdefault(kept_out.day, []).append(kept_out)
         self._add_records(page.records)
@@ -78,8 +78,8 @@ class Spool:
 
         Rows that do not say their day count for every day.
         """
-        found = [*self._kept_out.get(day, ()), *self._kept_out.get(None, ())]
-        return sum(one.rows for one in found), text.label(found[0].reason)[:500] if found else ""
+        rows = [*self._kept_out.get(day, ()), *self._kept_out.get(None, ())]
+        return sum(one.rows for one in rows), text.label(rows[0].reason)[:500] if rows else ""
 
     def _add_records(self, records: tuple[Record, ...]) -> None:
         """Keep the records of a page. The same page sent again counts once.
@@ -183,12 +183,12 @@ def stored_person(person: PersonRef) -> PersonRef:
     )
 
 
-def stored_resource(found: ResourceRef) -> ResourceRef:
-    external_id, name = _subject(found.external_id, found.name)
-    attributes = found.attributes
+def stored_resource(resource: ResourceRef) -> ResourceRef:
+    external_id, name = _subject(resource.external_id, resource.name)
+    attributes = resource.attributes
     if attributes is not None:
         attributes = {text.key(key, None): text.label(it) for key, it in attributes.items()}
-    return replace(found, external_id=external_id, name=name, attributes=attributes)
+    return replace(resource, external_id=external_id, name=name, attributes=attributes)
 
 
 def _subject(id: str, name: str) -> tuple[str, str]:

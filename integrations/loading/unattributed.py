@@ -103,12 +103,12 @@ def check_days(connection: Connection, table: Table, days: Sequence[date]) -> No
     excesses = _over_attributed_by_day(connection, table, days)
     for check in checks:
         parts = TOKEN_MEASURES if check.measure == "total_tokens" else (check.measure,)
-        found = (
+        sums_of_day = (
             _stored(sums.get(check.day), parts),
             _over_attributed(excesses.get(check.day), parts),
         )
-        if found != (check.stored, check.excess):
-            check.stored, check.excess = found
+        if sums_of_day != (check.stored, check.excess):
+            check.stored, check.excess = sums_of_day
             check.reread_at = None
     DayCheck.objects.bulk_update(checks, ["stored", "excess", "reread_at"])
 

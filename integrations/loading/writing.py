@@ -113,7 +113,7 @@ def _known_by_address(connection: Connection, people: dict[str, PersonRef]) -> d
     }
     if not addresses:
         return {}
-    found: dict[str, list[int]] = defaultdict(list)
+    ids: dict[str, list[int]] = defaultdict(list)
     for pk, address in (
         Person.objects.filter(connection=connection)
         .alias(address=Lower("email"))
@@ -121,11 +121,11 @@ def _known_by_address(connection: Connection, people: dict[str, PersonRef]) -> d
         .exclude(external_id__iexact=F("email"))
         .values_list("pk", Lower("email"))
     ):
-        found[addresses[address]].append(pk)
-    return {key: pks[0] for key, pks in found.items() if len(pks) == 1}
+        ids[addresses[address]].append(pk)
+    return {key: pks[0] for key, pks in ids.items() if len(pks) == 1}
 
 
-def store_resources(connection: Connection, found: dict[tuple[str, str], ResourceRef]) -> int:
+def store_resources(connection: Connection, resources: dict[tuple[str, str], ResourceRef]) -> int:
     """Add the unseen, change the changed; what a list no longer holds stays as it was.
 
     Attributes that are new or have changed are kept as a version from today on.
@@ -133,11 +133,11 @@ def store_resources(connection: Connection, found: dict[tuple[str, str], Resourc
     stored = {
         (resource.kind, resource.external_id): resource
         for resource in Resource.objects.filter(
-            connection=connection, external_id__in=[external_id for _, external_id in found]
+            connection=connection, external_id__in=[external_id for _, external_id in resources]
         )
     }
     new, moved, versions = [], [], []
-    for key, ref in found.items():
+    for key, ref in resources.items():
         resource = stored.get(key)
         before = resource and _described(resource)
         if resource is None:
@@ -274,19 +274,19 @@ class DayWriter:
             if measure not in totals:
                 check.delete()
         for measure, value in totals.items():
-            found = checks.get(measure) or DayCheck(
+            stored_check = checks.get(measure) or DayCheck(
                 connection=self._connection,
                 feed=self._feed.name,
                 day=day,
                 measure=measure,
                 stored=0,
             )
-            if found.reported != value:
-                found.reported, found.reread_at = value, None
-            found.watermark = self._watermark
-            found.save()
+            if stored_check.reported != value:
+                stored_check.reported, stored_check.reread_at = value, None
+            stored_check.watermark = self._watermark
+            stored_check.save()
 
-    def _keep(self, day: date, before: FeedDay, found: Iterable[Change]) -> None:
+    def _keep(self, day: date, before: FeedDay, changes: Iterable[Change]) -> None:
         """Record a restatement of a complete day: the old sums, the new ones and the difference."""
         Restatement.objects.bulk_create(
             Restatement(
@@ -297,7 +297,7 @@ class DayWriter:
                 new_watermark=self._watermark,
                 **asdict(change),
             )
-            for change in found
+            for change in changes
         )
 
 

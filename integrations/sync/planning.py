@@ -75,7 +75,7 @@ def plan_refresh(
     needed = {
         feed.name: _days_to_read(connection, feed, today) for feed in connection.connector.feeds
     }
-    days = [day for found in needed.values() for day in found] or [today]
+    days = [day for days_of_feed in needed.values() for day in days_of_feed] or [today]
     window = Window(min(days), max(days) + timedelta(1))
     return plan(connection, kind, window, actor=actor, days=needed)
 

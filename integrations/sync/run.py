@@ -540,14 +540,14 @@ def _on_action_needed(
     """
     if problem.status in {403, 404}:
         try:
-            found = _try_other_api_variant(connection, window)
+            switched = _try_other_api_variant(connection, window)
         except ActionNeeded:
             pass
         except ConnectorError as unclear:
             _wait_or_fail(window, unclear, patient=patient)
             return
         else:
-            if not found:
+            if not switched:
                 _close_feed(window, problem)
             return
     _pause_for_action(connection, window, problem)

@@ -31,14 +31,14 @@ class CardContext:
 
     @classmethod
     def of(cls, card: Card) -> "CardContext":
-        moving = any(found.is_in_progress for found in card.overviews)
+        moving = any(summary.is_in_progress for summary in card.overviews)
         return cls(card, Stats.of(card.overviews), moving)
 
     @property
     def broken(self) -> Overview | None:
         """The connection whose key has to be replaced, if it is the only one."""
-        found = self._only(overview.ACTION_NEEDED)
-        return None if found is None or found.can_resume_with_same_key else found
+        connection = self._only(overview.ACTION_NEEDED)
+        return None if connection is None or connection.can_resume_with_same_key else connection
 
     @property
     def disconnected(self) -> Overview | None:
@@ -69,7 +69,7 @@ def _tabs(cards: Iterable[Card], current: str) -> list[Tab]:
 
 
 def _matches(card: Card, words: list[str]) -> bool:
-    labels = [found.connection.label for found in card.overviews]
+    labels = [summary.connection.label for summary in card.overviews]
     text = " ".join([card.connector.name, card.connector.summary, *labels]).casefold()
     return all(word in text for word in words)
 
@@ -108,6 +108,6 @@ def index(request: OrganizationRequest) -> HttpResponse:
 def card(request: OrganizationRequest, connector_slug: str) -> HttpResponse:
     """One card, for the page to follow an import."""
     connector = connector_in_use_or_404(request, connector_slug)
-    found = overview.card(request.organization, connector)
-    context = {"shown": CardContext.of(found), "helpers": members_with(request.organization)}
+    shown = overview.card(request.organization, connector)
+    context = {"shown": CardContext.of(shown), "helpers": members_with(request.organization)}
     return render(request, "integrations/_card.html", context)

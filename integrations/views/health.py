@@ -54,11 +54,11 @@ class DataQualityForm(forms.Form):
             field.choices = [("", "All"), *offered]
 
     def clean(self) -> dict[str, Any]:
-        found: dict[str, Any] = super().clean() or {}
-        since, until = found.get("since"), found.get("until")
+        cleaned: dict[str, Any] = super().clean() or {}
+        since, until = cleaned.get("since"), cleaned.get("until")
         if since and until and since > until:
             self.add_error("until", "This is before the first day.")
-        return found
+        return cleaned
 
     @property
     def chosen(self) -> CheckFilter | None:

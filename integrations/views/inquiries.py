@@ -67,9 +67,11 @@ def inquire(request: OrganizationRequest, connector_slug: str) -> HttpResponse:
 @connection_manager_required
 @require_safe
 def index(request: OrganizationRequest) -> HttpResponse:
-    found = inquiries.visible_to(request.membership)
+    visible = inquiries.visible_to(request.membership)
     context = {
-        "inquiries": [(inquiry, inquiries.diagnosis_lines(inquiry.diagnosis)) for inquiry in found]
+        "inquiries": [
+            (inquiry, inquiries.diagnosis_lines(inquiry.diagnosis)) for inquiry in visible
+        ]
     }
     return render(request, "integrations/inquiries.html", context)
 

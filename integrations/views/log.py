@@ -17,15 +17,15 @@ def runs(request: OrganizationRequest) -> HttpResponse:
     label, troubled = request.GET.get("connection", ""), request.GET.get("result") == "errors"
     if label and label not in labels:
         raise Http404
-    found = log.runs(
+    page = log.runs(
         request.organization, label=label, troubled=troubled, page=request.GET.get("page", "1")
     )
     context = {
         "labels": labels,
         "label": label,
         "troubled": troubled,
-        "page": found,
-        "entries": log.entries(found),
+        "page": page,
+        "entries": log.entries(page),
     }
     return render(request, "integrations/log.html", context)
 
@@ -34,17 +34,17 @@ def runs(request: OrganizationRequest) -> HttpResponse:
 @require_safe
 def run(request: OrganizationRequest, run_id: int) -> HttpResponse:
     """One run, part by part: requests, rows, errors with their repair, request ids."""
-    found = get_object_or_404(
+    sync_run = get_object_or_404(
         SyncRun.objects.select_related("connection", "requested_by"),
         connection__organization=request.organization,
         pk=run_id,
     )
     troubled = request.GET.get("result") == "errors"
-    page = log.windows(found, troubled=troubled, page=request.GET.get("page", "1"))
+    page = log.windows(sync_run, troubled=troubled, page=request.GET.get("page", "1"))
     context = {
-        "entry": log.entries([found])[0],
+        "entry": log.entries([sync_run])[0],
         "troubled": troubled,
         "page": page,
-        "parts": log.parts(found, page),
+        "parts": log.parts(sync_run, page),
     }
     return render(request, "integrations/run.html", context)

@@ -65,10 +65,12 @@ def _manage_page(
     return render(request, connector_template(connector, "manage.html"), context, status=status)
 
 
-def _chosen(found: list[Overview], label: str) -> Overview | None:
+def _chosen(summaries: list[Overview], label: str) -> Overview | None:
     """Return the connection whose feeds are shown: as requested, or the one needing attention."""
     tones = ("bad", "warn", "busy", "good", "off")
-    by_need = sorted(found, key=lambda o: (o.connection.label != label, tones.index(o.status.tone)))
+    by_need = sorted(
+        summaries, key=lambda o: (o.connection.label != label, tones.index(o.status.tone))
+    )
     return by_need[0] if by_need else None
 
 
@@ -84,12 +86,12 @@ def manage(request: OrganizationRequest, connector_slug: str) -> HttpResponse:
 def progress(request: OrganizationRequest, label: str) -> HttpResponse:
     """Render what changes during an import: its steps, its row and the figures above."""
     connection = connection_or_404(request, label)
-    found = overview.overviews(request.organization, connection.connector)
+    summaries = overview.overviews(request.organization, connection.connector)
     context = {
         "connector": connection.connector,
-        "overview": (shown := next(o for o in found if o.connection.pk == connection.pk)),
+        "overview": (shown := next(o for o in summaries if o.connection.pk == connection.pk)),
         "is_moving": shown.is_in_progress,
-        "stats": Stats.of(found),
+        "stats": Stats.of(summaries),
     }
     return render(request, "integrations/_progress.html", context)
 

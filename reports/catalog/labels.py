@@ -134,8 +134,8 @@ def label(dimension: str, value: str, names: Names = NONE) -> str:
         return SPECIAL[value]
     if value == NOT_READ and dimension in _METERED:
         return "Not read"
-    found = VALUE_LABELS.get(dimension, {}).get(value) or names.get((dimension, value), value)
-    shown = visible(found)
+    text = VALUE_LABELS.get(dimension, {}).get(value) or names.get((dimension, value), value)
+    shown = visible(text)
     return f"\u201c{shown}\u201d" if shown.casefold() in _QUOTED else shown
 
 
@@ -159,14 +159,14 @@ def colors(dimension: str, values: list[str]) -> dict[str, int]:
 
     Known products take their own; the others take what is left, in order.
     """
-    found = {
+    by_value = {
         value: COLORS.get(label(dimension, value), 0) if dimension == "service" else 0
         for value in values
     }
-    free = [color for color in COLORS.values() if color not in found.values()]
-    for value, color in found.items():
+    free = [color for color in COLORS.values() if color not in by_value.values()]
+    for value, color in by_value.items():
         if not value:
-            found[value] = GREY
+            by_value[value] = GREY
         elif not color:
-            found[value] = free.pop(0) if free else GREY
-    return found
+            by_value[value] = free.pop(0) if free else GREY
+    return by_value

@@ -253,15 +253,15 @@ class Measure(Metric):
 
     def aggregates(self, only: Q | None = None) -> dict[str, Aggregate]:
         """Return the SQL aggregates of a group by name, over all its facts or some."""
-        found: dict[str, Aggregate] = {f"sum_{self.name}": Sum(self.value, filter=only)}
+        by_name: dict[str, Aggregate] = {f"sum_{self.name}": Sum(self.value, filter=only)}
         if only is not None:
-            found[f"facts_{self.name}"] = Count("pk", filter=only)
+            by_name[f"facts_{self.name}"] = Count("pk", filter=only)
         if self.nullable:
             holes = reduce(Q.__or__, (Q(**{f"{name}__isnull": True}) for name in self.nullable))
-            found[f"holes_{self.name}"] = Count(
+            by_name[f"holes_{self.name}"] = Count(
                 "pk", filter=holes if only is None else holes & only
             )
-        return found
+        return by_name
 
     def has_facts(self, row: Mapping[str, Any]) -> bool:
         """Return True if any fact of this SQL row counts."""
@@ -285,8 +285,8 @@ class Measure(Metric):
         return add_known(amounts)
 
     def shown(self, amount: Any) -> Number:
-        found: Number = amount
-        return found
+        number: Number = amount
+        return number
 
     @property
     def nothing(self) -> Number:
@@ -413,10 +413,10 @@ class Gauge(Measure):
         return {}
 
     def merged(self, amounts: Iterable[Levels]) -> Levels:
-        found: dict[tuple[int, date], Number] = {}
+        newest: dict[tuple[int, date], Number] = {}
         for amount in amounts:
-            found |= amount
-        return found
+            newest |= amount
+        return newest
 
     def shown(self, amount: Levels) -> Number:
         last: dict[int, tuple[date, Number]] = {}
@@ -508,15 +508,15 @@ def _metered(
 
 
 def _cost(name: str, label: str, definition: str, build: Build, *nullable: str) -> Measure:
-    found = _metered(Kind.COST, Source.COST, name, label, Unit.USD, definition, build)
-    return replace(found, nullable=nullable)
+    metric = _metered(Kind.COST, Source.COST, name, label, Unit.USD, definition, build)
+    return replace(metric, nullable=nullable)
 
 
 def _usage(
     name: str, label: str, unit: Unit, definition: str, build: Build, *nullable: str
 ) -> Measure:
-    found = _metered(Kind.USAGE, Source.USAGE, name, label, unit, definition, build)
-    return replace(found, nullable=nullable)
+    metric = _metered(Kind.USAGE, Source.USAGE, name, label, unit, definition, build)
+    return replace(metric, nullable=nullable)
 
 
 def _tokens(name: str, label: str, definition: str) -> Measure:
@@ -812,7 +812,7 @@ class Catalogs:
     def _smallest(self, whole: str, wanted: frozenset[str]) -> str:
         """Return the feed with the fewest dimensions that are enough for `whole`, or ""."""
         brought = {feed.name for feed in self._feeds}
-        found = [
+        sufficient = [
             cut
             for cut in self.cuts.values()
             if cut.of == whole
@@ -820,9 +820,9 @@ class Catalogs:
             and wanted <= cut.names
             and (not cut.is_overlapping or any(DIMENSIONS[name].is_overlapping for name in wanted))
         ]
-        if not found:
+        if not sufficient:
             return ""
-        return min(found, key=lambda cut: (cut.feed != whole, len(cut.names), cut.feed)).feed
+        return min(sufficient, key=lambda cut: (cut.feed != whole, len(cut.names), cut.feed)).feed
 
 
 def place(measure: Measure, wanted: frozenset[str]) -> Measure | None:
@@ -936,11 +936,11 @@ class Dimension:
 
     def _on(self, cut: Cut) -> Expression | F:
         """Return the item or label of a document; "" for values that stand for none."""
-        found: Any = F("subject") if cut.subject == self.name else _label(self.name)
+        expression: Any = F("subject") if cut.subject == self.name else _label(self.name)
         if cut.nobody:
-            some = NullIf(found, Value(cut.nobody))
-            found = Coalesce(some, Value(""), output_field=CharField())
-        return found  # type: ignore[no-any-return]
+            some = NullIf(expression, Value(cut.nobody))
+            expression = Coalesce(some, Value(""), output_field=CharField())
+        return expression  # type: ignore[no-any-return]
 
     def text(self, value: Key) -> str:
         """As it stands in files: 2026-11-22 for days and weeks, 2026-11, 2026-Q4."""
@@ -957,9 +957,9 @@ def _label(name: str) -> Expression:
 
 def truncated(interval: str, day: Expression | F) -> Expression | F:
     """Return the first day of its day, ISO week, month or quarter."""
-    found = {"week": TruncWeek, "month": TruncMonth, "quarter": TruncQuarter}.get(interval)
+    function = {"week": TruncWeek, "month": TruncMonth, "quarter": TruncQuarter}.get(interval)
     # A date by PostgreSQL's word: reading a timestamp of each row would take longer than its sum.
-    return Cast(found(day, output_field=DateField()), DateField()) if found else day
+    return Cast(function(day, output_field=DateField()), DateField()) if function else day
 
 
 def _time(name: str, label: str) -> Dimension:

@@ -33,10 +33,10 @@ def of(connections: Sequence[Connection], dimensions: Collection[str]) -> Names:
 
 def items(connections: Sequence[Connection]) -> dict[str, str]:
     """Every skill, connector, plugin and project there is a fact of, by its newest name or ""."""
-    found = EngagementFact.objects.filter(
+    facts = EngagementFact.objects.filter(
         connection__in=connections, feed__in=_item_feeds(), days=1
     )
-    newest = found.order_by("subject", "-day").distinct("subject")
+    newest = facts.order_by("subject", "-day").distinct("subject")
     return dict(newest.values_list("subject", "name"))
 
 
@@ -54,17 +54,17 @@ def _of_resources(
 ) -> dict[tuple[str, str], str]:
     if not wanted:
         return {}
-    found: dict[str, list[tuple[str, str]]] = {}
+    values: dict[str, list[tuple[str, str]]] = {}
     for kind, external_id, name in (
         Resource.objects.filter(connection__in=connections, kind__in={KINDS[n] for n in wanted})
         .exclude(name="")
         .values_list("kind", "external_id", "name")
     ):
-        found.setdefault(kind, []).append((external_id, name))
+        values.setdefault(kind, []).append((external_id, name))
     return {
         (dimension, external_id): name
         for dimension in wanted
-        for external_id, name in found.get(KINDS[dimension], ())
+        for external_id, name in values.get(KINDS[dimension], ())
     }
 
 

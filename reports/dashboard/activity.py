@@ -92,9 +92,9 @@ def active_figure(scope: Scope) -> WidgetResult:
     product = _product(scope)
     name = f"{product}_monthly_active_users" if product else "monthly_active_users"
     telling, missing = _told(scope)
-    found = activity_queries.latest_documents(telling, scope.window)
+    documents = activity_queries.latest_documents(telling, scope.window)
     path = f"{product}_monthly_active_user_count" if product else "monthly_active_user_count"
-    rows = [(c.label, *_at(found, c, path, "assigned_seat_count")) for c in telling]
+    rows = [(c.label, *_at(documents, c, path, "assigned_seat_count")) for c in telling]
     known = [row for row in rows if row[2] is not None]
     columns = (
         Column("billing_account", "Connection", Kind.TEXT),
@@ -122,10 +122,10 @@ def active_figure(scope: Scope) -> WidgetResult:
 
 
 def _at(
-    found: Mapping[int, tuple[date, Mapping[str, Any]]], connection: Connection, *paths: str
+    documents: Mapping[int, tuple[date, Mapping[str, Any]]], connection: Connection, *paths: str
 ) -> Any:
     """Return the newest day of a connection and its numbers; None for unknown ones."""
-    day, values = found.get(connection.pk, (None, {}))
+    day, values = documents.get(connection.pk, (None, {}))
     return (day, *(None if values.get(p) is None else int(values[p]) for p in paths))
 
 
@@ -137,9 +137,9 @@ def _of_seats(active: Number, seats: Number) -> str:
 def seats(scope: Scope) -> WidgetResult:
     """How many seats are assigned, how many of them are used, and who was invited."""
     telling, missing = _told(scope)
-    found = activity_queries.latest_documents(telling, scope.window)
+    documents = activity_queries.latest_documents(telling, scope.window)
     paths = ("assigned_seat_count", "pending_invite_count", "weekly_active_user_count")
-    rows = [(c.label, *_at(found, c, *paths)) for c in telling]
+    rows = [(c.label, *_at(documents, c, *paths)) for c in telling]
     known = [row for row in rows if row[2] is not None]
     total, invites = add_known(row[2] for row in known), add_known(row[3] for row in known)
     used = share_of(add_known(row[4] for row in known), total) if len(known) == 1 else None
@@ -213,12 +213,12 @@ def active_users(scope: Scope) -> WidgetResult:
     drawn = replace(
         laid_out, series=tuple(series), spec=replace(laid_out.spec, metrics=metrics[:1])
     )
-    found = activity_queries.latest_documents(telling, scope.window)
-    products = tuple(_products(telling, found))
+    documents = activity_queries.latest_documents(telling, scope.window)
+    products = tuple(_products(telling, documents))
     rows = tuple(
-        (found[c.pk][0], p.account, p.product, *p.counts)
+        (documents[c.pk][0], p.account, p.product, *p.counts)
         for c in telling
-        if c.pk in found
+        if c.pk in documents
         for p in products
         if p.account == c.label
     )
@@ -227,10 +227,10 @@ def active_users(scope: Scope) -> WidgetResult:
             drawing.lines(drawn, part=0.55),
             drawn,
             products,
-            tuple((c.label, found[c.pk][0]) for c in telling if c.pk in found),
+            tuple((c.label, documents[c.pk][0]) for c in telling if c.pk in documents),
             several,
         ),
-        empty="" if found else _NOT_READ_YET,
+        empty="" if documents else _NOT_READ_YET,
         spec=replace(
             scope.spec(*names[:3], group_by=("billing_account",) if several else ()),
             interval=interval,
@@ -266,11 +266,11 @@ def _line(report: Report, laid_out: Pivot, account: str, at: int, label: str, co
 
 
 def _products(
-    telling: Sequence[Connection], found: Mapping[int, tuple[date, Mapping[str, Any]]]
+    telling: Sequence[Connection], documents: Mapping[int, tuple[date, Mapping[str, Any]]]
 ) -> Iterator[ByProduct]:
     """Everything first, then each product whose users are counted."""
     for connection in telling:
-        _, values = found.get(connection.pk, (None, {}))
+        _, values = documents.get(connection.pk, (None, {}))
         ending = "_monthly_active_user_count"
         prefixes = sorted(name.removesuffix(ending) for name in values if name.endswith(ending))
         for prefix in ("", *prefixes):
@@ -306,15 +306,15 @@ class Funnel:
 def adoption(scope: Scope) -> WidgetResult:
     """From invitation to habit, for each connection by itself."""
     telling, missing = _told(scope)
-    found = activity_queries.latest_documents(telling, scope.window)
+    documents = activity_queries.latest_documents(telling, scope.window)
     funnels = []
     by_people = activity_queries.with_feed(telling, activity_queries.USERS)
     known = identity.identities(by_people)
     ends = activity_queries.last_days(by_people, activity_queries.USERS, scope.window)
     for connection in telling:
-        if connection.pk not in found:
+        if connection.pk not in documents:
             continue
-        day, values = found[connection.pk]
+        day, values = documents[connection.pk]
         done = None
         if connection.pk in ends:
             month = Window.last(30, today=ends[connection.pk])
@@ -610,8 +610,8 @@ class Catalog:
 
     @property
     def measure(self) -> Measure:
-        (found,) = METRICS[self.metric].measures
-        return found
+        (single,) = METRICS[self.metric].measures
+        return single
 
 
 SKILLS = Catalog("skill_uses", "Skills", "Skill", "Uses")
@@ -652,8 +652,8 @@ def catalog(scope: Scope) -> WidgetResult:
         telling = activity_queries.with_feed(every, feed)
         if telling:
             known.update(telling)
-            found = activity_queries.top_items(telling, feed, paths, scope.window)
-            shelves.append(CatalogSection(shelf, tuple(found)))
+            usages = activity_queries.top_items(telling, feed, paths, scope.window)
+            shelves.append(CatalogSection(shelf, tuple(usages)))
     shelves = [shelf for shelf in shelves if shelf.used]
     skills = [one.uses for shelf in shelves for one in shelf.used if shelf.catalog is SKILLS]
     return WidgetResult(

@@ -59,12 +59,12 @@ def latest_documents(
     connections: Sequence[Connection], window: Window
 ) -> dict[int, tuple[date, Mapping[str, Any]]]:
     """Return the last document of each organization within the window, by connection."""
-    found = EngagementFact.objects.within(window).filter(
+    facts = EngagementFact.objects.within(window).filter(
         connection__in=connections, feed=SUMMARIES, subject="", days=1
     )
     return {
         connection_id: (day, values)
-        for connection_id, day, values in found.order_by("connection", "-day")
+        for connection_id, day, values in facts.order_by("connection", "-day")
         .distinct("connection")
         .values_list("connection_id", "day", "values")
     }
@@ -95,11 +95,11 @@ def activity(
     `known` is who is who of these connections, where the caller has read it.
     A connection without a document in these days is left out: nothing is known of it.
     """
-    found = ActivityByPerson.objects.within(window).filter(connection__in=connections, feed=USERS)
+    facts = ActivityByPerson.objects.within(window).filter(connection__in=connections, feed=USERS)
     known = known or identity.identities(connections)
     if people:
         chosen = Person.objects.filter(connection__in=connections, external_id__in=people)
-        found = found.filter(person__in=known.rows_of(chosen.values_list("pk", flat=True)))
+        facts = facts.filter(person__in=known.rows_of(chosen.values_list("pk", flat=True)))
     surfaces = sorted(
         {surface for c in connections for f in c.connector.feeds for surface in f.surfaces}
     )
@@ -110,7 +110,7 @@ def activity(
         ),
         output_field=IntegerField(null=True),
     )
-    rows = found.values("connection_id", "person_id").annotate(
+    rows = facts.values("connection_id", "person_id").annotate(
         weeks=ArrayAgg(Case(When(~Q(surfaces=[]), then=week)), distinct=True, default=[]),
         **{f"did_{name}": BoolOr(Q(surfaces__contains=[name])) for name in surfaces},
     )
@@ -178,13 +178,13 @@ def top_items(
             **{f"uses_{at}": Sum(number(path), filter=one_day) for at, path in enumerate(uses)},
         )
     )
-    found = []
+    usages = []
     for row in rows:
         counts = [row[f"uses_{at}"] for at in range(len(uses))]
         known = [count for count in counts if count is not None]
         whole = row["in_all"] is not None
         most = row["in_all"] if whole else row["on_a_day"]
-        found.append(
+        usages.append(
             ItemUsage(
                 row["subject"],
                 row["called"],
@@ -193,4 +193,4 @@ def top_items(
                 is_span=whole,
             )
         )
-    return sorted(found, key=lambda it: (it.uses is None, -(it.uses or 0), it.subject))
+    return sorted(usages, key=lambda it: (it.uses is None, -(it.uses or 0), it.subject))

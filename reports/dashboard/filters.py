@@ -64,8 +64,8 @@ class FilterBar:
     @property
     def ranges(self) -> list[Option]:
         chosen = self.scope.filters.range
-        found = [Option(name, RANGES[name].label, name == chosen) for name in RANGE_OPTIONS]
-        return [*found, Option(CUSTOM, "Custom dates", chosen not in RANGE_OPTIONS)]
+        options = [Option(name, RANGES[name].label, name == chosen) for name in RANGE_OPTIONS]
+        return [*options, Option(CUSTOM, "Custom dates", chosen not in RANGE_OPTIONS)]
 
     @property
     def range_label(self) -> str:
@@ -81,8 +81,8 @@ class FilterBar:
         chosen = self.scope.values_of("service")
         stored = Meter.objects.filter(connection__in=self._every).values_list("product", flat=True)
         words = {*stored.distinct().order_by(), *chosen}
-        found = [Option(word, labels.label("service", word), word in chosen) for word in words]
-        return sorted(found, key=lambda option: (not option.value, option.label.casefold()))
+        options = [Option(word, labels.label("service", word), word in chosen) for word in words]
+        return sorted(options, key=lambda option: (not option.value, option.label.casefold()))
 
     @property
     def product_label(self) -> str:
@@ -102,11 +102,13 @@ class FilterBar:
     def people(self) -> list[Option]:
         """Those who are chosen, then the first others whose name or address fits the search."""
         chosen = {who.id for who in self.chosen_people}
-        found = Person.objects.filter(connection__in=self._every).exclude(external_id__in=chosen)
+        matching = Person.objects.filter(connection__in=self._every).exclude(external_id__in=chosen)
         if piece := self.find.replace("\0", ""):  # which PostgreSQL refuses
             pieces = (Q(**{f"{field}__icontains": piece}) for field in _NAMES)
-            found = found.filter(Q(*pieces, _connector=Q.OR))
-        rows = found.order_by("name", "email", "external_id").values_list("external_id", flat=True)
+            matching = matching.filter(Q(*pieces, _connector=Q.OR))
+        rows = matching.order_by("name", "email", "external_id").values_list(
+            "external_id", flat=True
+        )
         known = engine.People.of(self.scope.organization).identities
         listed = dict.fromkeys(known.value("project_id", id) for id in rows[: 2 * MATCHES])
         others = [id for id in listed if id not in chosen][:MATCHES]
@@ -120,11 +122,11 @@ class FilterBar:
 
     @cached_property
     def reliance(self) -> DataFreshness:
-        found = engine.connections_of(self.scope.organization, self.scope.filters)
+        connections = engine.connections_of(self.scope.organization, self.scope.filters)
         known = engine.coverage(self.scope.organization, self.scope.spec("cost"))
-        moved, days = restated(found)
+        moved, days = restated(connections)
         return DataFreshness(
-            complete=_complete(found, known),
+            complete=_complete(connections, known),
             known_to=known.known_to,
             final_to=known.final_to,
             open_days=known.count(DayState.PROVISIONAL, DayState.INCOMPLETE),

@@ -121,10 +121,10 @@ def restated(connections: Sequence[Connection]) -> tuple[Decimal, int]:
     for connection in connections:
         names = [f.name for f in _feeds(connection) if f.grain == "total"]
         totals |= Q(connection=connection, feed__in=names)
-    found = Restatement.objects.filter(
+    rows = Restatement.objects.filter(
         totals, measure="amount_usd", at__gte=timezone.now() - timedelta(days=1)
     ).aggregate(moved=Sum(F("new") - F("old")), days=Count("day", distinct=True))
-    return found["moved"] or Decimal(), found["days"]
+    return rows["moved"] or Decimal(), rows["days"]
 
 
 def _feeds(connection: Connection) -> list[Feed]:

@@ -61,7 +61,7 @@ def names(scope: Scope, ids: Sequence[str]) -> dict[str, PersonLabel]:
     for person in people.filter(external_id__in=wanted).order_by("pk"):
         for id in {person.external_id, known.value("user_id", person.external_id)} & rows.keys():
             rows[id].append(person)
-    return {id: _named(id, found) if found else PersonLabel(id, id) for id, found in rows.items()}
+    return {id: _named(id, same) if same else PersonLabel(id, id) for id, same in rows.items()}
 
 
 def _named(id: str, rows: Sequence[Person]) -> PersonLabel:
@@ -150,18 +150,18 @@ def top_users(scope: Scope) -> WidgetResult:
 def _details(scope: Scope, ids: Sequence[str]) -> dict[str, tuple[str, date | None]]:
     """Return the model with most cost for each user, and the last active day."""
     who = (Filter("user_id", tuple(ids)),)
-    found: dict[str, tuple[str, Decimal]] = {}
+    models: dict[str, tuple[str, Decimal]] = {}
     for row in scope.ask("cost", group_by=("user_id", "sku"), also=who).rows:
         id, model = map(str, row.keys)
         cost = Decimal(row.values[0] or 0)
-        if model and cost > found.get(id, ("", Decimal()))[1]:
-            found[id] = (model, cost)
+        if model and cost > models.get(id, ("", Decimal()))[1]:
+            models[id] = (model, cost)
     last: dict[str, date] = {}
     for row in scope.ask("cost", group_by=("user_id", "day"), also=who).rows:
         id, day = str(row.keys[0]), row.keys[1]
         if isinstance(day, date) and row.values[0]:
             last[id] = max(day, last.get(id, day))
-    return {id: (found.get(id, ("", Decimal()))[0], last.get(id)) for id in ids}
+    return {id: (models.get(id, ("", Decimal()))[0], last.get(id)) for id in ids}
 
 
 @dataclass(frozen=True)
@@ -195,8 +195,8 @@ def _movement(scope: Scope, report: Report, ids: Sequence[str]) -> _Movement:
     """Return the change of these people, of unattributed cost, and of all."""
     whole = replace(report.spec, metrics=("cost",))
     few = replace(whole, filters=(*whole.filters, Filter("user_id", (*ids, *_NOT_PEOPLE))))
-    found = scope.run_previous(few)
-    return _Movement(found, found and scope.run_previous(replace(whole, group_by=())))
+    previous = scope.run_previous(few)
+    return _Movement(previous, previous and scope.run_previous(replace(whole, group_by=())))
 
 
 # What is no person, and what it is.
@@ -427,7 +427,7 @@ def rising(scope: Scope) -> WidgetResult:
 
 
 def _risers(compared: Report) -> tuple[Increase, ...]:
-    found = []
+    risers = []
     for row in compared.rows:
         now, before = row.values[0], row.before[0]
         if (
@@ -437,5 +437,5 @@ def _risers(compared: Report) -> tuple[Increase, ...]:
             and now > before
         ):
             word = str(row.keys[0])
-            found.append(Increase(word, True, now, before, Decimal(now - before), word))
-    return tuple(sorted(found, key=lambda riser: (-riser.more, riser.label))[:RISING])
+            risers.append(Increase(word, True, now, before, Decimal(now - before), word))
+    return tuple(sorted(risers, key=lambda riser: (-riser.more, riser.label))[:RISING])

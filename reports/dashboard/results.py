@@ -171,22 +171,22 @@ NOTHING_TO_COMPARE = "no complete days to compare yet"
 def lacking(scope: Scope, report: Report) -> tuple[Lack, ...]:
     """Which connections a report's totals lack, and the way to leave them out."""
     late = report.coverage.late
-    found: dict[tuple[str, str], list[str]] = {}
+    labels: dict[tuple[str, str], list[str]] = {}
     for one in report.missing:
         label, pk = one.connection.label, one.connection.pk
         if one.reason is Reason.DAYS and pk in late:
             first = late[pk]
             which = f"before {figures.day(first)}" if first else "in these days"
-            found.setdefault((label, f"{label} has no data {which}, so its part is missing."), [])
+            labels.setdefault((label, f"{label} has no data {which}, so its part is missing."), [])
         else:
-            found.setdefault((label, f"{label} {one.reason}."), []).append(one.metric.label)
+            labels.setdefault((label, f"{label} {one.reason}."), []).append(one.metric.label)
     return tuple(
         Lack(
             label,
             f"{', '.join(metrics)}{': ' if metrics else ''}{sentence}",
             scope.without_connections(label, report.connections),
         )
-        for (label, sentence), metrics in found.items()
+        for (label, sentence), metrics in labels.items()
     )
 
 

@@ -332,12 +332,12 @@ def _mover(compared: Report | None) -> LargestShift | None:
         return None
     rows = compared.rows
     now, before = shares(row.values[0] for row in rows), shares(row.before[0] for row in rows)
-    found = [
+    shifts = [
         LargestShift(str(row.keys[0]), earlier, share)
         for row, share, earlier in zip(rows, now, before, strict=True)
         if share is not None and earlier is not None and row.keys[0]
     ]
-    most = max(found, key=lambda mover: abs(mover.now - mover.before), default=None)
+    most = max(shifts, key=lambda mover: abs(mover.now - mover.before), default=None)
     # A mix that stayed as it was, or is of one model, has no mover.
     return most if most and figures.share(most.now) != figures.share(most.before) else None
 

@@ -68,7 +68,7 @@ def genai(request: OrganizationRequest) -> HttpResponseBase:
 @organization_required
 def widget(request: OrganizationRequest, widget: str) -> HttpResponseBase:
     """Render one widget for the page, or redirect to the page if it was opened directly."""
-    found = _widget(widget)
+    declared = _widget(widget)
     if not HtmxDetails(request):
         page = reverse("dashboards:genai", args=[request.organization.slug])
         return redirect(f"{page}?{request.GET.urlencode()}#{widget}")
@@ -79,10 +79,10 @@ def widget(request: OrganizationRequest, widget: str) -> HttpResponseBase:
     context: dict[str, object] = {"query": scope.query}
     try:
         with slot(WIDGET, user=request.user.pk, organization=request.organization.pk):
-            context["it"] = render_widget(found, scope)
+            context["it"] = render_widget(declared, scope)
     except TooMany as error:
         # The widget stays as it was while it loads, and asks again by itself.
-        context |= {"it": RenderedWidget(found), "again_seconds": min(error.wait_seconds, 60)}
+        context |= {"it": RenderedWidget(declared), "again_seconds": min(error.wait_seconds, 60)}
     return render(request, "dashboards/_widget.html", context)
 
 
@@ -91,17 +91,17 @@ def widget(request: OrganizationRequest, widget: str) -> HttpResponseBase:
 @limited
 def widget_csv(request: OrganizationRequest, widget: str) -> HttpResponseBase:
     """Download the exact rows of one widget."""
-    found = _widget(widget)
+    declared = _widget(widget)
     try:
         scope = _scope(request)
     except SpecError as error:
         return HttpResponse(f"{error}\n", content_type="text/plain; charset=utf-8", status=422)
     window = scope.window
     audit.record(
-        request.organization, request.user, "dashboard.exported", found.title, query=scope.query
+        request.organization, request.user, "dashboard.exported", declared.title, query=scope.query
     )
     file = f"{request.organization.slug}-{widget}-{window.start}-to-{window.last_day}.csv"
-    answer = found.ask(scope)
+    answer = declared.ask(scope)
     table = answer.table
     if answer.missing:
         table = table.saying_what_is_missing(lack.label for lack in answer.missing)

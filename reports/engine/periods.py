@@ -119,8 +119,8 @@ class Shift:
         31 October is compared with no day of a month of 30, so both sides have as many days.
         """
         moved = day - timedelta(days=self.days)
-        found = plus_months(moved, -self.months)
-        return found if found.day == moved.day or not self.months else None
+        candidate = plus_months(moved, -self.months)
+        return candidate if candidate.day == moved.day or not self.months else None
 
     def before(self, window: Window) -> Window:
         """Return the previous period: whole months for whole months, otherwise as many days."""

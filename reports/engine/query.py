@@ -303,7 +303,7 @@ class PeriodResult:
         parts: dict[Place, list[Amounts]] = defaultdict(list)
         for keys, amounts in self.groups.items():
             parts[(*(keys[place] for place in at), keys[-1])].append(amounts)
-        merged = {keys: _merge(self.measures, found) for keys, found in parts.items()}
+        merged = {keys: _merge(self.measures, states) for keys, states in parts.items()}
         return replace(self, groups=merged)
 
     def cumulative(
@@ -311,16 +311,16 @@ class PeriodResult:
     ) -> "PeriodResult":
         """Every column with all that came before it."""
         in_order = sorted(self.groups.items())
-        found = _running_totals(in_order, self.measures, starts, partial(is_known, self.source))
-        return replace(self, groups=dict(_at_most(MOST_ROWS, found)))
+        running = _running_totals(in_order, self.measures, starts, partial(is_known, self.source))
+        return replace(self, groups=dict(_at_most(MOST_ROWS, running)))
 
 
 def _merge(measures: Iterable[Measure], parts: Sequence[Amounts]) -> Amounts:
     """Merge groups. A group holds no amount of a measure none of whose facts count in it."""
     if len(parts) == 1:
         return parts[0]
-    found = {m: [part[m.name] for part in parts if m.name in part] for m in measures}
-    return {m.name: m.merged(amounts) for m, amounts in found.items() if amounts}
+    states = {m: [part[m.name] for part in parts if m.name in part] for m in measures}
+    return {m.name: m.merged(amounts) for m, amounts in states.items() if amounts}
 
 
 class TooManyRows(SpecError):
@@ -384,17 +384,17 @@ def _running_totals(
     columns = groupby(groups, key=lambda group: group[0][0])
     starts = iter(known_starts)
     start = next(starts, None)
-    coming, found = next(columns, (None, iter(())))
+    coming, members = next(columns, (None, iter(())))
     while start is not None or coming is not None:
         column = min(each for each in (start, coming) if each is not None)
         new = set()
         if column == coming:
-            for (_, *rest), amounts in found:
+            for (_, *rest), amounts in members:
                 group = tuple(rest)
                 parts = [so_far[group], amounts] if group in so_far else [amounts]
                 so_far[group] = _merge(measures, parts)
                 new.add(group)
-            coming, found = next(columns, (None, iter(())))
+            coming, members = next(columns, (None, iter(())))
         if column == start:
             start = next(starts, None)
         for group in sorted(so_far):
@@ -483,15 +483,15 @@ def export_rows(
     dimensions, metrics = spec.dimension_objects, spec.metric_objects
     is_several = len(connections) > 1
     for row in rows:
-        found = [
+        texts = [
             *(d.text(key) for d, key in zip(dimensions, row.keys, strict=True)),
             *(m.text(v) for m, v in zip(metrics, row.values, strict=True)),
             *(m.text(v) for m, v in zip(metrics, row.alike, strict=False)),
             *(m.text(v) for m, v in zip(metrics, row.before, strict=False)),
         ]
         if is_several:
-            found += ["yes" if row.missing else "no", LABELS_APART.join(row.missing)]
-        yield found
+            texts += ["yes" if row.missing else "no", LABELS_APART.join(row.missing)]
+        yield texts
 
 
 def coverage(organization: Organization, spec: ReportSpec) -> Coverage:
@@ -529,30 +529,30 @@ def facts(
     rows. `known` separates use whose people are not known yet from unattributed use.
     """
     model = _smallest(source, spec)
-    found: FactQuerySet = model.objects.within(spec.window).filter(connection__in=connections)
+    matching: FactQuerySet = model.objects.within(spec.window).filter(connection__in=connections)
     if source.is_engagement:
-        found = found.filter(_feed_filter(source, connections))
-        found = found.filter(days=1) if model is EngagementFact else found
+        matching = matching.filter(_feed_filter(source, connections))
+        matching = matching.filter(days=1) if model is EngagementFact else matching
     for filter_ in spec.filters:
         who = people
         if filter_.operator.is_exact and {*filter_.values} <= {*_NOT_RANKED}:
             who = People(())  # no person is asked for, so who is who is not read
         if model in _BY_PERSON and filter_.operator is Operator.IS:
-            found = found.filter(_person_filter(model, connections, filter_, who))
+            matching = matching.filter(_person_filter(model, connections, filter_, who))
         if (value := _cut(model, source, filter_.dimension, known, who)) is not None:
             name = f"by_{filter_.dimension}"
             condition = _condition(filter_, name, who)
             if filter_.dimension == "user_name":  # with or without what tells namesakes apart
                 short = who.identities.short_name()
                 value = _or_unknown(short, model, source, "user_name", known)
-                found = found.alias(full_name=who.identities.full_name())
+                matching = matching.alias(full_name=who.identities.full_name())
                 full = _condition(filter_, "full_name", who)
                 if filter_.operator is Operator.IS_NOT:
                     condition &= full
                 else:
                     condition |= full & Q(person__isnull=False)
-            found = found.alias(**{name: value}).filter(condition)
-    return found
+            matching = matching.alias(**{name: value}).filter(condition)
+    return matching
 
 
 def _feed_filter(source: Source, connections: Iterable[Connection]) -> Q:
@@ -590,13 +590,13 @@ def _person_filter(
         people = people.filter(Q(short__in=values) | Q(full__in=values))
     else:
         people = people.filter(external_id__in=values)
-    found = people.values_list(Value("person"), "pk")
+    keys = people.values_list(Value("person"), "pk")
     if filter_.dimension == "project_id":
         workspaces = [value for value in values if value]
         meters = Meter.objects.filter(connection__in=connections, workspace_id__in=workspaces)
-        found = found.union(meters.values_list(Value("meter"), "pk"))
+        keys = keys.union(meters.values_list(Value("meter"), "pk"))
     ids: dict[str, list[int]] = {"person": []}
-    for kind, pk in found:
+    for kind, pk in keys:
         ids.setdefault(kind, []).append(pk)
     known = everybody.identities
     wanted = {known.value(filter_.dimension, value) for value in values}
@@ -650,12 +650,12 @@ def _or_unknown(
 
 def _on(days: Mapping[int, frozenset[date]]) -> Q:
     """Return the facts of these days of each connection."""
-    found = (
+    conditions = (
         Q(connection=pk, day__gte=span.start, day__lt=span.end)
         for pk, some in days.items()
         for span in spans(some)
     )
-    return reduce(Q.__or__, found, Q()) or Q(pk__in=())
+    return reduce(Q.__or__, conditions, Q()) or Q(pk__in=())
 
 
 def dimension_expression(model: Any, source: Source, dimension: str) -> Any:
@@ -849,9 +849,9 @@ class _Query:
     def _read(self, source: Source, *, in_order: bool = False) -> Iterator[tuple[Place, Amounts]]:
         """Read one source in one query. The last key is the connection."""
         measures = self.measures(source)
-        found, keys = self._keyed(source)
+        keyed, keys = self._keyed(source)
         if isinstance(measures[0], Gauge):
-            levels = _levels(found, measures, keys)
+            levels = _levels(keyed, measures, keys)
             yield from sorted(levels.items()) if in_order else levels.items()
             return
         if len(self.connections) > 1:
@@ -861,9 +861,9 @@ class _Query:
             numbers |= measure.aggregates(self._beside(measure))
         counts_people = any(isinstance(measure, DistinctCount) for measure in measures)
         same = self.people.identities.same if counts_people else {}
-        rows: Iterable[dict[str, Any]] = [found.aggregate(**numbers)] if not keys else ()
+        rows: Iterable[dict[str, Any]] = [keyed.aggregate(**numbers)] if not keys else ()
         if keys:
-            grouped = found.values(**keys).annotate(**numbers).values(*keys, *numbers)
+            grouped = keyed.values(**keys).annotate(**numbers).values(*keys, *numbers)
             in_memory = _at_most(MOST_ROWS, grouped[: MOST_ROWS + 1])
             rows = _in_order(grouped, keys).iterator(CHUNK) if in_order else in_memory
         only = () if CONNECTION in keys else tuple(c.pk for c in self.connections)
@@ -991,11 +991,11 @@ def _merged(questions: Sequence["_Query"]) -> Iterator[Row]:
 
     sources = [tagged(at, s) for at in read for s in questions[at].spec.sources]
     in_order = merge(*sources, key=itemgetter(0))
-    for keys, found in groupby(in_order, key=lambda group: group[0][:-1]):
+    for keys, same_keys in groupby(in_order, key=lambda group: group[0][:-1]):
         amounts: dict[int, dict[Source, dict[int, Amounts]]] = defaultdict(
             partial(defaultdict, dict)
         )
-        for (*_, connection), (at, source), group in found:
+        for (*_, connection), (at, source), group in same_keys:
             amounts[at][source][connection] = group
         if is_same:
             amounts[1] = amounts[0]
@@ -1011,13 +1011,13 @@ def _merged(questions: Sequence["_Query"]) -> Iterator[Row]:
 
 
 def _levels(
-    found: QuerySet[Any], measures: Sequence[Measure], keys: Mapping[str, Any]
+    keyed: QuerySet[Any], measures: Sequence[Measure], keys: Mapping[str, Any]
 ) -> Mapping[Place, Amounts]:
     """One fact a connection and day: nothing to sum."""
     values: dict[str, Any] = {f"level_{m.name}": m.value for m in measures}
     measures_by_name = {measure.name: measure for measure in measures}
     groups: dict[Place, dict[str, dict[tuple[int, date], Number]]] = {}
-    for row in found.values("connection_id", "day", **keys, **values):
+    for row in keyed.values("connection_id", "day", **keys, **values):
         place = (*(row[key] for key in keys), row["connection_id"])
         group = groups.setdefault(place, {m.name: {} for m in measures})
         for name, levels in group.items():

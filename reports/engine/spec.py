@@ -87,11 +87,11 @@ class Filter:
             return value in self.values
         if self.operator is Operator.IS_NOT:
             return value not in self.values
-        found = value.casefold()
+        text = value.casefold()
         pieces = (piece.casefold() for piece in self.values)
         if self.operator is Operator.CONTAINS:
-            return any(piece in found for piece in pieces)
-        return any(found.startswith(piece) for piece in pieces)
+            return any(piece in text for piece in pieces)
+        return any(text.startswith(piece) for piece in pieces)
 
 
 @dataclass(frozen=True)
@@ -240,8 +240,8 @@ class ReportSpec:
     @property
     def measures(self) -> tuple[Measure, ...]:
         """What has to be read, each once, from the source that knows every dimension asked."""
-        found = {m.name: m for metric in self.metric_objects for m in metric.measures}
-        placed = (place(measure, self.cut_by) for measure in found.values())
+        by_name = {m.name: m for metric in self.metric_objects for m in metric.measures}
+        placed = (place(measure, self.cut_by) for measure in by_name.values())
         return tuple(measure for measure in placed if measure is not None)
 
     @property
@@ -321,22 +321,22 @@ class ReportSpec:
     # --- The address ------------------------------------------------------------------------
     def pairs(self) -> list[tuple[str, str]]:
         """Parameter names and values, in a fixed order. Repeated names mean “one of”."""
-        found = [("metrics", ",".join(self.metrics))]
+        parameters = [("metrics", ",".join(self.metrics))]
         if self.range == CUSTOM:
-            found += [("from", f"{self.window.start}"), ("to", f"{self.window.last_day}")]
+            parameters += [("from", f"{self.window.start}"), ("to", f"{self.window.last_day}")]
         else:
-            found += [("range", self.range)]
+            parameters += [("range", self.range)]
         if self.interval:
-            found += [("interval", self.interval)]
+            parameters += [("interval", self.interval)]
         if self.group_by:
-            found += [("group_by", ",".join(self.group_by))]
+            parameters += [("group_by", ",".join(self.group_by))]
         if self.limit:
-            found += [("show", f"{DATE_PARAMETERS[self.smallest]}-{self.limit}")]
+            parameters += [("show", f"{DATE_PARAMETERS[self.smallest]}-{self.limit}")]
         for name in FLAGS:
-            found += [(name, "yes")] if getattr(self, name) else []
+            parameters += [(name, "yes")] if getattr(self, name) else []
         for name in DISPLAY_PARAMETERS:
-            found += [(name, getattr(self, name))] if getattr(self, name) else []
-        return found + [(f.parameter, value) for f in self.filters for value in f.values]
+            parameters += [(name, getattr(self, name))] if getattr(self, name) else []
+        return parameters + [(f.parameter, value) for f in self.filters for value in f.values]
 
     def to_query(self) -> str:
         return urlencode(self.pairs(), safe=",")

@@ -126,8 +126,8 @@ class ReportControls:
 
     @property
     def ranges(self) -> list[Option]:
-        found = [Option(n, r.label, n == self.spec.range) for n, r in RANGES.items()]
-        return [*found, Option(CUSTOM, "Custom dates", self.spec.range == CUSTOM)]
+        options = [Option(n, r.label, n == self.spec.range) for n, r in RANGES.items()]
+        return [*options, Option(CUSTOM, "Custom dates", self.spec.range == CUSTOM)]
 
     @property
     def range_label(self) -> str:
@@ -169,8 +169,8 @@ class ReportControls:
 
     @property
     def comparisons(self) -> list[Option]:
-        found = [Option(n, c.label, n == self.spec.compare) for n, c in COMPARISONS.items()]
-        return [Option("", "Nothing", not self.spec.compare), *found]
+        options = [Option(n, c.label, n == self.spec.compare) for n, c in COMPARISONS.items()]
+        return [Option("", "Nothing", not self.spec.compare), *options]
 
     @property
     def compare_label(self) -> str:
@@ -292,7 +292,7 @@ def repairs(query: QueryDict, error: SpecError, today: date) -> list[Repair]:
             {"metrics": ",".join(query.get("metrics", "").split(",")[:MOST_METRICS])},
         ),
     }
-    found = []
+    links = []
     for label, (fields, values) in changes.items():
         smaller = query.copy()
         for name, value in values.items():
@@ -303,8 +303,8 @@ def repairs(query: QueryDict, error: SpecError, today: date) -> list[Repair]:
             continue
         with suppress(SpecError):
             spec = check(ReportSpec.from_query(smaller, today=today))
-            found.append(Repair(label, spec.to_query()))
-    return found
+            links.append(Repair(label, spec.to_query()))
+    return links
 
 
 def check_columns(spec: ReportSpec) -> ReportSpec:
@@ -333,14 +333,14 @@ def editor(
     dimension = parameter.partition(".")[0]
     now = next((f for f in spec.filters if f.parameter == parameter), Filter(dimension, ()))
     chosen = now.values if now.operator.is_exact else ()
-    found = dimension_values(dimension, connections)
+    existing = dimension_values(dimension, connections)
     known = resource_names.of(connections, [dimension])
     missing = {
-        value: labels.label(dimension, value, known) for value in chosen if value not in found
+        value: labels.label(dimension, value, known) for value in chosen if value not in existing
     }
     options = tuple(
         Option(value, label, value in chosen, value if label != value else "")
-        for value, label in {**found, **missing}.items()
+        for value, label in {**existing, **missing}.items()
     )
     return Editor(
         dimension=dimension,
@@ -389,37 +389,37 @@ METERS = {"service": "product", "sku": "model"}
 
 def dimension_values(dimension: str, connections: Sequence[Connection]) -> dict[str, str]:
     """Value and what it is called, in the order people look for them; absent values last."""
-    found: dict[str, str]
+    by_value: dict[str, str]
     if dimension == "provider":
-        found = {name: name for name in map(provider_name, connections)}
+        by_value = {name: name for name in map(provider_name, connections)}
     elif dimension == "billing_account":
-        found = {connection.label: connection.label for connection in connections}
+        by_value = {connection.label: connection.label for connection in connections}
     elif dimension == "user_state":
-        found = {state: labels.label(dimension, state) for state in Person.State.values}
+        by_value = {state: labels.label(dimension, state) for state in Person.State.values}
     elif dimension == "user_role":
         roles = Person.objects.filter(connection__in=connections).values_list("role", flat=True)
-        found = {role: labels.label(dimension, role) for role in roles.distinct()}
+        by_value = {role: labels.label(dimension, role) for role in roles.distinct()}
     elif FILTERABLE[dimension].resource is not None:
-        found = _of_resources(dimension, connections)
+        by_value = _of_resources(dimension, connections)
     elif dimension == "item":
-        found = {item: name or item for item, name in resource_names.items(connections).items()}
+        by_value = {item: name or item for item, name in resource_names.items(connections).items()}
     elif not FILTERABLE[dimension].tables:
-        found = _of_documents(dimension, connections)
+        by_value = _of_documents(dimension, connections)
     elif dimension in PEOPLE:
-        found = _people(PEOPLE[dimension], connections)
+        by_value = _people(PEOPLE[dimension], connections)
     else:
         field = METERS.get(dimension, dimension)
         values = Meter.objects.filter(connection__in=connections).values_list(field, flat=True)
         known = resource_names.of(connections, [dimension])
-        found = {value: labels.label(dimension, value, known) for value in values.distinct()}
+        by_value = {value: labels.label(dimension, value, known) for value in values.distinct()}
     if dimension == "project_id":
         known = resource_names.of(connections, [dimension])
         workspaces = Meter.objects.filter(connection__in=connections).exclude(workspace_id="")
         for value in workspaces.values_list("workspace_id", flat=True).distinct():
-            found[value] = labels.label(dimension, value, known)
+            by_value[value] = labels.label(dimension, value, known)
     if FILTERABLE[dimension].is_person:
-        found[""] = labels.label(dimension, "")
-    return dict(sorted(found.items(), key=lambda item: (not item[0], item[1].casefold())))
+        by_value[""] = labels.label(dimension, "")
+    return dict(sorted(by_value.items(), key=lambda item: (not item[0], item[1].casefold())))
 
 
 def _of_resources(dimension: str, connections: Sequence[Connection]) -> dict[str, str]:
@@ -436,7 +436,7 @@ def _of_resources(dimension: str, connections: Sequence[Connection]) -> dict[str
 def _of_documents(dimension: str, connections: Sequence[Connection]) -> dict[str, str]:
     """Return the values on documents of a dimension, by the names of their resources."""
     wanted = frozenset({dimension})
-    found: set[str] = set()
+    existing: set[str] = set()
     placed = (place(m, wanted) for metric in METRICS.values() for m in metric.measures)
     for source in in_order(m.source for m in placed if m is not None):
         facts = EngagementFact.objects.filter(
@@ -444,9 +444,9 @@ def _of_documents(dimension: str, connections: Sequence[Connection]) -> dict[str
         )
         value: Any = FILTERABLE[dimension].of(source)
         values = facts.values_list(value, flat=True)
-        found |= {*values.order_by().distinct()}
+        existing |= {*values.order_by().distinct()}
     known = resource_names.of(connections, [dimension])
-    return {value: labels.label(dimension, value, known) for value in found}
+    return {value: labels.label(dimension, value, known) for value in existing}
 
 
 def _people(field: str, connections: Sequence[Connection]) -> dict[str, str]:

@@ -37,10 +37,10 @@ def outlook(organization: Organization, report: Report, *, today: date) -> Forec
     if refusal := _refusal(spec, today):
         return ForecastResult(reason=refusal)
     known = _known(organization, spec)
-    found = tuple(_ahead(spec, known))
-    if not found:
+    columns = tuple(_ahead(spec, known))
+    if not columns:
         return ForecastResult(reason="A forecast needs six weeks of complete days.")
-    return ForecastResult(found)
+    return ForecastResult(columns)
 
 
 def _refusal(spec: ReportSpec, today: date) -> str:
@@ -77,12 +77,12 @@ def _known(organization: Organization, spec: ReportSpec) -> Mapping[date, Decima
 
 def complete_days(report: Report) -> dict[date, Decimal]:
     """Return the complete days of a report grouped by day with their values."""
-    found = {}
+    by_day = {}
     for day, state in report.coverage.states.items():
         value = report.values((day,))[0]
         if state >= DayState.PROVISIONAL and value is not None:
-            found[day] = Decimal(value)
-    return found
+            by_day[day] = Decimal(value)
+    return by_day
 
 
 def _ahead(spec: ReportSpec, known: Mapping[date, Decimal]) -> Iterator[ForecastColumn]:

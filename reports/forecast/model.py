@@ -43,8 +43,8 @@ class Forecast:
 
     def expected(self, day: date) -> Decimal | None:
         """Return the expected value of an unknown day; None without enough history."""
-        found = self.estimate([day])
-        return found.expected if found else None
+        estimates = self.estimate([day])
+        return estimates.expected if estimates else None
 
     def estimate(self, days: Iterable[date]) -> Estimate | None:
         """All of these days together; None if there is too little history, or they are too far."""

@@ -184,13 +184,13 @@ def _counting_connection(
 
 def _unlike(connections: Iterable[Connection]) -> Iterable[IdFormatMismatch]:
     """Where a provider spells its organizations in two ways, and tells not which are the same."""
-    found: dict[str, tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
+    labels_by_format: dict[str, tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
     for connection in connections:
         id = connection.organization_key
-        by_uuid, tagged = found[connection.connector.publisher]
+        by_uuid, tagged = labels_by_format[connection.connector.publisher]
         if id:
             (tagged if "_" in id else by_uuid).append(connection.label)
-    for publisher, (by_uuid, tagged) in found.items():
+    for publisher, (by_uuid, tagged) in labels_by_format.items():
         if by_uuid and tagged:
             yield IdFormatMismatch(publisher, tuple(by_uuid), tuple(tagged))
 
@@ -250,19 +250,19 @@ def _by_name(service: str) -> tuple[bool, str]:
 def _surfaces(
     connections: Sequence[Connection], metered: Report, window: Window
 ) -> Iterable[Surface]:
-    found: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    by_surface: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for side, word in zip(metered.sides, ("Cost", "Tokens"), strict=True):
         for label, _, service, _ in side.groups:
-            if word not in found[str(service)][str(label)]:
-                found[str(service)][str(label)].append(word)
+            if word not in by_surface[str(service)][str(label)]:
+                by_surface[str(service)][str(label)].append(word)
     for connection, surfaces in _active(connections, window):
         for surface in surfaces:
-            if "Activity" not in found[surface][connection.label]:
-                found[surface][connection.label].append("Activity")
-    for service in sorted(found, key=_by_name):
+            if "Activity" not in by_surface[surface][connection.label]:
+                by_surface[surface][connection.label].append("Activity")
+    for service in sorted(by_surface, key=_by_name):
         yield Surface(
             labels.label("service", service),
-            tuple(tuple(found[service][one.label]) for one in connections),
+            tuple(tuple(by_surface[service][one.label]) for one in connections),
         )
 
 

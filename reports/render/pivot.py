@@ -247,8 +247,8 @@ class Pivot:
     @property
     def spans(self) -> list[Span]:
         runs = groupby(self.columns, key=lambda column: column.certainty)
-        found = [(certainty, list(run)) for certainty, run in runs]
-        return [Span(word, len(run), run[0].is_edge) for word, run in found]
+        by_certainty = [(certainty, list(run)) for certainty, run in runs]
+        return [Span(word, len(run), run[0].is_edge) for word, run in by_certainty]
 
     @property
     def certainty(self) -> dict[str, int]:
@@ -266,16 +266,16 @@ def columns(spec: ReportSpec, coverage: Coverage) -> tuple[Column, ...]:
 
 
 def _columns(interval: str, window: Window, coverage: Coverage) -> tuple[Column, ...]:
-    found = [
+    columns = [
         Column(interval, first_day(interval, part.start), part, coverage.state_of(part))
         for part in split_into_intervals(window, interval)
     ]
-    final = [at for at, column in enumerate(found) if column.state is DayState.FINAL]
-    for at in range(final[-1] + 1 if final else len(found), len(found)):
-        if found[at].is_open:
-            found[at] = replace(found[at], is_edge=True)
+    final = [at for at, column in enumerate(columns) if column.state is DayState.FINAL]
+    for at in range(final[-1] + 1 if final else len(columns), len(columns)):
+        if columns[at].is_open:
+            columns[at] = replace(columns[at], is_edge=True)
             break
-    return tuple(found)
+    return tuple(columns)
 
 
 def build(report: Report, ahead: Sequence[ForecastColumn] = ()) -> Pivot:
@@ -364,16 +364,16 @@ def _totals(report: Report, keys: Keys) -> tuple[Total, ...]:
 
 def _missing(report: Report) -> tuple[Lacking, ...]:
     """Return the connections missing from totals, with what each lacks."""
-    found: dict[tuple[str, Reason], list[Metric]] = {}
+    lacking: dict[tuple[str, Reason], list[Metric]] = {}
     late = report.coverage.late
     for one in report.missing:
         if one.reason is Reason.DAYS and one.connection.pk in late:
             continue  # it is named with the first day it knows
-        found.setdefault((one.connection.label, one.reason), []).append(one.metric)
-    without = {label: _without(report, label) for label, _ in found}
+        lacking.setdefault((one.connection.label, one.reason), []).append(one.metric)
+    without = {label: _without(report, label) for label, _ in lacking}
     return tuple(
         Lacking(label, reason, tuple(metrics), without[label])
-        for (label, reason), metrics in found.items()
+        for (label, reason), metrics in lacking.items()
     )
 
 
@@ -410,17 +410,17 @@ def _ranked(report: Report) -> dict[Keys, Report]:
 
 def _names(dimension: str, values: Iterable[Key], known: Names) -> dict[Key, str]:
     """Return the name of each value, with the raw word if two share a name."""
-    found = {value: labels.label(dimension, str(value), known) for value in values}
-    shared = Counter(found.values())
-    return {v: f"{name} ({v})" if v and shared[name] > 1 else name for v, name in found.items()}
+    names = {value: labels.label(dimension, str(value), known) for value in values}
+    shared = Counter(names.values())
+    return {v: f"{name} ({v})" if v and shared[name] > 1 else name for v, name in names.items()}
 
 
 def _colors(dimension: str, ranked: Sequence[Keys]) -> dict[Key, int]:
     """Return a color each for the first six values; the others are grey."""
     named = [str(key) for (key,) in ranked if key and key not in SPECIAL][:MAX_SERIES]
-    found: dict[Key, int] = {key: labels.GREY for (key,) in ranked}
-    found.update(labels.colors(dimension, named))
-    return found
+    by_key: dict[Key, int] = {key: labels.GREY for (key,) in ranked}
+    by_key.update(labels.colors(dimension, named))
+    return by_key
 
 
 def _series(
@@ -433,13 +433,13 @@ def _series(
     """Return the six largest values, and *Other* where values can be added up."""
     own = [keys for keys in values if colors[keys[0]] != labels.GREY]
     rest = [keys for keys in values if colors[keys[0]] == labels.GREY]
-    found = [Series(names[k[0]], colors[k[0]], values[k]) for k in own]
+    series = [Series(names[k[0]], colors[k[0]], values[k]) for k in own]
     if len(rest) == 1:
-        found.append(Series(names[rest[0][0]], labels.GREY, values[rest[0]]))
+        series.append(Series(names[rest[0][0]], labels.GREY, values[rest[0]]))
     elif rest and is_additive:
         layers = zip(*(values[keys] for keys in rest), strict=True)
-        found.append(Series("Other", labels.GREY, tuple(_known_sum(layer) for layer in layers)))
-    return found
+        series.append(Series("Other", labels.GREY, tuple(_known_sum(layer) for layer in layers)))
+    return series
 
 
 def _bars(
@@ -452,7 +452,7 @@ def _bars(
 ) -> list[Group]:
     """Return the largest groups over all columns, and *Other* where values can be added up."""
     is_additive = tops.spec.adds_up and not tops.spec.cumulative
-    found = []
+    bars = []
     for keys, report in ranked.items():
         value, before = report.values(keys)[0], None
         if report.before:
@@ -463,10 +463,10 @@ def _bars(
             if column.state is DayState.FINAL
         ]
         certain = _known_sum(final) if is_additive else value
-        found.append(Group(names[keys[0]], colors[keys[0]], value, before, certain))
+        bars.append(Group(names[keys[0]], colors[keys[0]], value, before, certain))
     # The first twenty may come with what has no value, and with Other.
-    count = MAX_BARS if len(found) > MAX_BARS + 2 else len(found)
-    shown, rest = found[:count], found[count:]
+    count = MAX_BARS if len(bars) > MAX_BARS + 2 else len(bars)
+    shown, rest = bars[:count], bars[count:]
     if rest and is_additive:
         has_other = any(keys[-1] == OTHER_KEY for keys in ranked)
         sums = (_known_sum(part) for part in zip(*(_numbers(group) for group in rest), strict=True))

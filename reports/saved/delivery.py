@@ -87,23 +87,25 @@ def _send(plan: ReportSchedule, now: datetime) -> str:
         spec = check(ReportSpec.from_query(report.query, today=now.date()))
         # A statement that is canceled takes its savepoint along, and not what the schedule notes.
         with transaction.atomic(), deadlines.limited(_COMPUTING_SECONDS):
-            found = engine.run(organization, spec.by_interval())
-            laid_out = pivot.build(found)
+            numbers = engine.run(organization, spec.by_interval())
+            laid_out = pivot.build(numbers)
     except (SpecError, TooSlow) as error:
         return f"Not sent: {error}"
-    content = _limited(spreadsheets.download(as_csv(found)))
+    content = _limited(spreadsheets.download(as_csv(numbers)))
     files = []
     if content is not None:
-        name = f"{organization.slug}-{found.spec.window.start}-to-{found.spec.window.last_day}.csv"
+        name = (
+            f"{organization.slug}-{numbers.spec.window.start}-to-{numbers.spec.window.last_day}.csv"
+        )
         files = [mail.Attachment(name, content, "text/csv")]
     mail.send(
         to=to,
-        subject=f"Report “{report.name_in_mail}”, {ReportControls(found.spec).range_label}",
+        subject=f"Report “{report.name_in_mail}”, {ReportControls(numbers.spec).range_label}",
         template="report",
         context={
             "report": report,
             "plan": plan,
-            "bar": ReportControls(found.spec),
+            "bar": ReportControls(numbers.spec),
             "pivot": laid_out,
             "lines": [line for line in laid_out.lines if not line.is_part][:ROWS],
             "left_out": _left_out(laid_out),

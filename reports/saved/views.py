@@ -211,8 +211,8 @@ def _visible(request: OrganizationRequest, pk: int) -> SavedReport:
 
 
 def _left_behind(request: OrganizationRequest) -> SavedReportQuerySet:
-    found = SavedReport.objects.left_behind(request.membership).order_by("name", "pk")
-    return found.select_related("organization", "owner").prefetch_related("schedules__recipients")
+    reports = SavedReport.objects.left_behind(request.membership).order_by("name", "pk")
+    return reports.select_related("organization", "owner").prefetch_related("schedules__recipients")
 
 
 def _stopped_authors(request: OrganizationRequest) -> list[str]:

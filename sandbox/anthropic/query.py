@@ -100,12 +100,12 @@ class Query:
         if value is None:
             return None
         try:
-            found = datetime.fromisoformat(value)
+            parsed = datetime.fromisoformat(value)
         except ValueError:
             raise bad_request(f"{name}: must be an RFC 3339 timestamp.") from None
-        if found.tzinfo is None or "T" not in value:
+        if parsed.tzinfo is None or "T" not in value:
             raise bad_request(f"{name}: must be an RFC 3339 timestamp with a time zone.")
-        return found.astimezone(UTC)
+        return parsed.astimezone(UTC)
 
     def day(self, name: str) -> date | None:
         value = self.text(name)

@@ -53,10 +53,10 @@ def asked_range(
 
 def offset_of(query: Query, path: str, export: datetime) -> int:
     """Where a page begins; 410 if a newer export has landed since its cursor was given."""
-    found = open_cursor(query, path)
-    if found is None:
+    cursor = open_cursor(query, path)
+    if cursor is None:
         return 0
-    offset, state = found
+    offset, state = cursor
     if state != export.isoformat():
         message = "The page cursor has expired. Restart from the first page."
         raise ApiError(410, "invalid_request_error", message)

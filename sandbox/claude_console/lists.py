@@ -16,14 +16,14 @@ def workspaces(company: Company, query_string: str, today: date) -> dict[str, An
     query = Query(query_string, allowed={*_PAGING, "include_archived", "include_default", "ids[]"})
     archived, default = query.flag("include_archived"), query.flag("include_default")
     wanted = query.list("ids")
-    found = [
+    rows = [
         _workspace(one)
         for one in company.workspaces
         if (archived or one.archived_on is None or one.archived_on > today)
         and (default or not one.is_default)
         and (not wanted or one.id in wanted)
     ]
-    return _listing(query, found)
+    return _listing(query, rows)
 
 
 def api_keys(company: Company, query_string: str, *, newer: bool) -> dict[str, Any]:
@@ -31,27 +31,27 @@ def api_keys(company: Company, query_string: str, *, newer: bool) -> dict[str, A
     statuses = ("active", "inactive", "archived", "expired")
     status = query.choice("status", statuses, None)
     workspace, creator = query.text("workspace_id"), query.text("created_by_user_id")
-    found = [
+    rows = [
         _api_key(key, newer=newer)
         for key in company.keys
         if (status is None or key.status == status)
         and (workspace is None or key.workspace.id == workspace)
         and (creator is None or key.created_by.id == creator)
     ]
-    return _listing(query, found)
+    return _listing(query, rows)
 
 
 def users(company: Company, query_string: str, today: date) -> dict[str, Any]:
     query = Query(query_string, allowed={*_PAGING, "email", "roles[]"})
     email, roles = query.text("email"), query.list("roles")
-    found = [
+    rows = [
         _user(member)
         for member in company.members
         if (member.left_on is None or member.left_on > today)
         and (email is None or member.email == email)
         and (not roles or member.role in roles)
     ]
-    return _listing(query, found)
+    return _listing(query, rows)
 
 
 _PAGING = {"limit", "after_id", "before_id"}

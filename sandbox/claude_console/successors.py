@@ -84,10 +84,12 @@ def report(request: Request, kind: Kind, *, betas: str) -> dict[str, Any]:
     wanted = asked(query, kind, _FILTERS, request.now)
     export = newest_export(request.now)
     offset, limit = offset_of(query, request.path, export), query.limit(20, 1000)
-    found = _ranked(request, wanted, kind, export)
-    page = found[offset : offset + limit]
+    combinations = _ranked(request, wanted, kind, export)
+    page = combinations[offset : offset + limit]
     data = [row for cell in page for row in _rows(request.company, wanted, kind, cell)]
-    return envelope(query, request.path, export, data, wanted.start, offset + limit, len(found))
+    return envelope(
+        query, request.path, export, data, wanted.start, offset + limit, len(combinations)
+    )
 
 
 # --- What is asked for ---------------------------------------------------------------------

@@ -90,12 +90,12 @@ def _summary(company: Company, day: date, groups: set[str] | None) -> dict[str, 
 def _active(
     company: Company, day: date, days: int, groups: set[str] | None, product: str = ""
 ) -> set[str]:
-    found: set[str] = set()
+    emails: set[str] = set()
     for back in range(days):
         then = day - timedelta(days=back)
         active = _active_on(company.slug, then).get(product, frozenset())
-        found |= active if groups is None else active & _in_groups(company, then, groups)
-    return found
+        emails |= active if groups is None else active & _in_groups(company, then, groups)
+    return emails
 
 
 def _in_groups(company: Company, day: date, groups: set[str]) -> set[str]:
@@ -107,18 +107,18 @@ def _in_groups(company: Company, day: date, groups: set[str]) -> set[str]:
 @lru_cache(maxsize=1000)
 def _active_on(slug: str, day: date) -> dict[str, frozenset[str]]:
     """Who was active on a day, by product; "" is any. Claude Tag counts people in Slack."""
-    found = defaultdict(set)
+    by_day = defaultdict(set)
     for line in day_lines(slug, day):
         if line.product == CLAUDE_TAG:
             if line.claude_tag_user_id:
-                found[CLAUDE_TAG].add(line.claude_tag_user_id)
+                by_day[CLAUDE_TAG].add(line.claude_tag_user_id)
         elif line.member and line.product and not line.member.is_service:
-            found[line.product].add(line.member.user_id)
+            by_day[line.product].add(line.member.user_id)
             if _science(line.member, line.requests if _is_chat(line) else 0):
-                found[SCIENCE].add(line.member.user_id)
+                by_day[SCIENCE].add(line.member.user_id)
         if line.member and not line.member.is_service:
-            found[""].add(line.member.user_id)
-    return {product: frozenset(people) for product, people in found.items()}
+            by_day[""].add(line.member.user_id)
+    return {product: frozenset(people) for product, people in by_day.items()}
 
 
 def _scoped(entry: dict[str, Any]) -> dict[str, Any]:
@@ -190,7 +190,7 @@ def _user_rows(
     """Return a row per user, or per group of a user on that day, which overlap."""
     company = by_slug(slug)
     people = {member.user_id: member for member in company.members}
-    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    by_user: dict[str, list[dict[str, Any]]] = defaultdict(list)
     wanted = dict(people_wanted)
     users = wanted.get("user_id")
     for day in days:
@@ -202,10 +202,10 @@ def _user_rows(
             if "rbac_group_id" in wanted and wanted["rbac_group_id"].isdisjoint(groups):
                 continue
             for key in (groups or ("",)) if by_group else (user_id,):
-                found[key].append(row)
-    rows = {key: _sum(parts) for key, parts in found.items()}
+                by_user[key].append(row)
+    rows = {key: _sum(parts) for key, parts in by_user.items()}
     if by_group:
-        rows = {id: _grouped(company, id, row, found[id]) for id, row in rows.items()}
+        rows = {id: _grouped(company, id, row, by_user[id]) for id, row in rows.items()}
     if not newer:
         rows = {key: _without_newer(row) for key, row in rows.items()}
     return tuple(rows[key] for key in sorted(rows, key=lambda key: _place(people.get(key), key)))
@@ -443,10 +443,10 @@ def span_of_days(start: date, end: date) -> list[date]:
 
 def filters(query: Query, dimensions: Iterable[str]) -> dict[str, set[str]]:
     """`filter[]=dimension:value`: or within a dimension, and across."""
-    found: dict[str, set[str]] = defaultdict(set)
+    values: dict[str, set[str]] = defaultdict(set)
     for item in query.list("filter"):
         dimension, colon, value = item.partition(":")
         if not colon or dimension not in dimensions:
             raise bad_request(f"filter[]: unsupported dimension {dimension!r}.")
-        found[dimension].add(value)
-    return dict(found)
+        values[dimension].add(value)
+    return dict(values)

@@ -310,12 +310,12 @@ def _memberships(
         return tuple((start, groups[(first + step * 7) % len(groups)].id) for step in range(2))
     if rolls.random() < 0.06:
         return ()
-    found = [(start, by_name[_DEPARTMENT_NAMES[department]])]
+    memberships = [(start, by_name[_DEPARTMENT_NAMES[department]])]
     office = rolls.random()
     if office < 0.6:
-        found.append((start, by_name[_OFFICES[office < 0.25]]))
+        memberships.append((start, by_name[_OFFICES[office < 0.25]]))
     if rolls.random() < 0.08:
-        found.append((_CHAMPIONS_SINCE, by_name["AI champions"]))
+        memberships.append((_CHAMPIONS_SINCE, by_name["AI champions"]))
     if rolls.random() < 0.05:
-        found.append((start, by_name["Interns"]))
-    return tuple(found)
+        memberships.append((start, by_name["Interns"]))
+    return tuple(memberships)

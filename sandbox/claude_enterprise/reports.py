@@ -100,9 +100,9 @@ def user_report(request: Request, kind: Kind) -> dict[str, Any]:
         order_by=query.choice("order_by", ORDER_BY[kind], ORDER_BY[kind][0]) or "",
         descending=query.choice("order", ("asc", "desc"), "desc") == "desc",
     )
-    found = ranked(cut)
-    data = [row for cell in found[offset : offset + limit] for row in _rows(cut, cell)]
-    return _envelope(query, request, data, start, offset + limit, len(found))
+    cells = ranked(cut)
+    data = [row for cell in cells[offset : offset + limit] for row in _rows(cut, cell)]
+    return _envelope(query, request, data, start, offset + limit, len(cells))
 
 
 def _allowed(request: Request) -> set[str]:
@@ -159,8 +159,8 @@ def filter_value(dimension: str, value: str) -> str | None:
 def _envelope(
     query: Query, request: Request, data: list[Any], start: datetime, following: int, total: int
 ) -> dict[str, Any]:
-    found = envelope(query, request.path, request.export, data, start, following, total)
-    return found | {"organization_id": request.company.organization_id}
+    body = envelope(query, request.path, request.export, data, start, following, total)
+    return body | {"organization_id": request.company.organization_id}
 
 
 # --- Buckets -------------------------------------------------------------------------------
@@ -170,15 +170,15 @@ def _envelope(
 def _buckets(cut: Cut) -> dict[datetime, list[dict[str, Any]]]:
     """Return the rows of each bucket by falling cost, cut off after the hundredth."""
     by = ORDER_BY[cut.kind][0]
-    found: dict[datetime, list[tuple[int, tuple[str, ...], dict[str, Any]]]] = {}
+    buckets: dict[datetime, list[tuple[int, tuple[str, ...], dict[str, Any]]]] = {}
     for cell in cells(cut):
         assert cell.start is not None  # noqa: S101 - these reports always have a width
         for row in _rows(cut, cell):
             worth = int(row["amount"].replace(".", "")) if by == "amount" else cell.rank(by)
-            found.setdefault(cell.start, []).append((-worth, cell.name, row))
+            buckets.setdefault(cell.start, []).append((-worth, cell.name, row))
     return {
         start: [row for *_, row in sorted(rows, key=lambda item: item[:2])[:GROUP_CAP]]
-        for start, rows in found.items()
+        for start, rows in buckets.items()
     }
 
 

@@ -68,9 +68,9 @@ def report(request: Request, kind: Kind) -> dict[str, Any]:
     )
     path, export = request.path, request.export
     offset, limit = offset_of(query, path, export), query.limit(20, 1000)
-    found = ranked(cut)
-    data = [row for cell in found[offset : offset + limit] for row in _rows(cut, cell)]
-    return envelope(query, path, export, data, cut.start, offset + limit, len(found))
+    cells = ranked(cut)
+    data = [row for cell in cells[offset : offset + limit] for row in _rows(cut, cell)]
+    return envelope(query, path, export, data, cut.start, offset + limit, len(cells))
 
 
 def _hidden(request: Request, named: frozenset[str]) -> frozenset[str]:

@@ -138,7 +138,7 @@ def ranked(cut: Cut) -> list[Cell]:
 
 
 def cells(cut: Cut) -> Iterator[Cell]:
-    found: dict[tuple[Any, ...], Cell] = {}
+    by_key: dict[tuple[Any, ...], Cell] = {}
     dimensions = cut.dimensions
     values_of = _getter(tuple(name for name in dimensions if name != GROUP))
     place = dimensions.index(GROUP) if GROUP in dimensions else None
@@ -150,11 +150,11 @@ def cells(cut: Cut) -> Iterator[Cell]:
             cuts = [(*values[:place], id, *values[place:]) for id in _groups(line, day) or (None,)]
         for values in cuts:
             key = (start, member.user_id if member else None, values)
-            cell = found.get(key)
+            cell = by_key.get(key)
             if cell is None:
-                cell = found[key] = Cell(start, member, values)
+                cell = by_key[key] = Cell(start, member, values)
             _add(cut, cell, line)
-    yield from found.values()
+    yield from by_key.values()
 
 
 def _add(cut: Cut, cell: Cell, line: Line) -> None:

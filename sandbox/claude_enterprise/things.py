@@ -83,7 +83,7 @@ class Asked(NamedTuple):
 def _uses(slug: str, name: str, day: date) -> tuple[Use, ...]:
     kind, company = KINDS[name], by_slug(slug)
     things = kind.things(company)
-    found: dict[tuple[str, str, str], Use] = {}
+    uses: dict[tuple[str, str, str], Use] = {}
     for line in day_lines(slug, day):
         surface = line.half or line.product
         if line.member is None or line.member.is_service or surface not in kind.products:
@@ -97,10 +97,10 @@ def _uses(slug: str, name: str, day: date) -> tuple[Use, ...]:
         # The first items of the list are the popular ones.
         thing = things[int(len(things) * (fate % 1000 / 1000) ** 2)]
         key = (thing, line.member.user_id, surface)
-        before = found[key].times if key in found else 0
+        before = uses[key].times if key in uses else 0
         product = line.product or ""
-        found[key] = Use(thing, line.member, day, product, before + count, line.half or "")
-    return tuple(found.values())
+        uses[key] = Use(thing, line.member, day, product, before + count, line.half or "")
+    return tuple(uses.values())
 
 
 def _people(uses: Iterable[Use]) -> int:
@@ -335,13 +335,13 @@ def listing(request: Request, endpoint: str) -> Row:
         is_cut=bool(group_by or wanted),
     )
     uses = (use for day in days for use in _uses(request.company.slug, endpoint, day))
-    found: dict[tuple[str, ...], list[Use]] = defaultdict(list)
+    by_item: dict[tuple[str, ...], list[Use]] = defaultdict(list)
     for use in uses:
         if _is_wanted(use, wanted):
             for values in _values(use, group_by):
-                found[use.thing, *values].append(use)
+                by_item[use.thing, *values].append(use)
     rows = []
-    for (thing, *parts), group in sorted(found.items()):
+    for (thing, *parts), group in sorted(by_item.items()):
         cut = {name: value or None for name, value in zip(group_by, parts, strict=True)}
         if "rbac_group_id" in cut:
             cut["rbac_group_name"] = group_name(request.company, cut["rbac_group_id"] or "")

@@ -101,11 +101,11 @@ def test_every_model_can_be_listed_and_searched(admin_client, connection):
 
 def test_every_row_can_be_opened_and_shows_no_secret(admin_client, connection):
     for model in MODELS:
-        found = page(admin_client, model, "change", model._default_manager.first().pk)
+        content = page(admin_client, model, "change", model._default_manager.first().pk)
 
-        assert found.status_code == 200, model
-        assert KEY not in found.content.decode(), model
-        assert b"gAAAA" not in found.content, model  # nor its ciphertext
+        assert content.status_code == 200, model
+        assert KEY not in content.content.decode(), model
+        assert b"gAAAA" not in content.content, model  # nor its ciphertext
 
 
 def test_what_syncing_wrote_nobody_writes(admin_client, connection):

@@ -27,10 +27,10 @@ def read(connection, feed, day, watermark):
 
 
 def test_the_earliest_counts_and_is_named():
-    found = Completeness.of({"my-org": NOON, "labs": NIGHT})
+    completeness = Completeness.of({"my-org": NOON, "labs": NIGHT})
 
-    assert (found.to, found.laggards, found.unread) == (NIGHT, ("labs",), ())
-    assert found.basis == "held back by labs"
+    assert (completeness.to, completeness.laggards, completeness.unread) == (NIGHT, ("labs",), ())
+    assert completeness.basis == "held back by labs"
 
 
 def test_many_laggards_are_counted_behind_the_first_two():
@@ -41,19 +41,21 @@ def test_many_laggards_are_counted_behind_the_first_two():
 
 
 def test_equals_have_no_laggard_and_what_was_never_read_is_named():
-    found = Completeness.of({"a": NOON, "b": NOON, "new": None})
+    completeness = Completeness.of({"a": NOON, "b": NOON, "new": None})
 
-    assert (found.to, found.laggards, found.unread) == (NOON, (), ("new",))
-    assert found.basis == "new not read yet"
+    assert (completeness.to, completeness.laggards, completeness.unread) == (NOON, (), ("new",))
+    assert completeness.basis == "new not read yet"
     assert Completeness.of({"new": None}) == Completeness()
 
 
 @given(st.dictionaries(st.text(min_size=1), st.none() | st.dates(), max_size=5))
 def test_it_is_never_later_than_any_connection_it_speaks_of(reached):
-    found = Completeness.of(reached)
+    completeness = Completeness.of(reached)
 
-    assert all(found.to is not None and found.to <= day for day in reached.values() if day)
-    assert {*found.laggards}.isdisjoint(found.unread)
+    assert all(
+        completeness.to is not None and completeness.to <= day for day in reached.values() if day
+    )
+    assert {*completeness.laggards}.isdisjoint(completeness.unread)
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ def fill(connection: Connection) -> None:
 
 def tables_with_rows_of(connection: Connection) -> set[str]:
     """By their own foreign keys, found without the code under test."""
-    found = set()
+    tables = set()
     for model in apps.get_app_config("integrations").get_models():
         for field in model._meta.fields:
             hangs_on_it = (
@@ -36,10 +36,10 @@ def tables_with_rows_of(connection: Connection) -> set[str]:
                 and getattr(field.remote_field, "on_delete", None) is CASCADE
             )
             if hangs_on_it and model._base_manager.filter(connection_id=connection.pk).exists():
-                found.add(model.__name__)
+                tables.add(model.__name__)
     if SyncWindow.objects.filter(run__connection_id=connection.pk).exists():
-        found.add("SyncWindow")
-    return found
+        tables.add("SyncWindow")
+    return tables
 
 
 @pytest.fixture
@@ -77,8 +77,8 @@ def test_it_goes_piece_by_piece_and_says_how_far_it_is(two, monkeypatch):
     original = deletion._delete_batch
 
     def watched(model, pk):
-        found = Connection.objects.get(pk=pk)
-        seen.append((found.rows_erased, found.rows_to_erase))
+        current = Connection.objects.get(pk=pk)
+        seen.append((current.rows_erased, current.rows_to_erase))
         return original(model, pk)
 
     monkeypatch.setattr(deletion, "_delete_batch", watched)

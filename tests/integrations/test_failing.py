@@ -43,14 +43,14 @@ def test_the_card_names_a_feed_that_failed_and_why(connection):
 
     finished_run(connection, "user_cost", "skills")
 
-    found = overview.overview(connection)
-    assert found.status is overview.PARTLY_FAILING
-    assert found.sentence == (
+    summary = overview.overview(connection)
+    assert summary.status is overview.PARTLY_FAILING
+    assert summary.sentence == (
         "Cost per user failed in its last run: Anthropic sent nonsense. "
         "Also failing: Skills. The next refresh tries again."
     )
     card = overview.card(connection.organization, connection.connector)
-    assert (card.status, card.sentence) == (found.status, found.sentence)
+    assert (card.status, card.sentence) == (summary.status, summary.sentence)
 
     finished_run(connection)
     assert overview.overview(connection).status is overview.CONNECTED

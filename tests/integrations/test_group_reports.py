@@ -62,12 +62,12 @@ def report(metrics, group_by):
 
 def ledger(company, keys, number):
     """Return the sandbox's ledger, in which a line counts for each of its keys."""
-    found = defaultdict(Decimal)
+    sums = defaultdict(Decimal)
     for day in DAYS:
         for line in known_lines(company, day, NOW):
             for key in keys(line, day):
-                found[key] += number(line)
-    return found
+                sums[key] += number(line)
+    return sums
 
 
 def groups_of(line, day):

@@ -75,9 +75,9 @@ def tried(connection, day, state, **fields):
 
 
 def coverage(connection, days=7):
-    found = health(connection, today=TODAY, days=days)
+    by_label = health(connection, today=TODAY, days=days)
     label = connection.connector.feed("organization_cost").label
-    return next(feed for feed in found.feeds if feed.label == label)
+    return next(feed for feed in by_label.feeds if feed.label == label)
 
 
 def days_of(connection, **states):

@@ -61,10 +61,10 @@ def test_a_failed_test_leads_to_an_inquiry_that_knows_it(ines):
     assert "Your inquiry is filed." in response.content.decode()
     inquiry = ExpertInquiry.objects.get()
     assert inquiry.question == QUESTION
-    found = inquiry.diagnosis["test"]
-    assert (found["code"], found["status"]) == ("key_rejected", 401)
-    assert found["request_id"].startswith("req_")
-    assert found["checks"]["Key accepted"] == "failed No (401)."
+    tested = inquiry.diagnosis["test"]
+    assert (tested["code"], tested["status"]) == ("key_rejected", 401)
+    assert tested["request_id"].startswith("req_")
+    assert tested["checks"]["Key accepted"] == "failed No (401)."
     assert key not in json.dumps(inquiry.diagnosis)
     assert AuditEvent.objects.get().verb == "inquiry.filed"
 
@@ -98,11 +98,11 @@ def test_an_inquiry_about_a_connection_carries_its_last_errors(ines, organizatio
     ask(ines, f"{INQUIRE}?connection=my-org")
 
     inquiry = ExpertInquiry.objects.get()
-    found = inquiry.diagnosis["connection"]
+    described = inquiry.diagnosis["connection"]
     assert inquiry.label == "my-org"
-    assert (found["status"], found["problem_code"]) == ("Action needed", "key_rejected")
-    assert found["errors"][0]["code"] == "key_rejected"
-    assert found["errors"][0]["request_id"].startswith("req_")
+    assert (described["status"], described["problem_code"]) == ("Action needed", "key_rejected")
+    assert described["errors"][0]["code"] == "key_rejected"
+    assert described["errors"][0]["request_id"].startswith("req_")
     assert "sk-ant-api01-sandbox-revoked" not in json.dumps(inquiry.diagnosis)
 
 

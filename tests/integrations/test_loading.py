@@ -491,9 +491,9 @@ def test_any_number_of_decimals_is_stored_and_summed_exactly(connection):
         pages(total(whole), line(FIRST, CODE, whole)),
     )
 
-    found = costs(connection)
-    assert found[FIRST, "claude_code", "user_jane"] == Decimal(LONG)
-    assert found[FIRST, "claude_code", None] == Decimal(
+    rows = costs(connection)
+    assert rows[FIRST, "claude_code", "user_jane"] == Decimal(LONG)
+    assert rows[FIRST, "claude_code", None] == Decimal(
         "1.1234567890123456789012345678901234567890123456789"
     )
     check = DayCheck.objects.get()

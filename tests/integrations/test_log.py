@@ -168,19 +168,19 @@ def test_a_feed_that_works(connection):
     make_run(connection, {"requests": 3, "rows": 40}, {"requests": 1, "rows": 2}, at=now)
     feed_day(connection, "organization_cost", "2026-11-21")
 
-    found = health(connection, "organization_cost")
+    feed = health(connection, "organization_cost")
 
-    assert found.status.word == "Up to date"
-    assert (found.requests, found.rows) == (4, 42)
-    assert f"{found.complete_to_day}" == "2026-11-21"
-    assert found.last_success_at == now + timedelta(seconds=9)
+    assert feed.status.word == "Up to date"
+    assert (feed.requests, feed.rows) == (4, 42)
+    assert f"{feed.complete_to_day}" == "2026-11-21"
+    assert feed.last_success_at == now + timedelta(seconds=9)
 
 
 def test_what_was_never_tried_is_unknown_not_zero(connection):
-    found = health(connection, "users")
+    feed = health(connection, "users")
 
-    assert found.status.word == "Queued"
-    assert (found.requests, found.rows, found.last_try_at, found.last_success_at) == (None,) * 4
+    assert feed.status.word == "Queued"
+    assert (feed.requests, feed.rows, feed.last_try_at, feed.last_success_at) == (None,) * 4
 
 
 @pytest.mark.parametrize(
@@ -247,9 +247,9 @@ def test_a_feed_in_the_middle_of_a_run_that_waits_is_not_running(connection):
 def test_a_feed_that_is_late_without_an_error_is_asked_for_again(connection):
     make_run(connection, {}, at=timezone.now() - timedelta(days=4))
 
-    found = health(connection, "organization_cost")
+    feed = health(connection, "organization_cost")
 
-    assert (found.status.word, found.outlook) == (
+    assert (feed.status.word, feed.outlook) == (
         "Delayed",
         "Read again with the next refresh",
     )
@@ -263,9 +263,9 @@ def test_what_is_off_needs_no_repair(connection, state, word):
     Connection.objects.update(state=state, credential=None)
     connection.refresh_from_db()
 
-    found = health(connection, "user_cost")
+    feed = health(connection, "user_cost")
 
-    assert (found.status.word, found.error, found.outlook) == (word, "", "")
+    assert (feed.status.word, feed.error, feed.outlook) == (word, "", "")
 
 
 def test_a_day_that_is_not_over_is_not_complete(connection):
@@ -306,8 +306,8 @@ def test_what_was_stopped_on_purpose_is_not_wrong(connection):
     Connection.objects.update(state="disconnected", credential=None)
     connection.refresh_from_db()
 
-    found = health(connection, "organization_cost")
-    assert (found.status.word, found.error) == ("Disconnected", "")
+    feed = health(connection, "organization_cost")
+    assert (feed.status.word, feed.error) == ("Disconnected", "")
 
 
 def test_health_takes_three_queries_however_many_runs(connection, django_assert_num_queries):

@@ -77,8 +77,8 @@ def page(client, address, **extra):
 
 def proof_of(client, label="my-org", key=KEY):
     answer = client.post(of_connector("test"), {"label": label, "key": key}, headers=HTMX)
-    found = re.search(r'name="proof" value="([^"]+)"', answer.content.decode())
-    return found[1] if found else ""
+    match = re.search(r'name="proof" value="([^"]+)"', answer.content.decode())
+    return match[1] if match else ""
 
 
 # --- Who may -----------------------------------------------------------------------------
@@ -240,16 +240,16 @@ def test_a_tab_without_cards_says_so(admin, installed):
 
 
 @pytest.mark.parametrize(
-    ("query", "found"),
+    ("query", "expected"),
     [("analytics", True), ("CLAUDE enterprise", True), ("my-org", True), ("snowflake", False)],
 )
-def test_search_looks_into_names_summaries_and_labels(admin, organization, query, found):
+def test_search_looks_into_names_summaries_and_labels(admin, organization, query, expected):
     connected(organization)
 
     text = page(admin, url("index") + f"?q={query}")
 
-    assert ("card-claude-enterprise" in text) is found
-    if not found:
+    assert ("card-claude-enterprise" in text) is expected
+    if not expected:
         assert "No integration matches “snowflake”" in text
 
 
@@ -480,8 +480,8 @@ def test_the_label_a_connection_has_is_no_problem_while_renaming(admin, organiza
 
 
 def test_an_organization_that_was_here_before_is_reconnected_not_doubled(admin, organization):
-    found = admin.post(of_connector("test"), {"label": "x", "key": KEY}).content.decode()
-    known = re.search(r"org_\w+|[0-9a-f-]{36}", found.partition("recognized")[2])[0]
+    tested = admin.post(of_connector("test"), {"label": "x", "key": KEY}).content.decode()
+    known = re.search(r"org_\w+|[0-9a-f-]{36}", tested.partition("recognized")[2])[0]
     make_connection(organization, "old", state="archived", provider_organization_id=known)
 
     response = admin.post(of_connector("test"), {"label": "new", "key": KEY}, headers=HTMX)
@@ -929,8 +929,10 @@ def test_a_new_key_is_tested_before_it_replaces_the_old_one(admin, organization)
 
 
 def test_a_good_key_replaces_the_old_one_and_syncing_goes_on(admin, organization):
-    found = admin.post(of_connector("test"), {"label": "x", "key": KEY}).content.decode()
-    provider_organization = re.search(r"org_\w+|[0-9a-f-]{36}", found.partition("recognized")[2])[0]
+    tested = admin.post(of_connector("test"), {"label": "x", "key": KEY}).content.decode()
+    provider_organization = re.search(r"org_\w+|[0-9a-f-]{36}", tested.partition("recognized")[2])[
+        0
+    ]
     connection = make_connection(
         organization,
         provider_organization_id=provider_organization,

@@ -99,16 +99,16 @@ def added_up(model, measures, key, connection):
     for fact in model.objects.filter(connection=connection).select_related("meter", "person"):
         parts[key(fact)].append([getattr(fact, name) for name in measures])
     return {
-        found: tuple(None if None in column else sum(column) for column in zip(*rows, strict=True))
-        for found, rows in parts.items()
+        group: tuple(None if None in column else sum(column) for column in zip(*rows, strict=True))
+        for group, rows in parts.items()
     }
 
 
 def stored(rollup, measures, key, connection):
     rows = list(rollup.objects.filter(connection=connection))
-    found = {key(row): tuple(getattr(row, name) for name in measures) for row in rows}
-    assert len(found) == len(rows)
-    return found
+    sums = {key(row): tuple(getattr(row, name) for name in measures) for row in rows}
+    assert len(sums) == len(rows)
+    return sums
 
 
 def by_meter(row):

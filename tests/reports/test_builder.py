@@ -102,16 +102,16 @@ def people(connection):
 
 
 def test_the_top_groups_and_other_make_the_whole(organization, connection, people):
-    found = run(organization, group_by="project_id", limit=2)
+    report = run(organization, group_by="project_id", limit=2)
 
-    assert [(*row.keys, *row.values) for row in found.rows] == [
+    assert [(*row.keys, *row.values) for row in report.rows] == [
         ("", 10),
         ("user_4", 4),
         ("user_5", 5),
         (OTHER_KEY, 6),
     ]
-    assert found.totals == (25,)
-    assert list(found.text_rows())[-1] == ["(other)", "6.00"]
+    assert report.totals == (25,)
+    assert list(report.text_rows())[-1] == ["(other)", "6.00"]
 
 
 def test_the_bottom_groups(organization, connection, people):
@@ -147,9 +147,9 @@ def test_a_cumulative_report_adds_up_and_stops_at_days_nobody_knows(organization
     cost(connection, "2026-11-05", "2", product="chat")
     cost(connection, "2026-11-05", "10", product="cowork")
 
-    found = run(organization, group_by="day,service", window=WEEK, cumulative=True)
+    report = run(organization, group_by="day,service", window=WEEK, cumulative=True)
 
-    assert [(row.keys[0].day, row.keys[1], *row.values) for row in found.rows] == [
+    assert [(row.keys[0].day, row.keys[1], *row.values) for row in report.rows] == [
         (3, "chat", 1),
         (4, "chat", 1),
         (5, "chat", 3),
@@ -157,8 +157,8 @@ def test_a_cumulative_report_adds_up_and_stops_at_days_nobody_knows(organization
         (6, "chat", 3),
         (6, "cowork", 10),
     ]
-    assert found.by("service").rows[0].values == (3,)
-    assert found.totals == (13,)
+    assert report.by("service").rows[0].values == (3,)
+    assert report.totals == (13,)
 
 
 def test_a_cumulative_ratio_divides_the_running_sums(organization, connection):
@@ -181,17 +181,17 @@ def test_every_day_stands_beside_the_one_before(organization, connection):
     cost(connection, "2026-11-02", "10", product="chat")
     cost(connection, "2026-11-03", "20", product="cowork")
 
-    found = run(organization, group_by="day,service", window=WEEK, compare="previous")
+    report = run(organization, group_by="day,service", window=WEEK, compare="previous")
 
-    assert found.columns == ("day", "service", "cost", "cost_comparable", "cost_before")
-    assert [(row.keys[0].day, row.keys[1], *row.values, *row.before) for row in found.rows] == [
+    assert report.columns == ("day", "service", "cost", "cost_comparable", "cost_before")
+    assert [(row.keys[0].day, row.keys[1], *row.values, *row.before) for row in report.rows] == [
         (2, "chat", 10, 1),
         (3, "cowork", 20, 0),
         (4, "chat", 0, 2),
     ]
-    assert found.by("service").rows[0] == engine.Row(("chat",), (10,), (3,), (10,))
-    assert (found.totals, found.before.totals) == ((30,), (3,))
-    assert next(iter(found.text_rows())) == [
+    assert report.by("service").rows[0] == engine.Row(("chat",), (10,), (3,), (10,))
+    assert (report.totals, report.before.totals) == ((30,), (3,))
+    assert next(iter(report.text_rows())) == [
         "2026-11-02",
         "chat",
         *("10.00", "10.00", "1.00"),  # all of it, of the comparable days, of the days before
@@ -255,11 +255,11 @@ def test_a_final_report_ends_before_the_first_day_that_can_change(organization, 
     for day in range(2, 9):
         cost(connection, date(2026, 11, day), "1")
 
-    found = run(organization, window=WEEK, final=True)
+    report = run(organization, window=WEEK, final=True)
 
-    assert found.totals == (3,)
-    assert found.spec.window == Window(date(2026, 11, 2), date(2026, 11, 5))
-    assert found.coverage.window == found.spec.window
+    assert report.totals == (3,)
+    assert report.spec.window == Window(date(2026, 11, 2), date(2026, 11, 5))
+    assert report.coverage.window == report.spec.window
 
 
 def test_without_a_final_day_there_is_no_final_report(organization, connection):
@@ -276,10 +276,10 @@ def test_ratios_are_computed_for_every_group_and_total_anew(organization, connec
     cost(connection, "2026-11-02", "90", product="cowork")
     usage(connection, "2026-11-02", product="cowork", requests=15, output_tokens=3_000_000)
 
-    found = run(organization, "cost_per_request,cost_per_million_tokens", "service")
+    report = run(organization, "cost_per_request,cost_per_million_tokens", "service")
 
-    assert [row.values for row in found.rows] == [(2, 10), (6, 30)]
-    assert found.totals == (5, 25)
+    assert [row.values for row in report.rows] == [(2, 10), (6, 30)]
+    assert report.totals == (5, 25)
 
 
 def test_there_is_no_ratio_without_something_to_divide_by(organization, connection):
@@ -306,12 +306,12 @@ def test_people_are_counted_once_however_facts_are_cut(organization, connection)
     usage(connection, "2026-11-02", product="chat", output_tokens=1)  # unattributed
     cost(connection, "2026-11-02", "10", product="chat")
 
-    found = run(organization, "people,cost_per_active_user", "day,service")
+    report = run(organization, "people,cost_per_active_user", "day,service")
 
-    assert [row.values[0] for row in found.rows] == [2, 1, 1, 1]
-    assert [row.values[0] for row in found.by("day").rows] == [2, 1]
-    assert [row.values[0] for row in found.by("service").rows] == [2, 1]
-    assert found.totals == (2, 5)
+    assert [row.values[0] for row in report.rows] == [2, 1, 1, 1]
+    assert [row.values[0] for row in report.by("day").rows] == [2, 1]
+    assert [row.values[0] for row in report.by("service").rows] == [2, 1]
+    assert report.totals == (2, 5)
 
 
 # --- Activity -------------------------------------------------------------------------------
@@ -389,20 +389,20 @@ def test_seats_of_two_organizations_add_up_and_their_people_do_not(organization,
     for place in (connection, other):
         activity(place, "2026-11-02", weekly_active_user_count=20, assigned_seat_count=44)
 
-    found = run(organization, "weekly_active_users,seats", "billing_account")
+    report = run(organization, "weekly_active_users,seats", "billing_account")
 
-    assert [row.values for row in found.rows] == [(20, 44), (20, 44)]
-    assert found.totals == (None, 88)
+    assert [row.values for row in report.rows] == [(20, 44), (20, 44)]
+    assert report.totals == (None, 88)
 
 
 def test_a_day_without_a_count_is_unknown_and_no_zero(organization, connection):
     know(connection, "2026-11-02", "2026-11-08", feeds=("summaries",))
     activity(connection, "2026-11-02", daily_active_user_count=1)
 
-    found = run(organization, "daily_active_users,chat_daily_active_users", "day", WEEK)
+    report = run(organization, "daily_active_users,chat_daily_active_users", "day", WEEK)
 
-    assert found.values((date(2026, 11, 2),)) == (1, None)
-    assert found.values((date(2026, 11, 3),)) == (None, None)
+    assert report.values((date(2026, 11, 2),)) == (1, None)
+    assert report.values((date(2026, 11, 3),)) == (None, None)
 
 
 # --- Queries --------------------------------------------------------------------------------

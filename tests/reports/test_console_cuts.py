@@ -80,7 +80,7 @@ def ask(connection, *metrics, group_by=(), filters=()):
 
 
 @pytest.mark.parametrize(
-    ("group_by", "found"),
+    ("group_by", "expected"),
     [
         ("api_key_owner", {"user_ann": 6, "svac_robot": 30, "": 300}),
         ("api_key_expiry", {"2027-01-31": 6, "": 330}),
@@ -92,10 +92,10 @@ def ask(connection, *metrics, group_by=(), filters=()):
         ),
     ],
 )
-def test_tokens_are_cut_by_what_lists_tell(console, group_by, found):
+def test_tokens_are_cut_by_what_lists_tell(console, group_by, expected):
     answer = ask(console, "output_tokens", group_by=(group_by,))
 
-    assert {keys[0]: values[0] for keys, values in answer.items()} == found
+    assert {keys[0]: values[0] for keys, values in answer.items()} == expected
 
 
 def test_cost_of_one_team_is_found_by_its_tag(console):

@@ -50,11 +50,11 @@ def test_final_ends_with_the_last_final_day(organization, connection):
     know(connection, "2026-11-05", "2026-11-07", FeedDay.State.PROVISIONAL)
     know(connection, "2026-11-08", "2026-11-08", FeedDay.State.INCOMPLETE)
 
-    found = cover(organization)
+    coverage = cover(organization)
 
-    assert found.final_to == date(2026, 11, 4)
-    assert found.known_to == date(2026, 11, 7)
-    assert found.count(DayState.FINAL) == 2
+    assert coverage.final_to == date(2026, 11, 4)
+    assert coverage.known_to == date(2026, 11, 7)
+    assert coverage.count(DayState.FINAL) == 2
 
 
 def test_the_total_needs_the_feed_of_the_organization_and_people_need_both(
@@ -111,10 +111,10 @@ def test_a_connection_that_begins_later_is_named_instead_of_spoiling_the_days_be
     know(connection, "2026-11-02", "2026-11-08")
     know(labs, "2026-11-05", "2026-11-08", "provisional")
 
-    found = cover(organization)
+    coverage = cover(organization)
 
     assert states(organization) == ["FINAL"] * 3 + ["PROVISIONAL"] * 4
-    assert found.late == {labs.pk: date(2026, 11, 5), new.pk: None}
+    assert coverage.late == {labs.pk: date(2026, 11, 5), new.pk: None}
     assert cover(organization, billing_account="labs").late == {}
 
 
@@ -122,10 +122,10 @@ def test_several_days_together_are_incomplete_as_soon_as_one_is_missing(organiza
     know(connection, "2026-11-02", "2026-11-03")
     know(connection, "2026-11-04", "2026-11-05", "provisional")
 
-    found = cover(organization)
+    coverage = cover(organization)
 
     def state(first: int, end: int) -> DayState:
-        return found.state_of(Window(date(2026, 11, first), date(2026, 11, end)))
+        return coverage.state_of(Window(date(2026, 11, first), date(2026, 11, end)))
 
     assert state(2, 4) is DayState.FINAL
     assert state(2, 6) is DayState.PROVISIONAL

@@ -322,7 +322,7 @@ def used(cut):
 
 
 @pytest.mark.parametrize(
-    ("group_by", "found"),
+    ("group_by", "expected"),
     [
         ("", (9,)),
         ("item", ("pdf", 9)),
@@ -332,10 +332,10 @@ def used(cut):
         ("service", ("chat", 6)),
     ],
 )
-def test_a_skill_is_cut_by_person_group_and_product(used, group_by, found):
+def test_a_skill_is_cut_by_person_group_and_product(used, group_by, expected):
     report = ask(used, "skill_uses", group_by=tuple(filter(None, group_by.split(","))))
 
-    assert rows(report) == [found]
+    assert rows(report) == [expected]
 
 
 def test_artifacts_are_a_metric_by_item(used):

@@ -217,11 +217,11 @@ def _ungrouped(spec: ReportSpec) -> ReportSpec:
 
 def _member(organization):
     """Create the only member, with an API token."""
-    found = organization.members.first()
-    if found is None:
-        found = make_member(organization)
-        make_token(found, "sgt_everything")
-    return found
+    user = organization.members.first()
+    if user is None:
+        user = make_member(organization)
+        make_token(user, "sgt_everything")
+    return user
 
 
 def _text(response) -> str:
@@ -252,7 +252,7 @@ def _cells(streamed) -> list[list[object]]:
 
 def _numbers(report) -> list[list[object]]:
     """Return a report's numbers as Excel stores them: 15 digits, days as instants."""
-    found = []
+    numbers = []
     for row, texts in zip(report.rows, report.text_rows(), strict=True):
         keys = [
             datetime(key.year, key.month, key.day)  # noqa: DTZ001
@@ -265,8 +265,8 @@ def _numbers(report) -> list[list[object]]:
             for v in (*row.values, *row.alike, *row.before)
         ]
         lacking = texts[-len(PARTIAL) :] if report.columns[-len(PARTIAL) :] == PARTIAL else []
-        found.append(keys + values + [*lacking])
-    return found
+        numbers.append(keys + values + [*lacking])
+    return numbers
 
 
 def test_the_picture_is_a_png_of_the_chart(company, client):
@@ -388,10 +388,10 @@ def test_who_takes_a_file_away_is_in_the_audit_log(company, client):
     widget = reverse("dashboards:widget_csv", args=[company.slug, "models"])
     client.get(f"{widget}?from=2026-10-26&to=2026-11-08")
 
-    found = AuditEvent.objects.order_by("pk").values_list("actor", "verb", "target", "details")
+    events = AuditEvent.objects.order_by("pk").values_list("actor", "verb", "target", "details")
     address = f"metrics=cost&{query}"
     title = "Cost by service, daily"
-    assert list(found) == [
+    assert list(events) == [
         *(
             (member.pk, "report.exported", title, {"file": kind, "query": address})
             for kind in ("csv", "xlsx", "png")

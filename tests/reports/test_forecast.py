@@ -22,41 +22,41 @@ def after(known: dict[date, Decimal], count: int = 7) -> list[date]:
 
 
 def test_weekdays_are_told_apart():
-    found = Forecast(steady(8))
+    forecast = Forecast(steady(8))
 
-    assert found.expected(MONDAY + timedelta(days=56)) == pytest.approx(1000, rel=0.01)
-    assert found.expected(MONDAY + timedelta(days=61)) == pytest.approx(100, rel=0.05)
+    assert forecast.expected(MONDAY + timedelta(days=56)) == pytest.approx(1000, rel=0.01)
+    assert forecast.expected(MONDAY + timedelta(days=61)) == pytest.approx(100, rel=0.05)
 
 
 def test_days_that_are_alike_leave_little_doubt():
     known = steady(8)
 
-    found = Forecast(known).estimate(after(known))
+    estimates = Forecast(known).estimate(after(known))
 
-    assert found is not None
-    assert found.low <= found.expected <= found.high
-    assert found.expected == pytest.approx(5200, rel=0.01)
-    assert found.high - found.low < 520
+    assert estimates is not None
+    assert estimates.low <= estimates.expected <= estimates.high
+    assert estimates.expected == pytest.approx(5200, rel=0.01)
+    assert estimates.high - estimates.low < 520
 
 
 def test_a_day_that_is_not_known_is_left_out_and_not_zero():
     holes = {MONDAY + timedelta(days=at) for at in (3, 17, 18, 40)}
     known = {day: value for day, value in steady(8).items() if day not in holes}
 
-    found = Forecast(known).estimate(after(known))
+    estimates = Forecast(known).estimate(after(known))
 
-    assert found is not None
-    assert found.expected == pytest.approx(5200, rel=0.01)
+    assert estimates is not None
+    assert estimates.expected == pytest.approx(5200, rel=0.01)
 
 
 def test_a_hole_in_the_month_is_expected_like_a_day_to_come():
     known = steady(8)
     hole = MONDAY + timedelta(days=49)
     del known[hole]
-    found = Forecast(known)
+    forecast = Forecast(known)
 
-    assert found.expected(hole) == pytest.approx(1000, rel=0.02)
-    both = found.estimate([hole, MONDAY + timedelta(days=56)])
+    assert forecast.expected(hole) == pytest.approx(1000, rel=0.02)
+    both = forecast.estimate([hole, MONDAY + timedelta(days=56)])
     assert both is not None
     assert both.expected == pytest.approx(2000, rel=0.02)
 
@@ -64,10 +64,10 @@ def test_a_hole_in_the_month_is_expected_like_a_day_to_come():
 def test_nothing_costs_less_than_nothing():
     known = {MONDAY + timedelta(days=at): Decimal(at % 7 == 0) for at in range(56)}
 
-    found = Forecast(known).estimate(after(known, 6))
+    estimates = Forecast(known).estimate(after(known, 6))
 
-    assert found is not None
-    assert 0 <= found.low <= found.expected <= found.high
+    assert estimates is not None
+    assert 0 <= estimates.low <= estimates.expected <= estimates.high
 
 
 def test_the_same_history_always_says_the_same():
@@ -78,10 +78,10 @@ def test_the_same_history_always_says_the_same():
 
 def test_a_range_of_several_days_is_not_the_sum_of_their_ranges():
     known = {day: value + 90 * (day.day % 3) for day, value in steady(8).items()}
-    found = Forecast(known)
+    forecast = Forecast(known)
 
-    week = found.estimate(after(known))
-    days = [found.estimate([day]) for day in after(known)]
+    week = forecast.estimate(after(known))
+    days = [forecast.estimate([day]) for day in after(known)]
 
     assert week is not None
     widths = [one.high - one.low for one in days if one]
@@ -130,10 +130,10 @@ def test_the_method_holds_what_it_promises_on_a_year_it_has_not_seen():
         known = {d: v for d, v in series.items() if d < today}
         ahead = [today + timedelta(days=at) for at in range(14)]
         actual = sum(series[day] for day in ahead)
-        found = Forecast(known).estimate(ahead)
-        assert found is not None
-        errors.append(abs(found.expected / actual - 1))
-        held += found.low <= actual <= found.high
+        estimates = Forecast(known).estimate(ahead)
+        assert estimates is not None
+        errors.append(abs(estimates.expected / actual - 1))
+        held += estimates.low <= actual <= estimates.high
 
     assert sum(errors) / len(errors) < Decimal("0.07")
     assert held / len(origins) > 0.7

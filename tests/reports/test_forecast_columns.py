@@ -40,40 +40,40 @@ def about(amount):
 
 
 def test_today_and_fourteen_days_are_ahead(steady):
-    report, found = ask(steady, "range=7d&interval=day&group_by=service")
+    report, forecast = ask(steady, "range=7d&interval=day&group_by=service")
 
-    assert found.reason == ""
-    assert [ahead.column.start for ahead in found.columns] == [
+    assert forecast.reason == ""
+    assert [ahead.column.start for ahead in forecast.columns] == [
         TODAY + timedelta(days=at) for at in range(15)
     ]
     # Today's column has its place already, at the end of seven.
-    assert [ahead.at for ahead in found.columns] == list(range(6, 21))
-    assert [ahead.estimate.expected for ahead in found.columns] == [about("100")] * 15
-    assert pivot.build(report, found.columns).places == 21
+    assert [ahead.at for ahead in forecast.columns] == list(range(6, 21))
+    assert [ahead.estimate.expected for ahead in forecast.columns] == [about("100")] * 15
+    assert pivot.build(report, forecast.columns).places == 21
 
 
 def test_a_week_that_is_not_over_is_what_it_has_and_what_is_to_come(steady):
-    _, found = ask(steady, "from=2026-11-09&to=2026-11-25&interval=week")
+    _, forecast = ask(steady, "from=2026-11-09&to=2026-11-25&interval=week")
 
-    assert [a.column.start.isoformat() for a in found.columns] == [
+    assert [a.column.start.isoformat() for a in forecast.columns] == [
         "2026-11-23", "2026-11-30", "2026-12-07", "2026-12-14", "2026-12-21",
     ]  # fmt: skip
-    assert [a.at for a in found.columns] == [2, 3, 4, 5, 6]
+    assert [a.at for a in forecast.columns] == [2, 3, 4, 5, 6]
     # Monday and Tuesday are known, 200; the ten dollars of today are no whole day.
-    assert [a.estimate.expected for a in found.columns] == [about("700")] * 5
+    assert [a.estimate.expected for a in forecast.columns] == [about("700")] * 5
 
 
 def test_a_month_cut_by_the_range_counts_from_its_first_day_there(steady):
-    _, found = ask(steady, "from=2026-11-21&to=2026-11-25&interval=month")
+    _, forecast = ask(steady, "from=2026-11-21&to=2026-11-25&interval=month")
 
-    assert found.columns[0].estimate.expected == about("1000")  # 21 to 30 November
-    assert found.columns[1].estimate.expected == about("3100")
+    assert forecast.columns[0].estimate.expected == about("1000")  # 21 to 30 November
+    assert forecast.columns[1].estimate.expected == about("3100")
 
 
 def test_filters_are_those_of_the_report(steady):
-    _, found = ask(steady, "range=7d&interval=day&service=cowork")
+    _, forecast = ask(steady, "range=7d&interval=day&service=cowork")
 
-    assert found.columns[3].estimate.expected == about("30")
+    assert forecast.columns[3].estimate.expected == about("30")
 
 
 @pytest.mark.parametrize(
@@ -91,37 +91,37 @@ def test_what_has_no_forecast_says_why(steady, connection, query, reason):
     know(connection, "2026-07-01", "2026-08-02")
     connection.feed_days.filter(day__lt="2026-11-01").update(state="final")
 
-    _, found = ask(steady, query)
+    _, forecast = ask(steady, query)
 
-    assert found.columns == ()
-    assert reason in found.reason
+    assert forecast.columns == ()
+    assert reason in forecast.reason
 
 
 def test_five_weeks_are_too_little(organization, connection):
     know(connection, "2026-10-21", "2026-11-24", "provisional")
     cost(connection, "2026-11-02", "5")
 
-    _, found = ask(organization, "range=30d")
+    _, forecast = ask(organization, "range=30d")
 
-    assert found.columns == ()
-    assert found.reason == "A forecast needs six weeks of complete days."
+    assert forecast.columns == ()
+    assert forecast.reason == "A forecast needs six weeks of complete days."
 
 
 @pytest.mark.parametrize(
     ("chart", "count"), [("stacked", 15), ("area", 15), ("line", 0), ("column", 0)]
 )
 def test_it_is_drawn_where_everything_has_one_height(steady, chart, count):
-    report, found = ask(steady, f"range=7d&interval=day&group_by=service&chart={chart}")
+    report, forecast = ask(steady, f"range=7d&interval=day&group_by=service&chart={chart}")
 
-    drawn = charts.draw(pivot.build(report, found.columns))
+    drawn = charts.draw(pivot.build(report, forecast.columns))
 
     assert len(drawn.guesses) == count
 
 
 def test_a_single_line_goes_on(steady):
-    report, found = ask(steady, "range=7d&interval=day&chart=line")
+    report, forecast = ask(steady, "range=7d&interval=day&chart=line")
 
-    drawn = charts.draw(pivot.build(report, found.columns))
+    drawn = charts.draw(pivot.build(report, forecast.columns))
 
     assert len(drawn.guesses) == 15
     assert drawn.bars[-1].end < drawn.guesses[1].x

@@ -37,13 +37,13 @@ def test_groups_stand_by_size_with_a_cell_per_day_and_a_total(organization, conn
     cost(connection, "2026-11-03", "2.50", product="chat")
     cost(connection, "2026-11-03", "10", product="claude_code")
 
-    found = lay_out(organization)
+    pivot = lay_out(organization)
 
-    assert [line.label for line in found.lines] == ["Claude Code", "Chat"]
-    assert cells(found.lines[1]) == [Decimal("1.50"), Decimal("2.50"), 0, 0, 0, 0, 0]
-    assert [total.value for total in found.lines[1].totals] == [Decimal("4.00")]
-    assert [cell.value for cell in found.foot][:2] == [Decimal("1.50"), Decimal("12.50")]
-    assert found.totals[0].value == Decimal("14.00")
+    assert [line.label for line in pivot.lines] == ["Claude Code", "Chat"]
+    assert cells(pivot.lines[1]) == [Decimal("1.50"), Decimal("2.50"), 0, 0, 0, 0, 0]
+    assert [total.value for total in pivot.lines[1].totals] == [Decimal("4.00")]
+    assert [cell.value for cell in pivot.foot][:2] == [Decimal("1.50"), Decimal("12.50")]
+    assert pivot.totals[0].value == Decimal("14.00")
 
 
 def test_an_empty_cell_is_zero_on_a_known_day_and_unknown_on_another(organization, connection):
@@ -90,11 +90,11 @@ def test_every_metric_has_a_total_and_the_first_has_the_cells(organization, conn
 def test_without_a_grouping_there_is_the_total_alone(organization, connection):
     cost(connection, "2026-11-02", "1")
 
-    found = lay_out(organization, group_by="")
+    pivot = lay_out(organization, group_by="")
 
-    assert found.lines == ()
-    assert [series.label for series in found.series] == ["Cost"]
-    assert found.foot[0].value == 1
+    assert pivot.lines == ()
+    assert [series.label for series in pivot.series] == ["Cost"]
+    assert pivot.foot[0].value == 1
 
 
 def test_the_chart_names_six_and_draws_the_rest_as_other(organization, connection):
@@ -102,9 +102,9 @@ def test_the_chart_names_six_and_draws_the_rest_as_other(organization, connectio
         cost(connection, "2026-11-02", str(10 - number), model=f"m{number}")
     cost(connection, "2026-11-02", "100")
 
-    found = lay_out(organization, group_by="sku")
+    pivot = lay_out(organization, group_by="sku")
 
-    assert [(s.label, s.color, s.values[0]) for s in found.series] == [
+    assert [(s.label, s.color, s.values[0]) for s in pivot.series] == [
         ("m0", 1, 10),
         ("m1", 2, 9),
         ("m2", 3, 8),
@@ -113,8 +113,8 @@ def test_the_chart_names_six_and_draws_the_rest_as_other(organization, connectio
         ("m5", 6, 5),
         ("Other", 7, 100 + 4 + 3 + 2),
     ]
-    assert [line.label for line in found.lines][:2] == ["No model", "m0"]
-    assert [line.is_drawn for line in found.lines][:2] == [False, True]
+    assert [line.label for line in pivot.lines][:2] == ["No model", "m0"]
+    assert [line.is_drawn for line in pivot.lines][:2] == [False, True]
 
 
 def test_one_rest_keeps_its_name(organization, connection):
@@ -139,10 +139,10 @@ def test_long_tables_are_cut_and_say_so(organization, connection, monkeypatch):
     for number in range(5):
         cost(connection, "2026-11-02", str(number + 1), model=f"m{number}")
 
-    found = lay_out(organization, group_by="sku")
+    table = lay_out(organization, group_by="sku")
 
-    assert (len(found.lines), found.left_out) == (2, 3)
-    assert found.totals[0].value == 15
+    assert (len(table.lines), table.left_out) == (2, 3)
+    assert table.totals[0].value == 15
 
 
 # --- How sure -------------------------------------------------------------------------------
@@ -152,24 +152,24 @@ def test_columns_are_as_sure_as_their_worst_day_and_final_ends_once(organization
     know(connection, "2026-11-16", "2026-11-16", "incomplete")
     window = Window(date(2026, 10, 28), date(2026, 11, 24))
 
-    found = lay_out(organization, window=window, interval="week")
+    pivot = lay_out(organization, window=window, interval="week")
 
-    assert [(c.start.isoformat(), c.state.name, c.is_edge) for c in found.columns] == [
+    assert [(c.start.isoformat(), c.state.name, c.is_edge) for c in pivot.columns] == [
         ("2026-10-26", "FINAL", False),
         ("2026-11-02", "PROVISIONAL", True),
         ("2026-11-09", "PROVISIONAL", False),
         ("2026-11-16", "INCOMPLETE", False),
         ("2026-11-23", "UNKNOWN", False),
     ]
-    assert found.columns[0].window == Window(date(2026, 10, 28), date(2026, 11, 2))
-    assert [(s.label, s.width, s.is_edge) for s in found.spans] == [
+    assert pivot.columns[0].window == Window(date(2026, 10, 28), date(2026, 11, 2))
+    assert [(s.label, s.width, s.is_edge) for s in pivot.spans] == [
         ("Final", 1, False),
         ("Can still change", 2, True),
         ("Incomplete", 1, False),
         ("No data", 1, False),
     ]
-    assert found.certainty == {"final": 1, "provisional": 2, "incomplete": 1, "unknown": 1}
-    assert not found.is_closed
+    assert pivot.certainty == {"final": 1, "provisional": 2, "incomplete": 1, "unknown": 1}
+    assert not pivot.is_closed
 
 
 def test_a_report_is_closed_when_all_of_it_is_final_and_nobody_is_missing(organization, connection):
@@ -177,16 +177,16 @@ def test_a_report_is_closed_when_all_of_it_is_final_and_nobody_is_missing(organi
     assert lay_out(organization).is_closed
 
     make_connection(organization, "labs")
-    found = lay_out(organization)
-    assert not found.is_closed
-    assert [(late.label, late.first_day) for late in found.late] == [("labs", None)]
+    pivot = lay_out(organization)
+    assert not pivot.is_closed
+    assert [(late.label, late.first_day) for late in pivot.late] == [("labs", None)]
 
 
 def test_months_are_called_with_their_year(organization, connection):
-    found = lay_out(organization, window=Window(date(2026, 9, 5), date(2026, 11, 3)),
+    pivot = lay_out(organization, window=Window(date(2026, 9, 5), date(2026, 11, 3)),
                     interval="month")  # fmt: skip
 
-    assert [column.label for column in found.columns] == ["Sep 2026", "Oct 2026", "Nov 2026"]
+    assert [column.label for column in pivot.columns] == ["Sep 2026", "Oct 2026", "Nov 2026"]
 
 
 # --- Geometry -------------------------------------------------------------------------------
@@ -280,19 +280,19 @@ def test_a_change_compares_the_days_that_are_known_on_both_sides(organization, c
     cost(connection, "2026-11-02", "5", product="chat")
     cost(connection, "2026-11-02", "1", product="cowork")
 
-    found = lay_out(organization, compare="previous")
+    pivot = lay_out(organization, compare="previous")
     # 26 October is not known, so neither it nor 2 November, which it would stand beside, counts.
-    assert found.compared_days == 6
-    assert (found.totals[0].value, found.totals[0].alike, found.totals[0].before) == (6, 0, 4)
-    assert found.totals[0].change == -1
-    assert found.before == (None, 0, 4, 0, 0, 0, 0)
+    assert pivot.compared_days == 6
+    assert (pivot.totals[0].value, pivot.totals[0].alike, pivot.totals[0].before) == (6, 0, 4)
+    assert pivot.totals[0].change == -1
+    assert pivot.before == (None, 0, 4, 0, 0, 0, 0)
 
     know(connection, "2026-10-26", "2026-10-26")
-    found = lay_out(organization, compare="previous")
-    assert found.before == (0, 0, 4, 0, 0, 0, 0)
-    assert found.totals[0].change == Decimal("0.5")
-    assert [line.totals[0].change for line in found.lines] == [Decimal("0.25"), None]
-    assert found.lines[1].totals[0].is_new
+    pivot = lay_out(organization, compare="previous")
+    assert pivot.before == (0, 0, 4, 0, 0, 0, 0)
+    assert pivot.totals[0].change == Decimal("0.5")
+    assert [line.totals[0].change for line in pivot.lines] == [Decimal("0.25"), None]
+    assert pivot.lines[1].totals[0].is_new
 
 
 def test_other_comes_last_whatever_its_size(organization, connection):
@@ -309,10 +309,10 @@ def test_what_does_not_add_up_is_not_stacked_and_has_no_other(organization, conn
         usage(connection, "2026-11-02", product=f"p{number}", requests=1)
         cost(connection, "2026-11-02", number, product=f"p{number}")
 
-    found = lay_out(organization, "cost_per_request")
+    pivot = lay_out(organization, "cost_per_request")
 
-    assert [series.label for series in found.series] == ["p8", "p7", "p6", "p5", "p4", "p3"]
-    assert charts.kind_of(found) == "column"
+    assert [series.label for series in pivot.series] == ["p8", "p7", "p6", "p5", "p4", "p3"]
+    assert charts.kind_of(pivot) == "column"
     assert charts.kind_of(lay_out(organization)) == "stacked"
 
 
@@ -337,8 +337,8 @@ def test_twenty_bars_may_come_with_other_and_more_are_put_together(organization,
     assert [group.label for group in of_twenty.groups[20:]] == ["No product", "Other"]
     assert of_twenty.groups[-1].value == 55  # 1 to 10
     assert [group.label for group in of_many.groups[20:]] == ["Other"]
-    for found in (of_all, of_twenty, of_many):
-        assert sum(group.value for group in found.groups) == found.totals[0].value == 468
+    for table in (of_all, of_twenty, of_many):
+        assert sum(group.value for group in table.groups) == table.totals[0].value == 468
 
 
 def test_an_area_is_hatched_from_the_first_day_that_can_change(organization, connection):

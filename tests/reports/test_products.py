@@ -68,9 +68,11 @@ def read(organization):
     return products.read(organization, ReportSpec.from_query("range=7d", today=NOW.date()))
 
 
-def figures(found):
+def figures(products):
     """Per product the dollars of each connection and the total."""
-    return {line.label: (*(cell.value for cell in line.cells), line.total) for line in found.lines}
+    return {
+        line.label: (*(cell.value for cell in line.cells), line.total) for line in products.lines
+    }
 
 
 def show(client, organization, query=""):
@@ -81,15 +83,15 @@ def show(client, organization, query=""):
 def test_every_product_stands_under_the_connection_that_brings_it(
     organization, enterprise, console
 ):
-    found = read(organization)
+    products = read(organization)
 
-    assert [column.label for column in found.columns] == ["my-org", "platform"]
-    shown = figures(found)
+    assert [column.label for column in products.columns] == ["my-org", "platform"]
+    shown = figures(products)
     assert shown["Chat"][0] == shown["Chat"][2] == Decimal("30.10")
     assert shown["Claude Code"][2] == Decimal("12.25")
     assert shown["Messages API"][1] == shown["Messages API"][2] == Decimal("7.65")
-    assert found.foot == (Decimal("42.35"), Decimal("7.65"))
-    assert found.total == Decimal("50.00")
+    assert products.foot == (Decimal("42.35"), Decimal("7.65"))
+    assert products.total == Decimal("50.00")
 
 
 def test_what_two_connections_read_of_one_organization_counts_once(organization, enterprise):
@@ -100,12 +102,12 @@ def test_what_two_connections_read_of_one_organization_counts_once(organization,
     cost(twin, DAY, "30.10", product="chat")
     cost(twin, DAY, "1.00", product="messages_api")
 
-    found = read(organization)
+    products = read(organization)
 
-    assert [column.same_as for column in found.columns] == ["", "my-org"]
-    assert figures(found)["Chat"][1:] == (Decimal("30.10"), Decimal("30.10"))
-    assert found.foot == (Decimal("42.35"), Decimal("31.10"))
-    assert found.total == Decimal("42.35")
+    assert [column.same_as for column in products.columns] == ["", "my-org"]
+    assert figures(products)["Chat"][1:] == (Decimal("30.10"), Decimal("30.10"))
+    assert products.foot == (Decimal("42.35"), Decimal("31.10"))
+    assert products.total == Decimal("42.35")
 
 
 def test_a_uuid_is_the_same_however_it_is_written(organization):
@@ -114,11 +116,11 @@ def test_a_uuid_is_the_same_however_it_is_written(organization):
         twin = make_connection(organization, label, provider_organization_id=spelled)
         cost(twin, DAY, "5", product="chat")
 
-    found = read(organization)
+    products = read(organization)
 
-    assert [column.same_as for column in found.columns] == ["", "one"]
-    assert found.total == Decimal("5")
-    assert found.unlike == ()
+    assert [column.same_as for column in products.columns] == ["", "one"]
+    assert products.total == Decimal("5")
+    assert products.unlike == ()
 
 
 def test_two_spellings_of_organizations_that_nobody_can_compare_are_named(
@@ -144,22 +146,22 @@ def test_a_key_that_spans_organizations_leaves_out_only_the_one_that_is_read_els
     feed_day(other, "cost", DAY)
     cost(other, DAY, "4.00", product="messages_api")
 
-    found = read(organization)
+    products = read(organization)
 
-    assert {column.label: column.same_as for column in found.columns} == {
+    assert {column.label: column.same_as for column in products.columns} == {
         "my-org": "",
         "other": "my-org",
         "platform": "",
     }
-    assert found.total == Decimal("54.00")
+    assert products.total == Decimal("54.00")
 
 
 def test_the_matrix_says_which_source_reports_what(organization, enterprise, console):
     feed_day(console, "claude_code", DAY)
 
-    found = {surface.label: surface.sources for surface in read(organization).surfaces}
+    sources = {surface.label: surface.sources for surface in read(organization).surfaces}
 
-    assert found == {
+    assert sources == {
         "Chat": (("Cost",), ()),
         "Claude Code": (("Cost",), ("Activity",)),
         "Messages API": ((), ("Cost", "Tokens")),
@@ -172,12 +174,12 @@ def test_an_estimate_is_told_and_never_added(organization, console, client):
     estimate = {"claude_code_metrics__estimated_cost_usd": 1.86}
     activity(console, DAY, person=dev, feed="claude_code", **estimate)
 
-    found = read(organization)
+    products = read(organization)
 
-    assert [(one.label, one.amount_usd) for one in found.estimates] == [
+    assert [(one.label, one.amount_usd) for one in products.estimates] == [
         ("platform", Decimal("1.86"))
     ]
-    assert found.total == Decimal("7.65")
+    assert products.total == Decimal("7.65")
     text = show(client, organization, "?range=7d").content.decode()
     assert "Claude Code in platform: about $1.86, an estimate." in text
 
@@ -197,9 +199,9 @@ def test_people_of_several_connections_are_found_by_their_address(
 def test_each_number_links_to_the_report_that_says_the_same(
     organization, enterprise, console, client
 ):
-    found = read(organization)
+    products = read(organization)
 
-    (chat,) = (line for line in found.lines if line.label == "Chat")
+    (chat,) = (line for line in products.lines if line.label == "Chat")
     assert chat.cells[0].query == (
         "metrics=cost&range=7d&group_by=sku&billing_account=my-org&service=chat"
     )
@@ -216,18 +218,18 @@ def test_the_page_needs_the_same_few_queries_however_much_there_is(
         make_connection(organization, f"more-{number}", "claude-console")
 
     with django_assert_max_num_queries(10):
-        found = read(organization)
-        assert found.total is not None
-        assert found.foot
+        products = read(organization)
+        assert products.total is not None
+        assert products.foot
 
 
 def test_what_is_not_known_is_not_a_zero(organization, enterprise, client):
     make_connection(organization, "new", "claude-console")
 
-    found = read(organization)
+    products = read(organization)
 
-    assert figures(found)["Chat"] == (Decimal("30.10"), None, Decimal("30.10"))
-    assert found.foot == (Decimal("42.35"), None)
+    assert figures(products)["Chat"] == (Decimal("30.10"), None, Decimal("30.10"))
+    assert products.foot == (Decimal("42.35"), None)
     assert (
         '<td class="num"><span class="muted">–</span></td>'
         in show(client, organization, "?range=7d").content.decode()

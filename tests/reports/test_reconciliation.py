@@ -28,13 +28,20 @@ def test_people_and_the_rest_add_up_to_the_total_to_the_last_decimal(organizatio
     day_check(connection, "all_cost", "2026-11-03", "5")
     day_check(connection, "all_cost", "2026-11-09", "1000")  # after the window
 
-    found = check(organization)
+    reconciliation = check(organization)
 
-    assert (found.attributed, found.unattributed) == (Decimal("5.1"), Decimal("0.2"))
-    assert (found.ours, found.reported, found.difference) == (Decimal("5.3"), Decimal("5.3"), 0)
-    assert found.agrees
-    assert found.vendor == "Anthropic"
-    assert f"{found.read_at:%H:%M}" == "16:05"
+    assert (reconciliation.attributed, reconciliation.unattributed) == (
+        Decimal("5.1"),
+        Decimal("0.2"),
+    )
+    assert (reconciliation.ours, reconciliation.reported, reconciliation.difference) == (
+        Decimal("5.3"),
+        Decimal("5.3"),
+        0,
+    )
+    assert reconciliation.agrees
+    assert reconciliation.vendor == "Anthropic"
+    assert f"{reconciliation.read_at:%H:%M}" == "16:05"
 
 
 def test_more_than_28_digits_add_up_without_a_difference(organization, connection):
@@ -60,9 +67,9 @@ def test_less_than_half_a_cent_agrees_and_more_does_not(organization, connection
     assert check(organization).agrees
 
     cost(connection, "2026-11-02", "0.0001", product="chat")
-    found = check(organization)
-    assert not found.agrees
-    assert found.difference == Decimal("0.0050")
+    reconciliation = check(organization)
+    assert not reconciliation.agrees
+    assert reconciliation.difference == Decimal("0.0050")
 
 
 def test_days_without_a_total_of_their_own_cannot_be_checked(organization, connection):

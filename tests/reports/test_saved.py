@@ -385,9 +385,9 @@ FORM = {"frequency": "weekly", "weekday": 0, "day_of_month": 1, "hour": 8}
 def test_a_schedule_knows_its_next_time(frequency, now, then):
     plan = ReportSchedule(frequency=frequency, weekday=0, day_of_month=1, hour=8)
 
-    found = plan.time_after(datetime.fromisoformat(now).replace(tzinfo=UTC))
+    due = plan.time_after(datetime.fromisoformat(now).replace(tzinfo=UTC))
 
-    assert f"{found:%Y-%m-%d %H:%M}" == then
+    assert f"{due:%Y-%m-%d %H:%M}" == then
 
 
 @time_machine.travel("2026-11-25 12:00:00Z", tick=False)

@@ -27,8 +27,8 @@ texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x0
 
 
 def _values(operator: Operator) -> st.SearchStrategy[list[str]]:
-    found = texts if operator.is_exact else texts.filter(bool)
-    return st.lists(found, min_size=1, max_size=3, unique=True)
+    values = texts if operator.is_exact else texts.filter(bool)
+    return st.lists(values, min_size=1, max_size=3, unique=True)
 
 
 @st.composite

@@ -109,12 +109,14 @@ def test_every_cut_equals_the_sums_of_plain_python(organization, people, lines, 
     for table in (Table.COST, Table.USAGE):
         roll_up(connection, table, DAYS)
 
-    found = engine.run(organization, ReportSpec(("cost", "output_tokens"), WINDOW, tuple(group_by)))
+    report = engine.run(
+        organization, ReportSpec(("cost", "output_tokens"), WINDOW, tuple(group_by))
+    )
 
     if group_by:
-        assert {row.keys: row.values for row in found.rows} == {
+        assert {row.keys: row.values for row in report.rows} == {
             keys: (costs[keys], tokens[keys]) for keys in costs
         }
-        assert [row.keys for row in found.rows] == sorted(costs)
+        assert [row.keys for row in report.rows] == sorted(costs)
     whole = (sum(costs.values()), sum(tokens.values())) if costs else (None, None)
-    assert found.totals == whole
+    assert report.totals == whole

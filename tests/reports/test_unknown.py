@@ -120,17 +120,29 @@ def test_files_have_a_word_of_their_own_for_it(organization, half_read):
 
 
 def test_reconciliation_has_no_tick_until_people_are_known(organization, half_read):
-    found = reconcile(ask(organization))
+    reconciliation = reconcile(ask(organization))
 
-    assert (found.attributed, found.unattributed, found.unknown) == (10, 6, 20)
-    assert (found.ours, found.reported, found.unknown_days) == (36, 36, 1)
-    assert found.agrees
-    assert not found.is_proven
+    assert (reconciliation.attributed, reconciliation.unattributed, reconciliation.unknown) == (
+        10,
+        6,
+        20,
+    )
+    assert (reconciliation.ours, reconciliation.reported, reconciliation.unknown_days) == (
+        36,
+        36,
+        1,
+    )
+    assert reconciliation.agrees
+    assert not reconciliation.is_proven
 
     feed_day(half_read, "person_cost", "2026-11-03")
-    found = reconcile(ask(organization))
-    assert (found.attributed, found.unattributed, found.unknown) == (10, 26, 0)
-    assert found.is_proven
+    reconciliation = reconcile(ask(organization))
+    assert (reconciliation.attributed, reconciliation.unattributed, reconciliation.unknown) == (
+        10,
+        26,
+        0,
+    )
+    assert reconciliation.is_proven
 
 
 def test_people_to_an_earlier_hour_than_the_total_are_not_known(organization, connection):
@@ -403,10 +415,10 @@ def test_no_day_stands_beside_two(start, length, comparison):
 
 @given(st.sets(st.dates(date(2026, 1, 1), date(2026, 3, 1))))
 def test_spans_are_the_same_days_in_as_few_pieces_as_can_be(some):
-    found = list(spans(some))
+    pieces = list(spans(some))
 
-    assert {day for span in found for day in span} == some
-    assert all(one.end < two.start for one, two in pairwise(found))
+    assert {day for span in pieces for day in span} == some
+    assert all(one.end < two.start for one, two in pairwise(pieces))
 
 
 @pytest.mark.parametrize(

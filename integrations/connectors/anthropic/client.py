@@ -193,15 +193,15 @@ class ApiClient:
         attempt = 0
         while True:
             attempt += 1
-            found = self._try(path, params, decode, bad_request, headers)
-            if not isinstance(found, FailedAttempt):
-                return found
-            last_try = attempt >= self._access.attempts or not found.retry
-            if last_try or (found.wait_seconds or 0) > _LONGEST_WAIT_SECONDS:
+            outcome = self._try(path, params, decode, bad_request, headers)
+            if not isinstance(outcome, FailedAttempt):
+                return outcome
+            last_try = attempt >= self._access.attempts or not outcome.retry
+            if last_try or (outcome.wait_seconds or 0) > _LONGEST_WAIT_SECONDS:
                 # Raised here and not where it was noticed, so that no httpx exception hangs on
                 # to it: those remember the request and with it the key.
-                raise found.error
-            time.sleep(_backoff(attempt) if found.wait_seconds is None else found.wait_seconds)
+                raise outcome.error
+            time.sleep(_backoff(attempt) if outcome.wait_seconds is None else outcome.wait_seconds)
 
     def _try(
         self,

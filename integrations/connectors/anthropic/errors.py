@@ -181,19 +181,19 @@ def retry_after(headers: httpx.Headers) -> float | None:
 
 def _seconds(text: str | None) -> float | None:
     try:
-        found = float(text or "")
+        seconds = float(text or "")
     except ValueError:
         return None
-    return found if 0 <= found < _NO_SENSE_SECONDS else None
+    return seconds if 0 <= seconds < _NO_SENSE_SECONDS else None
 
 
 def _instant(text: str | None) -> datetime | None:
     """Parse an HTTP date, which is UTC even without a zone."""
     try:
-        found = parsedate_to_datetime(text or "")
+        parsed = parsedate_to_datetime(text or "")
     except (ValueError, TypeError, OverflowError):
         return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
 
 # --- The envelope of errors ----------------------------------------------------------------

@@ -47,13 +47,13 @@ class SnapshotGuard:
 def day_of(instant: str | None) -> date:
     """Return the UTC day of a midnight, with or without a zone; raise `PayloadError`."""
     try:
-        found = datetime.fromisoformat(instant or "")
+        parsed = datetime.fromisoformat(instant or "")
     except (ValueError, TypeError):
         raise payload_error("an instant that is not a date") from None
-    found = found if found.tzinfo else found.replace(tzinfo=UTC)
-    if found.utcoffset() != timedelta(0) or found != midnight(found.date()):
+    parsed = parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+    if parsed.utcoffset() != timedelta(0) or parsed != midnight(parsed.date()):
         raise payload_error(f"{instant}, which is not midnight UTC, as a day")
-    return found.date()
+    return parsed.date()
 
 
 def requested_day(window: Window, instant: str | None) -> date:
@@ -92,9 +92,9 @@ def numbers(value: Any, path: str = "", *, all_count: bool = False) -> Iterator[
             yield from numbers(inner, f"{path}.{name}" if path else name, all_count=all_count)
     elif isinstance(value, str):
         if all_count or path.endswith("_count"):
-            found = _counted(value)
-            if found is not None:
-                yield path, found
+            number = _counted(value)
+            if number is not None:
+                yield path, number
     elif isinstance(value, int | Decimal) and not isinstance(value, bool):
         if not is_storable(Decimal(value)):
             raise payload_error("a number of a thousand digits")
@@ -103,10 +103,10 @@ def numbers(value: Any, path: str = "", *, all_count: bool = False) -> Iterator[
 
 def _counted(text: str) -> Decimal | None:
     try:
-        found = Decimal(text)
+        number = Decimal(text)
     except InvalidOperation:
         return None
-    return found if is_storable(found) else None
+    return number if is_storable(number) else None
 
 
 def payload_error(what: str) -> PayloadError:

@@ -212,13 +212,13 @@ class Questions:
 
         What no filter selects is the difference to the question without that filter.
         """
-        found: set[_Place] = set()
+        places: set[_Place] = set()
         most = self._learned.most(self._report) or 0
         people = self._report.discover_by if by else ()
         if len(people) + len(over) > most:
             people = ()
         for part in self._pages(window, (*people, *over), filters):
-            found |= {
+            places |= {
                 tuple(
                     self._place(name, value, refused)
                     for name, value in zip(over, line.values, strict=True)
@@ -229,9 +229,9 @@ class Questions:
             yield part._replace(lines=())
         rest = tuple(name for name in names if name not in over)
         order = [[*rest, *over].index(name) for name in names]
-        has_rest = any(_REST in place for place in found)
+        has_rest = any(_REST in place for place in places)
         sums: dict[_Place, dict[_Key, tuple[Line, Numbers]]] = {}
-        for place in sorted(found, key=_by_rest):
+        for place in sorted(places, key=_by_rest):
             only = {
                 self._report.filters[name]: (self._report.nulls[name] if value is None else value,)
                 for name, value in zip(over, place, strict=True)

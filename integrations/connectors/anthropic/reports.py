@@ -125,7 +125,7 @@ def counts(row: Counted) -> Numbers:
     Raises `PayloadError` for a count beyond 64 bits, which no column of counts holds.
     """
     written, tools = row.cache_creation, row.server_tool_use
-    found = (
+    measures = (
         row.requests,
         row.uncached_input_tokens or 0,
         row.cache_read_input_tokens or 0,
@@ -134,9 +134,9 @@ def counts(row: Counted) -> Numbers:
         row.output_tokens or 0,
         (tools and tools.web_search_requests) or 0,
     )
-    if any(number is not None and abs(number) >= _TOO_MANY for number in found):
+    if any(number is not None and abs(number) >= _TOO_MANY for number in measures):
         raise payload_error("a count beyond 64 bits")
-    return found
+    return measures
 
 
 # --- Sums ----------------------------------------------------------------------------------

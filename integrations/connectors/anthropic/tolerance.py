@@ -58,9 +58,9 @@ class Tally:
 
     def take(self) -> tuple[KeptOut, ...]:
         """Hand over what was noted since the last time."""
-        found = tuple(KeptOut(day, reason, rows) for (day, reason), rows in self._new.items())
+        kept_out = tuple(KeptOut(day, reason, rows) for (day, reason), rows in self._new.items())
         self._new.clear()
-        return found
+        return kept_out
 
 
 class _Guard:
@@ -96,14 +96,14 @@ def telling_kept_out(feed: Feed) -> Feed:
         has_rows = False
         reasons: list[KeptOut] = []
         for page in feed.read(client, window):
-            reasons += (found := client.kept_out.take())[: _MOST_REASONS - len(reasons)]
+            reasons += (kept_out := client.kept_out.take())[: _MOST_REASONS - len(reasons)]
             has_rows = has_rows or bool(page.records or page.people or page.resources)
-            yield replace(page, kept_out=found) if found else page
-        found = client.kept_out.take()
-        if (reasons or found) and not has_rows and client.kept_out.accepted <= 0:
-            raise unexpected([*reasons, *found][0].reason)
-        if found and page is not None:
-            yield replace(page, records=(), people=(), resources=(), kept_out=found)
+            yield replace(page, kept_out=kept_out) if kept_out else page
+        kept_out = client.kept_out.take()
+        if (reasons or kept_out) and not has_rows and client.kept_out.accepted <= 0:
+            raise unexpected([*reasons, *kept_out][0].reason)
+        if kept_out and page is not None:
+            yield replace(page, records=(), people=(), resources=(), kept_out=kept_out)
 
     return replace(feed, read=read)
 
@@ -184,17 +184,17 @@ class _Mender:
         value, fields = _of(dict, value), {}
         before, self._day = self._day, _day_in(value) or self._day
         for field in info.fields:
-            found = value.get(field.encode_name)
+            item = value.get(field.encode_name)
             if field.name in _ROWS and _is_list(field.type):
-                if found is None and not _takes_null(field.type):
-                    found = self._no_rows(value)
-                if found is not None:
-                    fields[field.name] = self._rows(found, field.type)
-            elif found is None and not _takes_null(field.type):
+                if item is None and not _takes_null(field.type):
+                    item = self._no_rows(value)
+                if item is not None:
+                    fields[field.name] = self._rows(item, field.type)
+            elif item is None and not _takes_null(field.type):
                 if field.required:
                     raise msgspec.ValidationError(f"no {field.encode_name}")
-            elif found is not None or field.encode_name in value:
-                fields[field.name] = self.mend(found, field.type)
+            elif item is not None or field.encode_name in value:
+                fields[field.name] = self.mend(item, field.type)
             elif field.required:
                 raise msgspec.ValidationError(f"no {field.encode_name}")
         self._day = before
@@ -215,11 +215,11 @@ class _Mender:
             repair="Nothing to do. We ask again with the next refresh.",
         )
 
-    def _rows(self, found: Any, info: Any) -> list[Any]:
+    def _rows(self, items: Any, info: Any) -> list[Any]:
         if isinstance(info, inspect.UnionType):
             info = next(one for one in info.types if isinstance(one, inspect.ListType))
         rows = []
-        for item in _of(list, found):
+        for item in _of(list, items):
             try:
                 rows.append(self.mend(item, info.item_type))
                 self._kept_out.accepted += not _holds_rows(info.item_type)
@@ -262,30 +262,30 @@ def number(value: Any) -> Decimal:
     """Convert a number, also one written as text; raise `ValidationError`."""
     if _is_number(value) or isinstance(value, str):
         try:
-            found = Decimal(value)
+            parsed = Decimal(value)
         except InvalidOperation:
             pass
         else:
-            if found.is_finite():
-                return found
+            if parsed.is_finite():
+                return parsed
     raise msgspec.ValidationError("no number where one is due")
 
 
 def whole(value: Any) -> int:
     """Convert a count, also "12" or 12.0; raise `ValidationError`."""
-    found = number(value)
-    if found.adjusted() > 30 or found != found.to_integral_value():
+    parsed = number(value)
+    if parsed.adjusted() > 30 or parsed != parsed.to_integral_value():
         raise msgspec.ValidationError("no whole number where one is due")
-    return int(found)
+    return int(parsed)
 
 
 def instant(value: Any) -> datetime:
     """Convert an instant, in UTC without a zone, or a date. Raise `ValidationError`."""
     try:
-        found = datetime.fromisoformat(value)
+        parsed = datetime.fromisoformat(value)
     except (ValueError, TypeError):
         raise msgspec.ValidationError("an instant that is not a date") from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
 
 def _day_in(row: Mapping[str, Any]) -> date | None:

@@ -223,8 +223,8 @@ class AdminClient(ApiClient):
         super().__init__(access, root=ROOT, wording=WORDING)
 
     def organization(self) -> Organization:
-        found: Organization = self.get("/me", [], _ORGANIZATION)
-        return found
+        own: Organization = self.get("/me", [], _ORGANIZATION)
+        return own
 
     def cost_report(
         self, window: Window, *, group_by: Sequence[str] = (), limit: int = LONGEST_RANGE
@@ -274,8 +274,8 @@ class AdminClient(ApiClient):
             listings: Iterator[Listing[Workspace]] = self._listings(
                 "/workspaces", params, _WORKSPACES
             )
-            found = (one for listing in listings for one in listing.data if one.id not in listed)
-            return next(found, None)
+            unlisted = (one for listing in listings for one in listing.data if one.id not in listed)
+            return next(unlisted, None)
         except PayloadError as exc:
             if exc.status != 400:
                 raise

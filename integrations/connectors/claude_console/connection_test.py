@@ -30,20 +30,20 @@ _UNSETTLED = timedelta(days=3)  # how long late use may be in only one API varia
 def probe(client: AdminClient, today: date) -> Probe:
     """Read the organization and two weeks of cost in both API variants, as imports do."""
     window = Window.last(_DAYS, today=today)
-    found = TestChecklist(ORGANIZATION, _COST)
-    with found.asking(ORGANIZATION):
+    checklist = TestChecklist(ORGANIZATION, _COST)
+    with checklist.asking(ORGANIZATION):
         organization = client.organization()
     # As the header spells it, like the other card: so that one organization is one.
     organization_id = client.organization_id or organization.id
     named = ", ".join(filter(None, [organization.name, organization_id]))
-    found.add(Check(KEY, "passed"), Check(ORGANIZATION, "passed", named))
-    with found.asking(_COST):
+    checklist.add(Check(KEY, "passed"), Check(ORGANIZATION, "passed", named))
+    with checklist.asking(_COST):
         reported = comparing.whole(lambda: Reports(client).cost(window, group_by=_BY))
         newer, endpoints = _newer(client, window, reported)
     complete_to = _refreshed(newer or reported)
     client.dialect = SUCCESSORS if newer else REPORTS
     children.learn(client, Successors(client).cost, today)
-    found.add(
+    checklist.add(
         Check(_COST, "passed", f"Complete to {_instant(complete_to)}.")
         if any(line.numbers[0] for part in reported for line in part.lines)
         else Check(_COST, "info", f"No cost in the last {_DAYS} days."),
@@ -53,7 +53,7 @@ def probe(client: AdminClient, today: date) -> Probe:
     )
     return Probe(
         organization_id=organization_id,
-        checks=found.checks,
+        checks=checklist.checks,
         cost_complete_to=complete_to,
         other_ids=(organization.id,),
         options={**client.learned.options, "dialect": client.dialect},

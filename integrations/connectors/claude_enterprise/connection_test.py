@@ -37,14 +37,14 @@ _GROUPS = "Optional scope read:rbac_groups"
 
 def probe(client: AnalyticsClient, today: date) -> Probe:
     """Find out what the key opens. Raises `ConnectorError` if it does not open enough."""
-    found = TestChecklist(_SCOPE, ORGANIZATION, _PLAN, _COST, _ENGAGEMENT)
-    with found.asking(_SCOPE):
+    checklist = TestChecklist(_SCOPE, ORGANIZATION, _PLAN, _COST, _ENGAGEMENT)
+    with checklist.asking(_SCOPE):
         try:
             summaries = client.summaries(today - timedelta(days=7))
         except NotAvailable:  # the key is good, but then cost has to answer
             summaries = []
     engagement = max((day_of(entry.get("starting_at")) for entry in summaries), default=None)
-    found.add(
+    checklist.add(
         Check(KEY, "passed"),
         Check(_SCOPE, "passed"),
         Check(_ENGAGEMENT, "passed", f"Complete to {_day(engagement)}.")
@@ -52,14 +52,14 @@ def probe(client: AnalyticsClient, today: date) -> Probe:
         else Check(_ENGAGEMENT, "info", "Nothing in the last 7 days yet."),
     )
     if client.organization_id:
-        found.add(Check(ORGANIZATION, "passed", client.organization_id))
-    with found.asking(_COST):
+        checklist.add(Check(ORGANIZATION, "passed", client.organization_id))
+    with checklist.asking(_COST):
         cost = _probe_cost(client, today, may_be_closed=bool(summaries))
     organization_id = client.organization_id or cost.organization_id
     client.dialect = cost.dialect
     children.learn(client, Successors(client).cost, today)
     activity.recheck_left_out(client, today)
-    found.add(
+    checklist.add(
         Check(ORGANIZATION, "passed", organization_id)
         if organization_id
         else Check(ORGANIZATION, "info", "Anthropic did not name it."),
@@ -71,7 +71,7 @@ def probe(client: AnalyticsClient, today: date) -> Probe:
     )
     return Probe(
         organization_id=organization_id,
-        checks=found.checks,
+        checks=checklist.checks,
         cost_complete_to=cost.complete_to,
         engagement_complete_to=engagement,
         other_ids=(cost.organization_id,),
@@ -195,8 +195,8 @@ def _refreshed(parts: list[Part]) -> datetime | None:
 
 def _with(parts: list[Part], dialect: str, check: Check) -> _Cost:
     """Return what is known of cost if one version is used."""
-    found = _complete_to(parts)
-    return replace(found, dialect=dialect, checks=(*found.checks, check))
+    cost = _complete_to(parts)
+    return replace(cost, dialect=dialect, checks=(*cost.checks, check))
 
 
 def _complete_to(parts: list[Part]) -> _Cost:

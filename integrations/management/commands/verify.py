@@ -35,14 +35,14 @@ class Command(BaseCommand):
         chosen = Connection.objects.filter(organization__slug=organization).order_by("label")
         if label is not None:
             chosen = chosen.filter(label=label)
-        found = [connection for connection in chosen if not connection.is_disconnected]
-        if not found:
+        connected = [connection for connection in chosen if not connection.is_disconnected]
+        if not connected:
             what = f"no connection {label}" if label else "nothing connected"
             raise CommandError(f"{organization} has {what}.", returncode=2)
-        _check_keys(found)
-        trouble = sum(self._verify(connection) for connection in found)
+        _check_keys(connected)
+        trouble = sum(self._verify(connection) for connection in connected)
         if trouble:
-            raise CommandError(f"{trouble} of {len(found)} connections do not agree.")
+            raise CommandError(f"{trouble} of {len(connected)} connections do not agree.")
 
     def _verify(self, connection: Connection) -> bool:
         """Print what was found; True if it is not in order."""
@@ -107,6 +107,6 @@ def _summary(verified: VerificationResult) -> str:
     if not verified.compared:
         return "nothing was compared."
     count = len(verified.differences)
-    found = f"{count or 'no'} difference{'' if count == 1 else 's'}"
-    compared = f"{verified.compared} totals compared, {found}"
+    differences = f"{count or 'no'} difference{'' if count == 1 else 's'}"
+    compared = f"{verified.compared} totals compared, {differences}"
     return f"{compared}; not everything was compared." if verified.not_compared else f"{compared}."

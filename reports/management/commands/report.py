@@ -141,7 +141,7 @@ def _filters(conditions: Iterable[str]) -> tuple[Filter, ...]:
                 known=FILTERABLE,
             )
         values.setdefault(name.strip(), []).append(value)
-    return tuple(parse_filter(name, found) for name, found in values.items())
+    return tuple(parse_filter(name, texts) for name, texts in values.items())
 
 
 def _refused(message: str, known: Iterable[str]) -> CommandError:

@@ -33,16 +33,16 @@ def grouped(pivot: Pivot) -> Chart:
 
     def segments(at: int) -> tuple[Sequence[Segment], float, float]:
         whole = slot * BAR * pivot.columns[at].part_width
-        found, start, width = [], slot * (at + 0.5) - whole / 2, whole / count
+        drawn, start, width = [], slot * (at + 0.5) - whole / 2, whole / count
         for place, series in enumerate(pivot.series):
             value = series.values[at]
             if value:
                 high, low = scale.y(max(float(value), 0)), scale.y(min(float(value), 0))
                 size = round(max(low - high, 0.5), 1)
                 x = round(start + place * width, 3)
-                found.append(Segment(high, size, series.color, x, round(width * 0.94, 3)))
+                drawn.append(Segment(high, size, series.color, x, round(width * 0.94, 3)))
         own = floats(series.values[at] for series in pivot.series)
-        return found, max([0.0, *own]), min([0.0, *own])
+        return drawn, max([0.0, *own]), min([0.0, *own])
 
     return plot("column", pivot, scale, segments, has_marks=is_alone)
 

@@ -11,9 +11,9 @@ ROWS = 20
 def heatmap(pivot: Pivot) -> HeatChart:
     """Return the table's groups with their cells; the total without a grouping."""
     slot = 100 / len(pivot.columns)
-    found = [(line.label, line.cells) for line in pivot.lines if not line.is_part][:ROWS]
-    found = found or [(pivot.metric.label, pivot.foot)]
-    highest = max((cell.value or 0 for _, cells in found for cell in cells), default=0)
+    labelled = [(line.label, line.cells) for line in pivot.lines if not line.is_part][:ROWS]
+    labelled = labelled or [(pivot.metric.label, pivot.foot)]
+    highest = max((cell.value or 0 for _, cells in labelled for cell in cells), default=0)
 
     frame = plot("heatmap", pivot, Scale.of([]))
     return HeatChart(
@@ -32,10 +32,10 @@ def heatmap(pivot: Pivot) -> HeatChart:
                     for place, cell in enumerate(cells)
                 ),
             )
-            for at, (label, cells) in enumerate(found)
+            for at, (label, cells) in enumerate(labelled)
         ),
         labels=tuple(HeatLabel(bar.middle, bar.label, bar.label_on) for bar in frame.bars),
         width=round(slot, 3),
-        height=len(found) * ROW + 24,
-        bottom=len(found) * ROW,
+        height=len(labelled) * ROW + 24,
+        bottom=len(labelled) * ROW,
     )

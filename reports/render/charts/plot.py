@@ -177,8 +177,8 @@ class Scale:
 
     @classmethod
     def of(cls, values: Iterable[float]) -> "Scale":
-        found = list(values)
-        highest, lowest = max([0.0, *found]), min([0.0, *found])
+        known = list(values)
+        highest, lowest = max([0.0, *known]), min([0.0, *known])
         step = _step(highest - lowest)
         return cls(lowest * 1.04, max(highest, step if not lowest else 0) * 1.04, step)
 

@@ -57,15 +57,15 @@ def _key(pivot: Pivot, chart: AnyChart, left: int) -> tuple[list[tuple[int, int,
     """Swatches with their places: (x, y, color, label), and how many rows they take."""
     if chart.kind in {"bar", "treemap", "heatmap"}:
         return [], 0
-    x, row, found = left, 0, []
+    x, row, entries = left, 0, []
     for series in pivot.series:
         name = Truncator(series.label).chars(LONGEST)
         width = round(len(name) * LETTER) + 40
         if x + width > WIDTH and x > left:
             x, row = left, row + 1
-        found.append((x, HEAD + chart.height + KEY // 2 + row * LINE, series.color, name))
+        entries.append((x, HEAD + chart.height + KEY // 2 + row * LINE, series.color, name))
         x += width
-    return found, row + 1
+    return entries, row + 1
 
 
 @lru_cache(maxsize=1)

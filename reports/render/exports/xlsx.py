@@ -108,12 +108,12 @@ def _about(
     report: Report | StreamedReport, rows: int, address: str, now: datetime
 ) -> list[tuple[str, str]]:
     bar = ReportControls(report.spec)
-    found = [("Report", bar.title), ("Days, UTC", bar.range_label)]
-    found += [("Filter", f"{chip.label} {chip.verb} {chip.text}") for chip in bar.chips]
-    found += [(m.name, f"{m.label}: {m.definition}") for m in report.spec.metric_objects]
-    found += [("Note", note) for note in limits.notes(report)]
-    found += [("Rows", _counted(rows)), ("As of", f"{now:%Y-%m-%d %H:%M} UTC")]
-    return [*found, ("Address", address)]
+    lines = [("Report", bar.title), ("Days, UTC", bar.range_label)]
+    lines += [("Filter", f"{chip.label} {chip.verb} {chip.text}") for chip in bar.chips]
+    lines += [(m.name, f"{m.label}: {m.definition}") for m in report.spec.metric_objects]
+    lines += [("Note", note) for note in limits.notes(report)]
+    lines += [("Rows", _counted(rows)), ("As of", f"{now:%Y-%m-%d %H:%M} UTC")]
+    return [*lines, ("Address", address)]
 
 
 def _counted(rows: int) -> str:

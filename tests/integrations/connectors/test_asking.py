@@ -95,19 +95,19 @@ def asked(api, *, group_by=NAMES, by=(), learned=None, report=REPORT):
 
 
 def sums(lines):
-    found = Counter()
+    counted = Counter()
     for line in lines:
-        assert (line.day, line.values) not in found or line.actor
+        assert (line.day, line.values) not in counted or line.actor
         whom = line.actor and (line.actor.user_id or line.actor.service_account_id)
-        found[line.day, whom, line.values] += line.numbers[0]
-    return {key: tokens for key, tokens in found.items() if tokens}
+        counted[line.day, whom, line.values] += line.numbers[0]
+    return {key: tokens for key, tokens in counted.items() if tokens}
 
 
 def expected(ledger, *, people=False):
-    found = Counter()
+    counted = Counter()
     for day, account, service, *values, tokens in ledger:
-        found[day, (account or service) if people else None, tuple(values)] += tokens
-    return dict(found)
+        counted[day, (account or service) if people else None, tuple(values)] += tokens
+    return dict(counted)
 
 
 LEDGER = [
@@ -290,13 +290,13 @@ def test_what_a_version_leaves_out_is_found_wherever_it_is(ledger, hidden):
         for them in (ledger, shown)
     )
 
-    found = comparing.difference(older, newer)
+    difference = comparing.difference(older, newer)
     left_out = [line for line in ledger if line[3] == hidden]
-    assert (found is not None) == bool(left_out)
-    if found is not None:
-        assert found.day == min(line[0] for line in left_out)
-        assert found.older - found.newer == sum(
-            line[-1] for line in left_out if line[0] == found.day
+    assert (difference is not None) == bool(left_out)
+    if difference is not None:
+        assert difference.day == min(line[0] for line in left_out)
+        assert difference.older - difference.newer == sum(
+            line[-1] for line in left_out if line[0] == difference.day
         )
 
 

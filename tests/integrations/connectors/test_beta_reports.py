@@ -124,9 +124,9 @@ def test_cents_of_a_row_are_dollars_of_a_line():
 def test_tokens_keep_their_kinds_apart():
     usage = {"starting_at": "2026-11-02T00:00:00Z", "group": {"model": "opus"}, "usage": TOKENS}
 
-    found = lines(Script(report(usage)), beta_reports.read_usage, group_by=["model"])
+    rows = lines(Script(report(usage)), beta_reports.read_usage, group_by=["model"])
 
-    assert found == [Line(SECOND, None, ("opus",), (6, 10, 20, 4, 3, 50, 7))]
+    assert rows == [Line(SECOND, None, ("opus",), (6, 10, 20, 4, 3, 50, 7))]
 
 
 def test_the_dimensions_of_both_products_become_a_meter():

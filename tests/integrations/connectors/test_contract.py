@@ -143,16 +143,16 @@ def test_a_feed_brings_every_day_of_its_window_and_no_other(connector, feed):
 
 @every_feed_of_names
 def test_a_feed_of_names_brings_names_and_no_numbers(connector, feed):
-    found = pages(connector, feed)
+    read = pages(connector, feed)
 
     names = {
         (ref.kind, ref.external_id): ref.name
-        for page in found
+        for page in read
         for ref in (*page.people, *page.resources)
     }
     assert names
     assert any(names.values())
-    assert not any(page.records for page in found)
+    assert not any(page.records for page in read)
 
 
 @every_feed_of_days
@@ -192,10 +192,10 @@ def test_two_reads_of_one_export_are_equal(connector, feed):
 def test_nothing_is_asked_before_the_reader_wants_it(connector, feed):
     requests = []
     with connector.open(access_to(connector, requests=requests)) as client:
-        found = feed.read(client, feed.windows(DAYS)[0])
+        reading = feed.read(client, feed.windows(DAYS)[0])
         assert len(requests) == 0
 
-        next(found)
+        next(reading)
 
         assert len(requests) == 1
 
@@ -280,13 +280,13 @@ def test_people_never_cost_more_than_the_organization(connector):
 
 @every_connector
 def test_the_probe_recognizes_each_organization(connector):
-    found = [
+    results = [
         connector.probe(access_to(connector, key, attempts=1), today=TODAY)
         for key in emulator(connector).keys
     ]
 
-    assert len({probe.organization_id for probe in found}) == len(found)
-    for probe in found:
+    assert len({probe.organization_id for probe in results}) == len(results)
+    for probe in results:
         assert probe.organization_id
         assert {check.state for check in probe.checks} <= {"passed", "info", "limited"}
 

@@ -76,11 +76,11 @@ class Recording:
             url = str(request.url)
             if url not in self._recorder.bodies:  # what was changed made it ask for more
                 return self._recorder.handle_request(request)
-            found = change(json.loads(self._recorder.bodies[url]), url)
-            if not isinstance(found, httpx.Response):
-                found = httpx.Response(200, json=found)
-            found.headers.update(self._recorder.organization)
-            return found
+            changed = change(json.loads(self._recorder.bodies[url]), url)
+            if not isinstance(changed, httpx.Response):
+                changed = httpx.Response(200, json=changed)
+            changed.headers.update(self._recorder.organization)
+            return changed
 
         return self._read(httpx.MockTransport(answer))
 
@@ -167,7 +167,7 @@ def test_unknown_fields_change_nothing(recording):
 
 
 def kept_out(pages):
-    return sum(found.rows for page in pages for found in page.kept_out)
+    return sum(row.rows for page in pages for row in page.kept_out)
 
 
 def without_totals(recording, pages):
@@ -329,11 +329,11 @@ def test_values_nobody_has_heard_of_are_values(recording):
         rename(body)
         return body
 
-    found = [record for page in recording.play(change) for record in page.records]
+    records = [record for page in recording.play(change) for record in page.records]
     before = [record for page in recording.clean for record in page.records]
 
-    assert dollars(found) == dollars(before)
-    assert {record.day for record in found} == {record.day for record in before}
+    assert dollars(records) == dollars(before)
+    assert {record.day for record in records} == {record.day for record in before}
 
 
 def dollars(records):

@@ -112,7 +112,7 @@ def company(connection: Connection, ann: Person, bo: Person) -> Connection:
 def work(sessions: int = 0, messages: int = 0) -> dict[str, Any]:
     """Return a day's activity: per session a commit, ten lines and nine of ten edits accepted."""
     code, tools = "claude_code_metrics__core_metrics", "claude_code_metrics__tool_actions"
-    found: dict[str, Any] = {
+    values: dict[str, Any] = {
         f"{code}__distinct_session_count": sessions,
         f"{code}__commit_count": sessions,
         f"{code}__pull_request_count": 0,
@@ -125,8 +125,8 @@ def work(sessions: int = 0, messages: int = 0) -> dict[str, Any]:
     }
     for tool in ("edit_tool", "multi_edit_tool", "notebook_edit_tool", "write_tool"):
         is_used = tool == "edit_tool"
-        found[f"{tools}__{tool}__accepted_count"] = 9 * sessions * is_used
-        found[f"{tools}__{tool}__rejected_count"] = sessions * is_used
+        values[f"{tools}__{tool}__accepted_count"] = 9 * sessions * is_used
+        values[f"{tools}__{tool}__rejected_count"] = sessions * is_used
     for app in ("excel", "outlook", "powerpoint", "word"):
-        found[f"office_metrics__{app}__message_count"] = 0
-    return found
+        values[f"office_metrics__{app}__message_count"] = 0
+    return values

@@ -121,10 +121,10 @@ def test_an_address_that_means_nothing_says_why(get, company, query, reason):
 
 
 def test_people_are_found_by_a_piece_of_their_name(get, company):
-    found = text(get("people", "find=ito"))
+    matching = text(get("people", "find=ito"))
 
-    assert "Ann Ito" in found
-    assert "bo@example.com" not in found
+    assert "Ann Ito" in matching
+    assert "bo@example.com" not in matching
     assert "Nobody is called like that." in text(get("people", "find=zz"))
 
 
@@ -193,19 +193,19 @@ def test_open_in_reports_leads_to_the_same_number(company, organization, widget,
     answer = widget.ask(Scope.from_query(organization, QueryDict(query), today=TODAY))
     assert answer.spec is not None
     again = ReportSpec.from_query(answer.spec.to_query(), today=TODAY)
-    found = engine.run(organization, again)
+    report = engine.run(organization, again)
 
     assert again == answer.spec
     if widget.name == "health":  # it shows no number but days, and those of the report are its own
         assert (
-            found.spec.window
+            report.spec.window
             == Scope.from_query(organization, QueryDict(query), today=TODAY).window
         )
         shown = {row[0] for row in answer.table.rows}
-        assert {connection.label for connection in found.connections} == shown
+        assert {connection.label for connection in report.connections} == shown
         assert answer.figure is None
         return
-    assert found.totals[0] == answer.figure
+    assert report.totals[0] == answer.figure
 
 
 @pytest.mark.parametrize("widget", WIDGET_LIST, ids=lambda widget: widget.name)

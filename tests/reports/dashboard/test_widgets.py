@@ -545,8 +545,8 @@ def test_usage_alone_does_not_break_a_widget(connection, ask, ann):
 
 def test_time_is_cut_as_finely_as_it_can_be_drawn(company, ask):
     def steps(query):
-        found = ask("spend-over-time", query).shown.steps
-        return [(step.label, step.is_chosen) for step in found]
+        drawn = ask("spend-over-time", query).shown.steps
+        return [(step.label, step.is_chosen) for step in drawn]
 
     assert steps("from=2026-11-01&to=2026-11-25") == [
         ("Day", True), ("Week", False), ("Month", False),

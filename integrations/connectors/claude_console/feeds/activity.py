@@ -127,15 +127,15 @@ def _person(actor: Developer | None) -> PersonRef | None:
 
 def _values(row: Developed, models: Iterable[tuple[str, Values]]) -> Values:
     """Every number of a row under its path; those Claude Enterprise has, too, under its names."""
-    found: Values = {}
+    values: Values = {}
     for path, number in numbers({"core_metrics": row.core_metrics}, all_count=True):
-        found[f"{_ROOT}.{_KNOWN_AS.get(path, path)}"] = number
+        values[f"{_ROOT}.{_KNOWN_AS.get(path, path)}"] = number
     for path, number in numbers({"tool_actions": row.tool_actions}, all_count=True):
         tool, _, decision = path.rpartition(".")
-        found[f"{_ROOT}.{tool}.{_DECISIONS.get(decision, decision)}"] = number
+        values[f"{_ROOT}.{tool}.{_DECISIONS.get(decision, decision)}"] = number
     for _, used in models:
-        _add_all(found, used)
-    return found
+        _add_all(values, used)
+    return values
 
 
 def _models(row: Developed) -> Iterator[tuple[str, Values]]:

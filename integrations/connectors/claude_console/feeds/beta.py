@@ -71,7 +71,7 @@ def _pages(
             f"The beta reports do not reach back to {window.start}.", code="not_available"
         )
     workspaces, export = Successors(client), SnapshotGuard()
-    found: dict[_Key, Numbers] = {}  # of the day that is coming in
+    sums: dict[_Key, Numbers] = {}  # of the day that is coming in
     day, first = window.start, True
     report = replace(beta_reports.report(table, optional=_OPTIONAL), table=f"beta_{table}")
     questions = Questions(report, client.learned, partial(read, client))
@@ -84,17 +84,15 @@ def _pages(
         for line in part.lines:
             key = (line.day, _person(line.actor), _values(line, workspaces))
             if line.day != day:
-                records += _documents(found, measures)
-                day, found = line.day, {}
-            found[key] = add_measures(found[key], line.numbers) if key in found else line.numbers
+                records += _documents(sums, measures)
+                day, sums = line.day, {}
+            sums[key] = add_measures(sums[key], line.numbers) if key in sums else line.numbers
         yield Page(tuple(records), export.watermark, client.organization_id)
-    yield Page(tuple(_documents(found, measures)), export.watermark, client.organization_id)
+    yield Page(tuple(_documents(sums, measures)), export.watermark, client.organization_id)
 
 
-def _documents(
-    found: Mapping[_Key, Numbers], measures: Sequence[str]
-) -> Iterator[EngagementRecord]:
-    for (day, person, values), numbers in found.items():
+def _documents(sums: Mapping[_Key, Numbers], measures: Sequence[str]) -> Iterator[EngagementRecord]:
+    for (day, person, values), numbers in sums.items():
         yield EngagementRecord(
             day,
             "|".join((person.external_id if person else "", *values)),

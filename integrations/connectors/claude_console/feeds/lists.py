@@ -25,12 +25,12 @@ def read_workspaces(client: AdminClient, window: Window) -> Iterator[Page]:
     for listing in client.workspaces():
         listed |= {one.id for one in listing.data}
         yield _resources(client, *(_workspace(one, one.id) for one in listing.data))
-    found = client.default_workspace(listed)
+    unlisted = client.default_workspace(listed)
     name = "Default workspace"
     yield _resources(
         client,
-        _workspace(found, DEFAULT_WORKSPACE, name)
-        if found
+        _workspace(unlisted, DEFAULT_WORKSPACE, name)
+        if unlisted
         else ResourceRef(_WORKSPACE, DEFAULT_WORKSPACE, name, "active"),
     )
 
@@ -67,8 +67,8 @@ def read_api_keys(client: AdminClient, window: Window) -> Iterator[Page]:
 def _default_workspace_id(client: AdminClient) -> str:
     """Return the id of the default workspace in the key's scope, or "" if unknown."""
     listed = {one.id for listing in client.workspaces() for one in listing.data}
-    found = client.default_workspace(listed)
-    return found.id if found else ""
+    unlisted = client.default_workspace(listed)
+    return unlisted.id if unlisted else ""
 
 
 def _api_key(one: ApiKey, default_workspace_id: str | None) -> ResourceRef:
@@ -123,8 +123,8 @@ def _person(one: Member) -> PersonRef:
     return PersonRef(canonical_id(one.id), one.email, one.name, "user", "active", one.role)
 
 
-def _resources(client: AdminClient, *found: ResourceRef) -> Page:
-    return Page((), resources=found, organization_id=client.organization_id)
+def _resources(client: AdminClient, *resources: ResourceRef) -> Page:
+    return Page((), resources=resources, organization_id=client.organization_id)
 
 
 def _told(**attributes: str | None) -> dict[str, str]:

@@ -161,10 +161,8 @@ def _lines(kind: _Kind, ask: Ask, window: Window, read: SnapshotGuard) -> Lines:
     for part in ask(window, group_by=kind.cut):
         read.check(part)
         for line in part.lines:
-            meter, found = meter_of(kind.cut, line.values), lines[line.day]
-            found[meter] = (
-                add_measures(found[meter], line.numbers) if meter in found else line.numbers
-            )
+            meter, sums = meter_of(kind.cut, line.values), lines[line.day]
+            sums[meter] = add_measures(sums[meter], line.numbers) if meter in sums else line.numbers
     return lines
 
 
@@ -215,17 +213,15 @@ def read_usage_of_people(client: AdminClient, window: Window) -> Iterator[Page]:
     cut = _cut(USAGE_CUT, dialect)
     for part in dialect.usage_of_people(window, group_by=cut):
         read.check(part)
-        found: dict[tuple[date, MeterKey, PersonRef], Numbers] = {}
+        sums: dict[tuple[date, MeterKey, PersonRef], Numbers] = {}
         for line in part.lines:
             person = _person(line.actor)
             if person is not None:
                 key = (line.day, meter_of(cut, line.values), person)
-                found[key] = (
-                    add_measures(found[key], line.numbers) if key in found else line.numbers
-                )
+                sums[key] = add_measures(sums[key], line.numbers) if key in sums else line.numbers
         records = tuple(
             _USAGE.record(day, meter, person, *numbers)
-            for (day, meter, person), numbers in found.items()
+            for (day, meter, person), numbers in sums.items()
         )
         yield Page(records, read.watermark, part.organization_id)
 

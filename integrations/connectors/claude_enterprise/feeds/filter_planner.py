@@ -56,8 +56,8 @@ class FilterPlanner:
         if self._fits(asked):
             return [asked]
         plans = [self._split(asked, wanted, places, place) for place in places]
-        found = (plan for plan in plans if plan is not None)
-        return min(found, key=lambda plan: (len(plan), sum(map(len, plan))), default=None)
+        complete = (plan for plan in plans if plan is not None)
+        return min(complete, key=lambda plan: (len(plan), sum(map(len, plan))), default=None)
 
     def _split(
         self, asked: Filter, wanted: set[Values], places: tuple[int, ...], place: int

@@ -84,11 +84,11 @@ class CappedReportReader:
         )
         for asked in cover.of(lacking) or ():
             if self._queries < self.MOST_QUERIES:
-                found = self._grouped(
+                read = self._grouped(
                     self._kind.cut, {USAGE_CUT[place]: asked[place] for place in asked}
                 )
                 for day in days:
-                    self._lines.setdefault(day, {}).update(found.get(day, {}))
+                    self._lines.setdefault(day, {}).update(read.get(day, {}))
 
     def _order(self, days: set[date], cap: int) -> list[str]:
         """Order dimensions by the hundred known groups, so that few queries are needed.
@@ -127,10 +127,10 @@ class CappedReportReader:
             inner = {**cut, dimension: value}
             capped = short
             if _filter(dimension, value) is not None:
-                found = self._grouped(self._kind.cut, _only(inner))
+                grouped = self._grouped(self._kind.cut, _only(inner))
                 for day in short:
-                    self._lines.setdefault(day, {}).update(found.get(day, {}))
-                capped = {day for day in short if len(found.get(day, {})) >= cap}
+                    self._lines.setdefault(day, {}).update(grouped.get(day, {}))
+                capped = {day for day in short if len(grouped.get(day, {})) >= cap}
             if capped and rest:
                 self._narrow(inner, rest, capped, cap)
 
@@ -161,9 +161,9 @@ class CappedReportReader:
                     for name, value in zip(names, values, strict=True)
                 )
                 if inside:
-                    found = lines.setdefault(day, {})
-                    found[values] = (
-                        add_measures(found[values], numbers) if values in found else numbers
+                    sums = lines.setdefault(day, {})
+                    sums[values] = (
+                        add_measures(sums[values], numbers) if values in sums else numbers
                     )
         return lines
 

@@ -47,18 +47,18 @@ def read_group_usage(client: AnalyticsClient, window: Window) -> Iterator[Page]:
 def _group_pages(client: AnalyticsClient, window: Window, kind: Kind) -> Iterator[Page]:
     """All groups of each day. Those beyond the cap are asked for by their ids."""
     reports, read = reports_of(client), SnapshotGuard()
-    found: dict[date, dict[str | None, Numbers]] = defaultdict(dict)
-    yield from _cut(reports, window, kind, GROUP, read, found)
-    capped = _capped(reports, found)
+    by_day: dict[date, dict[str | None, Numbers]] = defaultdict(dict)
+    yield from _cut(reports, window, kind, GROUP, read, by_day)
+    capped = _capped(reports, by_day)
     if reports.group_cap is None or not capped:
         return
-    known = _ids(client, window) | {id for day in found.values() for id in day if id}
-    missing = sorted(id for id in known if any(id not in found[day] for day in capped))
+    known = _ids(client, window) | {id for day in by_day.values() for id in day if id}
+    missing = sorted(id for id in known if any(id not in by_day[day] for day in capped))
     parts = [missing[start : start + _IDS] for start in range(0, len(missing), _IDS)]
     while parts:
         ids = parts.pop()
         try:
-            records, crowded = _named_groups(reports, window, kind, read, found, capped, ids)
+            records, crowded = _named_groups(reports, window, kind, read, by_day, capped, ids)
         except PayloadError as exc:
             if exc.status != _REFUSED:
                 raise
@@ -74,7 +74,7 @@ def _named_groups(
     window: Window,
     kind: Kind,
     read: SnapshotGuard,
-    found: dict[date, dict[str | None, Numbers]],
+    by_day: dict[date, dict[str | None, Numbers]],
     capped: set[date],
     ids: Sequence[str],
 ) -> tuple[list[EngagementRecord], bool]:
@@ -82,7 +82,7 @@ def _named_groups(
     records = []
     rows: dict[date, int] = defaultdict(int)
     filters = {f"{GROUP}s": ids}
-    known_before = {day: set(found[day]) for day in capped}
+    known_before = {day: set(by_day[day]) for day in capped}
     for part in kind.organization(reports)(window, group_by=[GROUP], filters=filters):
         read.check(part)
         for line in part.lines:
@@ -91,7 +91,7 @@ def _named_groups(
             # Other groups of the same people may be included, but only in part.
             is_asked = id is not None and id in ids and line.day in capped
             if id is not None and is_asked and id not in known_before[line.day]:
-                _add(found[line.day], id, line.numbers)
+                _add(by_day[line.day], id, line.numbers)
                 records.append(_record(kind, line, id))
     cap = reports.group_cap
     return records, cap is not None and any(count >= cap for count in rows.values())
@@ -166,9 +166,9 @@ def read_slack_channel_usage(client: AnalyticsClient, window: Window) -> Iterato
 def _channel_pages(client: AnalyticsClient, window: Window, kind: Kind) -> Iterator[Page]:
     """Each channel Claude worked in; what was outside Slack is left out."""
     reports, read = reports_of(client), SnapshotGuard()
-    found: dict[date, dict[str | None, Numbers]] = defaultdict(dict)
-    yield from _cut(reports, window, kind, _CHANNEL, read, found)
-    capped = _capped(reports, found)
+    by_day: dict[date, dict[str | None, Numbers]] = defaultdict(dict)
+    yield from _cut(reports, window, kind, _CHANNEL, read, by_day)
+    capped = _capped(reports, by_day)
     if not capped:
         return
     records = []
@@ -177,7 +177,7 @@ def _channel_pages(client: AnalyticsClient, window: Window, kind: Kind) -> Itera
         for line in part.lines:
             if line.day in capped:
                 known = zero_measures(kind.measures)
-                for channel in found[line.day].values():
+                for channel in by_day[line.day].values():
                     known = add_measures(known, channel)
                 rest = line._replace(numbers=subtract_measures(line.numbers, known))
                 if any(rest.numbers):
@@ -194,7 +194,7 @@ def _cut(
     kind: Kind,
     dimension: str,
     read: SnapshotGuard,
-    found: dict[date, dict[str | None, Numbers]],
+    by_day: dict[date, dict[str | None, Numbers]],
 ) -> Iterator[Page]:
     """One document per value and day; what was read is added to `found`, null as well."""
     for part in kind.organization(reports)(window, group_by=[dimension]):
@@ -202,7 +202,7 @@ def _cut(
         records = []
         for line in part.lines:
             (value,) = line.values
-            _add(found[line.day], value, line.numbers)
+            _add(by_day[line.day], value, line.numbers)
             if value is not None or dimension == GROUP:
                 records.append(_record(kind, line, value or NO_GROUP))
         yield Page(tuple(records), read.watermark, part.organization_id)
@@ -212,10 +212,10 @@ def _add(known: dict[str | None, Numbers], value: str | None, numbers: Numbers) 
     known[value] = add_measures(known[value], numbers) if value in known else numbers
 
 
-def _capped(reports: Reports, found: dict[date, dict[str | None, Numbers]]) -> set[date]:
+def _capped(reports: Reports, by_day: dict[date, dict[str | None, Numbers]]) -> set[date]:
     """Return the days of which rows may have been cut off."""
     cap = reports.group_cap
-    return {day for day, values in found.items() if cap is not None and len(values) >= cap}
+    return {day for day, values in by_day.items() if cap is not None and len(values) >= cap}
 
 
 def _record(kind: Kind, line: Line, subject: str) -> EngagementRecord:

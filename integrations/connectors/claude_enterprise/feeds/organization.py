@@ -51,8 +51,8 @@ def _pages(client: AnalyticsClient, window: Window, kind: Kind) -> Iterator[Page
             totals.pop(day, None)
         elif read.watermark is not None and midnight(day) < read.watermark:
             totals.setdefault(day, zero_measures(kind.measures))
-    found = tuple(record for day in sorted(totals) for record in kind.totals(day, totals[day]))
-    yield Page(found, read.watermark, organization_id)
+    records = tuple(record for day in sorted(totals) for record in kind.totals(day, totals[day]))
+    yield Page(records, read.watermark, organization_id)
     lines = CappedReportReader(ask, kind, window, read, totals, reports.group_cap).lines()
     yield Page(tuple(_records(kind, lines, totals)), read.watermark, organization_id)
 

@@ -103,7 +103,7 @@ def test_lines_that_mean_one_meter_are_added_up():
 
 
 def test_what_cannot_be_itemized_is_a_line_of_its_own():
-    found = lines(
+    rows = lines(
         read(
             "cost",
             day(cost("10")),
@@ -112,7 +112,7 @@ def test_what_cannot_be_itemized_is_a_line_of_its_own():
         )
     )
 
-    assert {line.meter.cost_type: line.amount_usd for line in found} == {
+    assert {line.meter.cost_type: line.amount_usd for line in rows} == {
         "web_search": Decimal("0.07"),
         "not_itemized": Decimal("0.03"),
     }
@@ -172,11 +172,11 @@ def developers(*rows):
 def test_a_person_with_two_terminals_has_two_documents_and_equal_rows_are_added_up():
     vscode, tmux = developer(), developer(terminal_type="tmux")
 
-    found = read("claude_code", developers(vscode, tmux, developer(is_remote=None)))
+    documents = read("claude_code", developers(vscode, tmux, developer(is_remote=None)))
 
     root = "claude_code_metrics"
-    first, second = found
-    assert {record.person.external_id for record in found} == {"dev@example.com"}
+    first, second = documents
+    assert {record.person.external_id for record in documents} == {"dev@example.com"}
     assert first.labels == {
         "terminal_type": "vscode",
         "customer_type": "api",
@@ -288,8 +288,8 @@ def test_a_list_is_followed_to_its_end_and_a_page_without_a_cursor_is_refused():
         list(CONNECTOR.feed("workspaces").read(client, ONE_DAY))
 
 
-def objects(*found):
-    return ok({"data": list(found), "has_more": False, "last_id": None})
+def objects(*rows):
+    return ok({"data": list(rows), "has_more": False, "last_id": None})
 
 
 def resources(name, *answers):
@@ -300,14 +300,14 @@ def resources(name, *answers):
 
 def test_a_workspace_keeps_its_tags_and_an_api_without_the_default_one_costs_nothing():
     tags = {"team": "platform", "odd": 7}
-    found = resources(
+    names = resources(
         "workspaces",
         objects({"id": "w1", "name": "One", "tags": tags, "data_residency": None}),
         error(400, "invalid_request_error", "include_default: unknown parameter."),
     )
 
-    assert found["w1"].attributes == {"tag:team": "platform", "tags": "team=platform"}
-    assert (found["default"].name, found["default"].attributes) == ("Default workspace", None)
+    assert names["w1"].attributes == {"tag:team": "platform", "tags": "team=platform"}
+    assert (names["default"].name, names["default"].attributes) == ("Default workspace", None)
 
 
 @pytest.mark.parametrize(
@@ -328,9 +328,9 @@ def test_a_workspace_keeps_its_tags_and_an_api_without_the_default_one_costs_not
     ],
 )
 def test_the_owner_of_a_key_is_whom_it_acts_as_else_who_created_it(key, owner):
-    found = resources("api_keys", objects({"id": "k", "name": "ci", "status": "active", **key}))
+    names = resources("api_keys", objects({"id": "k", "name": "ci", "status": "active", **key}))
 
-    told = found["k"].attributes
+    told = names["k"].attributes
     assert (told.get("owner", ""), told.get("owner_type", "")) == owner
 
 
@@ -353,9 +353,9 @@ def test_a_key_of_the_default_workspace_has_one_id_however_it_is_sent():
         objects({"id": "w1"}, {"id": "w_default"}),
     )
 
-    for found in (older, newer):
-        assert found["k1"].attributes["workspace_id"] == "default"
-        assert found["k2"].attributes["workspace_id"] == "w1"
+    for names in (older, newer):
+        assert names["k1"].attributes["workspace_id"] == "default"
+        assert names["k2"].attributes["workspace_id"] == "w1"
     assert older["k1"].attributes["expires_at"] == "2027-03-31T00:00:00Z"
     assert "workspace_id" not in newer["k3"].attributes  # it opens every workspace
 
@@ -400,13 +400,13 @@ def test_beta_cost_is_told_by_key_person_workspace_product_and_model():
         objects({"id": "w1", "name": "One"}),  # the default workspace is on no list
     )
     with CONNECTOR.open(access(script)) as client:
-        found = [
+        records_of_day = [
             record
             for page in CONNECTOR.feed("beta_cost").read(client, ONE_DAY)
             for record in page.records
         ]
 
-    jo, ci, nobody = found
+    jo, ci, nobody = records_of_day
     assert (jo.person.external_id, ci.person, nobody.person) == ("user_jo", None, None)
     assert jo.labels == {
         "service": "claude_code",

@@ -69,10 +69,12 @@ def by_path(cost, successor=CLOSED, me=ME, trial=None, tokens=(NOTHING, NOTHING)
 
     def answer(request):
         if request.url.params.get("starting_at", "2026-11-07")[:10] != "2026-11-07":
-            found = trial(request) if trial else NOTHING
+            response = trial(request) if trial else NOTHING
         else:
-            found = answers[request.url.path]
-        return httpx.Response(found.status_code, headers=found.headers, content=found.content)
+            response = answers[request.url.path]
+        return httpx.Response(
+            response.status_code, headers=response.headers, content=response.content
+        )
 
     return Script(answer)
 
@@ -82,8 +84,8 @@ def probe(cost, successor=CLOSED, me=ME, trial=None, tokens=(NOTHING, NOTHING)):
     return CONNECTOR.probe(access(script, attempts=1), today=TODAY)
 
 
-def checks(found):
-    return {check.label: (check.state, check.detail) for check in found.checks}
+def checks(probe_result):
+    return {check.label: (check.state, check.detail) for check in probe_result.checks}
 
 
 SPENT = report(
@@ -94,11 +96,11 @@ ENDPOINTS = "Cost and usage endpoints"
 
 
 def test_a_good_key_names_its_organization():
-    found = probe(SPENT)
+    probe_result = probe(SPENT)
 
-    assert found.organization_id == "8f3c"
-    assert found.options == {"dialect": "reports"}
-    assert checks(found) == {
+    assert probe_result.organization_id == "8f3c"
+    assert probe_result.options == {"dialect": "reports"}
+    assert checks(probe_result) == {
         "Key accepted": ("passed", ""),
         "Organization recognized": ("passed", "Brightwater, 8f3c"),
         "Cost data": ("passed", "Complete to 20 Nov 2026, 11:45 UTC."),
@@ -113,23 +115,23 @@ def test_an_organization_that_spends_nothing_can_be_connected():
 
 def test_the_newer_endpoints_are_used_where_they_tell_the_same_cost():
     """By workspace: the one on no list is the default one, which the reports call null."""
-    found = probe(SPENT, newer(("123.5", "wrkspc_1"), ("7", "wrkspc_nowhere")))
+    probe_result = probe(SPENT, newer(("123.5", "wrkspc_1"), ("7", "wrkspc_nowhere")))
 
-    assert found.options == {"dialect": "successors"}
-    assert found.cost_complete_to == datetime(2026, 11, 20, 8, tzinfo=UTC)
-    assert checks(found)["Cost data"] == ("passed", "Complete to 20 Nov 2026, 08:00 UTC.")
-    assert checks(found)[ENDPOINTS] == (
+    assert probe_result.options == {"dialect": "successors"}
+    assert probe_result.cost_complete_to == datetime(2026, 11, 20, 8, tzinfo=UTC)
+    assert checks(probe_result)["Cost data"] == ("passed", "Complete to 20 Nov 2026, 08:00 UTC.")
+    assert checks(probe_result)[ENDPOINTS] == (
         "passed",
         "The beta reports. They report the same cost and tokens as the legacy reports.",
     )
 
 
 def test_the_newer_endpoints_are_not_used_where_they_tell_another_cost_and_the_reason_is_told():
-    found = probe(SPENT, newer(("123.5", "wrkspc_1"), ("8.25", "wrkspc_nowhere")))
+    probe_result = probe(SPENT, newer(("123.5", "wrkspc_1"), ("8.25", "wrkspc_nowhere")))
 
-    assert found.options["dialect"] == "reports"
-    assert found.cost_complete_to == datetime(2026, 11, 20, 11, 45, tzinfo=UTC)
-    assert checks(found)[ENDPOINTS] == (
+    assert probe_result.options["dialect"] == "reports"
+    assert probe_result.cost_complete_to == datetime(2026, 11, 20, 11, 45, tzinfo=UTC)
+    assert checks(probe_result)[ENDPOINTS] == (
         "info",
         "The reports every organization has. The beta reports are not used: for 10 Nov 2026 they "
         "report $0.0825 instead of $0.07.",
@@ -160,27 +162,27 @@ def test_a_closed_legacy_report_of_tokens_is_not_compared():
 
 
 def test_how_the_newer_endpoints_differ_is_kept_for_the_pages_of_the_connection():
-    found = probe(SPENT, newer(("123.5", "wrkspc_1"), ("8.25", "wrkspc_nowhere")))
+    probe_result = probe(SPENT, newer(("123.5", "wrkspc_1"), ("8.25", "wrkspc_nowhere")))
 
-    assert CONNECTOR.not_read(found.options) == (
+    assert CONNECTOR.not_read(probe_result.options) == (
         "The beta reports are not used: for 10 Nov 2026 they report $0.0825 instead of $0.07.",
     )
     assert CONNECTOR.not_read(probe(SPENT).options) == ()
 
 
 def test_the_same_sum_of_other_workspaces_is_another_cost():
-    found = probe(SPENT, newer(("7", "wrkspc_1"), ("123.5", "wrkspc_nowhere")))
+    probe_result = probe(SPENT, newer(("7", "wrkspc_1"), ("123.5", "wrkspc_nowhere")))
 
-    assert found.options["dialect"] == "reports"
+    assert probe_result.options["dialect"] == "reports"
 
 
 def test_days_that_can_still_be_late_are_not_compared():
     recent = report({"amount": "5", "currency": "USD"}, day="2026-11-18")
 
-    found = probe(recent, newer(("4", "wrkspc_nowhere"), day="2026-11-18"))
+    probe_result = probe(recent, newer(("4", "wrkspc_nowhere"), day="2026-11-18"))
 
-    assert found.options == {"dialect": "reports"}
-    assert "there was nothing yet to compare" in checks(found)[ENDPOINTS][1]
+    assert probe_result.options == {"dialect": "reports"}
+    assert "there was nothing yet to compare" in checks(probe_result)[ENDPOINTS][1]
 
 
 @pytest.mark.parametrize(
@@ -243,16 +245,16 @@ def refuse_tokens(request):
 
 def test_a_refusal_of_what_imports_ask_shows_when_the_key_is_tested():
     """The smaller question is known then, before anything is imported."""
-    found = probe(SPENT, trial=refuse_tokens)
+    probe_result = probe(SPENT, trial=refuse_tokens)
 
-    assert [check.label for check in found.limits] == ["Questions of the import"]
-    assert checks(found)["Questions of the import"] == (
+    assert [check.label for check in probe_result.limits] == ["Questions of the import"]
+    assert checks(probe_result)["Questions of the import"] == (
         "limited",
         "Token lines are not read by API key, context window, region, model and service tier: "
         "Anthropic refuses answers in that detail. Totals are complete.",
     )
     # Of five dimensions two were left, and of the three that people's lines then named, one.
-    assert found.options["not_read.usage"] == (
+    assert probe_result.options["not_read.usage"] == (
         "api_key_id,context_window,inference_geo,model,service_tier"
     )
 
@@ -271,12 +273,12 @@ def test_a_closed_report_is_named_and_fails_no_test():
 
 def test_every_organization_of_the_sandbox_finds_its_api_variant():
     app = Sandbox()
-    found = [
+    results = [
         CONNECTOR.probe(access(httpx.WSGITransport(app=app), key=key), today=TODAY).options
         for key in app.keys
     ]
 
-    assert found == [
+    assert results == [
         {"dialect": "successors"},
         {"dialect": "reports"},
         {

@@ -32,7 +32,7 @@ def _a_friday_noon():
 
 def read(feed, days, key, dialect="reports"):
     """Return (requests, records) of each window; the connection keeps what a window learns."""
-    found = []
+    counts = []
     options = {"dialect": dialect}
     for window in feed.windows(days):
         requests, records = [], []
@@ -50,8 +50,8 @@ def read(feed, days, key, dialect="reports"):
                     records += page.records
             except NotAvailable:
                 pass
-        found.append((len(requests), records))
-    return found
+        counts.append((len(requests), records))
+    return counts
 
 
 def fewest(feed, records, dialect="reports"):

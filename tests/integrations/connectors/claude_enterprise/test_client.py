@@ -359,7 +359,7 @@ def test_a_row_of_another_shape_is_kept_out(rows):
 
     with AnalyticsClient(access(script)) as client:
         list(client.cost_report(AUGUST))
-        assert [found.rows for found in client.kept_out.take()] == [1]
+        assert [row.rows for row in client.kept_out.take()] == [1]
 
 
 def test_no_rows_and_no_export_are_not_known():
@@ -506,9 +506,9 @@ def test_every_row_of_every_page_arrives_once_and_in_order(sizes):
         for number, size in enumerate(sizes, start=1)
     ]
 
-    found = [bucket.starting_at for page in pages(Script(*answers)) for bucket in page.data]
+    instants = [bucket.starting_at for page in pages(Script(*answers)) for bucket in page.data]
 
-    assert found == [f"2026-08-{number:02}T00:00:00Z" for number in range(1, sum(sizes) + 1)]
+    assert instants == [f"2026-08-{number:02}T00:00:00Z" for number in range(1, sum(sizes) + 1)]
 
 
 # --- Tolerance -----------------------------------------------------------------------------

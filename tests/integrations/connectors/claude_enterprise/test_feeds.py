@@ -327,12 +327,12 @@ def test_a_page_that_comes_again_counts_once_and_every_row_of_others_counts(pair
         for number, chunk in enumerate(chunks, start=1)
     ]
 
-    found = lines_to_store("user_cost", Script(*answers))
+    stored = lines_to_store("user_cost", Script(*answers))
 
     model = METER_FIELDS.index("model")
     pages = {tuple(pairs[start : start + size]) for start in range(0, len(pairs), size)}
     expected = sorted(pair for page in pages for pair in page)
-    assert sorted((line.person, line.key[model]) for line in found) == expected
+    assert sorted((line.person, line.key[model]) for line in stored) == expected
 
 
 def test_a_reader_of_many_rows_needs_no_more_memory_than_one_of_few():
@@ -395,8 +395,8 @@ class Cap(httpx.BaseTransport):
         return report(bucket(FIRST, *rows))
 
 
-def lines_of(found):
-    return {r.meter: r.amount_usd for r in found if isinstance(r, CostRecord)}
+def lines_of(read):
+    return {r.meter: r.amount_usd for r in read if isinstance(r, CostRecord)}
 
 
 def test_totals_come_first_and_lines_sum_to_them():
@@ -439,10 +439,10 @@ def test_totals_come_first_and_lines_sum_to_them():
 def test_an_empty_day_is_zero_only_where_the_export_covers_it():
     script = Script(report(bucket(FIRST), bucket(SECOND), refreshed="2026-08-01T20:00:00Z"))
 
-    found = records("organization_cost", script, TWO_DAYS)
+    read_records = records("organization_cost", script, TWO_DAYS)
 
-    assert {record.day for record in found} == {FIRST}
-    assert {record.value for record in found} == {Decimal(0)}
+    assert {record.day for record in read_records} == {FIRST}
+    assert {record.value for record in read_records} == {Decimal(0)}
 
 
 def test_without_an_export_there_are_no_totals():
@@ -471,9 +471,9 @@ def test_what_was_cut_off_is_fetched_value_by_value():
         cap=2,
     )
 
-    found = lines_of(records("organization_cost", api))
+    rows = lines_of(records("organization_cost", api))
 
-    assert found == {
+    assert rows == {
         MeterKey(product="chat", model="opus"): Decimal("0.50"),
         MeterKey(product="chat", model="sonnet"): Decimal("0.40"),
         MeterKey(product="cowork", model="opus"): Decimal("0.05"),
@@ -500,9 +500,9 @@ def test_groups_of_many_components_are_fetched_several_at_once(monkeypatch):
         cap=10,
     )
 
-    found = lines_of(records("organization_cost", api))
+    rows = lines_of(records("organization_cost", api))
 
-    assert sorted(found.values()) == [Decimal(cents) / 100 for cents in range(5, 95, 5)]
+    assert sorted(rows.values()) == [Decimal(cents) / 100 for cents in range(5, 95, 5)]
     # Of chat nothing lacks: it has the nine dearest rows.
     assert api.queries[2:] == [(5, {}), (7, {"product": ["cowork"]})]
 
@@ -523,9 +523,9 @@ def test_where_one_model_has_too_many_groups_it_is_cut_again(monkeypatch):
         cap=3,
     )
 
-    found = lines_of(records("organization_cost", api))
+    rows = lines_of(records("organization_cost", api))
 
-    assert sorted(found.values()) == [Decimal(cents) / 100 for cents in range(10, 90, 10)]
+    assert sorted(rows.values()) == [Decimal(cents) / 100 for cents in range(10, 90, 10)]
     assert api.queries[-1][1].keys() == {"model", "speed"}
 
 
@@ -539,10 +539,10 @@ def test_lines_without_a_product_are_found_by_their_model():
         cap=2,
     )
 
-    found = lines_of(records("organization_cost", api))
+    rows = lines_of(records("organization_cost", api))
 
-    assert found[MeterKey(model="sonnet")] == Decimal("0.05")
-    assert sum(found.values()) == Decimal("0.95")
+    assert rows[MeterKey(model="sonnet")] == Decimal("0.05")
+    assert sum(rows.values()) == Decimal("0.95")
     assert api.queries[-1] == (7, {"model": ["sonnet"]})
 
 
@@ -559,9 +559,9 @@ def test_lines_without_a_region_have_a_filter_of_their_own(monkeypatch):
         cap=4,
     )
 
-    found = lines_of(records("organization_cost", api))
+    rows = lines_of(records("organization_cost", api))
 
-    assert found[MeterKey(product="chat")] == Decimal("0.05")
+    assert rows[MeterKey(product="chat")] == Decimal("0.05")
     assert api.queries[-1][1]["inference_geo"] == ["not_available"]
 
 
@@ -571,9 +571,9 @@ def test_what_nobody_can_itemize_stands_as_one_line():
         amount = "900" if grouped else "1000.000001"
         return report(bucket(FIRST, cost(amount, product="chat" if grouped else None)))
 
-    found = lines_of(records("organization_cost", Script(answer)))
+    rows = lines_of(records("organization_cost", Script(answer)))
 
-    assert found == {
+    assert rows == {
         MeterKey(product="chat"): Decimal("9"),
         MeterKey(cost_type="not_itemized"): Decimal("1.00000001"),
     }
@@ -589,9 +589,9 @@ def test_an_api_that_never_adds_up_is_not_asked_for_ever():
         rows = [cost("1", **{name: f"{name}{number}" for name in grouped}) for number in range(100)]
         return report(bucket(FIRST, *rows) if grouped else bucket(FIRST, cost("1000")))
 
-    found = lines_of(records("organization_cost", Script(answer)))
+    read = lines_of(records("organization_cost", Script(answer)))
 
-    assert sum(found.values()) == Decimal("10")
+    assert sum(read.values()) == Decimal("10")
     assert count <= 100
 
 
@@ -751,7 +751,7 @@ def thing(name, *rows):
 
 
 def test_a_skill_keeps_its_id_its_name_and_its_estimates_in_dollars():
-    found = thing(
+    record = thing(
         "skills",
         {
             "skill_name": "skill_01abc",
@@ -768,10 +768,10 @@ def test_a_skill_keeps_its_id_its_name_and_its_estimates_in_dollars():
         },
     )
 
-    assert (found.subject, found.name, found.person, found.days) == (
+    assert (record.subject, record.name, record.person, record.days) == (
         *("skill_01abc", "Contract review", None, 1),
     )
-    assert found.values == {
+    assert record.values == {
         "distinct_user_count": 18,
         "chat_metrics.distinct_conversation_skill_used_count": 22,
         "office_metrics.excel.distinct_session_skill_used_count": 9,
@@ -792,7 +792,7 @@ def test_estimates_of_a_skill_that_are_null_are_unknown_and_in_euros_are_refused
 
 
 def test_a_connector_is_known_by_its_normalized_name():
-    found = thing(
+    record = thing(
         "connectors",
         {
             "connector_name": "mcpsrv_01",
@@ -804,8 +804,8 @@ def test_a_connector_is_known_by_its_normalized_name():
         },
     )
 
-    assert (found.subject, found.name) == ("mcpsrv_01", "Internal wiki")
-    assert found.values == {
+    assert (record.subject, record.name) == ("mcpsrv_01", "Internal wiki")
+    assert record.values == {
         "distinct_user_count": 64,
         "read_call_count": 910,
         "write_call_count": 0,
@@ -814,9 +814,9 @@ def test_a_connector_is_known_by_its_normalized_name():
 
 def test_a_plugin_is_known_by_its_id_and_unnamed_ones_by_their_common_name():
     named = {"plugin_name": "serena", "plugin_id": "serena@claude-plugins-official"}
-    found = thing("plugins", {**named, "install_count": 2, "invocation_count": 88})
-    assert (found.subject, found.name) == ("serena@claude-plugins-official", "serena")
-    assert found.values == {"install_count": 2, "invocation_count": 88}
+    record = thing("plugins", {**named, "install_count": 2, "invocation_count": 88})
+    assert (record.subject, record.name) == ("serena@claude-plugins-official", "serena")
+    assert record.values == {"install_count": 2, "invocation_count": 88}
 
     unnamed = thing("plugins", {"plugin_name": "third-party", "plugin_id": None})
     assert (unnamed.subject, unnamed.name) == ("third-party", "third-party")
@@ -834,7 +834,7 @@ def test_artifacts_are_told_apart_by_type_and_by_being_shared():
 
 
 def test_a_project_keeps_its_name_and_not_who_made_it():
-    found = thing(
+    record = thing(
         "projects",
         {
             "project_id": "claude_proj_01",
@@ -847,8 +847,8 @@ def test_a_project_keeps_its_name_and_not_who_made_it():
         },
     )
 
-    assert (found.subject, found.name, found.person) == ("claude_proj_01", "Q3 pricing", None)
-    assert found.values == {"message_count": 64, "distinct_user_count": 5}
+    assert (record.subject, record.name, record.person) == ("claude_proj_01", "Q3 pricing", None)
+    assert record.values == {"message_count": 64, "distinct_user_count": 5}
 
 
 @time_machine.travel(datetime(2026, 8, 20, 12, tzinfo=UTC))
@@ -858,9 +858,11 @@ def test_spans_of_things_end_with_the_newest_day_and_carry_their_length():
         start, end = (date.fromisoformat(params[f"{name}_date"]) for name in ("starting", "ending"))
         return ok({"data": [{"skill_name": "xlsx", "distinct_user_count": (end - start).days}]})
 
-    found = records("skills_spans", Script(answer), Window(date(2026, 8, 19), date(2026, 8, 20)))
+    read_records = records(
+        "skills_spans", Script(answer), Window(date(2026, 8, 19), date(2026, 8, 20))
+    )
 
-    assert [(r.day, r.days, r.values["distinct_user_count"]) for r in found] == [
+    assert [(r.day, r.days, r.values["distinct_user_count"]) for r in read_records] == [
         (date(2026, 8, 19), days, days) for days in (7, 30, 90)
     ]
 
@@ -884,9 +886,9 @@ def test_slack_channels_beyond_the_cap_stand_as_one_line(monkeypatch):
         first = [cost("1200", slack_channel_id="C0HELP"), cost("1000", slack_channel_id=None)]
         return report(bucket(FIRST, *first), bucket(SECOND, cost("500", slack_channel_id="C0DATA")))
 
-    found = records("slack_channel_cost", Script(answer), TWO_DAYS)
+    read_records = records("slack_channel_cost", Script(answer), TWO_DAYS)
 
-    assert [(r.day, r.subject, r.values["amount_usd"]) for r in found] == [
+    assert [(r.day, r.subject, r.values["amount_usd"]) for r in read_records] == [
         (FIRST, "C0HELP", Decimal("12")),
         (SECOND, "C0DATA", Decimal("5")),
         (FIRST, "not_itemized", Decimal("8")),
@@ -899,9 +901,9 @@ def test_who_is_in_no_group_is_a_subject_of_its_own():
         cost("250", rbac_group_id=None),
     ]
 
-    found = records("group_cost", Script(report(bucket(FIRST, *rows))))
+    read_records = records("group_cost", Script(report(bucket(FIRST, *rows))))
 
-    assert {r.subject: r.values["amount_usd"] for r in found} == {
+    assert {r.subject: r.values["amount_usd"] for r in read_records} == {
         "rbac_group_1": Decimal("1"),
         "no_group": Decimal("2.5"),
     }
@@ -1041,8 +1043,8 @@ def test_what_members_did_is_activity_in_one_product(block, surface):
     (record,) = records("users", Script(listing(row)))
 
     surfaces = feed("users").surfaces
-    found = {name for name, paths in surfaces.items() if any(map(record.values.get, paths))}
-    assert found == {surface}
+    active = {name for name, paths in surfaces.items() if any(map(record.values.get, paths))}
+    assert active == {surface}
 
 
 def test_slack_channels_have_tokens_too():

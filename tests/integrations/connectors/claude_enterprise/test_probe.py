@@ -76,19 +76,19 @@ def probe(summaries, cost, **answers):
     return CONNECTOR.probe(access(script, attempts=1), today=TODAY)
 
 
-def checks(found):
-    return {check.label: (check.state, check.detail) for check in found.checks}
+def checks(probe_result):
+    return {check.label: (check.state, check.detail) for check in probe_result.checks}
 
 
 def test_a_good_key_passes_every_check():
-    found = probe(WEEK, PRICED)
+    probe_result = probe(WEEK, PRICED)
 
-    assert found.organization_id == "org_header"
-    assert found.engagement_complete_to == date(2026, 8, 21)
-    assert found.cost_complete_to == datetime(2026, 8, 22, 8, tzinfo=UTC)
-    assert found.options == {"dialect": "reports"}
-    assert found.limits == ()
-    assert checks(found) == {
+    assert probe_result.organization_id == "org_header"
+    assert probe_result.engagement_complete_to == date(2026, 8, 21)
+    assert probe_result.cost_complete_to == datetime(2026, 8, 22, 8, tzinfo=UTC)
+    assert probe_result.options == {"dialect": "reports"}
+    assert probe_result.limits == ()
+    assert checks(probe_result) == {
         "Key accepted": ("passed", ""),
         "Scope read:analytics": ("passed", ""),
         "Organization recognized": ("passed", "org_header"),
@@ -156,12 +156,12 @@ def counted(tokens, day=21):
 
 
 def test_the_newer_endpoints_are_used_where_they_tell_the_same():
-    found = probe(WEEK, PRICED, successor=newer("5"))
+    probe_result = probe(WEEK, PRICED, successor=newer("5"))
 
-    assert found.options == {"dialect": "successors"}
-    assert found.cost_complete_to == datetime(2026, 8, 22, 8, tzinfo=UTC)
-    assert checks(found)["Cost data"][0] == "passed"
-    assert checks(found)["Cost and usage endpoints"] == (
+    assert probe_result.options == {"dialect": "successors"}
+    assert probe_result.cost_complete_to == datetime(2026, 8, 22, 8, tzinfo=UTC)
+    assert checks(probe_result)["Cost data"][0] == "passed"
+    assert checks(probe_result)["Cost and usage endpoints"] == (
         "passed",
         "The beta reports: every combination, however many a day has. For each day, their cost "
         "and tokens equal those of the four reports.",
@@ -170,18 +170,18 @@ def test_the_newer_endpoints_are_used_where_they_tell_the_same():
 
 def test_the_newer_endpoints_are_not_used_where_they_leave_something_out():
     """As those of a parent organization do, which no answer says."""
-    found = probe(WEEK, PRICED, successor=newer("4"))
+    probe_result = probe(WEEK, PRICED, successor=newer("4"))
 
     difference = (
         "The beta reports are not used: for 21 Aug 2026 they report $0.04 instead of $0.05. "
         "They leave out child organizations with HIPAA readiness."
     )
-    assert found.options == {"dialect": "reports", "note.versions": difference}
-    assert checks(found)["Cost and usage endpoints"] == (
+    assert probe_result.options == {"dialect": "reports", "note.versions": difference}
+    assert checks(probe_result)["Cost and usage endpoints"] == (
         "info",
         f"The four reports every organization has. {difference}",
     )
-    assert CONNECTOR.not_read(found.options) == (difference,)
+    assert CONNECTOR.not_read(probe_result.options) == (difference,)
 
 
 def test_tokens_are_compared_too_because_seats_may_have_no_cost():
@@ -207,18 +207,18 @@ def test_tokens_are_compared_too_because_seats_may_have_no_cost():
     ids=["no export yet", "nothing used", "an earlier export"],
 )
 def test_where_nothing_can_be_compared_the_older_endpoints_stay(answers):
-    found = probe(WEEK, **{"cost": PRICED, **answers})
+    probe_result = probe(WEEK, **{"cost": PRICED, **answers})
 
-    assert found.options == {"dialect": "reports"}
+    assert probe_result.options == {"dialect": "reports"}
     if "cost" in answers:
-        assert "nothing yet to compare" in checks(found)["Cost and usage endpoints"][1]
+        assert "nothing yet to compare" in checks(probe_result)["Cost and usage endpoints"][1]
 
 
 def test_where_the_four_reports_are_closed_the_newer_ones_are_used_and_may_lack_something():
-    found = probe(WEEK, error(403), successor=newer("5"))
+    probe_result = probe(WEEK, error(403), successor=newer("5"))
 
-    assert found.options["dialect"] == "successors"
-    state, detail = checks(found)["Cost and usage endpoints"]
+    assert probe_result.options["dialect"] == "successors"
+    state, detail = checks(probe_result)["Cost and usage endpoints"]
     assert state == "info"
     assert "unknown whether the beta reports are complete" in detail
 
@@ -242,11 +242,11 @@ def test_the_organization_is_taken_from_the_body_where_no_header_names_it():
 
 @pytest.mark.parametrize("answer", [cost_answer(), cost_answer({"amount": "0"})])
 def test_people_at_work_who_cost_nothing_are_probably_on_seats(answer):
-    found = checks(probe(WEEK, answer))
+    by_label = checks(probe(WEEK, answer))
 
-    assert found["Cost data"] == ("passed", "Complete to 22 Aug 2026, 08:00 UTC.")
-    assert found["Plan"][0] == "limited"
-    assert found["Plan"][1].startswith("Probably seat-based: people were active")
+    assert by_label["Cost data"] == ("passed", "Complete to 22 Aug 2026, 08:00 UTC.")
+    assert by_label["Plan"][0] == "limited"
+    assert by_label["Plan"][1].startswith("Probably seat-based: people were active")
 
 
 def test_the_plan_of_an_idle_organization_cannot_be_told():
@@ -262,10 +262,10 @@ def test_the_plan_cannot_be_told_where_no_cost_is_to_be_seen(answer):
 
 
 def test_cost_that_is_not_published_yet_is_no_failure():
-    found = probe(WEEK, cost_answer(refreshed=None))
+    probe_result = probe(WEEK, cost_answer(refreshed=None))
 
-    assert found.cost_complete_to is None
-    assert [check.label for check in found.limits] == ["Cost data"]
+    assert probe_result.cost_complete_to is None
+    assert [check.label for check in probe_result.limits] == ["Cost data"]
 
 
 @pytest.mark.parametrize("status", [400, 403, 404])
@@ -285,10 +285,10 @@ def test_other_trouble_with_cost_fails_the_test(status, problem):
 
 
 def test_an_organization_without_activity_yet_can_connect_for_its_cost():
-    found = probe(error(400), PRICED)
+    probe_result = probe(error(400), PRICED)
 
-    assert found.engagement_complete_to is None
-    assert checks(found)["Engagement data"][0] == "info"
+    assert probe_result.engagement_complete_to is None
+    assert checks(probe_result)["Engagement data"][0] == "info"
 
 
 def test_neither_activity_nor_cost_is_a_failure():
