@@ -101,20 +101,22 @@ class ConnectionAdmin(ReadOnlyAdmin):
     def get_urls(self) -> list[URLPattern]:
         """Add a POST button for each operation to the page of a connection."""
         view = self.admin_site.admin_view(self.operate)
-        own = [path("<int:pk>/operate/<slug:verb>/", view, name="integrations_connection_operate")]
+        own = [
+            path("<int:pk>/operate/<slug:operation>/", view, name="integrations_connection_operate")
+        ]
         return [*own, *super().get_urls()]
 
     @method_decorator(sensitive_post_parameters("typed"))
-    def operate(self, request: HttpRequest, pk: int, verb: str) -> HttpResponse:
+    def operate(self, request: HttpRequest, pk: int, operation: str) -> HttpResponse:
         """Run one operation on one connection, then show its page again."""
-        if verb not in _OPERATIONS:
+        if operation not in _OPERATIONS:
             raise Http404
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         if not self.has_operate_permission(request):
             raise PermissionDenied
         connection = get_object_or_404(Connection.objects.select_related("organization"), pk=pk)
-        self._do(request, verb, [connection], request.POST.get("typed", ""))
+        self._do(request, operation, [connection], request.POST.get("typed", ""))
         return redirect("admin:integrations_connection_change", pk)
 
     def change_view(
@@ -124,8 +126,8 @@ class ConnectionAdmin(ReadOnlyAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        verbs = _OPERATIONS if self.has_operate_permission(request) else {}
-        context = {**(extra_context or {}), "verbs": verbs.items()}
+        operations = _OPERATIONS if self.has_operate_permission(request) else {}
+        context = {**(extra_context or {}), "operations": operations.items()}
         return super().change_view(request, object_id, form_url, context)
 
     @admin.action(description="Test connection", permissions=["operate"])
@@ -141,12 +143,12 @@ class ConnectionAdmin(ReadOnlyAdmin):
         self._do(request, "disconnect", queryset.select_related("organization"))
 
     def _do(
-        self, request: HttpRequest, verb: str, chosen: Iterable[Connection], typed: str = ""
+        self, request: HttpRequest, operation: str, chosen: Iterable[Connection], typed: str = ""
     ) -> None:
         """Do it to each by itself, so that one refusal stops no other."""
         for connection in chosen:
             try:
-                text = _OPERATIONS[verb].act(connection, _actor(request), typed)
+                text = _OPERATIONS[operation].act(connection, _actor(request), typed)
                 level = messages.SUCCESS
             except (connections.OperationError, ConnectorError, UnreadableSecret) as exc:
                 level, text = messages.ERROR, str(exc)
@@ -237,7 +239,7 @@ _OPERATIONS = {
 
 
 def _actor(request: HttpRequest) -> User:
-    assert isinstance(request.user, User)  # noqa: S101 - the admin lets nobody else in
+    assert isinstance(request.user, User)  # noqa: S101 - only users reach the admin
     return request.user
 
 

@@ -36,8 +36,8 @@ _SALT = "integrations.connections.proof"
 class OperationError(Exception):
     """Operation that is not possible. `str(exc)` is the reason, `field` the input to correct.
 
-    `twin` is the label of the connection that already uses the organization. `checks` are those of
-    a test that passed except for the organization.
+    `duplicate` is the label of the connection that already uses the organization. `checks` are
+    those of a test that passed except for the organization.
     """
 
     def __init__(
@@ -47,14 +47,14 @@ class OperationError(Exception):
         field: str = "",
         repair: str = "",
         code: str = "",
-        twin: str = "",
+        duplicate: str = "",
         checks: tuple[Check, ...] = (),
     ) -> None:
         super().__init__(message)
         self.field = field
         self.repair = repair
         self.code = code
-        self.twin = twin
+        self.duplicate = duplicate
         self.checks = checks
 
 
@@ -257,8 +257,8 @@ def _store_key(
         sync.switch_api_variant(locked, probe.options)
         _clear_problem(locked)
         locked.save()
-        verb = "connection.reconnected" if was_off else "connection.key_replaced"
-        audit.record(connection.organization, actor, verb, connection.label)
+        action = "connection.reconnected" if was_off else "connection.key_replaced"
+        audit.record(connection.organization, actor, action, connection.label)
         notices.resolve(locked)
         run = sync.active_run(locked) or sync.plan_refresh(
             locked, today=timezone.now().date(), kind=SyncRun.Kind.MANUAL, actor=actor
@@ -403,7 +403,7 @@ def _check_installed(connection: Connection) -> None:
 def _probe(connector: Connector, key: str, *, provider_organization: str = "") -> TestResult:
     """Check the key's shape, then ask the provider; a person waits, so once and briefly."""
     # The organization of an unseen key is not known before its first answer.
-    turnstile = rate_limit.RateLimiter(
+    limiter = rate_limit.RateLimiter(
         connector,
         provider_organization,
         stand_in=f"key-{hashlib.sha256(key.encode()).hexdigest()[:16]}",
@@ -412,8 +412,8 @@ def _probe(connector: Connector, key: str, *, provider_organization: str = "") -
     access = Access(
         key=key,
         base_url=connector.base_url,
-        acquire=turnstile,
-        observe=lambda request: turnstile.learn(request.organization_id),
+        acquire=limiter,
+        observe=lambda request: limiter.learn(request.organization_id),
         attempts=1,
     )
     try:
@@ -485,26 +485,28 @@ def _check_duplicate(
     provider_id = probe.organization_id
     of_connector = organization.connections.filter(connector_slug=connector.slug)
     others = of_connector.exclude(pk=besides.pk) if besides else of_connector
-    twin = next((one for one in others.order_by("pk") if one.organization_ids & probe.ids), None)
-    if twin is None:
+    duplicate = next(
+        (one for one in others.order_by("pk") if one.organization_ids & probe.ids), None
+    )
+    if duplicate is None:
         return
-    checks = probe.refused(f"{provider_id} is {twin.label} already.")
-    if twin.is_disconnected:
+    checks = probe.refused(f"{provider_id} is {duplicate.label} already.")
+    if duplicate.is_disconnected:
         raise OperationError(
-            f"The history of this organization ({provider_id}) is here already, as {twin.label}. "
-            "Reading it twice would count every dollar twice.",
+            f"The history of this organization ({provider_id}) is here already, as "
+            f"{duplicate.label}. Reading it twice would count every dollar twice.",
             field="key",
-            repair=f"Reconnect {twin.label} with this key.",
+            repair=f"Reconnect {duplicate.label} with this key.",
             code="connected_before",
-            twin=twin.label,
+            duplicate=duplicate.label,
             checks=checks,
         )
     raise OperationError(
-        f"This organization ({provider_id}) is connected already, as {twin.label}.",
+        f"This organization ({provider_id}) is connected already, as {duplicate.label}.",
         field="key",
-        repair=f"Use the key of another organization, or replace the key of {twin.label}.",
+        repair=f"Use the key of another organization, or replace the key of {duplicate.label}.",
         code="connected_already",
-        twin=twin.label,
+        duplicate=duplicate.label,
         checks=checks,
     )
 

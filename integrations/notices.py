@@ -49,9 +49,9 @@ def detect(now: datetime) -> None:
     """Create notices of new events and settle those that need no action any more."""
     events = [*_imports(now), *_problems(), *_failing(now.date()), *_expiries(now.date())]
     names = [event.name for event in events]
-    told = set(Notice.objects.filter(event__in=names).values_list("organization_id", "event"))
+    notified = set(Notice.objects.filter(event__in=names).values_list("organization_id", "event"))
     for event in events:
-        if (event.connection.organization_id, event.name) not in told:
+        if (event.connection.organization_id, event.name) not in notified:
             _send(event)
     Notice.objects.filter(kind__in=_CALLS, settled_at__isnull=True).exclude(event__in=names).update(
         settled_at=now

@@ -102,11 +102,11 @@ def explore_png(request: OrganizationRequest, spec: ReportSpec) -> HttpResponseB
     ahead = (
         outlook(request.organization, report, today=today) if spec.forecast else ForecastResult()
     )
-    laid_out = pivot.build(report, ahead.columns)
-    chart = charts.draw(laid_out)
+    pivot_table = pivot.build(report, ahead.columns)
+    chart = charts.draw(pivot_table)
     if chart is None:
         raise SpecError("A table alone has no picture. Choose a chart first.", field="chart")
-    picture = png(chart, laid_out, ReportControls(spec))
+    picture = png(chart, pivot_table, ReportControls(spec))
     return HttpResponse(
         picture, content_type="image/png", headers=_named(request, report.spec, "png")
     )

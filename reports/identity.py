@@ -222,9 +222,9 @@ def _replaced(values: Mapping[Any, str], key: Any, otherwise: Any) -> Any:
 
 
 def _case(prefix: str, *cases: When) -> Expression:
-    nobody = [When(**{f"{prefix.removesuffix('__')}__isnull": True}, then=Value(""))]
+    without_person = [When(**{f"{prefix.removesuffix('__')}__isnull": True}, then=Value(""))]
     return Case(
-        *(nobody if prefix else ()),
+        *(without_person if prefix else ()),
         *cases,
         default=Value(UNKNOWN),
         output_field=CharField(),

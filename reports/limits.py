@@ -52,11 +52,11 @@ def _unanswerable(
     connections: Sequence[Connection], metric: Metric, name: str, spec: ReportSpec
 ) -> SpecError:
     labels = " and ".join(connection.label for connection in connections)
-    verb = "does" if len(connections) == 1 else "do"
+    auxiliary = "does" if len(connections) == 1 else "do"
     word = in_sentence(DIMENSIONS[name].label)
     return SpecError(
-        f"{labels} {verb} not report {metric.label.lower()} by {word} ({metric.name}, {name}), so"
-        f" all of it would stand in one row without a value. Leave out {word}, or choose another"
+        f"{labels} {auxiliary} not report {metric.label.lower()} by {word} ({metric.name}, {name}),"
+        f" so all of it would be in one row without a value. Remove {word}, or choose another"
         " metric.",
         field="group_by" if name in spec.group_by else "filters",
     )
@@ -145,9 +145,9 @@ def _silent(spec: ReportSpec, connections: Sequence[Connection]) -> Iterator[str
         for name in _cut_by(spec):
             silent = [c.label for c in connections if not _answers(c, measure, name)]
             if silent:
-                verb, whose = ("does", "its") if len(silent) == 1 else ("do", "their")
+                auxiliary, whose = ("does", "its") if len(silent) == 1 else ("do", "their")
                 yield (
-                    f"{' and '.join(silent)} {verb} not report {measure.label.lower()} by"
+                    f"{' and '.join(silent)} {auxiliary} not report {measure.label.lower()} by"
                     f" {in_sentence(DIMENSIONS[name].label)}: {whose} part has no value there."
                 )
 

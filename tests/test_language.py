@@ -27,6 +27,8 @@ NAMES = re.compile(
     r"(?:_|$)",
     re.IGNORECASE,
 )
+# Names that hold one of the words: the error 404, and the stored column of the audit log.
+ALLOWED_NAMES = re.compile(r"not_found|^verb$", re.IGNORECASE)
 
 
 def _files(*patterns: str) -> list[Path]:
@@ -85,14 +87,14 @@ def _count(texts: Iterator[str]) -> int:
 
 
 SOURCES = {
-    "identifiers": lambda: sum(bool(NAMES.search(name)) for name in _identifiers()),
+    "identifiers": lambda: sum(bool(NAMES.search(ALLOWED_NAMES.sub("", name))) for name in _identifiers()),
     "docstrings and comments": lambda: _count(_python_prose()),
     "page texts": lambda: _count(_page_texts()),
     "documents": lambda: _count(_documents()),
 }
 BUDGET = {
-    "identifiers": 200,
-    "docstrings and comments": 6,
+    "identifiers": 0,
+    "docstrings and comments": 0,
     "page texts": 28,
     "documents": 101,
 }

@@ -235,7 +235,7 @@ class Cut:
     `of` names these numbers: `cost`, `usage` (paths are the measures of their records), or a feed
     (paths are those of its documents). `dimensions` are the labels of its records, by the names of
     reports; those of a person come from the record's `person`. `subject` is the dimension that the
-    subject holds, if it is not a label. `nobody` is the subject or label that stands for no value.
+    subject holds, if it is not a label. `absent` is the subject or label that stands for no value.
     `is_overlapping`: one number may be in several documents or in none, so they are never added up.
     """
 
@@ -243,7 +243,7 @@ class Cut:
     of: str
     dimensions: tuple[str, ...] = ()
     subject: str = ""
-    nobody: str = ""
+    absent: str = ""
     is_overlapping: bool = False
 
     @property

@@ -114,12 +114,14 @@ def diff(said: DayTotals, now: DayTotals, names: Mapping[int, str]) -> Iterator[
         said.people.get(person) != now.people.get(person)
         for person in said.people.keys() | now.people.keys()
     )
-    told = _MEASURES[tuple(said.measures)]
+    measures = _MEASURES[tuple(said.measures)]
     moved = {
-        name: parts for name, parts in told.items() if said.by_meter(parts) != now.by_meter(parts)
+        name: parts
+        for name, parts in measures.items()
+        if said.by_meter(parts) != now.by_meter(parts)
     }
     if not moved and people:
-        moved = dict([next(iter(told.items()))])
+        moved = dict([next(iter(measures.items()))])
     for measure, parts in moved.items():
         meters = _differing(
             _summed(said.by_meter(parts), names), _summed(now.by_meter(parts), names)

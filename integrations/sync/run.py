@@ -450,20 +450,20 @@ def access(
     credential = connection.credential
     if credential is None:
         raise LeaseLost("The connection has no key any more.")
-    turnstile = rate_limit.RateLimiter(
+    limiter = rate_limit.RateLimiter(
         connector,
         connection.provider_organization_id,
         stand_in=f"connection-{connection.pk}",
     )
 
     def observed(request: Request) -> None:
-        turnstile.learn(request.organization_id)
+        limiter.learn(request.organization_id)
         observe(request)
 
     return Access(
         key=credential.reveal(),
         base_url=connector.base_url,
-        acquire=turnstile,
+        acquire=limiter,
         observe=observed,
         options=connection.options,
         learn=learn,

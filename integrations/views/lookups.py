@@ -60,7 +60,7 @@ def add_form_error(
     form: Form, refused: connections.OperationError
 ) -> connections.OperationError | None:
     """Put a refusal beside its field; hand it back if it belongs to none, or has more to show."""
-    if refused.field in form.fields and not (refused.twin or refused.checks):
+    if refused.field in form.fields and not (refused.duplicate or refused.checks):
         form.add_error(refused.field, " ".join(filter(None, [str(refused), refused.repair])))
         return None
     return refused

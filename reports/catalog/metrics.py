@@ -928,7 +928,7 @@ class Dimension:
         if self.on_documents is not None:
             return self.on_documents
         cuts = [catalogs().cuts[feed] for feed in source.feeds]
-        if len({(cut.subject == self.name, cut.nobody) for cut in cuts}) == 1:
+        if len({(cut.subject == self.name, cut.absent) for cut in cuts}) == 1:
             return self._on(cuts[0])
         return Case(
             *(When(feed=cut.feed, then=self._on(cut)) for cut in cuts), output_field=CharField()
@@ -937,8 +937,8 @@ class Dimension:
     def _on(self, cut: Cut) -> Expression | F:
         """Return the item or label of a document; "" for values that stand for none."""
         expression: Any = F("subject") if cut.subject == self.name else _label(self.name)
-        if cut.nobody:
-            some = NullIf(expression, Value(cut.nobody))
+        if cut.absent:
+            some = NullIf(expression, Value(cut.absent))
             expression = Coalesce(some, Value(""), output_field=CharField())
         return expression  # type: ignore[no-any-return]
 

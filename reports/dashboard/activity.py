@@ -42,7 +42,7 @@ _NOT_READ_YET = "No day of activity has been read for these days yet, so this is
 PERIODS = {"daily": "Day", "weekly": "7 days", "monthly": "30 days"}
 
 
-def _told(scope: Scope) -> tuple[list[Connection], tuple[Lack, ...]]:
+def _split_by_activity(scope: Scope) -> tuple[list[Connection], tuple[Lack, ...]]:
     """Split the connections into those that count active users and the others."""
     every = engine.connections_of(scope.organization, scope.filters)
     telling = activity_queries.with_feed(every, activity_queries.SUMMARIES)
@@ -91,7 +91,7 @@ def active_figure(scope: Scope) -> WidgetResult:
     """Different users in 30 days, on the last day that is known."""
     product = _product(scope)
     name = f"{product}_monthly_active_users" if product else "monthly_active_users"
-    telling, missing = _told(scope)
+    telling, missing = _split_by_activity(scope)
     documents = activity_queries.latest_documents(telling, scope.window)
     path = f"{product}_monthly_active_user_count" if product else "monthly_active_user_count"
     rows = [(c.label, *_at(documents, c, path, "assigned_seat_count")) for c in telling]
@@ -136,7 +136,7 @@ def _of_seats(active: Number, seats: Number) -> str:
 
 def seats(scope: Scope) -> WidgetResult:
     """How many seats are assigned, how many of them are used, and who was invited."""
-    telling, missing = _told(scope)
+    telling, missing = _split_by_activity(scope)
     documents = activity_queries.latest_documents(telling, scope.window)
     paths = ("assigned_seat_count", "pending_invite_count", "weekly_active_user_count")
     rows = [(c.label, *_at(documents, c, *paths)) for c in telling]
@@ -189,7 +189,7 @@ class ActiveUsers:
 
 def active_users(scope: Scope) -> WidgetResult:
     """Lines of daily, weekly and monthly users; of several connections a line each."""
-    telling, missing = _told(scope)
+    telling, missing = _split_by_activity(scope)
     if not telling:
         return WidgetResult(Table((), ()), empty=_NO_USERS)
     names = ("monthly_active_users", "weekly_active_users", "daily_active_users", "seats")
@@ -198,20 +198,20 @@ def active_users(scope: Scope) -> WidgetResult:
     several = len(telling) > 1
     accounts = (_accounts(telling),)
     report = scope.ask(*metrics, group_by=(interval, "billing_account"), also=accounts)
-    laid_out = pivot.build(report.by(interval))
+    pivot_table = pivot.build(report.by(interval))
     series = (
         [
-            _line(report, laid_out, connection.label, 0, connection.label, at % 6 + 1)
+            _line(report, pivot_table, connection.label, 0, connection.label, at % 6 + 1)
             for at, connection in enumerate(telling)
         ]
         if several
         else [
-            _line(report, laid_out, telling[0].label, at, _short(name), color)
+            _line(report, pivot_table, telling[0].label, at, _short(name), color)
             for at, (name, color) in enumerate(zip(metrics, _colors(metrics), strict=True))
         ]
     )
     drawn = replace(
-        laid_out, series=tuple(series), spec=replace(laid_out.spec, metrics=metrics[:1])
+        pivot_table, series=tuple(series), spec=replace(pivot_table.spec, metrics=metrics[:1])
     )
     documents = activity_queries.latest_documents(telling, scope.window)
     products = tuple(_products(telling, documents))
@@ -260,8 +260,10 @@ def _short(name: str) -> str:
     return PERIODS.get(every, METRICS[name].label)
 
 
-def _line(report: Report, laid_out: Pivot, account: str, at: int, label: str, color: int) -> Series:
-    values = [report.values((column.start, account))[at] for column in laid_out.columns]
+def _line(
+    report: Report, pivot_table: Pivot, account: str, at: int, label: str, color: int
+) -> Series:
+    values = [report.values((column.start, account))[at] for column in pivot_table.columns]
     return Series(label, color, tuple(values))
 
 
@@ -305,7 +307,7 @@ class Funnel:
 
 def adoption(scope: Scope) -> WidgetResult:
     """From invitation to habit, for each connection by itself."""
-    telling, missing = _told(scope)
+    telling, missing = _split_by_activity(scope)
     documents = activity_queries.latest_documents(telling, scope.window)
     funnels = []
     by_people = activity_queries.with_feed(telling, activity_queries.USERS)
@@ -422,9 +424,9 @@ def _code_prices(scope: Scope, connections: Sequence[Connection]) -> Iterator[Me
     Where a provider bills Claude Code as a product of its own, that is its cost. Where it only
     estimates what Claude Code took of another product, the estimate stands by itself.
     """
-    told = activity_queries.with_surface(connections, _CLAUDE_CODE)
-    estimating = [c for c in told if any(feed_names(c, Source.CODE_ESTIMATE))]
-    billing = [c for c in told if c not in estimating]
+    counting = activity_queries.with_surface(connections, _CLAUDE_CODE)
+    estimating = [c for c in counting if any(feed_names(c, Source.CODE_ESTIMATE))]
+    billing = [c for c in counting if c not in estimating]
 
     if billing:
         of_code = Filter("service", (_CLAUDE_CODE,))

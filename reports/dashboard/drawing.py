@@ -25,7 +25,7 @@ def _thinned(chart: Chart, part: float) -> Chart:
     narrow = ceil(max(1, ceil(count * LABEL / NARROW)) / wide) * wide
     rule = chart.closing
     if rule and part < 0.3:
-        rule = replace(rule, has_room_before=False, has_room_after=False)
+        rule = replace(rule, fits_before=False, fits_after=False)
     return replace(
         chart,
         closing=rule,

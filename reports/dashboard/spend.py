@@ -203,9 +203,9 @@ def over_time(scope: Scope) -> WidgetResult:
     """Columns of cost by product, and what each sums to."""
     interval = scope.columns_by
     report = scope.ask("cost", group_by=(interval, "service"))
-    laid_out = pivot.build(report)
+    pivot_table = pivot.build(report)
     total = report.totals[0]
-    lines = [line for line in laid_out.lines if not line.is_part]
+    lines = [line for line in pivot_table.lines if not line.is_part]
     slices = tuple(
         BreakdownRow(line.label, line.color or labels.GREY, line.totals[0].value, share)
         for line, share in zip(lines, shares(line.totals[0].value for line in lines), strict=True)
@@ -213,8 +213,8 @@ def over_time(scope: Scope) -> WidgetResult:
     return WidgetResult(
         shown=OverTime(
             tuple(_steps(scope)),
-            drawing.columns(laid_out, part=0.75),
-            laid_out,
+            drawing.columns(pivot_table, part=0.75),
+            pivot_table,
             slices,
             total,
             finality_rule(report),
@@ -222,7 +222,7 @@ def over_time(scope: Scope) -> WidgetResult:
         empty=when_empty(report, "spend"),
         spec=replace(scope.spec("cost", group_by=("service",)), interval=interval),
         figure=total,
-        table=by_column(laid_out, Kind.USD),
+        table=by_column(pivot_table, Kind.USD),
         missing=lacking(scope, report),
     )
 
@@ -236,9 +236,9 @@ def _steps(scope: Scope) -> Iterator[Step]:
             yield Step(interval, interval.capitalize(), other.query, chosen)
 
 
-def by_column(laid_out: Pivot, kind: Kind) -> Table:
+def by_column(pivot_table: Pivot, kind: Kind) -> Table:
     """Return a row per interval with its finality, a column per series, and the total."""
-    series, interval = laid_out.series, laid_out.columns[0].interval
+    series, interval = pivot_table.series, pivot_table.columns[0].interval
     return Table(
         (
             Column(interval, interval.capitalize(), Kind.DAY),
@@ -251,9 +251,9 @@ def by_column(laid_out: Pivot, kind: Kind) -> Table:
                 column.start,
                 column.certainty,
                 *(s.values[at] for s in series),
-                laid_out.foot[at].value,
+                pivot_table.foot[at].value,
             )
-            for at, column in enumerate(laid_out.columns)
+            for at, column in enumerate(pivot_table.columns)
         ),
     )
 
@@ -268,7 +268,7 @@ class LargestShift:
     now: Decimal
 
     @property
-    def verb(self) -> str:
+    def direction(self) -> str:
         return "rose" if self.now > self.before else "fell"
 
 

@@ -82,15 +82,15 @@ def by_type(scope: Scope) -> WidgetResult:
     interval = scope.columns_by
     asked = ("total_tokens", *TYPES, "cache_read_share")
     report = scope.ask(*asked, group_by=(interval,))
-    laid_out = _series(pivot.build(report), report, TYPES)
+    pivot_table = _series(pivot.build(report), report, TYPES)
     shares = _series(pivot.build(report), report, {"cache_read_share": ("Cache-read share", 1)})
     shares = replace(shares, spec=replace(shares.spec, metrics=("cache_read_share",)))
     total = report.totals[0]
     return WidgetResult(
         shown=Tokens(
-            drawing.columns(laid_out, part=0.38),
+            drawing.columns(pivot_table, part=0.38),
             drawing.lines(shares, part=0.18),
-            laid_out,
+            pivot_table,
             total,
             report.totals[-1],
             finality_rule(report),
@@ -103,17 +103,17 @@ def by_type(scope: Scope) -> WidgetResult:
             interval=interval,
         ),
         figure=total,
-        table=by_column(laid_out, Kind.TOKENS),
+        table=by_column(pivot_table, Kind.TOKENS),
         missing=lacking(scope, report),
     )
 
 
-def _series(laid_out: Pivot, report: Report, names: dict[str, tuple[str, int]]) -> Pivot:
+def _series(pivot_table: Pivot, report: Report, names: dict[str, tuple[str, int]]) -> Pivot:
     """Return the columns of a pivot with one series per metric instead of per group."""
     at = {name: report.spec.metrics.index(name) for name in names}
-    values = [report.values((column.start,)) for column in laid_out.columns]
+    values = [report.values((column.start,)) for column in pivot_table.columns]
     return replace(
-        laid_out,
+        pivot_table,
         series=tuple(
             Series(label, color, tuple(row[at[name]] for row in values))
             for name, (label, color) in names.items()

@@ -160,8 +160,8 @@ class ShiftedPeriod:
     def expression(self) -> Expression:
         months = Cast(Value(f"{self.shift.months} months"), DurationField())
         days = Cast(Value(f"{self.shift.days} days"), DurationField())
-        laid = Cast(F("day") + months + days, DateField())
-        return Greatest(laid, Value(self.window.start, DateField()), output_field=DateField())
+        shifted = Cast(F("day") + months + days, DateField())
+        return Greatest(shifted, Value(self.window.start, DateField()), output_field=DateField())
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ class Report:
     sides: tuple["PeriodResult", ...]
     before: "Report | None" = None
     alike: "Report | None" = None
-    laid: ShiftedPeriod | None = None
+    shifted: ShiftedPeriod | None = None
     has_no_sum: bool = False  # its groups were put together although they overlap
 
     @property
@@ -276,7 +276,7 @@ class Report:
             return {side.source: side.groups for side in self.sides}
         return {
             side.source: side.cumulative(
-                _known_starts(self.spec, self.coverage, side.source, self.laid),
+                _known_starts(self.spec, self.coverage, side.source, self.shifted),
                 self._numbers.absence.is_known,
             ).groups
             for side in self.sides
@@ -284,7 +284,7 @@ class Report:
 
     @cached_property
     def _numbers(self) -> "_ValueReader":
-        return _ValueReader(self.spec, self.connections, self.coverage, self.laid)
+        return _ValueReader(self.spec, self.connections, self.coverage, self.shifted)
 
 
 @dataclass(frozen=True)
@@ -359,7 +359,7 @@ def _identified(rows: Iterable[tuple[Place, Amounts]]) -> Iterator[tuple[Place, 
 
 
 def _known_starts(
-    spec: ReportSpec, coverage: Coverage, source: Source, laid: ShiftedPeriod | None
+    spec: ReportSpec, coverage: Coverage, source: Source, shifted: ShiftedPeriod | None
 ) -> list[date]:
     """Return the first days of the columns with a known day of this source, oldest first.
 
@@ -367,7 +367,7 @@ def _known_starts(
     """
     interval = spec.group_by[0]
     days = coverage.known_days(source)
-    return sorted({first_day(interval, laid.day(day) if laid else day) for day in days})
+    return sorted({first_day(interval, shifted.day(day) if shifted else day) for day in days})
 
 
 def _running_totals(
@@ -561,8 +561,8 @@ def _feed_filter(source: Source, connections: Iterable[Connection]) -> Q:
     for connection in connections:
         totals, people = coverages.feed_names(connection, source)
         telling[(*totals, *people)].append(connection)
-    told = (Q(connection__in=who, feed__in=feeds) for feeds, who in telling.items() if feeds)
-    return reduce(Q.__or__, told, Q()) or Q(pk__in=())
+    filters = (Q(connection__in=who, feed__in=feeds) for feeds, who in telling.items() if feeds)
+    return reduce(Q.__or__, filters, Q()) or Q(pk__in=())
 
 
 def _person_filter(
@@ -574,10 +574,10 @@ def _person_filter(
     All rows of a person are among them, whichever of their ids, emails and names was asked for.
     """
     values = filter_.values
-    nobody = {"", UNKNOWN_USER}.intersection(values)
+    unattributed = {"", UNKNOWN_USER}.intersection(values)
     if filter_.dimension not in PERSON_DIMENSIONS:
         return Q()
-    if nobody == {*values}:
+    if unattributed == {*values}:
         return Q(person__isnull=True)
     if filter_.dimension == "project_id" and model not in (CostFact, UsageFact):
         return Q()  # a rollup has a column of its own for it
@@ -603,7 +603,7 @@ def _person_filter(
     listed = known.rows_listed(filter_.dimension, wanted)
     ids["person"] = sorted(known.rows_of({*ids["person"], *listed}))
     followed = reduce(Q.__or__, (Q(**{f"{kind}__in": pks}) for kind, pks in ids.items()))
-    return followed | Q(person__isnull=True) if nobody else followed
+    return followed | Q(person__isnull=True) if unattributed else followed
 
 
 def _condition(filter_: Filter, name: str, people: "People") -> Q:
@@ -763,7 +763,7 @@ def _compared(now: "_Query", shift: Shift) -> tuple["_Query", "_Query"]:
             spec=before,
             known=known.limited(theirs, before.window),
             days=theirs,
-            laid=ShiftedPeriod(shift, spec.window),
+            shifted=ShiftedPeriod(shift, spec.window),
         ),
     )
 
@@ -816,7 +816,7 @@ class _Query:
     known: Coverage
     people: People
     kept: tuple[str, ...] = ()
-    laid: ShiftedPeriod | None = None
+    shifted: ShiftedPeriod | None = None
     days: Mapping[tuple[int, Source], frozenset[date]] | None = None  # where not all count
 
     def is_whole_of(self, other: "_Query") -> bool:
@@ -836,7 +836,7 @@ class _Query:
                 PeriodResult(source, self.measures(source), dict(_identified(self._read(source))))
                 for source in self.spec.sources
             ),
-            laid=self.laid,
+            shifted=self.shifted,
         )
 
     def groups(self, source: Source) -> Iterator[tuple[Place, Amounts]]:
@@ -975,7 +975,7 @@ def _in_order(rows: QuerySet[Any], keys: Mapping[str, Any]) -> QuerySet[Any]:
 def _merged(questions: Sequence["_Query"]) -> Iterator[Row]:
     """Walk through all sources side by side, a key at a time."""
 
-    numbers = [_ValueReader(q.spec, q.connections, q.known, q.laid) for q in questions]
+    numbers = [_ValueReader(q.spec, q.connections, q.known, q.shifted) for q in questions]
     # The sides are now, alike and before. Nothing is read twice where the first two are the same.
     is_same = len(questions) > 1 and questions[1].is_whole_of(questions[0])
     read = [at for at in range(len(questions)) if not (is_same and at == 1)]
@@ -984,7 +984,7 @@ def _merged(questions: Sequence["_Query"]) -> Iterator[Row]:
         question, groups = questions[at], questions[at].groups(source)
         if question.spec.is_running:
             is_known = partial(numbers[at].absence.is_known, source)
-            starts = _known_starts(question.spec, question.known, source, question.laid)
+            starts = _known_starts(question.spec, question.known, source, question.shifted)
             groups = _running_totals(groups, question.measures(source), starts, is_known)
         for keys, amounts in groups:
             yield keys, (at, source), amounts
@@ -1028,7 +1028,7 @@ def _levels(
 
 def _key(model: Any, name: str, source: Source, question: "_Query") -> Any:
     """Return the expression a dimension is grouped by."""
-    connections, laid = question.connections, question.laid
+    connections, shifted = question.connections, question.shifted
     if name == "billing_account":
         return F("connection__label")
     if name == "provider":
@@ -1038,8 +1038,8 @@ def _key(model: Any, name: str, source: Source, question: "_Query") -> Any:
             default=Value(""),
             output_field=CharField(),
         )
-    if laid and name in TIMES:
-        return truncated(name, laid.expression)
+    if shifted and name in TIMES:
+        return truncated(name, shifted.expression)
     return _cut(model, source, name, question.known, question.people)
 
 
@@ -1051,9 +1051,9 @@ class _ValueReader:
         spec: ReportSpec,
         connections: Sequence[Connection],
         coverage: Coverage,
-        laid: ShiftedPeriod | None,
+        shifted: ShiftedPeriod | None,
     ) -> None:
-        self.absence = _MissingValues(spec, connections, coverage, laid)
+        self.absence = _MissingValues(spec, connections, coverage, shifted)
         self._connections = connections
         self._metrics: tuple[Metric, ...] = spec.metric_objects
         self._measures = spec.measures
@@ -1163,12 +1163,12 @@ class _MissingValues:
         spec: ReportSpec,
         connections: Sequence[Connection],
         coverage: Coverage,
-        laid: ShiftedPeriod | None,
+        shifted: ShiftedPeriod | None,
     ) -> None:
         self._spec = spec
         self._coverage = coverage
         # Mapped days never go backwards, so those of a column are found by bisection.
-        self._laid_days = [laid.day(day) for day in spec.window] if laid else None
+        self._shifted_days = [shifted.day(day) for day in spec.window] if shifted else None
         self._names = {
             c.pk: {"provider": provider_name(c), "billing_account": c.label} for c in connections
         }
@@ -1295,11 +1295,11 @@ class _MissingValues:
         for name, key in zip(self._spec.group_by, keys, strict=True):
             if name not in TIMES or not isinstance(key, date):
                 continue
-            if self._laid_days is None:
+            if self._shifted_days is None:
                 start, last = max(start, key), min(last, last_day(name, key))
                 continue
-            first = bisect_left(self._laid_days, key)
-            behind = bisect_right(self._laid_days, last_day(name, key))
+            first = bisect_left(self._shifted_days, key)
+            behind = bisect_right(self._shifted_days, last_day(name, key))
             if first == behind:
                 return None
             start = max(start, window.start + timedelta(days=first))

@@ -66,7 +66,7 @@ class FilterChip:
 
     parameter: str
     label: str
-    verb: str
+    operator_label: str
     text: str
     values: tuple[str, ...]
     without: str
@@ -231,7 +231,7 @@ class ReportControls:
         return FilterChip(
             parameter=filter_.parameter,
             label=FILTERABLE[filter_.dimension].label,
-            verb=_verb(filter_),
+            operator_label=_operator_label(filter_),
             text=text if len(texts) < 3 else f"{text} and {len(texts) - 2} more",
             values=filter_.values,
             without=self._query(self.spec.without(filter_.parameter)),
@@ -470,7 +470,7 @@ def _shown(smallest: bool, limit: int) -> str:
     return f"{'Bottom' if smallest else 'Top'} {limit}, then Other" if limit else "All groups"
 
 
-def _verb(filter_: Filter) -> str:
+def _operator_label(filter_: Filter) -> str:
     many = len(filter_.values) > 1
     if filter_.operator is Operator.IS:
         return "is one of" if many else "is"

@@ -104,7 +104,7 @@ def explore(request: OrganizationRequest) -> HttpResponseBase:
             if spec.forecast
             else ForecastResult()
         )
-        laid_out = pivot.build(report, ahead.columns)
+        pivot_table = pivot.build(report, ahead.columns)
     except SpecError as error:
         context |= {
             "error": error,
@@ -120,7 +120,7 @@ def explore(request: OrganizationRequest) -> HttpResponseBase:
         "outlook": ahead,
         "bar": bar,
         "opened": saved and OpenReport(saved, spec, saved.may_be_changed_by(request.membership)),
-        "result": Result(report, laid_out, charts.draw(laid_out), reconcile(report)),
+        "result": Result(report, pivot_table, charts.draw(pivot_table), reconcile(report)),
     }
     if adding.partition(".")[0] in FILTERABLE:
         connections = engine.connections_of(request.organization, replace(spec, filters=()))

@@ -88,7 +88,7 @@ def _send(plan: ReportSchedule, now: datetime) -> str:
         # A statement that is canceled takes its savepoint along, and not what the schedule notes.
         with transaction.atomic(), deadlines.limited(_COMPUTING_SECONDS):
             numbers = engine.run(organization, spec.by_interval())
-            laid_out = pivot.build(numbers)
+            pivot_table = pivot.build(numbers)
     except (SpecError, TooSlow) as error:
         return f"Not sent: {error}"
     content = _limited(spreadsheets.download(as_csv(numbers)))
@@ -106,9 +106,9 @@ def _send(plan: ReportSchedule, now: datetime) -> str:
             "report": report,
             "plan": plan,
             "bar": ReportControls(numbers.spec),
-            "pivot": laid_out,
-            "lines": [line for line in laid_out.lines if not line.is_part][:ROWS],
-            "left_out": _left_out(laid_out),
+            "pivot": pivot_table,
+            "lines": [line for line in pivot_table.lines if not line.is_part][:ROWS],
+            "left_out": _left_out(pivot_table),
             "has_csv": content is not None,
             "address": mail.absolute_url(_address(report)),
             "read_at": now,
@@ -127,9 +127,9 @@ def _address(report: SavedReport) -> str:
     return f"{reverse('reports:explore', args=[slug])}?{report.query}"
 
 
-def _left_out(laid_out: Pivot) -> int:
-    shown = sum(1 for line in laid_out.lines if not line.is_part)
-    return max(0, shown - ROWS) + laid_out.left_out
+def _left_out(pivot_table: Pivot) -> int:
+    shown = sum(1 for line in pivot_table.lines if not line.is_part)
+    return max(0, shown - ROWS) + pivot_table.left_out
 
 
 def _limited(lines: Iterable[str]) -> bytes | None:

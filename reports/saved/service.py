@@ -15,12 +15,12 @@ COPY = "Copy of {}"
 @transaction.atomic
 def save(report: SavedReport, *, actor: User) -> SavedReport:
     """Store a new report, or changes of one."""
-    verb = "report.saved" if report._state.adding else "report.changed"
+    action = "report.saved" if report._state.adding else "report.changed"
     if report._state.adding:
         organization = report.organization
         quotas.check(organization, "saved_reports", organization.saved_reports.all())
     report.save()
-    audit.record(report.organization, actor, verb, report.name, sharing=report.sharing)
+    audit.record(report.organization, actor, action, report.name, sharing=report.sharing)
     return report
 
 
@@ -96,8 +96,8 @@ def pause(plan: ReportSchedule, *, is_paused: bool, actor: User, now: datetime) 
     if not is_paused:
         plan.next_at = plan.time_after(now)
     plan.save()
-    verb = "report.schedule_paused" if is_paused else "report.schedule_resumed"
-    audit.record(plan.report.organization, actor, verb, plan.report.name, when=plan.when)
+    action = "report.schedule_paused" if is_paused else "report.schedule_resumed"
+    audit.record(plan.report.organization, actor, action, plan.report.name, when=plan.when)
 
 
 @transaction.atomic

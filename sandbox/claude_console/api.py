@@ -25,7 +25,7 @@ _REPORTS: dict[str, Callable[[reports.Request], dict[str, Any]]] = {
     "/cost_report": reports.cost,
     "/usage_report/claude_code": reports.claude_code,
 }
-_SUCCESSORS: dict[str, Kind] = {"/analytics/cost": "cost", "/analytics/usage": "usage"}
+_BETA_REPORTS: dict[str, Kind] = {"/analytics/cost": "cost", "/analytics/usage": "usage"}
 # Legacy cost loses a row by description, beta cost one of people: ungrouped totals stay whole.
 _ODDITIES = Oddities(
     doubled=frozenset({"/usage_report/claude_code"}),
@@ -69,10 +69,10 @@ class Sandbox(Server):
         endpoint = path.removeprefix(ROOT) if path.startswith(ROOT) else ""
         if endpoint in _REPORTS:
             return _REPORTS[endpoint](reports.Request(company, path, query_string, now))
-        if endpoint in _SUCCESSORS:
+        if endpoint in _BETA_REPORTS:
             asked = reports.Request(company, path, query_string, now)
             betas = environ.get("HTTP_ANTHROPIC_BETA", "")
-            return successors.report(asked, _SUCCESSORS[endpoint], betas=betas)
+            return successors.report(asked, _BETA_REPORTS[endpoint], betas=betas)
         match endpoint:
             case "/me":
                 return lists.organization(company)

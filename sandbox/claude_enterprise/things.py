@@ -38,7 +38,7 @@ _CODE_ARTIFACTS_SINCE = date(2026, 8, 17)
 class Use(NamedTuple):
     """Number of `times` one person used one item through one product on one day."""
 
-    thing: str
+    item: str
     member: Member
     day: date
     product: str
@@ -53,7 +53,7 @@ class Use(NamedTuple):
 
 @dataclass(frozen=True)
 class Kind:
-    """One endpoint. `products` are the surfaces with such items; `things` are their keys.
+    """One endpoint. `products` are the surfaces with such items; `items` are their keys.
 
     `each` is the number of requests per use, `row` the row of the endpoint for the uses of an item.
     """
@@ -62,7 +62,7 @@ class Kind:
     cuts: tuple[str, ...]
     filters: tuple[str, ...]
     each: int
-    things: Callable[[Company], tuple[str, ...]]
+    items: Callable[[Company], tuple[str, ...]]
     row: Callable[["Asked", str, list[Use]], Row]
     has_ranges: bool = True
 
@@ -82,7 +82,7 @@ class Asked(NamedTuple):
 @lru_cache(maxsize=2000)
 def _uses(slug: str, name: str, day: date) -> tuple[Use, ...]:
     kind, company = KINDS[name], by_slug(slug)
-    things = kind.things(company)
+    items = kind.items(company)
     uses: dict[tuple[str, str, str], Use] = {}
     for line in day_lines(slug, day):
         surface = line.half or line.product
@@ -95,11 +95,11 @@ def _uses(slug: str, name: str, day: date) -> tuple[Use, ...]:
             continue
         fate = crc32(f"{name}/{line.member.user_id}/{day}/{surface}".encode())
         # The first items of the list are the popular ones.
-        thing = things[int(len(things) * (fate % 1000 / 1000) ** 2)]
-        key = (thing, line.member.user_id, surface)
+        item = items[int(len(items) * (fate % 1000 / 1000) ** 2)]
+        key = (item, line.member.user_id, surface)
         before = uses[key].times if key in uses else 0
         product = line.product or ""
-        uses[key] = Use(thing, line.member, day, product, before + count, line.half or "")
+        uses[key] = Use(item, line.member, day, product, before + count, line.half or "")
     return tuple(uses.values())
 
 
@@ -142,18 +142,18 @@ def _skills(company: Company) -> tuple[str, ...]:
 _SKILL_NAMES = ("Quarterly report", "Contract review", None, "Release notes")
 
 
-def _skill(asked: Asked, thing: str, uses: list[Use]) -> Row:
+def _skill(asked: Asked, item: str, uses: list[Use]) -> Row:
     names = dict(zip(_skills(asked.company)[5:9], _SKILL_NAMES, strict=True))
     reports = asked.company.plan == "usage"  # uses and money are not reported on seats
     only_chat = {use.product for use in uses} == {"chat"}
     return {
-        "skill_name": thing,
-        "skill_display_name": names.get(thing),
+        "skill_name": item,
+        "skill_display_name": names.get(item),
         "distinct_user_count": _people(uses),
         **_blocks("skill", uses),
         "invocation_count": _count(uses) if reports else None,
         "enable_count": None if asked.is_cut or asked.is_range else len(uses) // 6,
-        "share_status": "organization" if thing in names else None,
+        "share_status": "organization" if item in names else None,
         "estimated_overage_spend": f"{_count(uses) * 22}" if reports else None,
         "attributed_list_price": None
         if not reports or only_chat
@@ -167,14 +167,14 @@ def _connectors(company: Company) -> tuple[str, ...]:
     return ("atlassian", "github", "google_drive", "slack", "notion", "salesforce", own)
 
 
-def _connector(asked: Asked, thing: str, uses: list[Use]) -> Row:
+def _connector(asked: Asked, item: str, uses: list[Use]) -> Row:
     calls = [use.times * 3 for use in uses]
     written, other = sum(n // 5 for n in calls), sum(n // 7 for n in calls)
     classified = asked.first_day >= _CALLS_SINCE
     authorized = asked.first_day >= _AUTH_SINCE
     return {
-        "connector_name": thing,
-        "connector_display_name": "Internal wiki" if thing.startswith("mcpsrv_") else None,
+        "connector_name": item,
+        "connector_display_name": "Internal wiki" if item.startswith("mcpsrv_") else None,
         "distinct_user_count": _people(uses),
         **_blocks("connector", uses),
         "read_call_count": sum(calls) - written - other if classified else None,
@@ -189,7 +189,7 @@ def _connector(asked: Asked, thing: str, uses: list[Use]) -> Row:
 
 def _is_managed(use: Use) -> bool:
     """Return True if the organization gives the person access, which is fixed per person."""
-    return crc32(f"{use.member.user_id}/{use.thing}".encode()) % 3 == 0
+    return crc32(f"{use.member.user_id}/{use.item}".encode()) % 3 == 0
 
 
 _PLUGINS = {
@@ -200,11 +200,11 @@ _PLUGINS = {
 }
 
 
-def _plugin(asked: Asked, thing: str, uses: list[Use]) -> Row:
+def _plugin(asked: Asked, item: str, uses: list[Use]) -> Row:
     sessions = "distinct_session_plugin_used_count"
     return {
-        "plugin_name": _PLUGINS[thing],
-        "plugin_id": None if thing == "third-party" else thing,
+        "plugin_name": _PLUGINS[item],
+        "plugin_id": None if item == "third-party" else item,
         "distinct_user_count": _people(uses),
         "install_count": _people(use for use in uses if use.times > 4),
         "invocation_count": _count(uses),
@@ -226,12 +226,12 @@ def _projects(company: Company) -> tuple[str, ...]:
     )
 
 
-def _project(asked: Asked, thing: str, uses: list[Use]) -> Row:
-    place = _projects(asked.company).index(thing)
+def _project(asked: Asked, item: str, uses: list[Use]) -> Row:
+    place = _projects(asked.company).index(item)
     author = asked.company.members[place]
     gone = place == 6  # deleted before anybody wrote down whose it was
     return {
-        "project_id": thing,
+        "project_id": item,
         "project_name": _PROJECT_NAMES[place],
         "message_count": _count(uses),
         "distinct_user_count": _people(uses),
@@ -246,8 +246,8 @@ def _project(asked: Asked, thing: str, uses: list[Use]) -> Row:
 _ARTIFACTS = ("text/markdown", "text/html", "application/vnd.ant.react", "image/svg+xml", "other")
 
 
-def _artifact(asked: Asked, thing: str, uses: list[Use]) -> Row:
-    type_, shared = thing.split("|")
+def _artifact(asked: Asked, item: str, uses: list[Use]) -> Row:
+    type_, shared = item.split("|")
     created = _count(uses)
     published = sum(use.times // 5 for use in uses)
     return {
@@ -266,7 +266,7 @@ KINDS = {
         cuts=_CUTS,
         filters=(*_CUTS, "share_status", "skill_name"),
         each=9,
-        things=_skills,
+        items=_skills,
         row=_skill,
     ),
     "/connectors": Kind(
@@ -274,7 +274,7 @@ KINDS = {
         cuts=_CUTS,
         filters=(*_CUTS, "connector_name"),
         each=7,
-        things=_connectors,
+        items=_connectors,
         row=_connector,
     ),
     "/plugins": Kind(
@@ -282,7 +282,7 @@ KINDS = {
         cuts=_CUTS,
         filters=(*_CUTS, "plugin_name"),
         each=25,
-        things=lambda company: tuple(_PLUGINS),
+        items=lambda company: tuple(_PLUGINS),
         row=_plugin,
     ),
     "/apps/chat/projects": Kind(
@@ -290,7 +290,7 @@ KINDS = {
         cuts=_CUTS[1:],
         filters=(*_CUTS[1:], "project_id"),
         each=3,
-        things=_projects,
+        items=_projects,
         row=_project,
     ),
     "/artifacts": Kind(
@@ -298,7 +298,7 @@ KINDS = {
         cuts=_CUTS,
         filters=(*_CUTS, "artifact_type", "is_shared"),
         each=12,
-        things=lambda company: tuple(
+        items=lambda company: tuple(
             f"{type_}|{shared}" for shared in ("private", "shared") for type_ in _ARTIFACTS
         ),
         row=_artifact,
@@ -339,13 +339,13 @@ def listing(request: Request, endpoint: str) -> Row:
     for use in uses:
         if _is_wanted(use, wanted):
             for values in _values(use, group_by):
-                by_item[use.thing, *values].append(use)
+                by_item[use.item, *values].append(use)
     rows = []
-    for (thing, *parts), group in sorted(by_item.items()):
+    for (item, *parts), group in sorted(by_item.items()):
         cut = {name: value or None for name, value in zip(group_by, parts, strict=True)}
         if "rbac_group_id" in cut:
             cut["rbac_group_name"] = group_name(request.company, cut["rbac_group_id"] or "")
-        rows.append(kind.row(asked, thing, group) | cut)
+        rows.append(kind.row(asked, item, group) | cut)
     if query.choice("order", ("asc", "desc"), "asc") == "desc":
         rows.reverse()
     following = offset + limit
@@ -372,12 +372,12 @@ def _is_wanted(use: Use, wanted: dict[str, set[str]]) -> bool:
         "product": (use.product,),
         "user_id": (use.member.user_id,),
         "rbac_group_id": use.member.groups_on(use.day),
-        "artifact_type": (use.thing.split("|")[0],),
-        "is_shared": ("true" if use.thing.endswith("|shared") else "false",),
-        "share_status": ("organization" if use.thing.startswith("skill_") else "",),
+        "artifact_type": (use.item.split("|")[0],),
+        "is_shared": ("true" if use.item.endswith("|shared") else "false",),
+        "share_status": ("organization" if use.item.startswith("skill_") else "",),
     }
     return all(
-        not values.isdisjoint(known.get(name, (use.thing,))) for name, values in wanted.items()
+        not values.isdisjoint(known.get(name, (use.item,))) for name, values in wanted.items()
     )
 
 

@@ -117,8 +117,8 @@ def test_what_syncing_wrote_nobody_writes(admin_client, connection):
         assert page(admin_client, model, "delete", row.pk).status_code == 403, model
 
 
-def operate(client, connection, verb, method="post", **typed):
-    url = reverse("admin:integrations_connection_operate", args=[connection.pk, verb])
+def operate(client, connection, operation, method="post", **typed):
+    url = reverse("admin:integrations_connection_operate", args=[connection.pk, operation])
     return getattr(client, method)(url, typed, follow=True)
 
 
@@ -137,8 +137,8 @@ def test_the_buttons_of_a_connection_do_what_they_say(admin_client, connection):
 
 
 def test_an_operator_renames_replaces_the_key_and_imports_everything(admin_client, unread):
-    def said(verb, typed=""):
-        text = operate(admin_client, unread, verb, typed=typed).content.decode()
+    def said(operation, typed=""):
+        text = operate(admin_client, unread, operation, typed=typed).content.decode()
         unread.refresh_from_db()
         return text
 
@@ -152,25 +152,26 @@ def test_an_operator_renames_replaces_the_key_and_imports_everything(admin_clien
     assert "nobody-knows-it" not in wrong
     assert unread.credential.reveal() == KEY
     assert "The new key is stored" in said("replace-key", KEY)
-    assert [event.verb for event in AuditEvent.objects.order_by("pk")] == [
+    assert [event.operation for event in AuditEvent.objects.order_by("pk")] == [
         "connection.renamed",
         "connection.import_requested",
         "connection.key_replaced",
     ]
 
 
-@pytest.mark.parametrize(("verb", "state"), [("archive", "archived"), ("erase", "deleting")])
-def test_an_operator_deletes_what_is_disconnected_and_named(admin_client, unread, verb, state):
+@pytest.mark.parametrize(("operation", "state"), [("archive", "archived"), ("erase", "deleting")])
+def test_an_operator_deletes_what_is_disconnected_and_named(admin_client, unread, operation, state):
     assert (
         "before you delete it"
-        in operate(admin_client, unread, verb, typed="my-org").content.decode()
+        in operate(admin_client, unread, operation, typed="my-org").content.decode()
     )
     operate(admin_client, unread, "disconnect")
     assert (
-        "Type my-org to confirm" in operate(admin_client, unread, verb, typed="my").content.decode()
+        "Type my-org to confirm"
+        in operate(admin_client, unread, operation, typed="my").content.decode()
     )
 
-    operate(admin_client, unread, verb, typed="my-org")
+    operate(admin_client, unread, operation, typed="my-org")
 
     unread.refresh_from_db()
     assert unread.state == state
@@ -213,12 +214,12 @@ def test_the_admin_says_times_as_the_pages_do(admin_client, unread):
     assert "22 Nov 2026, 16:05 UTC" in page(admin_client, Connection).content.decode()
 
 
-def test_buttons_need_a_post_and_a_known_verb(admin_client, connection):
+def test_buttons_need_a_post_and_a_known_operation(admin_client, connection):
     assert operate(admin_client, connection, "sync", "get").status_code == 405
     assert operate(admin_client, connection, "explode").status_code == 404
 
 
-def test_the_list_offers_the_same_verbs(admin_client, connection):
+def test_the_list_offers_the_same_operations(admin_client, connection):
     url = reverse("admin:integrations_connection_changelist")
     chosen = {"action": "sync_now", "_selected_action": [connection.pk]}
     assert "Sync queued." in admin_client.post(url, chosen, follow=True).content.decode()

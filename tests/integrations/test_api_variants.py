@@ -143,7 +143,7 @@ def test_a_parent_whose_child_is_hidden_from_the_newer_endpoints_is_read_by_the_
     assert "child organizations with HIPAA readiness" in sentence
 
 
-def test_children_that_are_not_hidden_are_told_apart(sandbox):
+def test_visible_children_are_reported_separately(sandbox):
     connection = connected("claude-enterprise", GROUP)
     sync.compare_ways(connection, today=timezone.now().date())
 
@@ -156,7 +156,7 @@ def test_children_that_are_not_hidden_are_told_apart(sandbox):
     assert not DayCheck.objects.exclude(excess=0).exists()
 
 
-def test_children_of_a_console_organization_are_told_apart(sandbox, monkeypatch):
+def test_children_of_a_console_organization_are_reported_separately(sandbox, monkeypatch):
     children = ("11111111-0000-4000-8000-000000000001", "22222222-0000-4000-8000-000000000002")
     monkeypatch.setattr(
         console_successors, "child_of", lambda line: children[line.workspace.is_default]

@@ -38,9 +38,11 @@ KEYS = {
     "claude-enterprise": "sk-ant-api01-sandbox-group",
     "claude-console": "sk-ant-admin01-sandbox-my-org",
 }
-WAYS = [(slug, dialect) for slug in KEYS for dialect in ("reports", "successors")]
+WAYS = [(slug, api_variant) for slug in KEYS for api_variant in ("reports", "successors")]
 BETA_FEEDS = ("beta_cost", "beta_usage")
-every_way = pytest.mark.parametrize(("slug", "dialect"), WAYS, ids=["-".join(way) for way in WAYS])
+every_way = pytest.mark.parametrize(
+    ("slug", "api_variant"), WAYS, ids=["-".join(way) for way in WAYS]
+)
 
 
 class Refusals:
@@ -71,12 +73,12 @@ def refusals(sandbox, monkeypatch):
     return Refusals(monkeypatch)
 
 
-def connect(slug, dialect, keys=KEYS):
+def connect(slug, api_variant, keys=KEYS):
     return make_connection(
         make_organization(),
         connector_slug=slug,
         credential=Secret(keys[slug]),
-        options={"dialect": dialect},
+        options={"dialect": api_variant},
     )
 
 
@@ -182,13 +184,13 @@ def test_under_any_cap_of_dimensions_every_total_is_whole(refusals, slug, varian
 
 @every_way
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
-def test_whatever_is_refused_every_total_is_whole(refusals, slug, dialect, rule):
-    connection = connect(slug, dialect)
+def test_whatever_is_refused_every_total_is_whole(refusals, slug, api_variant, rule):
+    connection = connect(slug, api_variant)
     read_two_days(connection)
     before = sums()
     assert all(before)
     Organization.objects.all().delete()
-    connection = connect(slug, dialect)
+    connection = connect(slug, api_variant)
     refusals.rule = rule
 
     run = read_two_days(connection)
@@ -231,7 +233,7 @@ def test_a_region_that_cannot_be_asked_for_has_no_name_on_either_side(refusals):
 
 @every_way
 def test_where_no_page_is_small_enough_dimensions_are_not_read_and_both_sides_agree(
-    refusals, slug, dialect
+    refusals, slug, api_variant
 ):
     """People's questions name more dimensions, so their refusal comes after the other's answer."""
 
@@ -241,7 +243,7 @@ def test_where_no_page_is_small_enough_dimensions_are_not_read_and_both_sides_ag
         return None
 
     refusals.rule = rule
-    connection = connect(slug, dialect)
+    connection = connect(slug, api_variant)
 
     read_two_days(connection)
 
@@ -254,7 +256,7 @@ def test_where_no_page_is_small_enough_dimensions_are_not_read_and_both_sides_ag
 
 
 @every_way
-def test_one_closed_endpoint_costs_no_other_its_numbers(refusals, slug, dialect):
+def test_one_closed_endpoint_costs_no_other_its_numbers(refusals, slug, api_variant):
     closed = {"cost": "cost", "usage": "usage"}
 
     def rule(name, params):
@@ -264,7 +266,7 @@ def test_one_closed_endpoint_costs_no_other_its_numbers(refusals, slug, dialect)
         return None
 
     refusals.rule = rule
-    connection = connect(slug, dialect)
+    connection = connect(slug, api_variant)
 
     run = read_two_days(connection)
 
@@ -433,17 +435,17 @@ AGAIN = [
 ]
 
 
-@pytest.mark.parametrize(("slug", "dialect", "rule", "option"), AGAIN)
+@pytest.mark.parametrize(("slug", "api_variant", "rule", "option"), AGAIN)
 def test_what_is_answered_again_is_read_again_without_anybody_testing(
-    refusals, slug, dialect, rule, option
+    refusals, slug, api_variant, rule, option
 ):
     today = timezone.now().date()
-    ways = without_beta if dialect == "reports" else lambda rule: rule
-    connection = connect(slug, dialect, NO_PARENT)
+    ways = without_beta if api_variant == "reports" else lambda rule: rule
+    connection = connect(slug, api_variant, NO_PARENT)
     read_open_days(connection)
     whole = cuts()
     Organization.objects.all().delete()
-    connection = connect(slug, dialect, NO_PARENT)
+    connection = connect(slug, api_variant, NO_PARENT)
     refusals.rule = ways(rule)
     read_open_days(connection)
     learned = {name: text for name, text in connection.options.items() if option in name}

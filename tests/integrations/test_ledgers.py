@@ -27,7 +27,7 @@ DAYS = Window(date(2026, 9, 1), date(2026, 9, 6))
 # Two pairs that a database would take for one, or not take at all; model and name tell them apart.
 CODE, CHAT = MeterKey(product="claude_code", model="code"), MeterKey(product="chat", model="chat")
 LONG = MeterKey(product=f"{'long ' * 800}a", model="long")
-TWIN = MeterKey(product=f"{'long ' * 800}b", model="twin")
+NEAR_DUPLICATE = MeterKey(product=f"{'long ' * 800}b", model="twin")
 JANE, OMAR = PersonRef("user_\ud800", name="Jane"), PersonRef("user_\udbff\0", name="Omar")
 FAULTS = (
     None,
@@ -43,7 +43,7 @@ AMOUNTS = st.decimals("0.00000001", "9999999", places=8) | st.decimals("0.1", "9
 LEDGERS = st.dictionaries(
     st.tuples(
         st.sampled_from(list(DAYS)),
-        st.sampled_from([CODE, CHAT, LONG, TWIN]),
+        st.sampled_from([CODE, CHAT, LONG, NEAR_DUPLICATE]),
         st.sampled_from([None, JANE, OMAR]),
     ),
     AMOUNTS,

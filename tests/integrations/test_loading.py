@@ -224,9 +224,9 @@ def test_a_list_price_that_becomes_known_was_not_zero_before(connection):
     unknown = CostRecord(FIRST, CODE, None, Decimal("10"), None)
     moved = restate(connection, ORGANIZATION_COST, [unknown], [line(FIRST, CODE, "10")])
 
-    told = moved["list_amount_usd"]
-    assert (told.old, told.new, told.change) == (None, Decimal("10"), None)
-    assert told.meters[0]["old"] is None
+    restatement = moved["list_amount_usd"]
+    assert (restatement.old, restatement.new, restatement.change) == (None, Decimal("10"), None)
+    assert restatement.meters[0]["old"] is None
 
 
 def test_what_vanishes_from_a_complete_day_is_a_restatement(connection):
@@ -237,12 +237,16 @@ def test_what_vanishes_from_a_complete_day_is_a_restatement(connection):
         [line(FIRST, CODE, "10", JANE)],
     )
 
-    told = moved["amount_usd"]
-    assert (told.old, told.new, told.people) == (Decimal("13"), Decimal("10"), 1)
-    assert told.meters == [{"meter": "chat · claude-sonnet-4-6", "old": "3", "new": "0"}]
+    restatement = moved["amount_usd"]
+    assert (restatement.old, restatement.new, restatement.people) == (
+        Decimal("13"),
+        Decimal("10"),
+        1,
+    )
+    assert restatement.meters == [{"meter": "chat · claude-sonnet-4-6", "old": "3", "new": "0"}]
 
 
-def test_numbers_that_only_change_hands_are_told_without_a_sum_that_moved(connection):
+def test_reattributed_numbers_are_a_restatement_without_a_changed_sum(connection):
     moved = restate(
         connection,
         USER_COST,
@@ -250,8 +254,13 @@ def test_numbers_that_only_change_hands_are_told_without_a_sum_that_moved(connec
         [line(FIRST, CODE, "4", JANE), line(FIRST, CODE, "6", OMAR)],
     )
 
-    told = moved["amount_usd"]
-    assert (told.old, told.new, told.meters, told.people) == (Decimal(10), Decimal(10), [], 2)
+    restatement = moved["amount_usd"]
+    assert (restatement.old, restatement.new, restatement.meters, restatement.people) == (
+        Decimal(10),
+        Decimal(10),
+        [],
+        2,
+    )
 
 
 def test_tokens_and_requests_are_restated_each_for_itself(connection):
@@ -279,9 +288,9 @@ def test_activity_that_moves_names_its_paths_and_has_no_sum(connection):
     read(3)
     read(5)
 
-    told = Restatement.objects.get()
-    assert (told.measure, told.old, told.new) == ("activity", None, None)
-    assert told.meters == [{"meter": "chat.messages", "old": "3", "new": "5"}]
+    restatement = Restatement.objects.get()
+    assert (restatement.measure, restatement.old, restatement.new) == ("activity", None, None)
+    assert restatement.meters == [{"meter": "chat.messages", "old": "3", "new": "5"}]
 
 
 def test_an_older_export_than_the_stored_one_changes_nothing(connection):
@@ -521,9 +530,9 @@ ODD = {
 @pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
 def test_odd_text_costs_nobody_a_number_and_collapses_nothing(connection, odd):
     """Odd text is stored in every field; texts that differ at the end stay apart."""
-    twin = f"{odd}!"
-    meters = [MeterKey(product=text, model=text, workspace_id=text) for text in (odd, twin)]
-    people = [PersonRef(text, f"{text}@example.com", text) for text in (odd, twin)]
+    duplicate = f"{odd}!"
+    meters = [MeterKey(product=text, model=text, workspace_id=text) for text in (odd, duplicate)]
+    people = [PersonRef(text, f"{text}@example.com", text) for text in (odd, duplicate)]
     load(
         connection,
         USER_COST,
@@ -536,10 +545,10 @@ def test_odd_text_costs_nobody_a_number_and_collapses_nothing(connection, odd):
     load(connection, ORGANIZATION_COST, DAYS, pages(*(line(FIRST, m, "2") for m in meters)))
     documents = [
         EngagementRecord(FIRST, text, None, {f"models.{text}.count": 1}, name=text)
-        for text in (odd, twin)
+        for text in (odd, duplicate)
     ]
     load(connection, SKILLS, Window(FIRST, SECOND), pages(*documents, watermark=None))
-    names = tuple(ResourceRef("workspace_id", text, text) for text in (odd, twin))
+    names = tuple(ResourceRef("workspace_id", text, text) for text in (odd, duplicate))
     load(connection, NAMES, Window(FIRST, SECOND), [Page((), resources=names)])
 
     facts = CostFact.objects.filter(person__isnull=False).select_related("meter", "person")

@@ -275,7 +275,7 @@ def test_a_day_that_is_not_over_is_not_complete(connection):
     assert f"{health(connection, 'users').complete_to_day}" == "2026-11-20"
 
 
-def test_days_that_are_not_there_yet_are_told_when_it_lasts(connection):
+def test_missing_days_are_a_problem_only_when_it_lasts(connection):
     not_there = {"state": "unavailable", "error": "Anthropic has no such days."}
     make_run(connection, {}, at=timezone.now() - timedelta(days=2))
     make_run(connection, not_there, at=timezone.now())

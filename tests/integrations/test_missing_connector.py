@@ -87,10 +87,10 @@ def test_its_card_leads_to_what_can_still_be_done(admin, connection):
     page = text(admin, url("manage", SLUG))
 
     assert "Not installed" in page
-    for verb in ("rename", "disconnect"):
-        assert url(verb, "platform") in page
-    for verb in ("sync_now", "replace_key"):
-        assert url(verb, "platform") not in page
+    for operation in ("rename", "disconnect"):
+        assert url(operation, "platform") in page
+    for operation in ("sync_now", "replace_key"):
+        assert url(operation, "platform") not in page
     assert url("connect", SLUG) not in page
     assert admin.get(url("connect", SLUG)).status_code == 404
     assert admin.get(url("replace_key", "platform")).status_code == 404
@@ -136,10 +136,10 @@ def test_it_is_not_read_and_holds_up_nobody_else(organization, connection):
     assert sync.due_refreshes(timezone.now()) == [due]
 
 
-@pytest.mark.parametrize("verb", [connections.sync_now, connections.backfill])
-def test_reading_it_is_refused_with_what_to_do(connection, verb):
+@pytest.mark.parametrize("operation", [connections.sync_now, connections.backfill])
+def test_reading_it_is_refused_with_what_to_do(connection, operation):
     with pytest.raises(connections.OperationError, match="no longer has the connector") as refused:
-        verb(connection, actor=None)
+        operation(connection, actor=None)
 
     assert "CONNECTORS" in refused.value.repair
     assert not connection.runs.exists()

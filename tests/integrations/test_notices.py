@@ -56,7 +56,7 @@ def broken(connection):
 
 
 # --- Events ------------------------------------------------------------------------------
-def test_a_finished_import_is_told_once(connection):
+def test_a_finished_import_is_notified_once(connection):
     finished_import(connection)
 
     notices.detect(timezone.now())
@@ -96,7 +96,7 @@ def test_a_refresh_is_no_news(connection):
     assert texts() == []
 
 
-def test_a_connection_that_needs_a_hand_is_told_with_what_to_do(connection):
+def test_a_connection_that_needs_action_is_notified_with_its_repair(connection):
     broken(connection)
 
     notices.detect(NOON)
@@ -128,7 +128,7 @@ def test_the_same_trouble_another_day_is_another_event(connection):
         (-1, ["The key of my-org expired on 21 Nov 2026."]),
     ],
 )
-def test_a_key_about_to_expire_is_told(connection, days_left, said):
+def test_a_key_about_to_expire_is_notified(connection, days_left, said):
     Connection.objects.update(key_expires_on=NOON.date() + timedelta(days=days_left))
 
     notices.detect(NOON)
@@ -136,7 +136,7 @@ def test_a_key_about_to_expire_is_told(connection, days_left, said):
     assert texts() == said
 
 
-def test_an_expiry_is_told_three_times_and_only_the_last_is_open(connection):
+def test_an_expiry_is_notified_three_times_and_only_the_last_is_open(connection):
     Connection.objects.update(key_expires_on=NOON.date() + timedelta(days=20))
 
     for day in range(25):
@@ -199,7 +199,7 @@ def mailed(mails, django_capture_on_commit_callbacks):
     return look
 
 
-def test_who_can_mend_it_gets_a_mail_once(connection, ines, mailed, mails):
+def test_members_who_can_act_get_one_mail(connection, ines, mailed, mails):
     make_member(connection.organization, Role.ADMIN, "ada@example.com")
     make_member(connection.organization, Role.VIEWER, "vera@example.com")
     make_member(make_organization("other"), Role.ADMIN, "they@example.com")

@@ -45,7 +45,7 @@ def server():
         yield client
 
 
-def turnstile(organization_id=ACME, stand_in="key-1", patience=300):
+def limiter(organization_id=ACME, stand_in="key-1", patience=300):
     connector = SimpleNamespace(slug="provider", requests_per_minute=60)
     return RateLimiter(connector, organization_id, stand_in=stand_in, patience_seconds=patience)
 
@@ -72,61 +72,61 @@ def test_turns_of_several_processes_stand_in_one_line(server):
 
 
 def test_a_turn_is_free_at_once_after_a_quiet_time(server):
-    turnstile().acquire()
+    limiter().acquire()
     server.set(f"pacing:provider:{ACME}", now(server) - 1)
 
-    assert turnstile().acquire() == 0
+    assert limiter().acquire() == 0
 
 
 def test_nobody_waits_longer_than_they_can(server):
-    worker = turnstile()
+    worker = limiter()
     for _ in range(30):
         worker.acquire()
     taken = free_from(server)
 
     with pytest.raises(RateLimitExceeded, match="used up by other work"):
-        turnstile(patience=20)()
+        limiter(patience=20)()
     assert free_from(server) == taken  # no turn was taken for who did not stay
 
 
 def test_two_tenants_with_the_same_provider_organization_share_its_budget(server):
-    turnstile(ACME, stand_in="connection-1").acquire()
+    limiter(ACME, stand_in="connection-1").acquire()
 
-    assert turnstile(ACME, stand_in="connection-2").acquire() > 0
-    assert turnstile("org_other", stand_in="connection-3").acquire() == 0
+    assert limiter(ACME, stand_in="connection-2").acquire() > 0
+    assert limiter("org_other", stand_in="connection-3").acquire() == 0
 
 
 def test_a_key_counts_with_its_organization_as_soon_as_an_answer_names_it(server):
-    turnstile(ACME).acquire()
-    tested = turnstile("", stand_in="key-1")
+    limiter(ACME).acquire()
+    tested = limiter("", stand_in="key-1")
     assert tested.acquire() == 0  # its owner is not known yet
 
     tested.learn(ACME)
     assert tested.acquire() > 0
 
-    again = turnstile("", stand_in="key-1")
+    again = limiter("", stand_in="key-1")
     assert again.acquire() > SECOND  # the next test of this key knows at once
 
 
-def test_without_redis_nothing_is_sent_and_the_reason_is_told(settings):
+def test_without_redis_nothing_is_sent_and_the_reason_is_shown(settings):
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
     rate_limit._redis.cache_clear()
     rate_limit._script.cache_clear()
     try:
         with pytest.raises(RateLimitExceeded, match="Redis does not answer"):
-            turnstile()()
-        turnstile("").learn(ACME)  # and an answer that is there is not lost over it
+            limiter()()
+        limiter("").learn(ACME)  # and an answer that is there is not lost over it
     finally:
         rate_limit._redis.cache_clear()
         rate_limit._script.cache_clear()
 
 
 def test_an_emptied_redis_is_counted_on_from_the_start(server):
-    turnstile().acquire()
+    limiter().acquire()
     server.flushall()
     server.script_flush()
 
-    assert turnstile().acquire() == 0
+    assert limiter().acquire() == 0
 
 
 def test_a_provider_without_a_limit_is_not_counted(server):
@@ -149,16 +149,16 @@ def test_import_and_test_button_together_never_meet_a_429(settings, monkeypatch)
     statuses = []
 
     def client(organization_id, stand_in):
-        door = RateLimiter(connector, organization_id, stand_in=stand_in)
+        limiter = RateLimiter(connector, organization_id, stand_in=stand_in)
 
         def observe(request):
             statuses.append(request.status)
-            door.learn(request.organization_id)
+            limiter.learn(request.organization_id)
 
         access = Access(
             key=Sandbox.keys[0],
             base_url="http://sandbox",
-            acquire=door,
+            acquire=limiter,
             observe=observe,
             attempts=1,
             transport=httpx.WSGITransport(sandbox),

@@ -950,7 +950,7 @@ def test_a_good_key_replaces_the_old_one_and_syncing_goes_on(admin, organization
     assert connection.problem == ""
 
 
-def test_an_unknown_connector_is_not_found(admin):
+def test_an_unknown_connector_returns_404(admin):
     assert admin.get(url("manage", connector_slug="nope")).status_code == 404
 
 

@@ -75,7 +75,7 @@ def test_two_secrets_stay_two():
     assert redact(KEY) == redact(KEY)
 
 
-def test_a_secret_of_no_known_shape_is_found_when_it_is_given():
+def test_a_given_secret_of_unknown_shape_is_redacted():
     assert "hunter2" not in redact("it was hunter2", "hunter2")
 
 

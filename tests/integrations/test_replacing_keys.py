@@ -152,7 +152,7 @@ def test_an_organization_is_not_connected_twice_in_two_spellings(
     with pytest.raises(connections.OperationError) as refused:
         connections.test(organization, get_connector(kind.slug), label="other", key=kind.key)
 
-    assert (refused.value.code, refused.value.twin) == ("connected_already", "my-org")
+    assert (refused.value.code, refused.value.duplicate) == ("connected_already", "my-org")
 
 
 @of_console

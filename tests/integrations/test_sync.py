@@ -537,7 +537,7 @@ def test_a_busy_provider_is_asked_again_when_it_said(connection, monkeypatch):
     assert sync.claim(window.run) is None
 
 
-def test_a_person_who_waits_is_told_at_once(connection, monkeypatch):
+def test_a_waiting_person_gets_the_error_at_once(connection, monkeypatch):
     run = short_run(connection)
     answers(monkeypatch, TransientError("Down.", code="outage"))
 

@@ -45,8 +45,8 @@ def connection(request, sandbox):
         yield make_connection(make_organization(), connector_slug=slug, credential=Secret(key))
 
 
-def read_metered(connection, dialect):
-    connection.options = {"dialect": dialect}
+def read_metered(connection, api_variant):
+    connection.options = {"dialect": api_variant}
     connection.save()
     days = {feed.name: [DAY] if feed.is_metered else [] for feed in connection.connector.feeds}
     run = sync.plan(connection, SyncRun.Kind.MANUAL, Window.last(1, today=DAY), days=days)
@@ -58,7 +58,7 @@ def stored():
 
 
 @pytest.mark.parametrize(("first", "then"), [("reports", "successors"), ("successors", "reports")])
-def test_switching_the_dialect_changes_no_total(connection, first, then):
+def test_switching_the_api_variant_changes_no_total(connection, first, then):
     read_metered(connection, first)
     before = stored()
     FeedDay.objects.update(watermark=None)  # as if a new export had landed
@@ -71,7 +71,7 @@ def test_switching_the_dialect_changes_no_total(connection, first, then):
     assert not Restatement.objects.exists()
 
 
-def test_totals_are_checked_and_verified_in_the_newer_dialect(connection):
+def test_totals_are_checked_and_verified_in_the_beta_reports(connection):
     read_metered(connection, "successors")
 
     measures = MEASURES[connection.connector_slug]

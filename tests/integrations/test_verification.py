@@ -66,7 +66,7 @@ def test_what_was_just_read_agrees(connection):
     assert verify("labs") == "labs: 12 totals compared, no differences.\n"
 
 
-def test_a_changed_fact_is_found_and_named(connection):
+def test_a_changed_fact_is_detected_and_named(connection):
     fact = CostFact.objects.filter(person=None).first()
     fact.amount_usd += Decimal("0.00000001")
     fact.save()
@@ -113,7 +113,7 @@ def test_only_totals_are_asked_for(connection, requests):
 
 
 def test_the_newer_endpoints_are_verified_alike(sandbox, requests):
-    read_three_days(CAMPUS, dialect="successors")
+    read_three_days(CAMPUS, api_variant="successors")
 
     # Twelve of the newer ones, and as many of the older ones: no report vouches for itself.
     assert verify("labs") == "labs: 24 totals compared, no differences.\n"
@@ -146,7 +146,7 @@ def test_new_data_in_the_middle_is_no_difference(connection, monkeypatch):
         verify("labs")
 
 
-def test_a_day_lost_on_our_side_is_found(connection):
+def test_a_day_missing_from_our_store_is_detected(connection):
     day = CostFact.objects.first().day
     CostFact.objects.filter(day=day).delete()
 
@@ -189,9 +189,9 @@ def test_where_nothing_was_read_nothing_is_in_order(sandbox):
     assert failing("labs")[-1] == "labs: nothing was compared."
 
 
-def test_a_report_that_leaves_something_out_is_found_by_the_older_one(sandbox):
+def test_an_incomplete_report_is_detected_by_the_legacy_one(sandbox):
     """The newer endpoints of a parent hide a child: compared with themselves, all would agree."""
-    read_three_days("sk-ant-api01-sandbox-holding", dialect="successors")
+    read_three_days("sk-ant-api01-sandbox-holding", api_variant="successors")
 
     lines = failing("labs")
 

@@ -231,7 +231,7 @@ def test_two_who_connect_the_same_organization_at_once_get_one_connection(sandbo
                 import_history=False,
             )
         except connections.OperationError as refused:
-            return refused.twin
+            return refused.duplicate
         finally:
             database.close()
         return ""

@@ -411,12 +411,12 @@ def test_cells_without_a_fact_are_worked_out_once_for_all_that_are_alike(company
     )
 
     spec = ReportSpec.from_query(CELLS, today=date(2026, 11, 30)).by_interval()
-    laid_out = pivot.build(engine.run(company, spec))
+    pivot_table = pivot.build(engine.run(company, spec))
 
     # 22 people in 21 columns: 462 cells, of which 22 have a fact.
-    assert sum(len(line.cells) for line in laid_out.lines) == 462
+    assert sum(len(line.cells) for line in pivot_table.lines) == 462
     assert len(worked_out) < 231
-    values = [cell.value for cell in laid_out.lines[0].cells]  # of Zoe, who cost most
+    values = [cell.value for cell in pivot_table.lines[0].cells]  # of Zoe, who cost most
     assert values[:18] == [None] * 18
     assert values[18:] == [0, 0, Decimal("2.25")]
 

@@ -94,7 +94,7 @@ def test_no_grouping_is_one_row_with_the_total(facts):
     )
 
 
-def test_nothing_found_is_a_header_alone(facts):
+def test_an_empty_report_is_only_a_header(facts):
     nothing = ("--metrics=cost", "--group-by=service", "--where=service=cowork")
 
     assert report(*nothing, "--format=csv") == "service,cost\r\n"

@@ -98,7 +98,7 @@ def test_tokens_are_cut_by_what_lists_tell(console, group_by, expected):
     assert {keys[0]: values[0] for keys, values in answer.items()} == expected
 
 
-def test_cost_of_one_team_is_found_by_its_tag(console):
+def test_cost_of_one_team_is_filtered_by_its_tag(console):
     team = Filter("workspace_tags", ("team=search",), Operator.CONTAINS)
 
     assert ask(console, "cost", filters=(team,)) == {(): (Decimal(10),)}

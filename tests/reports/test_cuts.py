@@ -165,15 +165,15 @@ def test_what_no_document_tells_is_refused(cut, metrics, group_by, words):
 
 def test_a_table_of_groups_has_no_total_and_no_stack(cut):
     spec = ReportSpec(("cost",), DAYS, ("rbac_group_id",))
-    laid_out = pivot.build(engine.run(cut.organization, spec.by_interval()))
+    pivot_table = pivot.build(engine.run(cut.organization, spec.by_interval()))
 
-    assert not laid_out.has_total
-    assert {cell.value for cell in laid_out.foot} == {None}
-    assert [line.label for line in laid_out.lines] == ["rbac_group_b", "Research", "In no group"]
-    assert kind_of(laid_out) == "column"
+    assert not pivot_table.has_total
+    assert {cell.value for cell in pivot_table.foot} == {None}
+    assert [line.label for line in pivot_table.lines] == ["rbac_group_b", "Research", "In no group"]
+    assert kind_of(pivot_table) == "column"
 
 
-def test_groups_are_found_by_name(cut):
+def test_groups_match_by_name(cut):
     assert list(dimension_values("rbac_group_id", [cut]).items()) == [
         ("rbac_group_b", "rbac_group_b"),
         ("rbac_group_a", "Research"),

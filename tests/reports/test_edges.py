@@ -78,7 +78,7 @@ def test_a_mix_that_did_not_move_and_a_single_model_have_no_mover(organization, 
 
     cost(connection, "2026-11-03", 20, model="opus")  # 10 of 20, then 50 of 80
     mover = _mover(engine.run_if_comparable(organization, spec))
-    assert (mover.label, mover.verb) in {("opus", "rose"), ("haiku", "fell")}
+    assert (mover.label, mover.direction) in {("opus", "rose"), ("haiku", "fell")}
     assert {mover.before, mover.now} <= {Decimal("0.5"), Decimal("0.625"), Decimal("0.375")}
 
 

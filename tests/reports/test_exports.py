@@ -72,8 +72,8 @@ def test_large_file_is_ordered_made_and_fetched(client, company, viewer):
         f'attachment; filename="{company.slug}-2026-11-20-to-2026-11-21.csv"'
     )
     assert f"{file.name}" in client.get(path(company, "files/")).content.decode()
-    verbs = AuditEvent.objects.order_by("pk").values_list("verb", "actor")
-    assert [*verbs] == [
+    actions = AuditEvent.objects.order_by("pk").values_list("verb", "actor")
+    assert [*actions] == [
         ("report.exported", viewer.pk),
         ("report.file_downloaded", viewer.pk),
     ]

@@ -50,8 +50,8 @@ FEEDS = ("all_cost", "person_cost", "person_usage", "summaries", "users", *ITEM_
 @pytest.fixture
 def company(organization, monkeypatch):
     """Two connections, three people, five products, an unread day and an unreported price."""
-    things = tuple(a_feed(source.value, Table.ENGAGEMENT, "total") for source in ITEM_FEEDS)
-    monkeypatch.setattr(ClaudeEnterprise, "feeds", (*ClaudeEnterprise.feeds, *things))
+    items = tuple(a_feed(source.value, Table.ENGAGEMENT, "total") for source in ITEM_FEEDS)
+    monkeypatch.setattr(ClaudeEnterprise, "feeds", (*ClaudeEnterprise.feeds, *items))
     for label in ("my-org", "labs"):
         connection = make_connection(organization, label)
         ann = make_person(connection, f"user_ann_{label}", email="ann@example.com", name="Ann, Ito")
@@ -144,14 +144,14 @@ def test_every_output_says_the_same(company, client, spec):
         is_empty = total is None and page.context["result"].empty
         is_shown = escape(figures.figure(total, metric.unit)) in html
         assert is_shown or is_empty or not report.connections
-    laid_out = pivot.build(report)
+    pivot_table = pivot.build(report)
     assert (
-        tuple(total.value for total in laid_out.totals)
+        tuple(total.value for total in pivot_table.totals)
         == engine.run(company, _ungrouped(spec)).totals
     )
     shown = {
         (cell.column.start, line.label): cell.value
-        for line in laid_out.lines
+        for line in pivot_table.lines
         if not line.is_part
         for cell in line.cells
     }
@@ -161,7 +161,7 @@ def test_every_output_says_the_same(company, client, spec):
                 line for (day, line) in shown if day == row.keys[0] and _is(row.keys[1], line)
             )
             assert shown[row.keys[0], label] == row.values[0]
-    charts.draw(laid_out)
+    charts.draw(pivot_table)
 
 
 SPENDS = ("spend", "spend-over-time", "models", "price-drivers", "top-users")
@@ -290,9 +290,9 @@ def test_the_picture_is_a_png_of_the_chart(company, client):
 def test_every_chart_can_be_a_picture_with_letters_in_it(company, kind):
     window = Window(FIRST, LAST + timedelta(days=1))
     spec = ReportSpec(("cost",), window, ("service",), chart=kind, compare="previous")
-    laid_out = pivot.build(engine.run(company, spec.by_interval()))
+    pivot_table = pivot.build(engine.run(company, spec.by_interval()))
 
-    with_words = png(charts.draw(laid_out), laid_out, ReportControls(spec))
+    with_words = png(charts.draw(pivot_table), pivot_table, ReportControls(spec))
 
     assert len(with_words) > 15_000
 

@@ -21,7 +21,7 @@ def after(known: dict[date, Decimal], count: int = 7) -> list[date]:
     return [max(known) + timedelta(days=at + 1) for at in range(count)]
 
 
-def test_weekdays_are_told_apart():
+def test_weekdays_differ():
     forecast = Forecast(steady(8))
 
     assert forecast.expected(MONDAY + timedelta(days=56)) == pytest.approx(1000, rel=0.01)

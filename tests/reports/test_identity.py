@@ -90,7 +90,7 @@ def nameless(connection):
 
 
 @pytest.mark.parametrize("dimension", ["user_email", "user_name"])
-def test_what_has_no_email_is_told_apart(organization, nameless, dimension):
+def test_people_without_email_stay_apart(organization, nameless, dimension):
     rows = ask(organization, f"metrics=cost&group_by={dimension}")
 
     assert {labels.label(dimension, key): amount for key, amount in rows} == {

@@ -28,8 +28,8 @@ def use(connection, feed, subject, day, *, name="", days=1, **values):
 @pytest.fixture
 def used(connection, monkeypatch):
     """Two skills on two of three known days, and a connector; plugins are not known at all."""
-    things = (a_feed(source.value, Table.ENGAGEMENT, "total") for source in ITEM_FEEDS)
-    monkeypatch.setattr(ClaudeEnterprise, "feeds", (*ClaudeEnterprise.feeds, *things))
+    items = (a_feed(source.value, Table.ENGAGEMENT, "total") for source in ITEM_FEEDS)
+    monkeypatch.setattr(ClaudeEnterprise, "feeds", (*ClaudeEnterprise.feeds, *items))
     use(connection, "skills", "xlsx", 1, name="Tables", invocation_count=10)
     use(connection, "skills", "xlsx", 2, name="Spreadsheets", invocation_count=7)
     use(connection, "skills", "pdf", 2, invocation_count=4)
@@ -46,7 +46,7 @@ def ask(connection, *metrics, group_by=(), filters=()):
     return engine.run(connection.organization, spec)
 
 
-def test_each_thing_has_its_uses_and_a_span_counts_none_twice(used):
+def test_each_item_has_its_uses_and_a_span_counts_none_twice(used):
     report = ask(used, *USED, group_by=("item",))
 
     assert [(row.keys, row.values) for row in report.rows] == [
@@ -82,7 +82,7 @@ def test_people_read_their_newest_names(used):
     ]
 
 
-def test_the_things_of_another_organization_are_not_there(used):
+def test_items_of_another_organization_are_invisible(used):
     theirs = make_connection(make_organization("other"), "my-org")
     use(theirs, "skills", "secret", 1, invocation_count=1000)
 

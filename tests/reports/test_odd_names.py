@@ -46,7 +46,7 @@ def test_every_page_and_picture_shows_odd_names(signed_in, chart):
     assert "<b>&amp;" not in html
 
 
-def test_a_real_item_named_other_is_told_from_the_rest(signed_in):
+def test_an_item_named_other_differs_from_the_remainder(signed_in):
     html = get(signed_in, "explore", "group_by=sku&show=bottom-1").content.decode()
 
     assert "\u201cOther\u201d" in html

@@ -40,14 +40,14 @@ def test_a_report_is_compared_with_days_of_its_own_kind(
 
 
 @given(days, st.integers(1, 400), st.sampled_from(list(COMPARISONS)))
-def test_every_earlier_day_is_laid_on_one_of_the_report_in_order(start, length, compare):
+def test_every_earlier_day_maps_to_one_of_the_report_in_order(start, length, compare):
     now = Window(start, start + timedelta(days=length))
     shift = COMPARISONS[compare].shift(now)
 
-    laid = [shift.align(day, now) for day in shift.before(now)]
+    shifted = [shift.align(day, now) for day in shift.before(now)]
 
-    assert all(day in now for day in laid)
-    assert laid == sorted(laid)
+    assert all(day in now for day in shifted)
+    assert shifted == sorted(shifted)
 
 
 @given(days, st.integers(1, 400), st.sampled_from(INTERVALS))

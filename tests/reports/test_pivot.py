@@ -124,7 +124,7 @@ def test_one_rest_keeps_its_name(organization, connection):
     assert [s.label for s in lay_out(organization).series] == ["Chat", "No product"]
 
 
-def test_two_names_of_one_product_are_told_apart(organization, connection):
+def test_two_names_of_one_product_differ(organization, connection):
     cost(connection, "2026-11-02", "1", product="claude_tag")
     cost(connection, "2026-11-02", "2", product="claude-in-slack")
 

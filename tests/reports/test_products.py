@@ -95,12 +95,12 @@ def test_every_product_stands_under_the_connection_that_brings_it(
 
 
 def test_what_two_connections_read_of_one_organization_counts_once(organization, enterprise):
-    twin = make_connection(
+    duplicate = make_connection(
         organization, "twin", "claude-console", provider_organization_id="org_chat"
     )
-    feed_day(twin, "cost", DAY)
-    cost(twin, DAY, "30.10", product="chat")
-    cost(twin, DAY, "1.00", product="messages_api")
+    feed_day(duplicate, "cost", DAY)
+    cost(duplicate, DAY, "30.10", product="chat")
+    cost(duplicate, DAY, "1.00", product="messages_api")
 
     products = read(organization)
 
@@ -113,8 +113,8 @@ def test_what_two_connections_read_of_one_organization_counts_once(organization,
 def test_a_uuid_is_the_same_however_it_is_written(organization):
     uuid = "8F3C1D2E-0000-4000-8000-000000000001"
     for label, spelled in (("one", uuid), ("two", uuid.lower().replace("-", ""))):
-        twin = make_connection(organization, label, provider_organization_id=spelled)
-        cost(twin, DAY, "5", product="chat")
+        duplicate = make_connection(organization, label, provider_organization_id=spelled)
+        cost(duplicate, DAY, "5", product="chat")
 
     products = read(organization)
 
@@ -168,7 +168,7 @@ def test_the_matrix_says_which_source_reports_what(organization, enterprise, con
     }
 
 
-def test_an_estimate_is_told_and_never_added(organization, console, client):
+def test_an_estimate_is_shown_and_never_added(organization, console, client):
     feed_day(console, "claude_code", DAY)
     dev = make_person(console, email="dev@example.com")
     estimate = {"claude_code_metrics__estimated_cost_usd": 1.86}
@@ -184,9 +184,7 @@ def test_an_estimate_is_told_and_never_added(organization, console, client):
     assert "Claude Code in platform: about $1.86, an estimate." in text
 
 
-def test_people_of_several_connections_are_found_by_their_address(
-    organization, enterprise, console
-):
+def test_people_of_several_connections_match_by_their_address(organization, enterprise, console):
     make_person(enterprise, email="ada@example.com")
     make_person(console, email="Ada@example.com")
     make_person(console, email="ben@example.com")

@@ -420,10 +420,10 @@ def test_four_queries_however_many_rows(
 def test_a_project_is_a_workspace_or_a_person_whatever_the_two_are_called(organization, connection):
     ann = make_person(connection, "user_ann", email="ann@example.com", name="Ann")
     # A person whose identifier is that of a workspace, which a provider may do.
-    twin = make_person(connection, "wrkspc_1", email="twin@example.com", name="Ann")
+    namesake = make_person(connection, "wrkspc_1", email="twin@example.com", name="Ann")
     cost(connection, "2026-11-01", "1", person=ann, product="chat")
     cost(connection, "2026-11-01", "20", person=ann, product="api", workspace_id="wrkspc_1")
-    cost(connection, "2026-11-01", "300", person=twin, product="chat")
+    cost(connection, "2026-11-01", "300", person=namesake, product="chat")
     cost(connection, "2026-11-01", "4000", product="chat")
     cost(connection, "2026-11-01", "50000", product="api", workspace_id="wrkspc_1")
 

@@ -101,7 +101,7 @@ def test_what_cannot_be_asked_cannot_be_saved(at, ann):
     assert not SavedReport.objects.exists()
 
 
-def test_changed_settings_are_told_and_saved_over(at, ann, organization, connection, client):
+def test_changed_settings_are_shown_and_can_be_saved(at, ann, organization, connection, client):
     report = make_report(organization, query=QUERY, owner=ann, sharing=PRIVATE)
     client.force_login(ann)
 
@@ -416,7 +416,7 @@ def test_a_report_is_scheduled_changed_paused_and_stopped(at, ann, zoe, organiza
 
     at(ann, "unschedule", plan.pk, data={})
     assert not ReportSchedule.objects.exists()
-    assert [verb for verb, _ in acts()] == [
+    assert [action for action, _ in acts()] == [
         "report.scheduled",
         "report.scheduled",
         "report.schedule_paused",

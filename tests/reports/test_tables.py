@@ -89,8 +89,8 @@ def year(organization):
                     cost(connection, day, f"{number}", list_amount=listed, person=person, **meter)
                     usage(connection, day, requests=number, person=person, output_tokens=5, **meter)
             for day in ("2026-11-01", "2026-11-02", "2026-11-30") if person else ():
-                told = {} if day == "2026-11-30" and person is zoe else DID
-                activity(connection, day, person=person, **told)
+                numbers = {} if day == "2026-11-30" and person is zoe else DID
+                activity(connection, day, person=person, **numbers)
     return organization
 
 

@@ -176,7 +176,7 @@ def test_without_a_connection_the_page_leads_to_one(page, organization):
     assert reverse("integrations:index", args=[organization.slug]) in response.content.decode()
 
 
-def test_zero_partly_known_and_unknown_are_three_things(page, connection):
+def test_zero_partly_known_and_unknown_differ(page, connection):
     assert "this is not a zero" in text(page(NOVEMBER))
 
     know(connection, "2026-11-01", "2026-11-20")
@@ -187,7 +187,7 @@ def test_zero_partly_known_and_unknown_are_three_things(page, connection):
     assert "Data is complete to 30 Nov, so this is a real zero." in shown
 
 
-def test_filters_that_fit_no_connection_are_told_apart(page, connection):
+def test_filters_without_a_matching_connection_are_explained(page, connection):
     assert "No connection has this provider" in text(page("billing_account=nope"))
 
 

@@ -161,7 +161,7 @@ def test_a_cursor_dies_when_a_new_export_lands():
     assert caught.value.status_code == 410
 
 
-def test_who_is_not_enrolled_is_told_so():
+def test_an_organization_that_is_not_enrolled_gets_a_clear_error():
     with pytest.raises(anthropic.BadRequestError) as caught:
         organization_of(STRANGER).analytics.usage.list(**MONDAY)
 

@@ -448,7 +448,7 @@ def test_keys_fail_in_their_own_ways(key, status, type_):
     assert ("retry-after" in response.headers) == (status == 429)
 
 
-def test_the_version_is_required_and_other_paths_and_verbs_are_not_there():
+def test_the_version_is_required_and_other_paths_and_methods_do_not_exist():
     with client(version="") as http:
         assert http.get("/summaries", params={"starting_date": "2026-11-16"}).status_code == 400
     with client() as http:

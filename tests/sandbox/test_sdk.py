@@ -134,13 +134,13 @@ CUTS = {
 }
 
 
-def things(analytics, name):
+def items_of(analytics, name):
     return analytics.apps.chat.projects if name == "projects" else getattr(analytics, name)
 
 
 @pytest.mark.parametrize("name", CUTS)
 def test_what_people_use(analytics, name):
-    listing = things(analytics, name)
+    listing = items_of(analytics, name)
 
     rows = list(listing.list(date="2026-11-16", limit=3))
 
@@ -157,7 +157,7 @@ def test_what_people_use(analytics, name):
 @pytest.mark.parametrize(("name", "cut"), [(name, cut) for name in CUTS for cut in CUTS[name]])
 def test_cuts_of_what_people_use(request, analytics, name, cut):
     def ask():
-        return list(things(analytics, name).list(date="2026-11-16", group_by=[cut], limit=400))
+        return list(items_of(analytics, name).list(date="2026-11-16", group_by=[cut], limit=400))
 
     if (name, cut) == ("artifacts", "product") and not _cuts_artifacts(request):
         with pytest.raises(anthropic.BadRequestError):
@@ -233,15 +233,15 @@ def test_user_usage_report(analytics):
 
 
 # What five dimensions at most allow at once.
-SUCCESSOR_CUTS = [
+BETA_DIMENSIONS = [
     ["actor", "product", "model", "inference_geo", "speed"],
     ["actor_type", "context_window", "rbac_group_id", "slack_channel_id", "workspace_id"],
     ["claude_tag_category", "claude_tag_user_id", "api_key_id", "service_tier", "session_id"],
 ]
 
 
-@pytest.mark.parametrize("cut", SUCCESSOR_CUTS)
-def test_the_successor_of_the_cost_reports(cut):
+@pytest.mark.parametrize("cut", BETA_DIMENSIONS)
+def test_beta_cost_report(cut):
     with sdk(CAMPUS) as client:
         rows = list(
             client.beta.organization.analytics.cost.list(
@@ -259,8 +259,8 @@ def test_the_successor_of_the_cost_reports(cut):
     assert all(Decimal(row.cost.list_amount) >= Decimal(row.cost.amount) for row in rows)
 
 
-@pytest.mark.parametrize("cut", SUCCESSOR_CUTS)
-def test_the_successor_of_the_usage_reports(cut):
+@pytest.mark.parametrize("cut", BETA_DIMENSIONS)
+def test_beta_usage_report(cut):
     with sdk(CAMPUS) as client:
         rows = list(
             client.beta.organization.analytics.usage.list(
@@ -272,7 +272,7 @@ def test_the_successor_of_the_usage_reports(cut):
     assert all(row.usage.total_tokens >= row.usage.output_tokens for row in rows)
 
 
-def test_actors_of_the_successors_are_of_several_kinds():
+def test_actors_of_beta_reports_are_of_several_kinds():
     with sdk(CAMPUS) as client:
         rows = list(
             client.beta.organization.analytics.cost.list(**MONDAY, group_by=["actor"], limit=1000)
@@ -282,7 +282,7 @@ def test_actors_of_the_successors_are_of_several_kinds():
     assert kinds == {"user_actor", "api_actor", None}
 
 
-def test_without_a_width_the_successors_tell_the_whole_range():
+def test_without_a_width_beta_reports_return_the_whole_range():
     with sdk(CAMPUS) as client:
         (row,) = client.beta.organization.analytics.cost.list(
             starting_at="2026-11-16T00:20:00Z", ending_at="2026-11-17T00:00:00Z"
@@ -291,7 +291,7 @@ def test_without_a_width_the_successors_tell_the_whole_range():
     assert row.starting_at == datetime(2026, 11, 16, tzinfo=UTC)
 
 
-def test_who_is_not_in_the_beta_is_told_so():
+def test_a_closed_beta_is_a_clear_error():
     with sdk(Sandbox.keys[0]) as client, pytest.raises(anthropic.BadRequestError) as caught:
         client.beta.organization.analytics.cost.list(**MONDAY)
 

@@ -7,7 +7,7 @@ from typing import Protocol
 from integrations.connectors.anthropic import comparing
 from integrations.connectors.anthropic.beta_reports import LONGEST_RANGE, is_closed
 from integrations.connectors.anthropic.client import ApiClient
-from integrations.connectors.anthropic.limits import PARENT, SUCCESSORS
+from integrations.connectors.anthropic.limits import BETA_REPORTS, PARENT
 from integrations.connectors.anthropic.reports import Part
 from integrations.connectors.base import Check, ConnectorError, PayloadError, SnapshotMoved
 from integrations.window import Window
@@ -26,7 +26,7 @@ class Ask(Protocol):
 
 def learn(client: ApiClient, ask: Ask, today: date) -> None:
     """Learn from the newer endpoint of cost, if it is used, whether there are children."""
-    client.is_parent = client.dialect == SUCCESSORS and _are_named(ask, today)
+    client.is_parent = client.api_variant == BETA_REPORTS and _are_named(ask, today)
     client.learned.options.pop(PARENT, None)
     if client.is_parent:
         client.learned.options[PARENT] = "yes"

@@ -23,7 +23,7 @@ from integrations.connectors.anthropic.errors import (
     unexpected,
     unreachable,
 )
-from integrations.connectors.anthropic.limits import PARENT, REPORTS, Learned
+from integrations.connectors.anthropic.limits import LEGACY_REPORTS, PARENT, Learned
 from integrations.connectors.anthropic.page_sizes import shrinking
 from integrations.connectors.anthropic.reading import BoundedReader, Bounds
 from integrations.connectors.anthropic.tolerance import Decoder, Tally
@@ -82,8 +82,8 @@ class ApiClient:
     """Read-only client of one key with its own connection pool. Close it after use.
 
     `root` precedes every path. `organization_id` is from the header of the latest response.
-    `dialect` is the API variant this organization may use for cost and usage; `is_parent` says that
-    the beta reports separate its child organizations.
+    `api_variant` is the API variant this organization may use for cost and usage; `is_parent` says
+    that the beta reports separate its child organizations.
     """
 
     def __init__(self, access: Access, *, root: str, wording: ErrorMessages) -> None:
@@ -99,7 +99,7 @@ class ApiClient:
         self.learned = Learned(access.options, access.learn)
         if access.retries_refused:
             self.learned.start_over()
-        self.dialect = access.options.get("dialect", REPORTS)
+        self.api_variant = access.options.get("dialect", LEGACY_REPORTS)
         self.is_parent = PARENT in access.options
         self._access = access
         self._root = root
@@ -226,8 +226,8 @@ class ApiClient:
             failure = FailedAttempt(unreachable(exc, self._access.base_url), retry=True)
         except (httpx.DecodingError, httpx.InvalidURL) as exc:
             failure = FailedAttempt(unexpected(f"The answer could not be read ({name(exc)})."))
-        told = response.headers if response is not None else httpx.Headers()
-        organization_id = told.get("anthropic-organization-id", "")
+        nonzero = response.headers if response is not None else httpx.Headers()
+        organization_id = nonzero.get("anthropic-organization-id", "")
         self.organization_id = organization_id or self.organization_id
         self._access.observe(
             Request(
@@ -235,7 +235,7 @@ class ApiClient:
                 path=self._root + path,
                 query=str(query),
                 status=response.status_code if response is not None else None,
-                request_id=told.get("request-id", ""),
+                request_id=nonzero.get("request-id", ""),
                 duration_seconds=time.monotonic() - started,
                 organization_id=organization_id,
             )

@@ -21,7 +21,7 @@ from integrations.connectors.base import (
 from integrations.window import Window, midnight
 
 Place = tuple[date, str]  # a day, and what it is cut by: "" is the whole organization
-Told = dict[Place, Decimal]
+Reported = dict[Place, Decimal]
 
 _MOST_REFUSALS = 20  # of one question: each leads to a smaller one
 
@@ -66,14 +66,14 @@ def settled(window: Window, *complete_to: datetime | None) -> list[date]:
     return [day for day in window if midnight(day + timedelta(days=1)) <= min(known)]
 
 
-def told(
+def nonzero(
     parts: Iterable[Part],
     days: Sequence[date],
     number: Callable[[Line], Decimal | int | None],
     cut: Callable[[Line], str] = lambda line: "",
-) -> Told:
+) -> Reported:
     """Return the values that are not zero, by day and dimension values."""
-    sums: Told = defaultdict(Decimal)
+    sums: Reported = defaultdict(Decimal)
     for part in parts:
         for line in part.lines:
             if line.day in days:
@@ -81,7 +81,7 @@ def told(
     return {place: amount for place, amount in sums.items() if amount}
 
 
-def difference(older: Told, newer: Told) -> Difference | None:
+def difference(older: Reported, newer: Reported) -> Difference | None:
     """Return the first day on which the two disagree, or None if they agree."""
     apart = [place for place in {*older, *newer} if older.get(place) != newer.get(place)]
     if not apart:

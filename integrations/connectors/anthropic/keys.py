@@ -39,7 +39,7 @@ class KeyFormat:
                 repair=f"Copy the key again, all of it. If its window is closed: {self.new_key}",
             )
         if not key.startswith(self.prefix) or not key.isascii():
-            kind = next((told for beginning, told in _KINDS if key.startswith(beginning)), "")
+            kind = next((nonzero for beginning, nonzero in _KINDS if key.startswith(beginning)), "")
             raise ActionNeeded(
                 f"{kind} This card needs {self.name}, which starts with {self.prefix}. {_NOT_SENT}"
                 if kind

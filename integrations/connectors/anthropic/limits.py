@@ -8,8 +8,8 @@ from integrations.connectors.base import NOTE, PAGE_SIZE
 
 # The cap that the API states where it states one, and the most that any report is known to take.
 MOST_DIMENSIONS = 5
-REPORTS = "reports"  # the older endpoints, which every organization has
-SUCCESSORS = "successors"  # `/analytics/cost` and `/analytics/usage`, in beta
+LEGACY_REPORTS = "reports"  # the older endpoints, which every organization has
+BETA_REPORTS = "successors"  # `/analytics/cost` and `/analytics/usage`, in beta
 PARENT = "parent"  # the option of an organization whose child organizations are reported separately
 _REFUSALS = ("most.", PAGE_SIZE, "not_read.", "refused.")  # how options that were learned begin
 _BY_TABLE = ("not_read.", "refused.")
@@ -141,9 +141,9 @@ def older_way(options: Mapping[str, str]) -> Mapping[str, str] | None:
 
     The beta reports may leave out data silently. Only the older reports show it.
     """
-    if options.get("dialect") != SUCCESSORS:
+    if options.get("dialect") != BETA_REPORTS:
         return None
-    return {**options, "dialect": REPORTS}
+    return {**options, "dialect": LEGACY_REPORTS}
 
 
 # --- In words ------------------------------------------------------------------------------

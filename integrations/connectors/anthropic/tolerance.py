@@ -81,7 +81,7 @@ class _Guard:
         return True
 
 
-def telling_kept_out(feed: Feed) -> Feed:
+def reporting_skipped_rows(feed: Feed) -> Feed:
     """Wrap a feed so that its pages list the rows skipped in the responses behind them.
 
     Every connector wraps its feeds in this. A read that kept out everything raises: that is
@@ -125,7 +125,7 @@ class Decoder(Generic[Answer]):
             body = _parsed(content)
         if not isinstance(body, dict):
             raise msgspec.ValidationError("not an object")
-        answer: Answer = _Mender(kept_out, body, self._info).mend(body, self._info)
+        answer: Answer = _LenientConverter(kept_out, body, self._info).convert(body, self._info)
         return answer
 
 
@@ -142,7 +142,7 @@ def _no_number(word: str) -> None:
     raise ValueError(word)
 
 
-class _Mender:
+class _LenientConverter:
     """Reads one body, whose type is `info`, row by row."""
 
     def __init__(self, kept_out: Tally, body: Mapping[str, Any], info: Any) -> None:
@@ -152,7 +152,7 @@ class _Mender:
         self._names_export = "data_refreshed_at" in names
         self._day: date | None = None
 
-    def mend(self, value: Any, info: Any) -> Any:
+    def convert(self, value: Any, info: Any) -> Any:
         """Convert the value to its type; raise `ValidationError`."""
         if isinstance(info, inspect.Metadata):
             info = info.type
@@ -165,7 +165,7 @@ class _Mender:
             case inspect.StructType():
                 return self._struct(value, info)
             case inspect.ListType():
-                return [self.mend(item, info.item_type) for item in _of(list, value)]
+                return [self.convert(item, info.item_type) for item in _of(list, value)]
             case inspect.DictType():
                 return _of(dict, value)
             case inspect.IntType():
@@ -194,7 +194,7 @@ class _Mender:
                 if field.required:
                     raise msgspec.ValidationError(f"no {field.encode_name}")
             elif item is not None or field.encode_name in value:
-                fields[field.name] = self.mend(item, field.type)
+                fields[field.name] = self.convert(item, field.type)
             elif field.required:
                 raise msgspec.ValidationError(f"no {field.encode_name}")
         self._day = before
@@ -221,7 +221,7 @@ class _Mender:
         rows = []
         for item in _of(list, items):
             try:
-                rows.append(self.mend(item, info.item_type))
+                rows.append(self.convert(item, info.item_type))
                 self._kept_out.accepted += not _holds_rows(info.item_type)
             except msgspec.ValidationError as exc:
                 day = _day_in(item) if isinstance(item, dict) else None

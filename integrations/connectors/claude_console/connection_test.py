@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from integrations.connectors.anthropic import children, comparing
 from integrations.connectors.anthropic.connection_test import KEY, TestChecklist
-from integrations.connectors.anthropic.limits import REPORTS, SUCCESSORS
+from integrations.connectors.anthropic.limits import BETA_REPORTS, LEGACY_REPORTS
 from integrations.connectors.anthropic.reports import Line, Part
 from integrations.connectors.anthropic.trial import try_out
 from integrations.connectors.base import (
@@ -16,7 +16,7 @@ from integrations.connectors.base import (
 )
 from integrations.connectors.claude_console.client import AdminClient
 from integrations.connectors.claude_console.feeds import FEEDS
-from integrations.connectors.claude_console.report_api import Dialect, Reports, Successors
+from integrations.connectors.claude_console.report_api import BetaReports, LegacyReports, ReportApi
 from integrations.window import Window, midnight
 
 _COST = "Cost data"
@@ -38,11 +38,11 @@ def probe(client: AdminClient, today: date) -> Probe:
     named = ", ".join(filter(None, [organization.name, organization_id]))
     checklist.add(Check(KEY, "passed"), Check(ORGANIZATION, "passed", named))
     with checklist.asking(_COST):
-        reported = comparing.whole(lambda: Reports(client).cost(window, group_by=_BY))
+        reported = comparing.whole(lambda: LegacyReports(client).cost(window, group_by=_BY))
         newer, endpoints = _newer(client, window, reported)
     complete_to = _refreshed(newer or reported)
-    client.dialect = SUCCESSORS if newer else REPORTS
-    children.learn(client, Successors(client).cost, today)
+    client.api_variant = BETA_REPORTS if newer else LEGACY_REPORTS
+    children.learn(client, BetaReports(client).cost, today)
     checklist.add(
         Check(_COST, "passed", f"Complete to {_instant(complete_to)}.")
         if any(line.numbers[0] for part in reported for line in part.lines)
@@ -56,12 +56,12 @@ def probe(client: AdminClient, today: date) -> Probe:
         checks=checklist.checks,
         cost_complete_to=complete_to,
         other_ids=(organization.id,),
-        options={**client.learned.options, "dialect": client.dialect},
+        options={**client.learned.options, "dialect": client.api_variant},
     )
 
 
-def _usage_if_open(dialect: Dialect, window: Window) -> list[Part] | None:
-    return comparing.whole_if_open(lambda: dialect.usage(window, group_by=_BY))
+def _usage_if_open(api_variant: ReportApi, window: Window) -> list[Part] | None:
+    return comparing.whole_if_open(lambda: api_variant.usage(window, group_by=_BY))
 
 
 def _newer(
@@ -74,8 +74,8 @@ def _newer(
     where the legacy report of them is closed.
     """
     client.learned.note_versions("")
-    parts = comparing.whole_if_open(lambda: Successors(client).cost(window, group_by=_BY))
-    tokens = None if parts is None else _usage_if_open(Successors(client), window)
+    parts = comparing.whole_if_open(lambda: BetaReports(client).cost(window, group_by=_BY))
+    tokens = None if parts is None else _usage_if_open(BetaReports(client), window)
     if parts is None or tokens is None:
         return [], Check(_ENDPOINTS, "passed", _ANYBODY)
     complete_to = _refreshed(parts)
@@ -83,12 +83,12 @@ def _newer(
     was_empty = True
     for older, newer, number, unit in (
         (reported, parts, _dollars_of, "${:f}"),
-        (_usage_if_open(Reports(client), window), tokens, _tokens_of, "{:,} tokens"),
+        (_usage_if_open(LegacyReports(client), window), tokens, _tokens_of, "{:,} tokens"),
     ):
         if older is None:
             continue
         old, new = (
-            comparing.told(them, days, number, lambda line: line.values[0] or "")
+            comparing.nonzero(them, days, number, lambda line: line.values[0] or "")
             for them in (older, newer)
         )
         apart = comparing.difference(old, new)

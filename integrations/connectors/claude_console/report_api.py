@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from integrations.connectors.anthropic import beta_reports, limits
 from integrations.connectors.anthropic.actors import Actor
 from integrations.connectors.anthropic.children import CHILD
-from integrations.connectors.anthropic.limits import SUCCESSORS, Filters
+from integrations.connectors.anthropic.limits import BETA_REPORTS, Filters
 from integrations.connectors.anthropic.parsing import requested_day
 from integrations.connectors.anthropic.questions import Questions
 from integrations.connectors.anthropic.reports import (
@@ -63,7 +63,7 @@ _MESSAGES_REPORT = limits.Report(
 )
 
 
-class Dialect(Protocol):
+class ReportApi(Protocol):
     """What feeds ask. `is_snapshot`: all that one of it answers comes from the same export.
 
     `has_children` says that lines can be cut by the child organizations of a parent.
@@ -80,12 +80,12 @@ class Dialect(Protocol):
         """Return usage of signed-in accounts and of service accounts, with the actor."""
 
 
-def dialect_of(client: AdminClient) -> Dialect:
+def report_api_for(client: AdminClient) -> ReportApi:
     """Return the API variant that the client was opened with."""
-    return Successors(client) if client.dialect == SUCCESSORS else Reports(client)
+    return BetaReports(client) if client.api_variant == BETA_REPORTS else LegacyReports(client)
 
 
-class Reports:
+class LegacyReports:
     """`/cost_report` and `/usage_report/messages`, which name no export: they tell what is now."""
 
     is_snapshot = False
@@ -186,7 +186,7 @@ def _actor(row: CostRow | UsageRow) -> Actor | None:
     return Actor(user_id=row.account_id, service_account_id=row.service_account_id)
 
 
-class Successors:
+class BetaReports:
     """`/analytics/cost` and `/analytics/usage`, as far as the reports tell the same."""
 
     is_snapshot = True

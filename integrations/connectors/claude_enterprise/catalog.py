@@ -342,7 +342,7 @@ def _conversations(feed: str, section: str, noun: str) -> Iterator[ActivityMetri
         )
 
 
-_THINGS = (
+_ITEM_FEEDS = (
     _used(
         "skills",
         SKILLS,
@@ -575,7 +575,7 @@ _GROUP, _CHANNEL = "rbac_group_id", "slack_channel_id"
 _METERED = frozenset({"sku", "context_window", "inference_geo", "speed", "organization_id"})
 
 
-def _thing_cuts() -> Iterator[Cut]:
+def _item_breakdowns() -> Iterator[Cut]:
     """Skills, connectors, plugins, artifacts and projects by person, group and product."""
     for feed in ("skills", "connectors", "plugins", "artifacts", "projects"):
         yield Cut(feed, of=feed, subject="item")
@@ -587,12 +587,12 @@ def _thing_cuts() -> Iterator[Cut]:
 
 _CUTS = (
     Cut("users", of="users", dimensions=PERSON),
-    Cut("group_cost", "cost", subject=_GROUP, nobody="no_group", is_overlapping=True),
-    Cut("group_usage", "usage", subject=_GROUP, nobody="no_group", is_overlapping=True),
-    Cut("group_activity", "users", subject=_GROUP, nobody="no_group", is_overlapping=True),
+    Cut("group_cost", "cost", subject=_GROUP, absent="no_group", is_overlapping=True),
+    Cut("group_usage", "usage", subject=_GROUP, absent="no_group", is_overlapping=True),
+    Cut("group_activity", "users", subject=_GROUP, absent="no_group", is_overlapping=True),
     Cut("slack_channel_cost", "cost", subject=_CHANNEL, is_overlapping=True),
     Cut("slack_channel_usage", "usage", subject=_CHANNEL, is_overlapping=True),
-    *_thing_cuts(),
+    *_item_breakdowns(),
 )
 
 _GROUPS = ActivityMetric(
@@ -606,7 +606,7 @@ _GROUPS = ActivityMetric(
 )
 
 CATALOG = Catalog(
-    metrics=(*_USERS, *_THINGS, *_SUMMARIES, _GROUPS),
+    metrics=(*_USERS, *_ITEM_FEEDS, *_SUMMARIES, _GROUPS),
     cuts=_CUTS,
     endpoints=ENDPOINTS,
     dimensions={

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from integrations.connectors.anthropic import children, comparing
 from integrations.connectors.anthropic.connection_test import KEY, TestChecklist
-from integrations.connectors.anthropic.limits import REPORTS, SUCCESSORS
+from integrations.connectors.anthropic.limits import BETA_REPORTS, LEGACY_REPORTS
 from integrations.connectors.anthropic.parsing import day_of
 from integrations.connectors.anthropic.reports import Part
 from integrations.connectors.anthropic.trial import try_out
@@ -24,7 +24,7 @@ from integrations.connectors.claude_enterprise.client import (
     AnalyticsClient,
 )
 from integrations.connectors.claude_enterprise.feeds import FEEDS, activity
-from integrations.connectors.claude_enterprise.report_api import FourReports, Successors
+from integrations.connectors.claude_enterprise.report_api import BetaReports, LegacyReports
 from integrations.window import Window
 
 _SCOPE = "Scope read:analytics"
@@ -56,8 +56,8 @@ def probe(client: AnalyticsClient, today: date) -> Probe:
     with checklist.asking(_COST):
         cost = _probe_cost(client, today, may_be_closed=bool(summaries))
     organization_id = client.organization_id or cost.organization_id
-    client.dialect = cost.dialect
-    children.learn(client, Successors(client).cost, today)
+    client.api_variant = cost.api_variant
+    children.learn(client, BetaReports(client).cost, today)
     activity.recheck_left_out(client, today)
     checklist.add(
         Check(ORGANIZATION, "passed", organization_id)
@@ -75,7 +75,7 @@ def probe(client: AnalyticsClient, today: date) -> Probe:
         cost_complete_to=cost.complete_to,
         engagement_complete_to=engagement,
         other_ids=(cost.organization_id,),
-        options={**client.learned.options, "dialect": cost.dialect},
+        options={**client.learned.options, "dialect": cost.api_variant},
     )
 
 
@@ -104,7 +104,7 @@ def _plan(cost: "_Cost", *, was_active: bool) -> Check:
 class _Cost:
     """What asking for cost found out. `is_charged` is None where no cost can be seen."""
 
-    dialect: str
+    api_variant: str
     checks: tuple[Check, ...]
     is_charged: bool | None = None
     complete_to: datetime | None = None
@@ -115,26 +115,26 @@ def _probe_cost(client: AnalyticsClient, today: date, *, may_be_closed: bool) ->
     """Cost may be closed to a plan: that is worth a line, not a failed test."""
     window = Window.last(LONGEST_RANGE, today=today)
     client.learned.note_versions("")
-    newer = comparing.whole_if_open(lambda: Successors(client).cost(window))
+    newer = comparing.whole_if_open(lambda: BetaReports(client).cost(window))
     try:
-        older = comparing.whole(lambda: FourReports(client).cost(window))
+        older = comparing.whole(lambda: LegacyReports(client).cost(window))
     except ConnectorError as exc:
         closed = isinstance(exc, ActionNeeded | PayloadError) and exc.status in _CLOSED
         if closed and newer is not None:
-            return _with(newer, SUCCESSORS, Check(_ENDPOINTS, "info", _UNCOMPARED))
+            return _with(newer, BETA_REPORTS, Check(_ENDPOINTS, "info", _UNCOMPARED))
         if closed and may_be_closed:
             detail = "Anthropic does not give out cost for this organization."
-            return _Cost(REPORTS, (Check(_COST, "limited", detail),))
+            return _Cost(LEGACY_REPORTS, (Check(_COST, "limited", detail),))
         raise
     if newer is None:
-        return _with(older, REPORTS, Check(_ENDPOINTS, "passed", _ANYBODY))
+        return _with(older, LEGACY_REPORTS, Check(_ENDPOINTS, "passed", _ANYBODY))
     apart = _difference(client, window, older, newer)
     if apart == "":
-        return _with(newer, SUCCESSORS, Check(_ENDPOINTS, "passed", _SAME))
+        return _with(newer, BETA_REPORTS, Check(_ENDPOINTS, "passed", _SAME))
     if apart is None:
-        return _with(older, REPORTS, Check(_ENDPOINTS, "info", f"{_ANYBODY} {_NOTHING}"))
+        return _with(older, LEGACY_REPORTS, Check(_ENDPOINTS, "info", f"{_ANYBODY} {_NOTHING}"))
     client.learned.note_versions(apart)
-    return _with(older, REPORTS, Check(_ENDPOINTS, "info", f"{_ANYBODY} {apart}"))
+    return _with(older, LEGACY_REPORTS, Check(_ENDPOINTS, "info", f"{_ANYBODY} {apart}"))
 
 
 _CLOSED = {400, 403, 404}
@@ -166,7 +166,7 @@ def _difference(
     ):
         if pair is None:
             continue
-        old, new = (comparing.told(parts, days, number) for parts in pair)
+        old, new = (comparing.nonzero(parts, days, number) for parts in pair)
         apart = comparing.difference(old, new)
         if apart is not None:
             return (
@@ -180,9 +180,9 @@ def _difference(
 
 def _tokens_of(client: AnalyticsClient, window: Window) -> tuple[list[Part], list[Part]] | None:
     """Return the tokens in both versions; None if one of them is closed."""
-    newer = comparing.whole_if_open(lambda: Successors(client).usage(window))
+    newer = comparing.whole_if_open(lambda: BetaReports(client).usage(window))
     older = (
-        comparing.whole_if_open(lambda: FourReports(client).usage(window))
+        comparing.whole_if_open(lambda: LegacyReports(client).usage(window))
         if newer is not None
         else None
     )
@@ -193,10 +193,10 @@ def _refreshed(parts: list[Part]) -> datetime | None:
     return parts[0].data_refreshed_at if parts else None
 
 
-def _with(parts: list[Part], dialect: str, check: Check) -> _Cost:
+def _with(parts: list[Part], api_variant: str, check: Check) -> _Cost:
     """Return what is known of cost if one version is used."""
     cost = _complete_to(parts)
-    return replace(cost, dialect=dialect, checks=(*cost.checks, check))
+    return replace(cost, api_variant=api_variant, checks=(*cost.checks, check))
 
 
 def _complete_to(parts: list[Part]) -> _Cost:
@@ -207,11 +207,11 @@ def _complete_to(parts: list[Part]) -> _Cost:
         check = Check(
             _COST, "limited", "Anthropic has not published any cost of the last days yet."
         )
-        return _Cost(REPORTS, (check,), organization_id=organization_id)
+        return _Cost(LEGACY_REPORTS, (check,), organization_id=organization_id)
     lines = [line for part in parts for line in part.lines]
     charged = sum((line.numbers[0] or Decimal() for line in lines), Decimal())
     check = Check(_COST, "passed", f"Complete to {_day(watermark)}, {watermark:%H:%M} UTC.")
-    return _Cost(REPORTS, (check,), bool(charged), watermark, organization_id)
+    return _Cost(LEGACY_REPORTS, (check,), bool(charged), watermark, organization_id)
 
 
 def _probe_groups(client: AnalyticsClient) -> Check:

@@ -35,7 +35,7 @@ _CUT = (
     Field("rbac_group_id", f"{DOCUMENT}.labels", "rbac_group_id"),
     Field("rbac_group_name", NAMES, "rbac_group_id"),
 )
-_SUCCESSOR = tuple(
+_BETA_REPORT = tuple(
     Field(f"group.{field.name}", field.stored, field.shown, field.why) for field in _COST_DIMENSIONS
 ) + tuple(
     unread(f"group.{name}", "Not read: documented for the Console.")
@@ -78,7 +78,7 @@ ENDPOINTS = (
         (
             *(Field(f"cost.{f.name}", f.stored, f.shown, f.why) for f in COST),
             *(Field(f"group.{f.name}", f.stored, f.shown, f.why) for f in PERSON),
-            *_SUCCESSOR,
+            *_BETA_REPORT,
             Field("group.organization_id", "Meter.organization_id", "organization_id"),
             *ENVELOPE,
         ),
@@ -91,7 +91,7 @@ ENDPOINTS = (
             *(Field(f"usage.{f.name}", f.stored, f.shown, f.why) for f in TOKENS),
             unread("usage.total_tokens", "Not stored: it is the sum of the others."),
             *(Field(f"group.{f.name}", f.stored, f.shown, f.why) for f in PERSON),
-            *_SUCCESSOR,
+            *_BETA_REPORT,
             Field("group.organization_id", "Meter.organization_id", "organization_id"),
             *ENVELOPE,
         ),

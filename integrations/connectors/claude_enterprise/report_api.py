@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from integrations.connectors.anthropic import beta_reports, limits
 from integrations.connectors.anthropic.children import CHILD
-from integrations.connectors.anthropic.limits import SUCCESSORS, Filters
+from integrations.connectors.anthropic.limits import BETA_REPORTS, Filters
 from integrations.connectors.anthropic.parsing import requested_day
 from integrations.connectors.anthropic.questions import Questions
 from integrations.connectors.anthropic.reports import Line, Numbers, Part, counts, dollars
@@ -57,7 +57,7 @@ USER_COST_REPORT = _report("user_cost_report", LARGEST_PAGE)
 USER_USAGE_REPORT = _report("user_usage_report", LARGEST_PAGE)
 
 
-class Reports(Protocol):
+class ReportApi(Protocol):
     """What feeds ask. `group_cap` is how many groups of a day come back; None is all.
 
     `has_children` says that lines can be cut by the child organizations of a parent.
@@ -80,12 +80,12 @@ class Reports(Protocol):
     def user_usage(self, window: Window, *, group_by: Sequence[str]) -> Iterator[Part]: ...
 
 
-def reports_of(client: AnalyticsClient) -> Reports:
+def report_api_for(client: AnalyticsClient) -> ReportApi:
     """Return the reports in the API variant that the client was opened with."""
-    return Successors(client) if client.dialect == SUCCESSORS else FourReports(client)
+    return BetaReports(client) if client.api_variant == BETA_REPORTS else LegacyReports(client)
 
 
-class FourReports:
+class LegacyReports:
     """`/cost_report`, `/usage_report` and the two per user."""
 
     group_cap: int | None = _GROUP_CAP
@@ -187,7 +187,7 @@ def _values(row: Any, names: Sequence[str]) -> tuple[str | None, ...]:
     return tuple(getattr(row, name) for name in names)
 
 
-class Successors:
+class BetaReports:
     """`/cost` and `/usage`."""
 
     group_cap: int | None = None

@@ -73,7 +73,7 @@ def _tile(group: Group, place: dict[str, float]) -> Tile:
         y=round(place["y"], 1),
         width=round(width / PLANE * 100, 3),
         height=round(height, 1),
-        has_room=width > len(group.label) * LETTER + 16 and height > LINE,
+        fits=width > len(group.label) * LETTER + 16 and height > LINE,
     )
 
 

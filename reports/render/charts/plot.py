@@ -102,8 +102,8 @@ class FinalityMarker:
 
     x: float
     label: str
-    has_room_before: bool
-    has_room_after: bool
+    fits_before: bool
+    fits_after: bool
 
 
 @dataclass(frozen=True)
@@ -318,8 +318,8 @@ def _gaps(pivot: Pivot, slot: float) -> Iterator[MissingMark]:
     ):
         width = len(list(run))
         if is_gap:
-            room = width * slot / 100
-            yield MissingMark(round(slot * (at + width / 2), 3), room * NARROW >= LABEL)
+            available = width * slot / 100
+            yield MissingMark(round(slot * (at + width / 2), 3), available * NARROW >= LABEL)
         at += width
 
 

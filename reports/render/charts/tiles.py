@@ -18,7 +18,7 @@ class Tile:
     height: float
     open_x: float | None = None
     mark: float | None = None
-    has_room: bool = True
+    fits: bool = True
 
     @property
     def bottom(self) -> float:

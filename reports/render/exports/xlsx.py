@@ -109,7 +109,7 @@ def _about(
 ) -> list[tuple[str, str]]:
     bar = ReportControls(report.spec)
     lines = [("Report", bar.title), ("Days, UTC", bar.range_label)]
-    lines += [("Filter", f"{chip.label} {chip.verb} {chip.text}") for chip in bar.chips]
+    lines += [("Filter", f"{chip.label} {chip.operator_label} {chip.text}") for chip in bar.chips]
     lines += [(m.name, f"{m.label}: {m.definition}") for m in report.spec.metric_objects]
     lines += [("Note", note) for note in limits.notes(report)]
     lines += [("Rows", _counted(rows)), ("As of", f"{now:%Y-%m-%d %H:%M} UTC")]

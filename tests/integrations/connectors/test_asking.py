@@ -204,13 +204,13 @@ def test_refused_filter_values_change_no_total_and_name_no_wrong_one(ledger, ref
 
 
 def test_a_cap_that_nobody_documents_is_learned_and_kept():
-    told = []
-    learned = Learned({}, lambda *what: told.append(what))
+    reported = []
+    learned = Learned({}, lambda *what: reported.append(what))
     report = Report(**{**vars(REPORT), "most": None})
     api = Api(LEDGER, most=5)
 
     assert sums(asked(api, learned=learned, report=report)) == expected(LEDGER)
-    assert told == [("most.usage", "5", "")]
+    assert reported == [("most.usage", "5", "")]
     before = len(api.questions)
     asked(api, learned=Learned(learned.options), report=report)
     assert all(len(names) <= 5 for names, _, _ in api.questions[before:])
@@ -275,12 +275,12 @@ def test_trouble_with_the_key_stays_trouble_with_the_key():
 
 
 @given(ledger=LINES, hidden=st.sampled_from([None, "w2"]))
-def test_what_a_version_leaves_out_is_found_wherever_it_is(ledger, hidden):
+def test_rows_that_a_version_leaves_out_are_detected_everywhere(ledger, hidden):
     """The workspace stands for a child organization that one version hides in silence."""
     shown = [line for line in ledger if line[3] != hidden]
 
     older, newer = (
-        comparing.told(
+        comparing.reported(
             comparing.whole(
                 lambda them=them: Api(them).read(DAYS, group_by=(), filters={}, limit=9)
             ),

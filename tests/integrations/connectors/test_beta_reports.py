@@ -182,7 +182,7 @@ def test_a_row_of_a_day_that_was_not_asked_for_leaves_no_day_whole():
 @pytest.mark.parametrize(
     ("status", "closed"), [(400, True), (403, True), (404, True), (413, False)]
 )
-def test_an_organization_that_is_not_in_the_beta_is_told_from_other_trouble(status, closed):
+def test_a_closed_beta_differs_from_other_errors(status, closed):
     with pytest.raises(Exception, match=r"Anthropic") as caught:
         read(Script(error(status)))
 

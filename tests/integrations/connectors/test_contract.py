@@ -63,7 +63,7 @@ class Enrolled:
 FEEDS += [
     (connector, feed)
     for connector in (
-        Enrolled("claude-console", "sk-ant-admin01-sandbox-my-org", dialect="successors"),
+        Enrolled("claude-console", "sk-ant-admin01-sandbox-my-org", api_variant="successors"),
     )
     for feed in connector.feeds
     if feed.is_metered
@@ -393,7 +393,7 @@ def test_history_reaches_back_at_least_90_days(connector):
 
 
 @every_connector
-def test_feeds_are_found_by_name_and_have_different_ones(connector):
+def test_feeds_have_distinct_names(connector):
     names = [feed.name for feed in connector.feeds]
 
     assert len(set(names)) == len(names)

@@ -15,11 +15,11 @@ GUIDE = (ROOT / "docs/adding-a-connector.md").read_text()
 NAMED = sorted(set(re.findall(r"`([^`]+)`", GUIDE)))
 BESIDE = [ROOT, Path(anthropic.__file__).parents[1], ROOT / "templates/integrations/connectors"]
 WORDS = {
-    **{name: thing for module in (base, records, errors) for name, thing in vars(module).items()},
+    **{name: node for module in (base, records, errors) for name, node in vars(module).items()},
     "Resource": Resource,
     "Questions": questions.Questions,
     "check_key": base.Connector.check_key,
-    "telling_kept_out": tolerance.telling_kept_out,
+    "telling_kept_out": tolerance.reporting_skipped_rows,
     "kept_out": records.Page.__dataclass_fields__["kept_out"],
     "user_id": DIMENSIONS["user_id"],
 }
@@ -42,10 +42,10 @@ def test_every_path_is_there(name):
     "name", [name for name in NAMED if re.fullmatch(r"[A-Z][a-z]\w+(\.\w+)?|[a-z]+_\w+", name)]
 )
 def test_every_name_is_there(name):
-    thing, _, attribute = name.partition(".")
+    node, _, attribute = name.partition(".")
 
-    assert thing in WORDS
-    known = {*dir(WORDS[thing]), *getattr(WORDS[thing], "__annotations__", {})}
+    assert node in WORDS
+    known = {*dir(WORDS[node]), *getattr(WORDS[node], "__annotations__", {})}
     assert not attribute or attribute in known
 
 

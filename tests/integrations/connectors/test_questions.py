@@ -19,11 +19,11 @@ KEYS = {
     "claude-console": "sk-ant-admin01-sandbox-my-org",
 }
 METERED = [
-    pytest.param(slug, feed.name, dialect, id=f"{slug}-{feed.name}-{dialect}")
+    pytest.param(slug, feed.name, api_variant, id=f"{slug}-{feed.name}-{api_variant}")
     for slug in KEYS
     for feed in connectors()[slug].feeds
     if feed.is_metered
-    for dialect in ("reports", "successors")
+    for api_variant in ("reports", "successors")
 ]
 
 
@@ -33,15 +33,15 @@ def _a_friday_noon():
         yield
 
 
-@pytest.mark.parametrize(("slug", "name", "dialect"), METERED)
-def test_no_question_names_more_than_five_dimensions_where_that_is_the_cap(slug, name, dialect):
+@pytest.mark.parametrize(("slug", "name", "api_variant"), METERED)
+def test_no_question_names_more_than_five_dimensions_where_that_is_the_cap(slug, name, api_variant):
     connector, asked = connectors()[slug], []
     access = Access(
         key=KEYS[slug],
         base_url="http://sandbox",
         transport=httpx.WSGITransport(app=emulator(connector)),
         observe=asked.append,
-        options={"dialect": dialect},
+        options={"dialect": api_variant},
     )
     with connector.open(access) as client:
         records = [r for page in connector.feed(name).read(client, DAYS) for r in page.records]
@@ -49,13 +49,13 @@ def test_no_question_names_more_than_five_dimensions_where_that_is_the_cap(slug,
     assert records
     assert {request.status for request in asked} == {200}
     # The four reports of Claude Enterprise are not known to have a cap.
-    if (slug, dialect) != ("claude-enterprise", "reports"):
+    if (slug, api_variant) != ("claude-enterprise", "reports"):
         counted = [
             [
                 value
                 for parameter, value in parse_qsl(request.query)
                 if parameter == "group_by[]"
-                and (dialect == "reports" or value not in {"cost_type", "token_type"})
+                and (api_variant == "reports" or value not in {"cost_type", "token_type"})
             ]
             for request in asked
         ]

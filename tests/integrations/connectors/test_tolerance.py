@@ -28,12 +28,12 @@ NOW = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
 DAYS = Window(date(2026, 11, 17), date(2026, 11, 18))
 MY_ORG, LABS, CAMPUS, *_ = APIS["claude-enterprise"].keys
 CONSOLE = APIS["claude-console"].keys[0]
-REPORTS, SUCCESSORS = {"dialect": "reports"}, {"dialect": "successors"}
+LEGACY_REPORTS, BETA_REPORTS = {"dialect": "reports"}, {"dialect": "successors"}
 WAYS = [
-    ("claude-enterprise", LABS, REPORTS),
-    ("claude-enterprise", CAMPUS, SUCCESSORS),
-    ("claude-console", CONSOLE, REPORTS),
-    ("claude-console", CONSOLE, SUCCESSORS),
+    ("claude-enterprise", LABS, LEGACY_REPORTS),
+    ("claude-enterprise", CAMPUS, BETA_REPORTS),
+    ("claude-console", CONSOLE, LEGACY_REPORTS),
+    ("claude-console", CONSOLE, BETA_REPORTS),
 ]
 
 
@@ -129,7 +129,7 @@ def _a_friday_noon_on_which_nobody_waits(monkeypatch):
         pytest.param((slug, feed, key, options), id=f"{slug}-{feed.name}-{options['dialect']}")
         for slug, key, options in WAYS
         for feed in connectors()[slug].feeds
-        if options is REPORTS or feed.is_metered or feed.exported
+        if options is LEGACY_REPORTS or feed.is_metered or feed.exported
     ],
 )
 def recording(request):

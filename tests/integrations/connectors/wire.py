@@ -117,16 +117,16 @@ def error(
 
 def everything_about(error: BaseException) -> str:
     """All that a log or an error tracker might print of an exception and its causes."""
-    told, seen = "", set()
+    fields, seen = "", set()
     pending: list[BaseException | None] = [error]
     while pending:
         current = pending.pop()
         if current is None or id(current) in seen:
             continue
         seen.add(id(current))
-        told += f"{current!s}\n{current!r}\n{current.args!r}\n{vars(current)!r}\n"
+        fields += f"{current!s}\n{current!r}\n{current.args!r}\n{vars(current)!r}\n"
         request = getattr(current, "_request", None)
         if request is not None:
-            told += repr(request.headers.raw)
+            fields += repr(request.headers.raw)
         pending += [current.__cause__, current.__context__]
-    return told
+    return fields

@@ -76,7 +76,7 @@ def test_the_arrow_keys_read_a_chart_and_the_menu_opens_its_table(visit):
     expect(page.locator("#rows-spend-over-time")).to_be_focused()
 
 
-def test_a_person_is_found_and_looked_at(visit):
+def test_a_person_can_be_searched_and_opened(visit):
     page = visit()
     page.get_by_role("button", name=re.compile("^User")).click()
     page.get_by_label("Name or e-mail").type("ann")

@@ -120,7 +120,7 @@ def test_an_address_that_means_nothing_says_why(get, company, query, reason):
     assert get("widget_csv", query, widget="spend").status_code == 422
 
 
-def test_people_are_found_by_a_piece_of_their_name(get, company):
+def test_people_match_a_part_of_their_name(get, company):
     matching = text(get("people", "find=ito"))
 
     assert "Ann Ito" in matching

@@ -187,7 +187,7 @@ def test_models_with_their_part_and_how_it_moved(company, ask):
     assert opus.moved.ratio == Decimal("1.25")  # 90 complete, 40 before
     # Of 100 now 90, of 60 before 40; haiku fell from a third to nothing, which is more.
     mover = answer.shown.mover
-    assert (mover.label, mover.verb, mover.now) == ("haiku", "fell", 0)
+    assert (mover.label, mover.direction, mover.now) == ("haiku", "fell", 0)
 
 
 def test_what_drives_the_price_cuts_the_same_dollars(company, ask):
@@ -526,7 +526,7 @@ def test_a_check_that_differs_is_counted(connection, ask):
 
 
 # --- Nothing -----------------------------------------------------------------------------------
-def test_zero_and_unknown_are_two_things(ask, connection):
+def test_zero_and_unknown_differ(ask, connection):
     assert "so this is not a zero" in ask("spend").empty
 
     know(connection, "2026-10-27", "2026-11-25", "provisional")

@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from typing import Any, Literal
 
 from integrations.connectors.anthropic.beta_reports import oldest_day
-from integrations.connectors.anthropic.tolerance import telling_kept_out
+from integrations.connectors.anthropic.tolerance import reporting_skipped_rows
 from integrations.connectors.base import Feed, Table
 from integrations.connectors.claude_console.client import LONGEST_RANGE
 from integrations.connectors.claude_console.feeds import beta
@@ -145,4 +145,4 @@ _FEEDS = (
 )
 
 # Invalid rows are skipped in every feed, and reported.
-FEEDS = tuple(map(telling_kept_out, _FEEDS))
+FEEDS = tuple(map(reporting_skipped_rows, _FEEDS))

@@ -17,7 +17,7 @@ from integrations.connectors.anthropic.reports import Line, Numbers, Part, add_m
 from integrations.connectors.base import AskDifferently, ConnectorError, NotAvailable
 from integrations.connectors.claude_console.client import AdminClient
 from integrations.connectors.claude_console.feeds.meters import DEFAULT_WORKSPACE
-from integrations.connectors.claude_console.report_api import Successors
+from integrations.connectors.claude_console.report_api import BetaReports
 from integrations.connectors.records import (
     COST_MEASURES,
     USAGE_MEASURES,
@@ -70,7 +70,7 @@ def _pages(
         raise NotAvailable(
             f"The beta reports do not reach back to {window.start}.", code="not_available"
         )
-    workspaces, export = Successors(client), SnapshotGuard()
+    workspaces, export = BetaReports(client), SnapshotGuard()
     sums: dict[_Key, Numbers] = {}  # of the day that is coming in
     day, first = window.start, True
     report = replace(beta_reports.report(table, optional=_OPTIONAL), table=f"beta_{table}")
@@ -124,7 +124,7 @@ def _opened(questions: Questions, window: Window) -> Iterator[Part]:
         ) from None
 
 
-def _values(line: Line, workspaces: Successors) -> tuple[str, ...]:
+def _values(line: Line, workspaces: BetaReports) -> tuple[str, ...]:
     product, model, key, workspace = line.values
     workspace = workspaces.workspace(workspace) or DEFAULT_WORKSPACE
     return product or "", model or "", key or "", workspace

@@ -43,7 +43,7 @@ def _workspace(one: Workspace, external_id: str, name: str = "") -> ResourceRef:
         external_id,
         name or one.name,
         "archived" if one.archived_at else "active",
-        _told(
+        _reported(
             provider_id=one.id if one.id != external_id else None,
             created_at=one.created_at,
             archived_at=one.archived_at,
@@ -78,7 +78,7 @@ def _api_key(one: ApiKey, default_workspace_id: str | None) -> ResourceRef:
         one.id,
         one.name,
         "active" if one.status == "active" else "archived",
-        _told(
+        _reported(
             owner=owner,
             owner_type=owner_type,
             workspace_id=_workspace_of(one, default_workspace_id),
@@ -127,5 +127,5 @@ def _resources(client: AdminClient, *resources: ResourceRef) -> Page:
     return Page((), resources=resources, organization_id=client.organization_id)
 
 
-def _told(**attributes: str | None) -> dict[str, str]:
+def _reported(**attributes: str | None) -> dict[str, str]:
     return {name: value for name, value in attributes.items() if value}

@@ -31,7 +31,7 @@ from integrations.connectors.claude_console.feeds.meters import (
     USAGE_CUT,
     meter_of,
 )
-from integrations.connectors.claude_console.report_api import Dialect, dialect_of
+from integrations.connectors.claude_console.report_api import ReportApi, report_api_for
 from integrations.connectors.ids import canonical_id
 from integrations.connectors.records import (
     COST_MEASURES,
@@ -51,7 +51,7 @@ Totals = dict[date, Numbers]
 
 
 class Ask(Protocol):
-    """One report of the whole organization, see `Dialect.cost`."""
+    """One report of the whole organization, see `ReportApi.cost`."""
 
     def __call__(self, window: Window, *, group_by: Sequence[str] = ()) -> Iterator[Part]: ...
 
@@ -64,7 +64,7 @@ class _Kind:
     meter of what a total holds beyond its lines.
     """
 
-    ask: Callable[[Dialect], Ask]
+    ask: Callable[[ReportApi], Ask]
     cut: tuple[str, ...]
     measures: tuple[str, ...]
     checked: tuple[str, ...]
@@ -73,7 +73,7 @@ class _Kind:
 
 
 _COST = _Kind(
-    ask=lambda dialect: dialect.cost,
+    ask=lambda api_variant: api_variant.cost,
     cut=COST_CUT,
     measures=COST_MEASURES,
     checked=("amount_usd",),
@@ -81,7 +81,7 @@ _COST = _Kind(
     rest=MeterKey(cost_type=NOT_ITEMIZED),
 )
 _USAGE = _Kind(
-    ask=lambda dialect: dialect.usage,
+    ask=lambda api_variant: api_variant.usage,
     cut=USAGE_CUT,
     measures=USAGE_MEASURES,
     checked=TOKEN_MEASURES,
@@ -100,27 +100,27 @@ def read_usage(client: AdminClient, window: Window) -> Iterator[Page]:
     return _whole(_USAGE, client, window)
 
 
-def _cut(names: tuple[str, ...], dialect: Dialect) -> tuple[str, ...]:
+def _cut(names: tuple[str, ...], api_variant: ReportApi) -> tuple[str, ...]:
     """Return the dimensions in this API variant, with the child organization for a parent."""
-    return (*names, CHILD) if dialect.has_children else names
+    return (*names, CHILD) if api_variant.has_children else names
 
 
 def _whole(kind: _Kind, client: AdminClient, window: Window) -> Iterator[Page]:
-    dialect = dialect_of(client)
-    kind = replace(kind, cut=_cut(kind.cut, dialect))
-    ask, read = kind.ask(dialect), SnapshotGuard()
+    api_variant = report_api_for(client)
+    kind = replace(kind, cut=_cut(kind.cut, api_variant))
+    ask, read = kind.ask(api_variant), SnapshotGuard()
 
     def page(*records: CostRecord | UsageRecord | TotalRecord) -> Page:
         return Page(tuple(records), read.watermark, client.organization_id)
 
     totals = _totals(kind, client, ask, window, read)
-    settled = {day for day in totals if dialect.is_snapshot or _has_ended(day, read)}
+    settled = {day for day in totals if api_variant.is_snapshot or _has_ended(day, read)}
     yield page(*_total_records(kind, {day: totals[day] for day in sorted(settled)}))
     lines = _lines(kind, ask, window, read)
     rest = {day: _rest(kind, totals[day], lines.get(day, {})) for day in totals}
     apart = {day for day in settled if any(rest[day])}
     moved = {day for day in apart if not client.kept_out.spoils(day)}
-    if moved and not dialect.is_snapshot:
+    if moved and not api_variant.is_snapshot:
         _refuse_if_moved(kind, client, ask, window, totals, moved)
     for day in apart:
         lines[day][kind.rest] = rest[day]
@@ -209,9 +209,9 @@ def read_usage_of_people(client: AdminClient, window: Window) -> Iterator[Page]:
 
     An API key is no person: what it used stays with the key, and its cost with the workspace.
     """
-    dialect, read = dialect_of(client), SnapshotGuard()
-    cut = _cut(USAGE_CUT, dialect)
-    for part in dialect.usage_of_people(window, group_by=cut):
+    api_variant, read = report_api_for(client), SnapshotGuard()
+    cut = _cut(USAGE_CUT, api_variant)
+    for part in api_variant.usage_of_people(window, group_by=cut):
         read.check(part)
         sums: dict[tuple[date, MeterKey, PersonRef], Numbers] = {}
         for line in part.lines:

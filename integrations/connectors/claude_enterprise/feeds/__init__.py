@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any, Literal
 
-from integrations.connectors.anthropic.tolerance import telling_kept_out
+from integrations.connectors.anthropic.tolerance import reporting_skipped_rows
 from integrations.connectors.base import Feed, Table
 from integrations.connectors.claude_enterprise.feeds import activity, groups, organization, people
 from integrations.connectors.claude_enterprise.feeds.activity import (
@@ -18,7 +18,7 @@ from integrations.connectors.claude_enterprise.feeds.activity import (
     PROJECTS,
     SKILLS,
     UNIFIED,
-    Things,
+    UsageListing,
 )
 from integrations.connectors.claude_enterprise.feeds.days import (
     LONGEST_RANGE,
@@ -95,14 +95,14 @@ def _daily(
     )
 
 
-def _with_people(name: str, label: str, things: Things) -> tuple[Feed, Feed]:
+def _with_people(name: str, label: str, listings: UsageListing) -> tuple[Feed, Feed]:
     """Build a feed read by person, with the sums of its items from the same response."""
     return (
-        _daily(name, label, things.read_with_people),
+        _daily(name, label, listings.read_with_people),
         _daily(
             f"{name}_by_person",
             f"{label} by person",
-            things.read_by_person,
+            listings.read_by_person,
             "person",
             filled_by=name,
         ),
@@ -187,8 +187,8 @@ _FEEDS = (
     # Enabled counts and estimates are reported for the whole only and do not add up from parts.
     _daily("skills_by_person", "Skills by person", SKILLS.read_by_person, "person"),
     *(
-        _daily(f"{things.feed}_by_group", f"{label} by group", things.read_by_group)
-        for label, things in (
+        _daily(f"{listings.feed}_by_group", f"{label} by group", listings.read_by_group)
+        for label, listings in (
             ("Skills", SKILLS),
             ("Connectors", CONNECTORS),
             ("Plugins", PLUGINS),
@@ -199,4 +199,4 @@ _FEEDS = (
 )
 
 # Invalid rows are skipped in every feed, and reported.
-FEEDS = tuple(map(telling_kept_out, _FEEDS))
+FEEDS = tuple(map(reporting_skipped_rows, _FEEDS))

@@ -133,7 +133,7 @@ def _is_active(block: Any) -> bool:
 
 
 @dataclass(frozen=True)
-class Things:
+class UsageListing:
     """An endpoint with a row per item. `subject` is its stable key, `name` what it is called.
 
     `feed` is the name of its feed; feeds of its cuts are called `<feed>_by_person` and
@@ -341,13 +341,13 @@ def _shared(row: Row) -> str | None:
     return f"{row['artifact_type']}|{'shared' if row.get('is_shared') else 'private'}"
 
 
-SKILLS = Things(
+SKILLS = UsageListing(
     "skills",
     "/skills",
     lambda row: row.get("skill_name"),
     lambda row: row.get("skill_display_name"),
 )
-CONNECTORS = Things(
+CONNECTORS = UsageListing(
     "connectors",
     "/connectors",
     lambda row: row.get("connector_name"),
@@ -358,20 +358,20 @@ CONNECTORS = Things(
         "individual_auth_distinct_user_count",
     ),
 )
-PLUGINS = Things(
+PLUGINS = UsageListing(
     "plugins",
     "/plugins",
     lambda row: row.get("plugin_id") or row.get("plugin_name"),
     lambda row: row.get("plugin_name"),
     distinct=("distinct_user_count", "install_count"),
 )
-ARTIFACTS = Things(
+ARTIFACTS = UsageListing(
     "artifacts",
     "/artifacts",
     _shared,
     lambda row: row.get("artifact_type"),
 )
-PROJECTS = Things(
+PROJECTS = UsageListing(
     "projects",
     "/apps/chat/projects",
     lambda row: row.get("project_id"),

@@ -21,7 +21,7 @@ from integrations.connectors.base import ActionNeeded, NotAvailable, PayloadErro
 from integrations.connectors.claude_enterprise.client import AnalyticsClient
 from integrations.connectors.claude_enterprise.feeds.days import published
 from integrations.connectors.claude_enterprise.feeds.metered import COST, USAGE, Kind
-from integrations.connectors.claude_enterprise.report_api import Reports, reports_of
+from integrations.connectors.claude_enterprise.report_api import ReportApi, report_api_for
 from integrations.connectors.records import EngagementRecord, Page, ResourceRef
 from integrations.window import Window
 
@@ -46,7 +46,7 @@ def read_group_usage(client: AnalyticsClient, window: Window) -> Iterator[Page]:
 
 def _group_pages(client: AnalyticsClient, window: Window, kind: Kind) -> Iterator[Page]:
     """All groups of each day. Those beyond the cap are asked for by their ids."""
-    reports, read = reports_of(client), SnapshotGuard()
+    reports, read = report_api_for(client), SnapshotGuard()
     by_day: dict[date, dict[str | None, Numbers]] = defaultdict(dict)
     yield from _cut(reports, window, kind, GROUP, read, by_day)
     capped = _capped(reports, by_day)
@@ -70,7 +70,7 @@ def _group_pages(client: AnalyticsClient, window: Window, kind: Kind) -> Iterato
 
 
 def _named_groups(
-    reports: Reports,
+    reports: ReportApi,
     window: Window,
     kind: Kind,
     read: SnapshotGuard,
@@ -165,7 +165,7 @@ def read_slack_channel_usage(client: AnalyticsClient, window: Window) -> Iterato
 
 def _channel_pages(client: AnalyticsClient, window: Window, kind: Kind) -> Iterator[Page]:
     """Each channel Claude worked in; what was outside Slack is left out."""
-    reports, read = reports_of(client), SnapshotGuard()
+    reports, read = report_api_for(client), SnapshotGuard()
     by_day: dict[date, dict[str | None, Numbers]] = defaultdict(dict)
     yield from _cut(reports, window, kind, _CHANNEL, read, by_day)
     capped = _capped(reports, by_day)
@@ -189,7 +189,7 @@ def _channel_pages(client: AnalyticsClient, window: Window, kind: Kind) -> Itera
 
 
 def _cut(
-    reports: Reports,
+    reports: ReportApi,
     window: Window,
     kind: Kind,
     dimension: str,
@@ -212,7 +212,7 @@ def _add(known: dict[str | None, Numbers], value: str | None, numbers: Numbers) 
     known[value] = add_measures(known[value], numbers) if value in known else numbers
 
 
-def _capped(reports: Reports, by_day: dict[date, dict[str | None, Numbers]]) -> set[date]:
+def _capped(reports: ReportApi, by_day: dict[date, dict[str | None, Numbers]]) -> set[date]:
     """Return the days of which rows may have been cut off."""
     cap = reports.group_cap
     return {day for day, values in by_day.items() if cap is not None and len(values) >= cap}

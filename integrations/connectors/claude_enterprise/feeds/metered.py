@@ -12,7 +12,7 @@ from integrations.connectors.anthropic.reports import (
     Numbers,
     Part,
 )
-from integrations.connectors.claude_enterprise.report_api import Reports
+from integrations.connectors.claude_enterprise.report_api import ReportApi
 from integrations.connectors.records import (
     COST_MEASURES,
     TOKEN_MEASURES,
@@ -28,7 +28,7 @@ COST_CUT = (*USAGE_CUT, "cost_type", "token_type")
 
 
 class Ask(Protocol):
-    """One report of the whole organization, see `Reports.cost`."""
+    """One report of the whole organization, see `ReportApi.cost`."""
 
     def __call__(
         self, window: Window, *, group_by: Sequence[str] = (), filters: Filters | None = None
@@ -42,12 +42,12 @@ class Kind:
     cut: tuple[str, ...]
     measures: tuple[str, ...]
     record: Callable[..., CostRecord | UsageRecord]
-    organization: Callable[[Reports], Ask]
-    people: Callable[[Reports], Callable[..., Iterator[Part]]]
+    organization: Callable[[ReportApi], Ask]
+    people: Callable[[ReportApi], Callable[..., Iterator[Part]]]
     totals: Callable[[date, Numbers], Iterator[TotalRecord]]
 
 
-def kind_of(kind: Kind, reports: Reports) -> Kind:
+def kind_of(kind: Kind, reports: ReportApi) -> Kind:
     """Return the dimensions of these reports, with the child organization for a parent."""
     if not reports.has_children:
         return kind

@@ -16,7 +16,7 @@ from integrations.connectors.anthropic.reports import (
 from integrations.connectors.claude_enterprise.client import AnalyticsClient
 from integrations.connectors.claude_enterprise.feeds.group_cap import CappedReportReader, Lines
 from integrations.connectors.claude_enterprise.feeds.metered import COST, USAGE, Kind, kind_of
-from integrations.connectors.claude_enterprise.report_api import reports_of
+from integrations.connectors.claude_enterprise.report_api import report_api_for
 from integrations.connectors.records import MeterKey, Page, Record
 from integrations.window import Window, midnight
 
@@ -33,7 +33,7 @@ def read_organization_usage(client: AnalyticsClient, window: Window) -> Iterator
 
 def _pages(client: AnalyticsClient, window: Window, kind: Kind) -> Iterator[Page]:
     """Yield the ungrouped totals first, then lines per meter that sum to them to the last digit."""
-    reports = reports_of(client)
+    reports = report_api_for(client)
     kind = kind_of(kind, reports)
     ask = kind.organization(reports)
     read = SnapshotGuard()

@@ -11,7 +11,7 @@ from integrations.connectors.anthropic.parsing import SnapshotGuard
 from integrations.connectors.anthropic.reports import Line, meter_of
 from integrations.connectors.claude_enterprise.client import AnalyticsClient
 from integrations.connectors.claude_enterprise.feeds.metered import COST, USAGE, Kind, kind_of
-from integrations.connectors.claude_enterprise.report_api import reports_of
+from integrations.connectors.claude_enterprise.report_api import report_api_for
 from integrations.connectors.records import Page, Record
 from integrations.window import Window
 
@@ -26,7 +26,7 @@ def read_user_usage(client: AnalyticsClient, window: Window) -> Iterator[Page]:
 
 def _pages(client: AnalyticsClient, window: Window, kind: Kind) -> Iterator[Page]:
     """One page per answer."""
-    reports, read = reports_of(client), SnapshotGuard()
+    reports, read = report_api_for(client), SnapshotGuard()
     kind = kind_of(kind, reports)
     for part in kind.people(reports)(window, group_by=kind.cut):
         read.check(part)

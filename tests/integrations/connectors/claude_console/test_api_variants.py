@@ -30,13 +30,13 @@ def _a_friday_noon():
         yield
 
 
-def read(feed, dialect, requests=None):
+def read(feed, api_variant, requests=None):
     reach = Access(
         key=Sandbox.keys[0],
         base_url="http://sandbox",
         transport=httpx.WSGITransport(app=Sandbox()),
         observe=(requests if requests is not None else []).append,
-        options={"dialect": dialect} if dialect else {},
+        options={"dialect": api_variant} if api_variant else {},
     )
     with CONNECTOR.open(reach) as client:
         return [record for page in feed.read(client, DAYS) for record in page.records]
@@ -53,25 +53,25 @@ def facts(records):
 
 
 @every_metered_feed
-def test_both_dialects_bring_the_same_facts(feed):
-    reports, successors = read(feed, "reports"), read(feed, "successors")
+def test_both_api_variants_bring_the_same_facts(feed):
+    reports, beta_reports = read(feed, "reports"), read(feed, "successors")
 
     assert reports
-    assert facts(reports) == facts(successors)
+    assert facts(reports) == facts(beta_reports)
 
 
 @every_metered_feed
 @pytest.mark.parametrize(
-    ("dialect", "spoken"),
+    ("api_variant", "spoken"),
     [
         ("", {"cost_report", "messages"}),
         ("reports", {"cost_report", "messages"}),
         ("successors", {"cost", "usage", "workspaces"}),
     ],
 )
-def test_only_the_dialect_that_was_found_is_spoken(feed, dialect, spoken):
+def test_only_the_detected_api_variant_is_used(feed, api_variant, spoken):
     requests = []
-    read(feed, dialect, requests)
+    read(feed, api_variant, requests)
 
     assert {request.path.rsplit("/", 1)[1] for request in requests} <= spoken
 
@@ -98,7 +98,7 @@ def used(tokens, **group):
 WORKSPACES = ok({"data": [{"id": "wrkspc_listed", "name": "Production"}], "has_more": False})
 
 
-def told(name, *answers):
+def records_of(name, *answers):
     """Return the records of a feed from responses in turn; the workspace list is separate."""
     script = Script(*answers)
 
@@ -112,7 +112,7 @@ def told(name, *answers):
 
 
 def test_the_workspace_on_no_list_is_the_default_one():
-    total, mine, default = told(
+    total, mine, default = records_of(
         "cost",
         newer(priced("30")),
         newer(
@@ -128,7 +128,7 @@ def test_the_workspace_on_no_list_is_the_default_one():
 
 def test_two_workspaces_on_no_list_are_not_guessed_at():
     with pytest.raises(SnapshotMoved):
-        told(
+        records_of(
             "cost",
             newer(priced("30")),
             newer(
@@ -140,7 +140,7 @@ def test_two_workspaces_on_no_list_are_not_guessed_at():
 
 def test_what_the_reports_do_not_tell_is_left_out():
     """List prices, requests, the model of a search, combinations that cost nothing."""
-    _, tokens, search = told(
+    _, tokens, search = records_of(
         "cost",
         newer(priced("15")),
         newer(
@@ -154,7 +154,7 @@ def test_what_the_reports_do_not_tell_is_left_out():
     assert (tokens.meter.model, tokens.list_amount_usd) == ("opus", None)
     assert (search.meter.model, search.amount_usd) == ("", Decimal("0.05"))
 
-    records = told(
+    records = records_of(
         "usage", newer(used(7)), newer(used(7)), newer(used(7, workspace_id="wrkspc_listed"))
     )
     (line,) = [record for record in records if not isinstance(record, TotalRecord)]
@@ -168,7 +168,7 @@ def test_a_region_that_is_not_available_is_asked_for_by_its_word_and_kept_as_non
         asked.append(request.url.params.get_list("inference_geos[]"))
         return newer(used(7, workspace_id="wrkspc_listed"))
 
-    records = told("usage", newer(used(7)), newer(used(7, inference_geo=None)), answer)
+    records = records_of("usage", newer(used(7)), newer(used(7, inference_geo=None)), answer)
 
     assert asked == [["not_available"]]
     assert records[-1].meter.inference_geo == ""
@@ -176,7 +176,7 @@ def test_a_region_that_is_not_available_is_asked_for_by_its_word_and_kept_as_non
 
 def test_what_the_total_holds_beyond_the_lines_is_a_line_of_its_own():
     """An export is a snapshot: asking again would say the same."""
-    _, line, rest = told(
+    _, line, rest = records_of(
         "cost",
         newer(priced("10")),
         newer(priced("7", workspace_id="wrkspc_listed", cost_type="tokens")),
@@ -188,16 +188,16 @@ def test_what_the_total_holds_beyond_the_lines_is_a_line_of_its_own():
 
 def test_a_new_export_between_two_answers_means_reading_again():
     with pytest.raises(SnapshotMoved):
-        told("cost", newer(priced("10")), newer(refreshed="2026-11-20T12:00:00Z"))
+        records_of("cost", newer(priced("10")), newer(refreshed="2026-11-20T12:00:00Z"))
 
 
-def test_a_former_member_is_named_as_the_newer_dialect_knows_them():
+def test_a_former_member_is_named_as_in_the_beta_reports():
     gone = {
         "type": "user_actor", "user_id": "user_1", "name": "Bo", "email_address": "bo@example.com",
         "deleted": True,
     }  # fmt: skip
     service = {"type": "service_account_actor", "service_account_id": "svac_1"}
-    records = told(
+    records = records_of(
         "people_usage",
         newer(used(7)),
         newer(used(7, actor=gone, workspace_id="wrkspc_listed")),

@@ -330,8 +330,8 @@ def test_a_workspace_keeps_its_tags_and_an_api_without_the_default_one_costs_not
 def test_the_owner_of_a_key_is_whom_it_acts_as_else_who_created_it(key, owner):
     names = resources("api_keys", objects({"id": "k", "name": "ci", "status": "active", **key}))
 
-    told = names["k"].attributes
-    assert (told.get("owner", ""), told.get("owner_type", "")) == owner
+    expected = names["k"].attributes
+    assert (expected.get("owner", ""), expected.get("owner_type", "")) == owner
 
 
 def test_a_key_of_the_default_workspace_has_one_id_however_it_is_sent():
@@ -386,7 +386,7 @@ def beta(*rows):
 JO = {"type": "user_actor", "user_id": "user_jo", "email_address": "jo@example.com"}
 
 
-def test_beta_cost_is_told_by_key_person_workspace_product_and_model():
+def test_beta_cost_has_key_person_workspace_product_and_model():
     key = {"type": "api_actor", "api_key_id": "apikey_1"}
     where = {"workspace_id": "w_default", "product": "claude_code", "model": "claude-opus-5-5"}
     script = Script(

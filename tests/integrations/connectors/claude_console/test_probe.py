@@ -56,14 +56,14 @@ def counted(newer_tokens, older_tokens):
     )
 
 
-def by_path(cost, successor=CLOSED, me=ME, trial=None, tokens=(NOTHING, NOTHING)):
+def by_path(cost, beta=CLOSED, me=ME, trial=None, tokens=(NOTHING, NOTHING)):
     """Return an API whose endpoints respond as given; `trial` responds to import queries."""
     answers = {
         "/v1/organizations/analytics/usage": tokens[0],
         "/v1/organizations/usage_report/messages": tokens[1],
         "/v1/organizations/me": me,
         "/v1/organizations/cost_report": cost,
-        "/v1/organizations/analytics/cost": successor,
+        "/v1/organizations/analytics/cost": beta,
         "/v1/organizations/workspaces": WORKSPACES,
     }
 
@@ -79,8 +79,8 @@ def by_path(cost, successor=CLOSED, me=ME, trial=None, tokens=(NOTHING, NOTHING)
     return Script(answer)
 
 
-def probe(cost, successor=CLOSED, me=ME, trial=None, tokens=(NOTHING, NOTHING)):
-    script = by_path(cost, successor, me, trial, tokens)
+def probe(cost, beta=CLOSED, me=ME, trial=None, tokens=(NOTHING, NOTHING)):
+    script = by_path(cost, beta, me, trial, tokens)
     return CONNECTOR.probe(access(script, attempts=1), today=TODAY)
 
 
@@ -126,7 +126,7 @@ def test_the_newer_endpoints_are_used_where_they_tell_the_same_cost():
     )
 
 
-def test_the_newer_endpoints_are_not_used_where_they_tell_another_cost_and_the_reason_is_told():
+def test_beta_reports_with_another_cost_are_not_used_and_the_reason_is_shown():
     probe_result = probe(SPENT, newer(("123.5", "wrkspc_1"), ("8.25", "wrkspc_nowhere")))
 
     assert probe_result.options["dialect"] == "reports"
@@ -211,10 +211,10 @@ def test_it_asks_for_two_weeks_of_cost_and_tokens_by_workspace():
 
     CONNECTOR.probe(access(script), today=TODAY)
 
-    _, cost, successor, _, tokens, older_tokens, *trial = (
+    _, cost, beta, _, tokens, older_tokens, *trial = (
         request.url.params.multi_items() for request in script.requests
     )
-    for asked in (cost, successor, tokens, older_tokens):
+    for asked in (cost, beta, tokens, older_tokens):
         assert ("starting_at", "2026-11-07T00:00:00Z") in asked
         assert [value for name, value in asked if name == "group_by[]"] == ["workspace_id"]
     # Then a month of cost by child organization, of which there is none.
@@ -293,7 +293,7 @@ def test_every_organization_of_the_sandbox_finds_its_api_variant():
 @pytest.mark.parametrize(
     ("status", "code"), [(401, "key_rejected"), (403, "access_denied"), (404, "not_found")]
 )
-def test_a_refused_key_says_who_can_mend_it(status, code):
+def test_a_rejected_key_says_who_can_replace_it(status, code):
     with pytest.raises(ActionNeeded) as caught:
         probe(SPENT, me=error(status))
 

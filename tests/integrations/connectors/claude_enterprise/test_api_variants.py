@@ -26,13 +26,13 @@ def _a_friday_noon():
         yield
 
 
-def read(feed, dialect, requests=None):
+def read(feed, api_variant, requests=None):
     access = Access(
         key=CAMPUS,
         base_url="http://sandbox",
         transport=httpx.WSGITransport(app=Sandbox()),
         observe=(requests if requests is not None else []).append,
-        options={"dialect": dialect} if dialect else {},
+        options={"dialect": api_variant} if api_variant else {},
     )
     with CONNECTOR.open(access) as client:
         return [record for page in feed.read(client, DAYS) for record in page.records]
@@ -49,20 +49,20 @@ def facts(records):
 
 
 @pytest.mark.parametrize("feed", REPORTED, ids=lambda feed: feed.name)
-def test_both_dialects_bring_the_same_facts(feed):
-    reports, successors = read(feed, "reports"), read(feed, "successors")
+def test_both_api_variants_bring_the_same_facts(feed):
+    reports, beta_reports = read(feed, "reports"), read(feed, "successors")
 
     assert reports
-    assert facts(reports) == facts(successors)
+    assert facts(reports) == facts(beta_reports)
 
 
 @pytest.mark.parametrize("feed", REPORTED, ids=lambda feed: feed.name)
 @pytest.mark.parametrize(
-    ("dialect", "newer"), [("", False), ("reports", False), ("successors", True)]
+    ("api_variant", "newer"), [("", False), ("reports", False), ("beta_reports", True)]
 )
-def test_only_the_dialect_that_was_found_is_spoken(feed, dialect, newer):
+def test_only_the_detected_api_variant_is_used(feed, api_variant, newer):
     requests = []
-    read(feed, dialect, requests)
+    read(feed, api_variant, requests)
 
     asked = {request.path.rsplit("/", 1)[1] for request in requests} - {"users"}
     assert asked <= ({"cost", "usage"} if newer else REPORTS)
@@ -94,7 +94,7 @@ def test_groups_overlap_and_are_no_part_of_any_total():
     assert max(groups) < total < sum(groups)  # everybody is in two of them
 
 
-def test_what_the_cap_cut_off_is_found_with_few_requests():
+def test_rows_beyond_the_cap_are_read_with_few_requests():
     requests = []
     read(CONNECTOR.feed("organization_cost"), "reports", requests)
     reports = len(requests)

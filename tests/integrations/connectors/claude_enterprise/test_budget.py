@@ -30,10 +30,10 @@ def _a_friday_noon():
         yield
 
 
-def read(feed, days, key, dialect="reports"):
+def read(feed, days, key, api_variant="reports"):
     """Return (requests, records) of each window; the connection keeps what a window learns."""
     counts = []
-    options = {"dialect": dialect}
+    options = {"dialect": api_variant}
     for window in feed.windows(days):
         requests, records = [], []
         access = Access(
@@ -54,7 +54,7 @@ def read(feed, days, key, dialect="reports"):
     return counts
 
 
-def fewest(feed, records, dialect="reports"):
+def fewest(feed, records, api_variant="reports"):
     """Pages of what came, were each of them full; and the totals of the organization."""
     lines = [record for record in records if not isinstance(record, TotalRecord)]
     if feed.grain == "person":
@@ -62,7 +62,7 @@ def fewest(feed, records, dialect="reports"):
         rows = {(r.day, r.person, *(getattr(r.meter, name) for name in CUT)) for r in lines}
         return max(1, ceil(len(rows) / ROWS))
     totals = 1 if feed.is_metered else 0
-    if dialect == "successors":
+    if api_variant == "successors":
         rows = {
             (r.day, *(getattr(r.meter, name) for name in CUT)) if feed.is_metered else r
             for r in map(_hashable, lines)
@@ -93,14 +93,14 @@ def test_90_days_of_a_small_company_take_no_request_too_many():
     }
 
 
-@pytest.mark.parametrize(("key", "dialect"), [(MY_ORG, "reports"), (CAMPUS, "successors")])
-def test_a_larger_company_takes_at_most_a_twentieth_more_than_the_fewest(key, dialect):
+@pytest.mark.parametrize(("key", "api_variant"), [(MY_ORG, "reports"), (CAMPUS, "successors")])
+def test_a_larger_company_takes_at_most_a_twentieth_more_than_the_fewest(key, api_variant):
     """Both have more than 100 combinations a day, and thousands of rows of people."""
     days = Window.last(20, today=NOW.date())
     asked = smallest = len(BY_DAY) * 19  # one each, as above
     for feed in EXPORTED:
-        for count, records in read(feed, days, key, dialect):
+        for count, records in read(feed, days, key, api_variant):
             asked += count
-            smallest += fewest(feed, records, dialect)
+            smallest += fewest(feed, records, api_variant)
 
     assert smallest <= asked <= 1.05 * smallest

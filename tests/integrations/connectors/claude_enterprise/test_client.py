@@ -308,7 +308,7 @@ def test_the_request_id_of_the_body_serves_where_the_header_is_missing():
     assert failure(Script(error(401))).request_id == "req_of_the_body"
 
 
-def test_an_error_that_is_not_json_is_told_by_its_status():
+def test_an_error_that_is_not_json_is_classified_by_its_status():
     problem = failure(Script(httpx.Response(502, text="<html>Bad gateway</html>")), attempts=1)
 
     assert problem.code == "outage"

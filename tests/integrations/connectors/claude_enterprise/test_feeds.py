@@ -14,7 +14,7 @@ from integrations.connectors.base import NotAvailable, PayloadError, SnapshotMov
 from integrations.connectors.claude_enterprise.client import AnalyticsClient
 from integrations.connectors.claude_enterprise.feeds import FEEDS
 from integrations.connectors.claude_enterprise.feeds.days import closes_on, open_period
-from integrations.connectors.claude_enterprise.report_api import FourReports
+from integrations.connectors.claude_enterprise.report_api import LegacyReports
 from integrations.connectors.records import (
     CostRecord,
     EngagementRecord,
@@ -221,7 +221,7 @@ def test_unknown_requests_stay_unknown_and_missing_tokens_are_none_used():
         ({**JANE, "email": None, "name": "Claude Security"}, ("", "service", "active")),
     ],
 )
-def test_people_are_told_from_services_and_the_deleted(actor, person):
+def test_people_differ_from_services_and_deleted_accounts(actor, person):
     (record,) = records("user_cost", Script(report(of(actor, cost("1")))))
 
     assert record.person.external_id == "user_jane"
@@ -485,7 +485,7 @@ def test_what_was_cut_off_is_fetched_value_by_value():
 
 def test_groups_of_many_components_are_fetched_several_at_once(monkeypatch):
     """Six groups of three rows: eighteen rows a day, of which ten come back, in two queries."""
-    monkeypatch.setattr(FourReports, "group_cap", 10)
+    monkeypatch.setattr(LegacyReports, "group_cap", 10)
     cents = iter(range(90, 0, -5))
     api = Cap(
         [
@@ -508,7 +508,7 @@ def test_groups_of_many_components_are_fetched_several_at_once(monkeypatch):
 
 
 def test_where_one_model_has_too_many_groups_it_is_cut_again(monkeypatch):
-    monkeypatch.setattr(FourReports, "group_cap", 3)
+    monkeypatch.setattr(LegacyReports, "group_cap", 3)
     cents = iter((80, 70, 60, 50, 40, 30, 20, 10))
     api = Cap(
         [
@@ -529,7 +529,7 @@ def test_where_one_model_has_too_many_groups_it_is_cut_again(monkeypatch):
     assert api.queries[-1][1].keys() == {"model", "speed"}
 
 
-def test_lines_without_a_product_are_found_by_their_model():
+def test_rows_without_a_product_are_read_by_their_model():
     api = Cap(
         [
             ({"product": "chat", "model": "opus", "speed": "fast"}, "50"),
@@ -547,7 +547,7 @@ def test_lines_without_a_product_are_found_by_their_model():
 
 
 def test_lines_without_a_region_have_a_filter_of_their_own(monkeypatch):
-    monkeypatch.setattr(FourReports, "group_cap", 4)
+    monkeypatch.setattr(LegacyReports, "group_cap", 4)
     api = Cap(
         [
             ({"product": "chat", "inference_geo": "us", "speed": "fast"}, "50"),
@@ -744,14 +744,14 @@ def test_whether_the_idle_are_listed_with_zeros_or_left_out_changes_no_count_of_
 # --- Items, groups and channels ------------------------------------------------------------
 
 
-def thing(name, *rows):
+def record_of(name, *rows):
     """Return the only record of a row of such a feed."""
     (record,) = records(name, Script(ok({"data": list(rows), "next_page": None})))
     return record
 
 
 def test_a_skill_keeps_its_id_its_name_and_its_estimates_in_dollars():
-    record = thing(
+    record = record_of(
         "skills",
         {
             "skill_name": "skill_01abc",
@@ -783,16 +783,16 @@ def test_a_skill_keeps_its_id_its_name_and_its_estimates_in_dollars():
 
 def test_estimates_of_a_skill_that_are_null_are_unknown_and_in_euros_are_refused():
     row = {"skill_name": "xlsx", "estimated_overage_spend": None, "currency": None}
-    assert thing("skills", row).values == {}
+    assert record_of("skills", row).values == {}
 
     with pytest.raises(PayloadError, match="EUR"):
-        thing("skills", {**row, "estimated_overage_spend": "1", "currency": "EUR"})
+        record_of("skills", {**row, "estimated_overage_spend": "1", "currency": "EUR"})
     with pytest.raises(PayloadError, match="not a number"):
-        thing("skills", {**row, "estimated_overage_spend": "many", "currency": "USD"})
+        record_of("skills", {**row, "estimated_overage_spend": "many", "currency": "USD"})
 
 
 def test_a_connector_is_known_by_its_normalized_name():
-    record = thing(
+    record = record_of(
         "connectors",
         {
             "connector_name": "mcpsrv_01",
@@ -814,19 +814,19 @@ def test_a_connector_is_known_by_its_normalized_name():
 
 def test_a_plugin_is_known_by_its_id_and_unnamed_ones_by_their_common_name():
     named = {"plugin_name": "serena", "plugin_id": "serena@claude-plugins-official"}
-    record = thing("plugins", {**named, "install_count": 2, "invocation_count": 88})
+    record = record_of("plugins", {**named, "install_count": 2, "invocation_count": 88})
     assert (record.subject, record.name) == ("serena@claude-plugins-official", "serena")
     assert record.values == {"install_count": 2, "invocation_count": 88}
 
-    unnamed = thing("plugins", {"plugin_name": "third-party", "plugin_id": None})
+    unnamed = record_of("plugins", {"plugin_name": "third-party", "plugin_id": None})
     assert (unnamed.subject, unnamed.name) == ("third-party", "third-party")
 
 
-def test_artifacts_are_told_apart_by_type_and_by_being_shared():
+def test_artifacts_differ_by_type_and_by_being_shared():
     made = {"artifact_type": "text/markdown", "artifacts_created_count": 37}
 
-    private = thing("artifacts", {**made, "is_shared": False})
-    shared = thing("artifacts", {**made, "is_shared": True})
+    private = record_of("artifacts", {**made, "is_shared": False})
+    shared = record_of("artifacts", {**made, "is_shared": True})
 
     assert (private.subject, shared.subject) == ("text/markdown|private", "text/markdown|shared")
     assert private.name == "text/markdown"
@@ -834,7 +834,7 @@ def test_artifacts_are_told_apart_by_type_and_by_being_shared():
 
 
 def test_a_project_keeps_its_name_and_not_who_made_it():
-    record = thing(
+    record = record_of(
         "projects",
         {
             "project_id": "claude_proj_01",
@@ -852,7 +852,7 @@ def test_a_project_keeps_its_name_and_not_who_made_it():
 
 
 @time_machine.travel(datetime(2026, 8, 20, 12, tzinfo=UTC))
-def test_spans_of_things_end_with_the_newest_day_and_carry_their_length():
+def test_spans_of_items_end_with_the_newest_day_and_carry_their_length():
     def answer(request):
         params = request.url.params
         start, end = (date.fromisoformat(params[f"{name}_date"]) for name in ("starting", "ending"))
@@ -878,7 +878,7 @@ def test_slack_channels_stand_for_themselves_and_what_is_outside_is_left_out():
 
 def test_slack_channels_beyond_the_cap_stand_as_one_line(monkeypatch):
     """Two groups come back of the day's 30 dollars; the second day is whole."""
-    monkeypatch.setattr(FourReports, "group_cap", 2)
+    monkeypatch.setattr(LegacyReports, "group_cap", 2)
 
     def answer(request):
         if not request.url.params.get_list("group_by[]"):

@@ -48,13 +48,11 @@ GROUPS = ok({"data": [{"id": "rbac_group_1", "name": "Legal"}], "next_page": Non
 NOTHING = ok({"data": [], "has_more": False, "data_refreshed_at": "2026-08-22T08:00:00Z"})
 
 
-def by_path(
-    cost, *, summaries=WEEK, successor=CLOSED, groups=GROUPS, usage=NOTHING, newer_usage=CLOSED
-):
+def by_path(cost, *, summaries=WEEK, beta=CLOSED, groups=GROUPS, usage=NOTHING, newer_usage=CLOSED):
     """Return an API whose endpoints respond as given; a trial has nothing to itemize."""
     answers = {
         "summaries": summaries,
-        "cost": successor,
+        "cost": beta,
         "usage": newer_usage,
         "cost_report": cost,
         "usage_report": usage,
@@ -156,7 +154,7 @@ def counted(tokens, day=21):
 
 
 def test_the_newer_endpoints_are_used_where_they_tell_the_same():
-    probe_result = probe(WEEK, PRICED, successor=newer("5"))
+    probe_result = probe(WEEK, PRICED, beta=newer("5"))
 
     assert probe_result.options == {"dialect": "successors"}
     assert probe_result.cost_complete_to == datetime(2026, 8, 22, 8, tzinfo=UTC)
@@ -170,7 +168,7 @@ def test_the_newer_endpoints_are_used_where_they_tell_the_same():
 
 def test_the_newer_endpoints_are_not_used_where_they_leave_something_out():
     """As those of a parent organization do, which no answer says."""
-    probe_result = probe(WEEK, PRICED, successor=newer("4"))
+    probe_result = probe(WEEK, PRICED, beta=newer("4"))
 
     difference = (
         "The beta reports are not used: for 21 Aug 2026 they report $0.04 instead of $0.05. "
@@ -189,10 +187,10 @@ def test_tokens_are_compared_too_because_seats_may_have_no_cost():
     usage, same = counted(7)
     free = cost_answer()
 
-    apart = probe(WEEK, free, successor=NOTHING, usage=usage, newer_usage=fewer)
+    apart = probe(WEEK, free, beta=NOTHING, usage=usage, newer_usage=fewer)
     assert apart.options["dialect"] == "reports"
     assert "they report 6 tokens instead of 7 tokens" in apart.options["note.versions"]
-    alike = probe(WEEK, free, successor=NOTHING, usage=usage, newer_usage=same)
+    alike = probe(WEEK, free, beta=NOTHING, usage=usage, newer_usage=same)
     assert alike.options == {"dialect": "successors"}
 
 
@@ -215,7 +213,7 @@ def test_where_nothing_can_be_compared_the_older_endpoints_stay(answers):
 
 
 def test_where_the_four_reports_are_closed_the_newer_ones_are_used_and_may_lack_something():
-    probe_result = probe(WEEK, error(403), successor=newer("5"))
+    probe_result = probe(WEEK, error(403), beta=newer("5"))
 
     assert probe_result.options["dialect"] == "successors"
     state, detail = checks(probe_result)["Cost and usage endpoints"]
@@ -225,7 +223,7 @@ def test_where_the_four_reports_are_closed_the_newer_ones_are_used_and_may_lack_
 
 @pytest.mark.parametrize("answer", [error(400), error(403), error(404), ok({"rows": []})])
 def test_a_beta_that_is_closed_or_speaks_otherwise_leaves_the_four_reports(answer):
-    assert probe(WEEK, PRICED, successor=answer).options == {"dialect": "reports"}
+    assert probe(WEEK, PRICED, beta=answer).options == {"dialect": "reports"}
 
 
 @pytest.mark.parametrize(
@@ -249,7 +247,7 @@ def test_people_at_work_who_cost_nothing_are_probably_on_seats(answer):
     assert by_label["Plan"][1].startswith("Probably seat-based: people were active")
 
 
-def test_the_plan_of_an_idle_organization_cannot_be_told():
+def test_the_plan_of_an_idle_organization_is_unknown():
     assert checks(probe(ok({"summaries": []}), cost_answer()))["Plan"] == (
         "info",
         "Not shown by the API. Nothing was used in the last days.",
@@ -257,7 +255,7 @@ def test_the_plan_of_an_idle_organization_cannot_be_told():
 
 
 @pytest.mark.parametrize("answer", [cost_answer(refreshed=None), error(403)])
-def test_the_plan_cannot_be_told_where_no_cost_is_to_be_seen(answer):
+def test_the_plan_is_unknown_without_visible_cost(answer):
     assert checks(probe(WEEK, answer))["Plan"] == ("info", "Not shown by the API.")
 
 
@@ -367,7 +365,7 @@ def test_a_key_of_another_kind_is_refused_with_its_own_sentence(key, code, sente
     assert caught.value.repair
 
 
-def test_an_admin_key_is_told_where_it_belongs():
+def test_an_admin_key_is_rejected_with_the_connector_it_belongs_to():
     with pytest.raises(ActionNeeded) as caught:
         CONNECTOR.check_key("sk-ant-admin01-abcdef")
 
