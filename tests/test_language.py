@@ -87,7 +87,9 @@ def _count(texts: Iterator[str]) -> int:
 
 
 SOURCES = {
-    "identifiers": lambda: sum(bool(NAMES.search(ALLOWED_NAMES.sub("", name))) for name in _identifiers()),
+    "identifiers": lambda: sum(
+        bool(NAMES.search(ALLOWED_NAMES.sub("", name))) for name in _identifiers()
+    ),
     "docstrings and comments": lambda: _count(_python_prose()),
     "page texts": lambda: _count(_page_texts()),
     "documents": lambda: _count(_documents()),

@@ -19,7 +19,7 @@ WORDS = {
     "Resource": Resource,
     "Questions": questions.Questions,
     "check_key": base.Connector.check_key,
-    "telling_kept_out": tolerance.reporting_skipped_rows,
+    "reporting_skipped_rows": tolerance.reporting_skipped_rows,
     "kept_out": records.Page.__dataclass_fields__["kept_out"],
     "user_id": DIMENSIONS["user_id"],
 }
