@@ -64,6 +64,23 @@ class Notice(models.Model):
     def __str__(self) -> str:
         return f"{self.get_kind_display()}: {self.text}"
 
+    @property
+    def tone(self) -> str:
+        """Bad for a connection that stopped, warn for other problems, else good."""
+        if self.kind == self.Kind.ACTION_NEEDED:
+            return "bad"
+        return "warn" if self.kind == self.Kind.KEY_EXPIRES or self.repair else "good"
+
+    @property
+    def icon(self) -> str:
+        """Name of the icon in `static/icons.svg`."""
+        icons = {
+            self.Kind.ACTION_NEEDED: "warn",
+            self.Kind.KEY_EXPIRES: "key",
+            self.Kind.HISTORY_ERASED: "trash",
+        }
+        return icons.get(self.Kind(self.kind), "warn" if self.repair else "ok")
+
 
 class ExpertInquiry(models.Model):
     """A question about a connection, with what a test found out. Holds no key."""

@@ -24,6 +24,38 @@ def icon(name: str) -> SafeString:
     )
 
 
+# State of a check or of a step of an import to its tone and icon.
+_TONES = {
+    "passed": ("good", "ok"),
+    "done": ("good", "ok"),
+    "failed": ("bad", "fail"),
+    "limited": ("warn", "warn"),
+    "waiting": ("warn", "clock"),
+    "paused": ("warn", "pause"),
+    "running": ("busy", "sync"),
+    "info": ("off", "info"),
+}
+
+
+@register.filter
+def tone(state: str) -> str:
+    """Return the tone of a state: good, warn, bad, busy or off."""
+    return _TONES.get(state, ("off", "queue"))[0]
+
+
+@register.filter
+def tone_icon(state: str) -> str:
+    """Return the icon of a state."""
+    return _TONES.get(state, ("off", "queue"))[1]
+
+
+@register.filter
+def spoken_state(state: str) -> str:
+    """Return what a screen reader adds to the label of a check; the icon shows it to others."""
+    words = {"failed": ": failed", "limited": ": with a limit", "waiting": ": not answered"}
+    return words.get(state, "")
+
+
 @register.simple_tag
 def analyze_url(organization: Organization, connector: Connector, label: str = "") -> str:
     """Return the URL of a report filtered to a provider, and to a connection by `label`."""

@@ -19,7 +19,8 @@ from reports.dashboard.health import restated
 from reports.dashboard.people import PersonLabel, names
 from reports.dashboard.scope import Scope
 from reports.engine.periods import CUSTOM, RANGES
-from reports.explore.controls import Option, dates
+from reports.explore.controls import dates
+from reports.explore.menus import Option
 
 RANGE_OPTIONS = ("7d", "30d", "90d", "mtd", "last_month")
 MATCHES = 20  # people that a search shows
