@@ -20,7 +20,7 @@ LIFETIME = timedelta(hours=4)
 
 
 class EmailTaken(Exception):
-    """Another account signs in with this e-mail."""
+    """Another account signs in with this email."""
 
 
 class EmailChangeInvalid(Exception):
@@ -41,7 +41,7 @@ def request_change(user: User, email: str) -> None:
         mail.queue(send_link, change_id=change.pk)
         mail.send(
             to=[user.email],
-            subject="Your e-mail for Spendglass is about to change",
+            subject="Your email for Spendglass is about to change",
             template="email_change_asked",
             context={"change": change},
         )
@@ -107,7 +107,7 @@ def send_link(*, change_id: int) -> mail.Mail | None:
     taken = User.objects.with_email(change.email).exclude(pk=change.user_id).exists()
     template = "email_change_taken" if taken else "email_change"
     context = {"change": change, "link": "" if taken else mail.absolute_url(path(change))}
-    subject = "Sign in to Spendglass with this e-mail"
+    subject = "Sign in to Spendglass with this email"
     return mail.render(change.email, subject, template, context)
 
 

@@ -27,12 +27,12 @@ _DAY: dict[str, Any] = {
 
 def _email_field(missing: str, *validators: _Validator, **attributes: Any) -> forms.EmailField:
     return forms.EmailField(
-        label="E-mail",
+        label="Email",
         max_length=254,
         validators=validators,
         error_messages={
             "required": missing,
-            "invalid": "Enter a whole e-mail address, such as ines@example.com.",
+            "invalid": "Enter a whole email address, such as ines@example.com.",
         },
         widget=forms.EmailInput(attrs={"class": "in", **attributes}),
     )
@@ -56,7 +56,7 @@ def _password_input(autocomplete: str) -> forms.PasswordInput:
 class SignInForm(AuthenticationForm):
     error_messages = {
         "invalid_login": (
-            "No account has this e-mail and password. Check both; capital letters count in the "
+            "No account has this email and password. Check both; capital letters count in the "
             "password."
         ),
         "inactive": "This account is switched off. An Admin of your organization can help.",
@@ -66,7 +66,7 @@ class SignInForm(AuthenticationForm):
         ),
     }
 
-    username = _email_field("Enter your e-mail.", autocomplete="username", autofocus=True)
+    username = _email_field("Enter your email.", autocomplete="username", autofocus=True)
     password = forms.CharField(
         label="Password",
         strip=False,
@@ -98,7 +98,7 @@ class SignInForm(AuthenticationForm):
 
 
 class ForgotPasswordForm(forms.Form):
-    email = _email_field("Enter your e-mail.", autocomplete="email", autofocus=True)
+    email = _email_field("Enter your email.", autocomplete="email", autofocus=True)
 
 
 class _AccountForm(forms.Form):
@@ -164,17 +164,17 @@ class ChangePasswordForm(CurrentPasswordForm, NewPasswordForm):
 
 
 class ChangeEmailForm(KeylessForm, CurrentPasswordForm):
-    email = _email_field("Enter the new e-mail.", validate_plain, autocomplete="email")
+    email = _email_field("Enter the new email.", validate_plain, autocomplete="email")
     field_order = ("email", "current")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["email"].label = "New e-mail"
+        self.fields["email"].label = "New email"
 
     def clean_email(self) -> str:
         email = with_dns_domain(self.cleaned_data["email"])
         if canonical(email) == self.user.canonical_email:
-            raise ValidationError("You sign in with this e-mail already.")
+            raise ValidationError("You sign in with this email already.")
         return email
 
 
@@ -182,7 +182,7 @@ class NameForm(KeylessForm, _AccountForm):
     name = _NameField(
         label="Name",
         required=False,
-        help_text="As other members see it. Without one they see your e-mail.",
+        help_text="As other members see it. Without one they see your email.",
     )
 
     def save(self) -> None:
@@ -209,7 +209,7 @@ class JoinForm(KeylessForm, NewPasswordForm):
     field_order = ("name", "password")
 
     def __init__(self, invitation: Invitation, *args: Any, **kwargs: Any) -> None:
-        # Only so that a password that resembles the e-mail is refused; never saved.
+        # Only so that a password that resembles the email is refused; never saved.
         super().__init__(User(email=invitation.email), *args, **kwargs)
         self.fields["password"].label = "Password"
         self.fields["password"].error_messages["required"] = "Enter a password."

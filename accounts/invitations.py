@@ -59,7 +59,7 @@ def invite(organization: Organization, *, email: str, role: Role, actor: User | 
 
 
 def resend(invitation: Invitation, *, actor: User | None) -> Invitation:
-    """Make a new link for a week and invalidate the older one. Raise `MemberError`."""
+    """Create a new link for a week and invalidate the older one. Raise `MemberError`."""
     check_grant(invitation.organization, Role(invitation.role), actor=actor)
     _check_rate_limit(invitation.organization, invitation.email)
     with transaction.atomic():

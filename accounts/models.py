@@ -100,7 +100,7 @@ class User(_Addressed, AbstractBaseUser, PermissionsMixin):
         super().clean()
         validate_keyless(self.email)
         if User.objects.with_email(self.email).exclude(pk=self.pk).exists():
-            raise ValidationError({"email": "Another account signs in with this e-mail."})
+            raise ValidationError({"email": "Another account signs in with this email."})
 
     @property
     def name_in_mail(self) -> str:
@@ -343,5 +343,5 @@ class AuditEvent(models.Model):
     @property
     def action(self) -> str:
         """Label of the action: `connection.key_replaced` becomes "Connection: key replaced"."""
-        target, _, action = self.verb.replace("_", " ").replace("email", "e-mail").partition(".")
+        target, _, action = self.verb.replace("_", " ").partition(".")
         return f"{target.capitalize()}: {action}" if action else target.capitalize()

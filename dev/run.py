@@ -366,7 +366,7 @@ def _print_instructions(servers: list[Server], knows_password: bool, serves_sand
     if serves_sandbox:
         lines += _sandbox_keys()
     if os.environ["EMAIL_URL"] == f"filemail:///{MAILS}":
-        lines.append(f"E-mail is not sent: each one becomes a file in {MAILS}.")
+        lines.append(f"Email is not sent: each one becomes a file in {MAILS}.")
     kept = " and ".join(str(server.home) for server in servers)
     lines.append(f"Ctrl-C stops everything; the data stays in {kept or 'your servers'}.")
     say("\n" + "\n".join(lines) + "\n")

@@ -227,7 +227,7 @@ def _confirm(connection: Connection, typed: str) -> None:
 _OPERATIONS = {
     "test": Operation("Test connection", _test, "Asks the provider with the stored key."),
     "sync": Operation("Sync now", _sync, "Reads the days that can still change."),
-    "import": Operation("Import everything", _import, "Reads all the provider still has."),
+    "import": Operation("Import everything", _import, "Imports everything the provider still has."),
     "rename": Operation("Rename", _rename, asks="New label"),
     "replace-key": Operation("Replace key", _replace_key, asks="New key", is_secret=True),
     "disconnect": Operation(

@@ -138,7 +138,7 @@ class InquiryForm(KeylessForm, forms.Form):
         label="Reply to",
         max_length=254,
         error_messages={
-            "required": "Enter the e-mail the answer should go to.",
-            "invalid": "Enter a whole e-mail address, such as ines@example.com.",
+            "required": "Enter the email the answer should go to.",
+            "invalid": "Enter a whole email address, such as ines@example.com.",
         },
     )

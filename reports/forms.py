@@ -22,7 +22,7 @@ class SavedReportForm(KeylessForm, forms.ModelForm):  # type: ignore[type-arg]  
             "name": forms.TextInput(attrs={"class": "in", "autocomplete": "off"}),
             "sharing": forms.RadioSelect,
         }
-        labels = {"sharing": "Who sees it"}
+        labels = {"sharing": "Visible to"}
         error_messages = {
             "name": {
                 "required": "Give the report a name.",

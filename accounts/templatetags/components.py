@@ -98,7 +98,7 @@ def note(
 def status(content: str, tone: str, icon: str, plain: bool = False) -> SafeString:
     """Render a state with its icon; `plain` leaves out the frame."""
     context = {"content": content, "tone": tone, "icon": icon, "plain": plain}
-    return render_to_string("components/status.html", context).strip()
+    return SafeString(render_to_string("components/status.html", context).strip())
 
 
 @register.simple_block_tag

@@ -67,7 +67,7 @@ def _email_change_pending(request: HttpRequest, user: User, form: ChangeEmailFor
     try:
         email_change.apply(user, email)
     except email_change.EmailTaken:
-        form.add_error("email", "Another account signs in with this e-mail. Choose another one.")
+        form.add_error("email", "Another account signs in with this email. Choose another one.")
         return False
     messages.success(request, f"You sign in with {email} from now on.")
     return True

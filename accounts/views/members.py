@@ -115,7 +115,7 @@ def invite(request: OrganizationRequest) -> HttpResponse:
 @admin_required
 @require_POST
 def resend(request: OrganizationRequest, invitation_pk: int) -> HttpResponse:
-    """Make a new link for another week and invalidate the previous one."""
+    """Create a new link for another week and invalidate the previous one."""
     try:
         invitation = invitations.resend(_invitation(request, invitation_pk), actor=request.user)
     except MemberError as refused:
@@ -125,7 +125,7 @@ def resend(request: OrganizationRequest, invitation_pk: int) -> HttpResponse:
 
 def _invitation_created(request: OrganizationRequest, invitation: Invitation) -> HttpResponse:
     if mail.is_configured():
-        return _saved_response(request, f"The invitation goes to {invitation.email} by e-mail.")
+        return _saved_response(request, f"The invitation goes to {invitation.email} by email.")
     link = request.build_absolute_uri(invitations.path(invitation))
     return render_dialog(
         request, "accounts/_invited.html", answered=True, invitation=invitation, link=link

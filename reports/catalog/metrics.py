@@ -1048,7 +1048,7 @@ DIMENSIONS: dict[str, Dimension] = {
         _meter("service", "Service", "product", Section.STANDARD),
         _meter("sku", "SKU", "model", Section.STANDARD),
         _person("user_id", "User ID", _of_person("external_id")),
-        _person("user_email", "User e-mail", identity.email_of("person__")),
+        _person("user_email", "User email", identity.email_of("person__")),
         _person("user_name", "User name", identity.name_of("person__")),
         _person("user_state", "User state", _of_person("state")),
         _person("user_role", "User role", _of_person("role")),

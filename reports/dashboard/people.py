@@ -348,7 +348,7 @@ _STEPS = tuple(
 
 
 def _bins(costs: Sequence[Decimal]) -> tuple[HistogramBin, ...]:
-    """People by what they cost, in steps that grow as costs do; empty ends are left out."""
+    """People by cost, in steps that grow as costs do; empty ends are left out."""
     edges = [Decimal(), *_STEPS]
     counts = [sum(low < cost <= high for cost in costs) for low, high in pairwise(edges)]
     counts.append(sum(cost > edges[-1] for cost in costs))

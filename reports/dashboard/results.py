@@ -177,7 +177,9 @@ def lacking(scope: Scope, report: Report) -> tuple[Lack, ...]:
         if one.reason is Reason.DAYS and pk in late:
             first = late[pk]
             which = f"before {figures.day(first)}" if first else "in these days"
-            labels.setdefault((label, f"{label} has no data {which}, so its part is missing."), [])
+            labels.setdefault(
+                (label, f"{label} has no data {which}, so these numbers are incomplete."), []
+            )
         else:
             labels.setdefault((label, f"{label} {one.reason}."), []).append(one.metric.label)
     return tuple(

@@ -80,7 +80,7 @@ def _send(plan: ReportSchedule, now: datetime) -> str:
     )
     to = sorted(member.user.email for member in members)
     if not mail.is_configured():
-        return "Not sent: this installation has no e-mail server."
+        return "Not sent: this installation has no email server."
     if not to:
         return "Not sent: none of its recipients is a member any more."
     try:

@@ -134,7 +134,7 @@ def _scoped(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def users(request: Request) -> dict[str, Any]:
-    """`/users`: a row per active user of one day, or summed over a range; by e-mail address."""
+    """`/users`: a row per active user of one day, or summed over a range; by email address."""
     query = Query(
         request.query_string,
         allowed={

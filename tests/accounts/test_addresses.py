@@ -203,7 +203,7 @@ def test_changing_to_a_spelling_of_anothers_address_is_refused(client, ines):
     )
 
     assert response.status_code == 422
-    assert "Another account signs in with this e-mail" in response.content.decode()
+    assert "Another account signs in with this email" in response.content.decode()
 
 
 def test_the_admin_refuses_a_spelling_of_anothers_address(client, ines):
@@ -215,7 +215,7 @@ def test_the_admin_refuses_a_spelling_of_anothers_address(client, ines):
     )
 
     assert response.status_code == 200
-    assert "Another account signs in with this e-mail." in response.content.decode()
+    assert "Another account signs in with this email." in response.content.decode()
 
 
 def test_saving_the_email_saves_its_form(ines):

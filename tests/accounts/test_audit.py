@@ -106,8 +106,10 @@ def test_a_day_that_is_none_is_named(client, three_acts, address, query, sentenc
 
 
 def test_an_empty_log_says_so_and_so_does_a_filter_without_a_find(client, ada):
-    assert "Nothing happened yet" in client.get("/o/demo/audit/").content.decode()
-    assert "No act fits these filters." in client.get("/o/demo/audit/?act=x.y").content.decode()
+    assert "No actions yet" in client.get("/o/demo/audit/").content.decode()
+    assert (
+        "No action matches these filters." in client.get("/o/demo/audit/?act=x.y").content.decode()
+    )
 
 
 def test_fifty_acts_a_page_and_the_filters_stay(client, ada, organization):

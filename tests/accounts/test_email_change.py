@@ -57,13 +57,13 @@ def trail():
     return list(AuditEvent.objects.values_list("actor_name", "verb", "target", "details"))
 
 
-# --- With e-mail -------------------------------------------------------------------------
+# --- With email -------------------------------------------------------------------------
 def test_only_the_link_in_the_new_mailbox_changes_it(client, ines, link):
     assert signs_in_with(ines) == OLD
     assert "Open the link that went to ines.ito@example.com." in page(client, "/account/")
 
     question = page(client, link)
-    assert "From now on you sign in with <b>ines.ito@example.com</b>." in question
+    assert "After the change you sign in with <b>ines.ito@example.com</b>." in question
     assert signs_in_with(ines) == OLD  # a program that follows links changes nothing
 
     done = client.post(link, follow=True).content.decode()
@@ -81,7 +81,7 @@ def test_the_old_address_is_notified_before_the_change(asked):
     bodies = asked()
 
     assert set(bodies) == {OLD, NEW}
-    assert "Your e-mail changes as soon as the link that went to ines.ito" in bodies[OLD]
+    assert "Your email changes as soon as the link that went to ines.ito" in bodies[OLD]
     assert "change your password now" in bodies[OLD]
     assert LINK.search(bodies[OLD]) is None
 
@@ -202,7 +202,7 @@ def test_no_mailbox_is_flooded(client, asked):
     assert "Too many links. The next one is possible in 10 minutes." in text
 
 
-# --- Without e-mail ----------------------------------------------------------------------
+# --- Without email ----------------------------------------------------------------------
 def test_without_e_mail_the_password_changes_it_at_once(client, ines):
     assert "so the new address is not checked" in page(client, "/account/email/")
 
@@ -220,7 +220,7 @@ def test_without_e_mail_an_e_mail_of_another_account_is_refused(client, ines, ta
     response = change(client, taken)
 
     assert response.status_code == 422
-    assert "Another account signs in with this e-mail." in response.content.decode()
+    assert "Another account signs in with this email." in response.content.decode()
     assert signs_in_with(ines) == OLD
     assert trail() == []
 
@@ -237,9 +237,9 @@ def test_who_does_not_know_the_password_learns_nothing_of_others(client, ines):
 @pytest.mark.parametrize(
     ("email", "sentence"),
     [
-        ("", "Enter the new e-mail."),
-        ("ines", "Enter a whole e-mail address, such as ines@example.com."),
-        ("INES@example.com", "You sign in with this e-mail already."),
+        ("", "Enter the new email."),
+        ("ines", "Enter a whole email address, such as ines@example.com."),
+        ("INES@example.com", "You sign in with this email already."),
         (f"{'x' * 60}@{'y' * 60}.{'y' * 60}.{'y' * 60}.{'y' * 60}.com", "at most 254 characters"),
     ],
 )

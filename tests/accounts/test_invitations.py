@@ -86,7 +86,7 @@ def test_without_e_mail_the_page_shows_the_link_this_once(client, ada):
     text = invite(client).content.decode()
 
     (link,) = set(re.findall(r"http://testserver(/invitations/[\w:-]+/)", text))
-    assert "It is shown this once." in text
+    assert "Copy the link now. You won’t see it again." in text
     assert link not in client.get("/o/demo/members/").content.decode()
     assert link not in client.get("/o/demo/audit/").content.decode()
     client.logout()
@@ -259,7 +259,7 @@ def test_links_that_an_admin_passes_on_are_not_counted(client, ada):
 def test_a_form_with_mistakes_names_them(client, ada):
     text = invite(client, "eve", "").content.decode()
 
-    assert "Enter a whole e-mail address, such as ines@example.com." in text
+    assert "Enter a whole email address, such as ines@example.com." in text
     assert "Choose a role." in text
 
 

@@ -81,7 +81,7 @@ def test_the_account_menu_leads_there_only_for_those_who_may(client, organizatio
 def test_the_search_finds_names_and_e_mails(client, ada, omar):
     assert "Ada Byron" not in page(client, "?q=haddad").partition("<tbody>")[2]
     assert "omar@example.com" in page(client, "?q=OMAR@")
-    assert "Nobody found" in page(client, "?q=zelda")
+    assert "No members found" in page(client, "?q=zelda")
 
 
 def test_fifty_members_a_page(client, ada, organization):

@@ -66,15 +66,15 @@ def test_a_wrong_password_is_refused_without_saying_which_half_was_wrong(client)
     known = sign_in(client, "ines@example.com", "wrong").content.decode()
     unknown = sign_in(client, "nobody@example.com", "wrong").content.decode()
 
-    assert "No account has this e-mail and password." in known
-    assert "No account has this e-mail and password." in unknown
+    assert "No account has this email and password." in known
+    assert "No account has this email and password." in unknown
     assert "wrong" not in known.partition("<form")[2]
 
 
 def test_empty_fields_are_named(client):
     page = sign_in(client, "", "").content.decode()
 
-    assert "Enter your e-mail." in page
+    assert "Enter your email." in page
     assert "Enter your password." in page
 
 
@@ -154,7 +154,7 @@ def test_signing_in_needs_the_token_of_the_form():
     response = careful.post("/login/", {"username": "a@example.com", "password": "x"})
 
     assert response.status_code == 403
-    assert "This page was open too long" in response.content.decode()
+    assert "This page has expired" in response.content.decode()
 
 
 def test_pages_of_signed_in_people_stay_out_of_every_cache(client):

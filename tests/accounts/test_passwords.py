@@ -288,7 +288,7 @@ def test_the_link_in_the_mail_sets_a_new_password_once(client, link, elsewhere):
     assert "Your password is changed. Sign in with it." in page
     assert sign_in(client, password=NEW)["Location"] == "/"
     assert elsewhere.get("/").status_code == 302  # its session has ended
-    assert "This link does not work any more" in Client().get(link).content.decode()
+    assert "This link is no longer valid" in Client().get(link).content.decode()
     assert AuditEvent.objects.get().verb == "member.password_changed"
 
 

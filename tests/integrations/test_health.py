@@ -372,7 +372,7 @@ def test_filters_narrow_and_make_sense_of_nonsense(member, organization, connect
     assert "$99.00" not in page("?connection=my-org")
     assert "$99.00" in page("?since=2026-09-30&until=2026-10-01")
     assert "$99.00" not in page("?since=2026-10-02")
-    assert "Nothing was restated here" in page("?feed=user_cost")
+    assert "No restatements here" in page("?feed=user_cost")
     assert "There is no such connection." in page("?connection=theirs")
     assert "This is before the first day." in page("?since=2026-10-02&until=2026-10-01")
     assert "Write the day as 2026-11-22." in page("?since=yesterday")

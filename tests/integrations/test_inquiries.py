@@ -123,8 +123,8 @@ def test_a_key_in_the_text_is_refused(ines, question):
     ("question", "reply_to", "reason"),
     [
         ("", "ines@example.com", "Say what you tried and what you expected."),
-        (QUESTION, "", "Enter the e-mail the answer should go to."),
-        (QUESTION, "ines", "Enter a whole e-mail address"),
+        (QUESTION, "", "Enter the email the answer should go to."),
+        (QUESTION, "ines", "Enter a whole email address"),
     ],
 )
 def test_what_is_missing_is_said_and_what_was_typed_stays(ines, question, reply_to, reason):

@@ -97,7 +97,7 @@ def test_parts_that_were_stopped_are_no_errors(viewer, connection):
     make_run(connection, {"rows": 5}, stopped, stopped, state="stopped")
 
     assert "1 of 3 parts read" in page(viewer, url("log"))
-    assert "No such run" in page(viewer, url("log") + "?result=errors")
+    assert "No matching runs" in page(viewer, url("log") + "?result=errors")
 
 
 def test_one_asks_for_a_connection_or_for_errors(viewer, organization, connection):

@@ -186,7 +186,7 @@ def test_dismissing_is_for_oneself(connection, ines):
     assert Notice.objects.open_for(connection.organization, other).count() == 1
 
 
-# --- By e-mail ---------------------------------------------------------------------------
+# --- By email ---------------------------------------------------------------------------
 @pytest.fixture
 def mailed(mails, django_capture_on_commit_callbacks):
     """Look, let the workers send, and return (address, subject) of what went out."""

@@ -380,7 +380,7 @@ def test_pages_name_the_days_and_hours_of_this_installation(admin, organization,
     for slug in connectors():
         text = page(admin, url("connect", connector_slug=slug))
         assert "<b>Up to 30 days</b>" in text
-        assert "<b>Every 2 hours</b> we refresh." in text
+        assert "<b>Every 2 hours</b> the data is refreshed." in text
         assert "Refreshed every 2 hours" in page(admin, url("manage", connector_slug=slug))
 
     settings.SYNC_INTERVAL = timedelta(minutes=90)
@@ -826,8 +826,8 @@ def test_renaming_says_what_becomes_of_saved_links(admin, organization):
 
     text = page(admin, of_connection("rename"))
 
-    assert "Links somebody keeps that filter by my-org" in text
-    assert "Saved reports that name it, and what goes out by e-mail, get the new one." in text
+    assert "Existing links that filter by my-org" in text
+    assert "Saved reports that name it, and what goes out by email, get the new one." in text
     assert 'value="my-org"' in text
 
 

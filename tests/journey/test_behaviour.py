@@ -34,7 +34,7 @@ def signed_in(open_page, organization):
     def sign_in(email: str = "ines@example.com", **options) -> Page:
         page = open_page(**options)
         page.goto("/login/")
-        page.get_by_label("E-mail").fill(email)
+        page.get_by_label("Email").fill(email)
         page.get_by_label("Password").fill(PASSWORD)
         page.get_by_role("button", name="Sign in").click()
         expect(page).to_have_url(re.compile(f"{INDEX}$"))

@@ -132,7 +132,7 @@ def test_the_way_through_both_accounts_by_keyboard(arrive, width, theme):
     look("walk-inquiry")
     to(page, "What do you need help with", "textarea")
     page.keyboard.type("Access is on, but the test says it is off.")
-    press(page, "File the inquiry", "button")
+    press(page, "Submit inquiry", "button")
     expect(page.get_by_role("status").filter(has_text="Your inquiry is filed.")).to_be_visible()
     assert ExpertInquiry.objects.get().diagnosis["test"]["code"] == "access_denied"
 

@@ -17,7 +17,7 @@ SLOW = 300_000  # the whole import, on a busy machine; 20 s on an idle one
 
 def sign_in(page: Page, email: str) -> None:
     page.goto("/")
-    page.get_by_label("E-mail").fill(email)
+    page.get_by_label("Email").fill(email)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
 

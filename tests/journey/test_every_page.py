@@ -151,7 +151,7 @@ def others(organization) -> None:
 
 def sign_in(page: Page) -> None:
     page.goto("/login/")
-    page.get_by_label("E-mail").fill("ines@example.com")
+    page.get_by_label("Email").fill("ines@example.com")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     expect(page).to_have_url(re.compile("/o/demo/"))

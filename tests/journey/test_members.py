@@ -14,7 +14,7 @@ MEMBERS = "/o/demo/members/"
 
 def sign_in(page: Page, email: str) -> None:
     page.goto("/login/")
-    page.get_by_label("E-mail").fill(email)
+    page.get_by_label("Email").fill(email)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     expect(page).to_have_url(re.compile("/o/demo/"))
@@ -35,15 +35,15 @@ def test_from_the_invitation_to_the_last_day(open_page, ada, mails):
     page.get_by_role("link", name="Members").click()
     page.get_by_role("link", name="Invite a member").click()
     dialog = page.get_by_role("dialog")
-    dialog.get_by_label("E-mail").fill("eve@example")
+    dialog.get_by_label("Email").fill("eve@example")
     dialog.get_by_role("radio", name="Viewer").check()
     dialog.get_by_role("button", name="Send the invitation").click()
-    expect(dialog).to_contain_text("Enter a whole e-mail address")
-    dialog.get_by_label("E-mail").fill("eve@example.com")
+    expect(dialog).to_contain_text("Enter a whole email address")
+    dialog.get_by_label("Email").fill("eve@example.com")
     dialog.get_by_role("button", name="Send the invitation").click()
     invited = page.get_by_role("row", name="eve@example.com")
     expect(invited).to_contain_text("Open until")
-    expect(page.get_by_role("status")).to_contain_text("goes to eve@example.com by e-mail")
+    expect(page.get_by_role("status")).to_contain_text("goes to eve@example.com by email")
 
     # Eve follows the link of the mail, on a phone.
     (mail,) = mails
@@ -56,10 +56,10 @@ def test_from_the_invitation_to_the_last_day(open_page, ada, mails):
     password.fill("eve")
     phone.get_by_role("button", name="Show: Password").click()
     expect(password).to_have_attribute("type", "text")
-    phone.get_by_role("button", name="Make an account and join").click()
+    phone.get_by_role("button", name="Create account and join").click()
     expect(phone.get_by_text("This password is too short.")).to_be_visible()
     phone.get_by_label("Password", exact=True).fill(PASSWORD)
-    phone.get_by_role("button", name="Make an account and join").click()
+    phone.get_by_role("button", name="Create account and join").click()
     expect(phone).to_have_url(re.compile("/o/demo/integrations/"))
     phone.goto("/o/demo/audit/")
     expect(phone.get_by_role("main")).to_contain_text("This needs the permission")
@@ -102,7 +102,7 @@ def test_without_javascript_and_without_e_mail_a_link_is_passed_on(open_page, ad
 
     page.goto(MEMBERS)
     page.get_by_role("link", name="Invite a member").click()
-    page.get_by_label("E-mail").fill("eve@example.com")
+    page.get_by_label("Email").fill("eve@example.com")
     page.get_by_role("radio", name="Analyst").check()
     page.get_by_role("button", name="Make the link").click()
     link = page.locator("#link").inner_text()
@@ -111,7 +111,7 @@ def test_without_javascript_and_without_e_mail_a_link_is_passed_on(open_page, ad
     other.goto(link)
     other.get_by_label("Your name").fill("Eve Ito")
     other.get_by_label("Password", exact=True).fill(PASSWORD)
-    other.get_by_role("button", name="Make an account and join").click()
+    other.get_by_role("button", name="Create account and join").click()
     expect(other).to_have_url(re.compile("/o/demo/integrations/"))
 
     page.goto(MEMBERS)

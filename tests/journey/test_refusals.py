@@ -30,7 +30,7 @@ def ines(transactional_db):
 
 def sign_in(page, password=PASSWORD):
     page.goto("/login/")
-    page.get_by_label("E-mail").fill("ines@example.com")
+    page.get_by_label("Email").fill("ines@example.com")
     page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_load_state()

@@ -84,7 +84,7 @@ def test_a_filter_is_added_and_removed_and_focus_follows(page):
     expect(page.get_by_role("heading", name="Filter by Service")).to_be_focused()
 
     page.locator("#editor").get_by_label("Chat").check()
-    page.get_by_role("button", name="Use this filter").click()
+    page.get_by_role("button", name="Apply filter").click()
     expect(page.locator(".chip")).to_contain_text("Service is Chat")
     expect(page.locator("#result")).to_contain_text("$30.00")
     expect(page.locator("#q-add")).to_be_focused()
@@ -147,7 +147,7 @@ def test_a_report_is_saved_shared_scheduled_and_deleted(page):
 
     page.get_by_role("link", name="Delete Monday figures").click()
     page.get_by_role("button", name="Delete").click()
-    expect(page.get_by_role("main")).to_contain_text("No report is saved yet")
+    expect(page.get_by_role("main")).to_contain_text("No saved reports yet")
 
 
 @pytest.mark.parametrize("width", [320, 390, 768, 1280])

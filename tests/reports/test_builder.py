@@ -247,7 +247,7 @@ def test_a_limit_keeps_the_same_groups_for_both(organization, connection):
     ]
 
 
-# --- Final days alone -----------------------------------------------------------------------
+# --- Final days only -----------------------------------------------------------------------
 def test_a_final_report_ends_before_the_first_day_that_can_change(organization, connection):
     know(connection, "2026-11-02", "2026-11-04")
     know(connection, "2026-11-05", "2026-11-07", "provisional")

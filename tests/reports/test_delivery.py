@@ -157,7 +157,7 @@ def test_without_a_recipient_or_a_server_it_says_so(send, plan, settings, ann, o
     settings.EMAIL_CONFIGURED = False
     send(MONDAY + timedelta(days=7))
     plan.refresh_from_db()
-    assert plan.last_result == "Not sent: this installation has no e-mail server."
+    assert plan.last_result == "Not sent: this installation has no email server."
     assert mail.outbox == []
 
 
@@ -255,7 +255,7 @@ def test_admins_see_that_schedules_of_private_reports_stopped_and_not_of_which(
     client.force_login(admin)
     page = client.get("/o/demo/reports/").content.decode()
     assert "1 schedule of private reports stopped." in page
-    assert "Deactivated members made them: Ann Ito." in page
+    assert "They belong to deactivated members: Ann Ito." in page
     assert "Severance" not in page
     assert client.post(f"/o/demo/reports/schedules/{plan.pk}/take-over/").status_code == 404
     client.force_login(viewer)

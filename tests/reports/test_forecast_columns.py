@@ -140,7 +140,7 @@ def test_the_page_draws_it_and_has_it_as_a_table(steady, client, time_machine):
     assert page.count('class="ahead"') == 15
     assert page.count('<tr data-at="') == 15
     assert 'data-places="21"' in page
-    assert "Eight of ten between" in page
+    assert "80 % prediction interval" in page
     page = client.get(f"{address}?range=7d&interval=day").content.decode()
     assert 'class="ahead"' not in page
     assert 'id="ahead"' not in page

@@ -224,7 +224,7 @@ def test_a_deleted_report_takes_its_schedules_along(at, ann, organization):
     assert acts() == [("report.deleted", "Spend")]
 
 
-# --- Left behind ----------------------------------------------------------------------------
+# --- Reports of former members ----------------------------------------------------------------
 @pytest.fixture
 def left(ann, organization):
     """Remove Ann, who leaves a private report and a shared one."""
@@ -239,14 +239,14 @@ def test_private_reports_of_who_left_are_there_for_admins_alone(at, zoe, left, o
     admin = make_member(organization, Role.ADMIN)
     shown = text(at(admin, "index"))
 
-    assert "Left behind" in shown
+    assert "Reports of former members" in shown
     assert "Secret plan Ann Ito" in shown
     assert "Every Monday at 08:00 UTC to 1 person" in shown
     for other in (zoe, make_member(organization), make_member(organization, Role.BILLING_ADMIN)):
         html = at(other, "index").content.decode()
         assert "Board" in html
         assert "Secret plan" not in html
-        assert "Left behind" not in html
+        assert "Reports of former members" not in html
         assert at(other, "take_over", left.pk, data={}).status_code == 403
         assert at(other, "delete", left.pk, data={}).status_code in {403, 404}
     assert SavedReport.objects.get(pk=left.pk).owner.name == "Ann Ito"
@@ -262,7 +262,7 @@ def test_an_admin_takes_over_what_somebody_left_and_what_it_mails_goes_on(at, le
     assert (left.owner, left.name, left.query) == (admin, "Secret plan (2)", QUERY)
     assert not left.is_shared
     assert left.schedules.count() == 1
-    assert "Left behind" not in text(at(admin, "index"))
+    assert "Reports of former members" not in text(at(admin, "index"))
     event = AuditEvent.objects.get()
     assert (event.verb, event.target, event.details) == (
         "report.taken_over",
@@ -459,4 +459,4 @@ def test_the_page_says_so_where_nothing_can_be_sent(at, ann, organization, setti
     settings.EMAIL_CONFIGURED = False
     make_schedule(make_report(organization, owner=ann), ann)
 
-    assert "no e-mail server" in text(at(ann, "index"))
+    assert "no email server" in text(at(ann, "index"))

@@ -148,7 +148,7 @@ def test_the_check_against_the_providers_total_is_shown(page, connection):
     shown = text(page(NOVEMBER))
 
     assert "Sums to Anthropic’s total to the cent" in shown
-    assert "After discounts, before credits and tax; seat fees are not in it." in shown
+    assert "After discounts, before credits and tax, without seat fees." in shown
     assert "no total for these filters" in text(page(f"{NOVEMBER}&service="))
 
 

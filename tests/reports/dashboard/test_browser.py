@@ -79,7 +79,7 @@ def test_the_arrow_keys_read_a_chart_and_the_menu_opens_its_table(visit):
 def test_a_person_can_be_searched_and_opened(visit):
     page = visit()
     page.get_by_role("button", name=re.compile("^User")).click()
-    page.get_by_label("Name or e-mail").type("ann")
+    page.get_by_label("Name or email").type("ann")
     expect(page.locator("#f-people label")).to_have_count(1)
 
     page.get_by_label("Ann Ito").check()

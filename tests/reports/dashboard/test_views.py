@@ -125,7 +125,7 @@ def test_people_match_a_part_of_their_name(get, company):
 
     assert "Ann Ito" in matching
     assert "bo@example.com" not in matching
-    assert "Nobody is called like that." in text(get("people", "find=zz"))
+    assert "No matching users." in text(get("people", "find=zz"))
 
 
 # --- One widget --------------------------------------------------------------------------------
@@ -166,10 +166,10 @@ def test_a_widget_that_fails_says_so_alone(get, company, monkeypatch, caplog):
     page = text(get(query="range=mtd&render=all"))
 
     assert alone.status_code == 200
-    assert "This could not be worked out." in text(alone)
+    assert "This could not be calculated." in text(alone)
     assert "on fire" not in text(alone)
     assert "on fire" in caplog.text
-    assert page.count("This could not be worked out.") == 1
+    assert page.count("This could not be calculated.") == 1
     assert "$105.00" in page
 
 
