@@ -21,7 +21,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 
 _ASK_FOR_LESS = "Choose fewer days, a longer interval or fewer groupings."
-_LOOK_FIRST = "Look at what is stored before you try again."
+_LOOK_FIRST = "Check what was stored before you try again."
 # What changes something may ask a provider, whose answers take their time, and is not cut short
 # where a page would be: all of it may take this many times `REQUEST_SECONDS`.
 _WRITING = 6

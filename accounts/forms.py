@@ -56,10 +56,9 @@ def _password_input(autocomplete: str) -> forms.PasswordInput:
 class SignInForm(AuthenticationForm):
     error_messages = {
         "invalid_login": (
-            "No account has this email and password. Check both; capital letters count in the "
-            "password."
+            "No account has this email and password. Check both; the password is case-sensitive."
         ),
-        "inactive": "This account is switched off. An Admin of your organization can help.",
+        "inactive": "This account is disabled. An Admin of your organization can help.",
         "throttled": (
             "Too many attempts to sign in. To protect the account, the next one is possible in "
             "%(minutes)s."
@@ -143,7 +142,7 @@ class CurrentPasswordForm(_AccountForm):
     current = forms.CharField(
         label="Current password",
         strip=False,
-        error_messages={"required": "Enter the password you have now."},
+        error_messages={"required": "Enter your current password."},
         widget=_password_input("current-password"),
     )
 
@@ -154,7 +153,7 @@ class CurrentPasswordForm(_AccountForm):
                 f"Too many attempts. The next one is possible in {minutes(wait)}."
             )
         if not self.user.check_password(current):
-            raise ValidationError("This is not your password. Capital letters count.")
+            raise ValidationError("This is not your password. It is case-sensitive.")
         SIGN_IN_ACCOUNT.reset(self.user.email)
         return current
 
@@ -174,7 +173,7 @@ class ChangeEmailForm(KeylessForm, CurrentPasswordForm):
     def clean_email(self) -> str:
         email = with_dns_domain(self.cleaned_data["email"])
         if canonical(email) == self.user.canonical_email:
-            raise ValidationError("You sign in with this email already.")
+            raise ValidationError("You already sign in with this email.")
         return email
 
 
@@ -230,7 +229,7 @@ class RoleForm(forms.Form):
 
 
 class InviteForm(KeylessForm, RoleForm):
-    email = _email_field("Enter whom to invite.", validate_plain, autocomplete="off")
+    email = _email_field("Enter an email address.", validate_plain, autocomplete="off")
     field_order = ("email", "role")
 
 
@@ -256,7 +255,7 @@ class AuditFilterForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         since, until = self.cleaned_data.get("since"), self.cleaned_data.get("until")
         if since and until and until < since:
-            self.add_error("until", "This day is before the first one.")
+            self.add_error("until", "The last day is before the first day.")
         return self.cleaned_data
 
     @property

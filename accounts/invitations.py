@@ -36,7 +36,7 @@ def invite(organization: Organization, *, email: str, role: Role, actor: User | 
         raise MemberError(
             f"{email} is a member already."
             if member.is_active
-            else f"{email} is a member, deactivated. Reactivate them in the list of members."
+            else f"{email} is a deactivated member. Reactivate them in the list of members."
         )
     check_grant(organization, Role(role), actor=actor)
     _check_rate_limit(organization, email)
@@ -53,7 +53,7 @@ def invite(organization: Organization, *, email: str, role: Role, actor: User | 
             _create(invitation, actor, "member.invited")
     except IntegrityError:
         raise MemberError(
-            f"{email} is invited already. Send the invitation again, or withdraw it first."
+            f"{email} is already invited. Resend the invitation, or revoke it first."
         ) from None
     return invitation
 
@@ -171,7 +171,7 @@ def _check_rate_limit(organization: Organization, email: str) -> None:
     if not mail.is_configured():
         return
     if wait := INVITED_ADDRESS.wait_seconds(f"{organization.pk} {email}"):
-        raise MemberError(f"{email} got several links just now. Try again in {minutes(wait)}.")
+        raise MemberError(f"{email} received several links just now. Try again in {minutes(wait)}.")
     if wait := INVITING_ORGANIZATION.wait_seconds(f"{organization.pk}"):
         raise MemberError(f"Too many invitations at once. Try again in {minutes(wait)}.")
 
@@ -184,7 +184,7 @@ def _lock(invitation: Invitation) -> Invitation:
         .first()
     )
     if locked is None:
-        raise MemberError("This invitation was answered or withdrawn meanwhile.")
+        raise MemberError("This invitation was already accepted or revoked.")
     return locked
 
 

@@ -24,7 +24,7 @@ class MemberError(Exception):
 class LastAdmin(MemberError):
     """Operation that would leave an organization without an active Admin."""
 
-    repair = "Make somebody else Admin first."
+    repair = "Make another member Admin first."
 
     def __init__(self, organizations: list[str]) -> None:
         super().__init__(f"{' and '.join(organizations)} would be left without an active Admin.")
@@ -123,7 +123,7 @@ def _locked_membership(membership: Membership) -> Iterator[Membership]:
             .first()
         )
         if locked is None:
-            raise MemberError("This member was removed meanwhile.")
+            raise MemberError("This member has already been removed.")
         yield locked
 
 

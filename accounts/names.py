@@ -30,11 +30,12 @@ def validate_name(name: str) -> None:
     if strange:
         shown = " ".join(sign for sign in strange if sign.isprintable())
         raise ValidationError(
-            f"A name cannot hold {shown or 'invisible characters'}. It stands in mails to others.",
+            f"A name cannot contain {shown or 'invisible characters'}. It appears in emails to "
+            "others.",
             code="signs",
         )
     if sum(sign.isdecimal() for sign in name) > _MAX_DIGITS:
-        raise ValidationError("A name cannot hold a number.", code="number")
+        raise ValidationError("A name cannot contain a number.", code="number")
     if _DOT_INSIDE.search(name):
         raise ValidationError("Write a space after a dot, as in St. John.", code="address")
 

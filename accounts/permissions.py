@@ -59,8 +59,8 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
 )
 
 _SUMMARIES: Mapping[Role, str] = {
-    Role.VIEWER: "Looks at reports and dashboards and downloads them.",
+    Role.VIEWER: "Views and downloads reports and dashboards.",
     Role.ANALYST: "Also saves, shares and schedules reports.",
     Role.BILLING_ADMIN: "Also connects and manages integrations and reads the audit log.",
-    Role.ADMIN: "Also invites members and gives roles.",
+    Role.ADMIN: "Also invites members and assigns roles.",
 }

@@ -42,7 +42,8 @@ class Bearer(HttpBearer):
         if self._scope not in usable.scopes:
             raise Problem(
                 HTTPStatus.FORBIDDEN,
-                f"This token was made without the scope {self._scope}. Make one that has it.",
+                f"This token does not have the scope {self._scope}."
+                " Create a token with this scope.",
             )
         request.membership = usable.membership
         request.organization = usable.membership.organization

@@ -14,14 +14,14 @@ class TokenForm(KeylessForm, forms.Form):
     name = forms.CharField(
         label="Name",
         max_length=100,
-        help_text="What will use it, such as month-end sheet.",
-        error_messages={"required": "Give the token a name, so that you know it again later."},
+        help_text="The program that uses it, such as month-end sheet.",
+        error_messages={"required": "Enter a name for the token."},
         widget=forms.TextInput(attrs={"class": "in", "autocomplete": "off"}),
     )
     scopes = forms.MultipleChoiceField(
         label="May read",
         choices=Scope.choices,
-        error_messages={"required": "Choose at least one thing the token may read."},
+        error_messages={"required": "Choose at least one scope."},
         widget=forms.CheckboxSelectMultiple,
     )
     lifetime = forms.ChoiceField(

@@ -7,22 +7,22 @@ from reports.engine.periods import CUSTOM, RANGES
 from reports.engine.spec import CHOICES, FILTERABLE, FLAGS, MAX_GROUPS, Operator
 
 _CHOICES = {
-    "interval": "Cut by time first. Without it, rows cover all days.",
+    "interval": "Group by time first. Without it, rows cover all days.",
     "compare": "Add a column `…_before` to each metric, with the numbers of earlier days.",
 }
 _FLAGS = {
-    "cumulative": "Add up from the first day on.",
+    "cumulative": "Return running totals.",
     "final": "End before the first day that can still change.",
 }
-_IGNORED_HERE = "How the report page draws it; of no effect here."
+_IGNORED_HERE = "The chart of the report page; no effect here."
 
 
 def report_parameters() -> list[dict[str, Any]]:
     """Return the OpenAPI parameters of `/report`."""
     comparing = ", ".join(f"`.{word}`" for word in Operator if word)
     return [
-        _listed("metrics", list(METRICS), "What to add up; `cost` if nothing is named."),
-        _listed("group_by", list(DIMENSIONS), "What to cut by, in this order."),
+        _listed("metrics", list(METRICS), "Metrics to return; `cost` if none is named."),
+        _listed("group_by", list(DIMENSIONS), "Dimensions to group by, in this order."),
         _one("range", [*RANGES, CUSTOM], "Days that move with the calendar; `30d` if not given."),
         _day("from", "The first day, for custom dates."),
         _day("to", "The last day, included."),

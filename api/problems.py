@@ -10,9 +10,9 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 MEDIA_TYPE = "application/problem+json"
 ROOT = "/api/"
 _DETAILS = {
-    HTTPStatus.NOT_FOUND: "There is nothing at this address, or not for this token.",
-    HTTPStatus.METHOD_NOT_ALLOWED: "The API only reads: ask with GET.",
-    HTTPStatus.INTERNAL_SERVER_ERROR: "Spendglass failed, and has told its operators.",
+    HTTPStatus.NOT_FOUND: "This address does not exist, or this token may not read it.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "The API is read-only. Use GET.",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "Spendglass failed. The error was logged.",
 }
 
 
@@ -31,7 +31,7 @@ class MissingToken(Problem):
     def __init__(self) -> None:
         super().__init__(
             HTTPStatus.UNAUTHORIZED,
-            "This needs a token that is in force. Send it as “Authorization: Bearer sgt_…”.",
+            "This needs a valid token. Send it as “Authorization: Bearer sgt_…”.",
         )
         self.headers["WWW-Authenticate"] = "Bearer"
 
@@ -40,7 +40,7 @@ class TooManyRequests(Problem):
     def __init__(self, wait_seconds: int) -> None:
         super().__init__(
             HTTPStatus.TOO_MANY_REQUESTS,
-            f"This token has asked too often. Ask again in {wait_seconds} s.",
+            f"This token has sent too many requests. Try again in {wait_seconds} s.",
         )
         self.headers["Retry-After"] = f"{wait_seconds}"
 

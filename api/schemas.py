@@ -61,7 +61,7 @@ class CheckOut(Schema):
     reported: str
     stored: str | None = Field(description="null where a part of it is not known.")
     difference: str | None = Field(description="stored − reported, exact")
-    agrees: bool | None = Field(description="To the last digit; null if it cannot be told.")
+    agrees: bool | None = Field(description="To the last digit; null if unknown.")
 
 
 class HealthOut(Schema):
@@ -94,7 +94,7 @@ class DimensionOut(Schema):
 
 class Member(Schema):
     value: str = Field(description="What a filter takes; empty: not attributed, or absent.")
-    label: str = Field(description="What people call it.")
+    label: str = Field(description="The name of the value.")
 
 
 class DimensionValuesQuery(Schema):
@@ -156,13 +156,13 @@ class Comparison(Schema):
 class ReportOut(Schema):
     """Report. Rows have columns by name: dimensions and money are strings, counts numbers."""
 
-    query: str = Field(description="The question as the report page and this API take it.")
+    query: str = Field(description="The query as the report page and this API take it.")
     first_day: date
     last_day: date
     columns: list[str]
     totals: dict[str, bool | int | str | list[str] | None]
     days: Days
-    partial: bool = Field(description="Does a total lack the part of a connection?")
+    partial: bool = Field(description="True if a total lacks a connection.")
     missing: list[Missing] = Field(description="Which connections the totals lack, and why.")
     comparison: Comparison | None = Field(description="null if nothing is compared.")
     check: ReportCheckOut | None = Field(description="null where the report has no cost.")

@@ -134,7 +134,7 @@ def connection(request: Any, label: str) -> schemas.ConnectionOut:
     auth=Bearer(Scope.HEALTH),
     response={200: schemas.HealthOut, **ERRORS},
     tags=["Connections"],
-    summary="How far every day is known, and whether it adds up",
+    summary="Coverage and reconciliation of every day",
 )
 def health(
     request: Any,
@@ -155,7 +155,7 @@ def health(
     auth=Bearer(Scope.REPORTS),
     response={200: list[schemas.MetricOut], **ERRORS},
     tags=["Reports"],
-    summary="What can be counted",
+    summary="Metrics",
 )
 def metrics(request: Any) -> list[schemas.MetricOut]:
     return [
@@ -171,7 +171,7 @@ def metrics(request: Any) -> list[schemas.MetricOut]:
     auth=Bearer(Scope.REPORTS),
     response={200: list[schemas.DimensionOut], **ERRORS},
     tags=["Reports"],
-    summary="What it can be cut by",
+    summary="Dimensions",
 )
 def dimensions(request: Any) -> list[schemas.DimensionOut]:
     return [
@@ -216,7 +216,7 @@ def members(
     auth=Bearer(Scope.REPORTS),
     response={200: schemas.ReportOut, **ERRORS},
     tags=["Reports"],
-    summary="Any report: the same question as in the address of the report page",
+    summary="Any report: the same query as in the URL of the report page",
     openapi_extra={"parameters": parameters.report_parameters()},
 )
 def report(request: Any) -> FileResponse:
@@ -269,7 +269,7 @@ def _window(since: date | None, until: date | None) -> Window:
     try:
         window = window_between(since, last) if since else Window.last(30, today=last)
     except OverflowError as exc:
-        raise SpecError("These days are further away than the calendar goes.", field="to") from exc
+        raise SpecError("These days are out of range.", field="to") from exc
     if len(window) > MAX_HEALTH_DAYS:
         raise SpecError(f"At most {MAX_HEALTH_DAYS} days can be asked for at once.", field="range")
     return window

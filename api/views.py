@@ -35,7 +35,9 @@ def index(request: OrganizationRequest) -> HttpResponseBase:
         )
     except tokens.NameTaken:
         form.add_error(
-            "name", "You have a token of this name. Choose another name, or revoke that one first."
+            "name",
+            "You already have a token with this name. Choose another name, or revoke that one "
+            "first.",
         )
         return _page(request, form, status=422)
     return _page(request, TokenForm(), made=token, secret=secret)
@@ -49,7 +51,7 @@ def revoke(request: OrganizationRequest, token_pk: int) -> HttpResponseBase:
     if token.membership_id != request.membership.pk and not request.membership.may_manage_members:
         raise NotPermitted(Permission.MANAGE_MEMBERS)
     tokens.revoke(token, request.user)
-    messages.success(request, f"{token.name} is revoked. Programs that use it are refused.")
+    messages.success(request, f"{token.name} revoked. Programs that use it no longer have access.")
     return redirect("tokens:index", request.organization.slug)
 
 

@@ -49,7 +49,7 @@ def validate_keyless(text: str) -> None:
 
 def _refusal() -> ValidationError:
     return ValidationError(
-        "This looks like an API key. Remove it: others read this text, and a key belongs into the"
-        " key field of a connection alone. A key that others have seen should be replaced.",
+        "This looks like an API key. Remove it: others can read this text. Enter keys in the key "
+        "field of a connection only. Replace a key that others have seen.",
         code=_CODE,
     )

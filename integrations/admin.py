@@ -190,14 +190,16 @@ def _import(connection: Connection, actor: User, typed: str) -> str:
 def _rename(connection: Connection, actor: User, typed: str) -> str:
     old = connection.label
     connections.rename(connection, actor=actor, label=typed)
-    return f"It was called {old}. Saved reports follow; links that name the old label find nothing."
+    return (
+        f"It was called {old}. Saved reports are updated; links with the old label no longer match."
+    )
 
 
 def _replace_key(connection: Connection, actor: User, typed: str) -> str:
     problem = connections.replace_key(connection, actor=actor, key=typed).problem
     if problem is not None:
         raise problem
-    return "The new key is stored, and work goes on where it stopped."
+    return "The new key is stored. Syncing resumes where it stopped."
 
 
 def _disconnect(connection: Connection, actor: User, typed: str) -> str:
@@ -231,7 +233,7 @@ _OPERATIONS = {
     "rename": Operation("Rename", _rename, asks="New label"),
     "replace-key": Operation("Replace key", _replace_key, asks="New key", is_secret=True),
     "disconnect": Operation(
-        "Disconnect", _disconnect, "Stops syncs and wipes the key; facts stay."
+        "Disconnect", _disconnect, "Stops syncing and erases the key; imported data stays."
     ),
     "archive": Operation("Delete, keep the history", _archive, asks="Its label, to confirm"),
     "erase": Operation("Delete and erase the history", _delete, asks="Its label, to confirm"),

@@ -212,7 +212,7 @@ def replace_key(
             f"This key belongs to another organization ({organization_id}). "
             f"{connection.label} is {known}.",
             field="key",
-            repair="Paste a key of the same organization, or connect the other one by itself.",
+            repair="Paste a key of the same organization, or connect the other one separately.",
             checks=tested.probe.refused(f"{organization_id} is not {connection.label}."),
         )
     try:
@@ -304,7 +304,7 @@ def backfill(connection: Connection, *, actor: User | None) -> SyncRun:
         if sync.active_run(locked) is not None:
             raise OperationError(
                 f"{connection.label} is being read right now.",
-                repair="Start the import when that run is done.",
+                repair="Start the import when that run has finished.",
                 code="busy",
             )
         run = sync.plan_import(locked, today=timezone.now().date(), actor=actor)
@@ -426,7 +426,7 @@ def _probe(connector: Connector, key: str, *, provider_organization: str = "") -
 def label_problem(organization: Organization, label: str) -> str:
     """Why a connection cannot have this label; "" if it can."""
     if without_keys(label) != label:
-        return "This looks like an API key. Paste the key into its own field, and write a label."
+        return "This looks like an API key. Paste the key into the key field, and enter a label."
     try:
         slug_validator(label)
     except ValidationError as exc:
@@ -435,8 +435,8 @@ def label_problem(organization: Organization, label: str) -> str:
     if taken is None:
         return ""
     if taken.state == Connection.State.ARCHIVED:
-        return f"{label} is taken: reports show an archived history by it. Choose another label."
-    return f"{label} is taken by another connection. Choose another label."
+        return f"{label} is used by an archived history. Choose another label."
+    return f"{label} is used by another connection. Choose another label."
 
 
 def suggest_label(organization: Organization, typed: str) -> str:
@@ -493,7 +493,7 @@ def _check_duplicate(
     checks = probe.refused(f"{provider_id} is {duplicate.label} already.")
     if duplicate.is_disconnected:
         raise OperationError(
-            f"The history of this organization ({provider_id}) is here already, as "
+            f"The history of this organization ({provider_id}) is already here, as "
             f"{duplicate.label}. Reading it twice would count every dollar twice.",
             field="key",
             repair=f"Reconnect {duplicate.label} with this key.",
@@ -502,7 +502,7 @@ def _check_duplicate(
             checks=checks,
         )
     raise OperationError(
-        f"This organization ({provider_id}) is connected already, as {duplicate.label}.",
+        f"This organization ({provider_id}) is already connected, as {duplicate.label}.",
         field="key",
         repair=f"Use the key of another organization, or replace the key of {duplicate.label}.",
         code="connected_already",

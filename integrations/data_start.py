@@ -23,7 +23,7 @@ def refuse_if_before_data(connection: Connection, feed: Feed, window: Window) ->
             f"Not read: the {feed.empty_days} days after {window} are empty, so the data is taken "
             "to start later.",
             code=BEFORE_DATA,
-            repair="Nothing to do. If there was use before that pause, read those days with "
+            repair="If there was use before that pause, read those days with "
             "`manage.py sync --since … --until …`.",
         )
 

@@ -33,7 +33,7 @@ def _label_field(**attributes: str) -> forms.CharField:
         label="Organization Label",
         max_length=50,
         validators=[slug_validator],
-        error_messages={"required": "Give it a label, such as my-org."},
+        error_messages={"required": "Enter a label, such as my-org."},
         widget=forms.TextInput(
             attrs={"class": "in", "autocomplete": "off", "spellcheck": "false", **attributes}
         ),
@@ -132,13 +132,13 @@ class InquiryForm(KeylessForm, forms.Form):
     question = forms.CharField(
         label="What do you need help with?",
         max_length=5000,
-        error_messages={"required": "Say what you tried and what you expected."},
+        error_messages={"required": "Describe what you tried and what you expected."},
     )
     reply_to = forms.EmailField(
         label="Reply to",
         max_length=254,
         error_messages={
-            "required": "Enter the email the answer should go to.",
+            "required": "Enter the email for the reply.",
             "invalid": "Enter a whole email address, such as ines@example.com.",
         },
     )

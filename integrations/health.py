@@ -233,7 +233,7 @@ class _Reasons:
         last = next((window for window in self._tried if window.feed == feed), None)
         if last is None or last.state != SyncWindow.State.FAILED:
             return ""
-        return f"{last.error} We try again with the next refresh."
+        return f"{last.error} The next refresh tries again."
 
     def of(self, feed: str, span: Window) -> str:
         window = next(
@@ -242,13 +242,13 @@ class _Reasons:
         )
         publisher = self._connection.connector.publisher
         if self._connection.is_disconnected:
-            return "Nothing new arrives: the connection is off."
+            return "The connection is disconnected, so nothing newer is imported."
         if window is None:
-            return "We read these days with the next refresh."
+            return "The next refresh reads these days."
         match window.state:
             case SyncWindow.State.UNAVAILABLE:
                 often = "daily" if (self._today - span.last_day).days <= 14 else "once a month"
                 return f"{publisher} has nothing for these days; we ask again {often}."
             case SyncWindow.State.FAILED:
-                return f"{window.error} We try again with the next refresh."
-        return "We are reading these days."
+                return f"{window.error} The next refresh tries again."
+        return "These days are being read."

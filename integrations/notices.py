@@ -120,9 +120,7 @@ def _imports(now: datetime) -> Iterator[Event]:
             f"The import of {label} has ended, but {run.failed} of its {run.parts} parts failed."
             if run.failed
             else f"The import of {label} is finished: {days}.",
-            "Nothing to do: the next refresh tries again. The sync log says why."
-            if run.failed
-            else "",
+            "The next refresh tries again. The sync log has the reasons." if run.failed else "",
             # Not to who has left meanwhile, or manages connections no longer.
             mail_to=(who.email,)
             if who and who.email in managers(run.connection.organization)

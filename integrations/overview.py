@@ -366,7 +366,7 @@ def _sentence(
     if status is QUEUED:
         return f"{connection.label} is saved. The import starts within a minute."
     if status is DELETING:
-        return "Its history is being erased. It leaves this page when that is done."
+        return "Its history is being erased. It disappears from this page when that is done."
     if status in (DISCONNECTED, ARCHIVED):
         if fresh.first_day is None:
             return "Nothing was imported. Nothing new arrives."

@@ -75,11 +75,13 @@ def order(
     if same is not None:
         return same
     if unfinished.filter(owner=user).count() >= MOST_OF_USER:
-        raise TooMany(f"{MOST_OF_USER} of your files are being made. Wait until one is done.", 30)
+        raise TooMany(
+            f"{MOST_OF_USER} of your files are being created. Wait until one is ready.", 30
+        )
     if unfinished.count() >= MOST_OF_ORGANIZATION:
         raise TooMany(
-            f"{MOST_OF_ORGANIZATION} files of your organization are being made. Wait until one is"
-            " done.",
+            f"{MOST_OF_ORGANIZATION} files of your organization are being created. Wait until one "
+            "is ready.",
             30,
         )
     file = ReportFile.objects.create(
@@ -111,7 +113,7 @@ def due(now: datetime) -> list[int]:
     lost = Q(state=ReportFile.State.WORKING, touched_at__lt=now - _GONE_AFTER)
     ReportFile.objects.filter(lost, attempts__gte=_MOST_ATTEMPTS).update(
         state=ReportFile.State.FAILED,
-        error="Its workers vanished, often for lack of memory. Choose fewer rows.",
+        error="Its workers stopped, often because of too little memory. Choose fewer rows.",
         finished_at=now,
     )
     waiting = Q(state=ReportFile.State.WAITING, touched_at__lt=now - timedelta(seconds=50))
@@ -140,7 +142,7 @@ def make(file_id: int) -> None:
     except (SpecError, TooSlow, _Stopped) as error:
         _finish(file, ReportFile.State.FAILED, error=f"{error}"[:300])
     except Exception:
-        _finish(file, ReportFile.State.FAILED, error="Spendglass failed while it made this file.")
+        _finish(file, ReportFile.State.FAILED, error="Spendglass failed to create this file.")
         raise
 
 
@@ -195,7 +197,7 @@ def _make(making: _Making) -> None:
     file = making.file
     is_member = Membership.objects.active().filter(organization=file.organization, user=file.owner)
     if not is_member.exists():
-        raise _Stopped("Whoever asked for it is not a member any more.")
+        raise _Stopped("The requesting member was removed.")
     spec = ReportSpec.from_query(file.query, today=file.requested_at.date())
     report = engine.stream(file.organization, spec.by_interval())
     if isinstance(report, StreamedReport):

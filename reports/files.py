@@ -105,7 +105,9 @@ def explore_png(request: OrganizationRequest, spec: ReportSpec) -> HttpResponseB
     pivot_table = pivot.build(report, ahead.columns)
     chart = charts.draw(pivot_table)
     if chart is None:
-        raise SpecError("A table alone has no picture. Choose a chart first.", field="chart")
+        raise SpecError(
+            "A report without a chart has no image. Choose a chart first.", field="chart"
+        )
     picture = png(chart, pivot_table, ReportControls(spec))
     return HttpResponse(
         picture, content_type="image/png", headers=_named(request, report.spec, "png")

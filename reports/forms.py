@@ -25,7 +25,7 @@ class SavedReportForm(KeylessForm, forms.ModelForm):  # type: ignore[type-arg]  
         labels = {"sharing": "Visible to"}
         error_messages = {
             "name": {
-                "required": "Give the report a name.",
+                "required": "Enter a name for the report.",
                 "max_length": "The name is longer than 100 characters. Shorten it.",
             }
         }
@@ -66,7 +66,7 @@ class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
         error_messages = {
             "recipients": {
                 "required": "Choose at least one member.",
-                "invalid_choice": "One of these is not a member any more. Choose again.",
+                "invalid_choice": "A chosen recipient is no longer a member. Choose again.",
             },
             "day_of_month": {"required": "Choose a day from 1 to 28."},
             "hour": {"required": "Choose an hour from 0 to 23."},

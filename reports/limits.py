@@ -93,14 +93,14 @@ def _notes(spec: ReportSpec, connections: Sequence[Connection]) -> Iterator[str]
     for metric in spec.metric_objects:
         if isinstance(metric, OfOneDocument):
             yield (
-                f"{metric.label} counts different ones of one day, which others may share. It is"
-                " shown where one row of the provider says it, and “–” where several would have to"
-                " be added up. Group by day and by what it counts."
+                f"{metric.label} is a distinct count of one day. It is shown for single rows of "
+                "the provider, and “–” where several would have to be added up. Group by day and "
+                "by the counted item."
             )
         elif isinstance(metric, OfOneDay):
             yield (
-                f"{metric.label} counts different ones of one day. Several days may share them, so"
-                " it is “–” over several days. Choose the interval day."
+                f"{metric.label} is a distinct count of one day. Days may overlap, so it is “–” "
+                "over several days. Choose the interval day."
             )
 
 
@@ -126,7 +126,7 @@ def _differences(spec: ReportSpec, connections: Sequence[Connection]) -> Iterato
             if gap is None:
                 yield (
                     f"{connection.label}: {beside.label} cannot be compared with"
-                    f" {total.label.lower()}, the number that counts: one of the two is not known"
+                    f" {total.label.lower()}, the authoritative number: one of the two is not known"
                     " for these days."
                 )
                 continue
@@ -134,7 +134,7 @@ def _differences(spec: ReportSpec, connections: Sequence[Connection]) -> Iterato
             first, last = day_year(spec.window.start), day_year(spec.window.last_day)
             yield (
                 f"{connection.label}: {beside.label} of all of it is {text(of)} from {first} to"
-                f" {last}. {total.label}, the number that counts, is {text(less)}. The difference"
+                f" {last}. {total.label}, the authoritative number, is {text(less)}. The difference"
                 f" on days that both reports know is {text(gap)}."
             )
 

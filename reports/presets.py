@@ -33,15 +33,15 @@ class Preset:
 
 
 PRESETS = (
-    Preset("Spend by product", "Cost of 30 days, a column a day.", "group_by=service&range=30d"),
+    Preset("Spend by product", "Cost of 30 days by day.", "group_by=service&range=30d"),
     Preset(
         "Spend by model",
-        "Cost of 90 days by product and model, against the 90 before.",
+        "Cost of 90 days by product and model, compared with the 90 days before.",
         "group_by=sku,service&range=90d&compare=previous",
     ),
     Preset(
         "Spend by person",
-        "Who costs most, and what no user accounts for.",
+        "Users with the highest cost, and cost without a user.",
         "group_by=user_email&range=30d&show=top-20&chart=bar",
     ),
     Preset(
@@ -62,7 +62,7 @@ PRESETS = (
         "range=mtd&interval=day&cumulative=yes&compare=month&chart=line",
     ),
     Preset(
-        "Last month, closed or not",
+        "Last month",
         "Cost by organization and product, with list cost and savings.",
         "metrics=cost,list_cost,savings&group_by=billing_account,service&range=last_month",
     ),
@@ -73,19 +73,19 @@ PRESETS = (
     ),
     Preset(
         "Token mix",
-        "What the tokens are: read from cache, written to it, fresh input, output.",
+        "Tokens by kind: cache reads, cache writes, other input and output.",
         "metrics=cache_read_tokens,uncached_input_tokens,cache_write_5m_tokens,output_tokens"
         "&group_by=sku&range=30d",
     ),
-    Preset("Cost by token type", "What each kind of token costs.", "group_by=token_type&range=90d"),
+    Preset("Cost by token type", "Cost of each kind of token.", "group_by=token_type&range=90d"),
     Preset(
         "Cache",
-        "How much of the input comes from the cache, by model.",
+        "Share of the input read from the cache, by model.",
         "metrics=cache_read_share,cache_read_tokens,input_tokens&group_by=sku&range=90d&chart=line",
     ),
     Preset(
         "Discounts",
-        "What was saved against list price, by model.",
+        "Savings against list price, by model.",
         "metrics=savings,savings_share,list_cost,cost&group_by=sku&range=90d",
     ),
     Preset(
@@ -110,7 +110,7 @@ PRESETS = (
     ),
     Preset(
         "Active users",
-        "Of a day, of 7 and of 30 days, beside the seats.",
+        "Of 1, 7 and 30 days, with the seats.",
         "metrics=weekly_active_users,daily_active_users,monthly_active_users,seats"
         "&range=30d&interval=day&chart=line",
     ),
@@ -121,7 +121,7 @@ PRESETS = (
         "&range=30d&show=top-20",
     ),
     Preset(
-        "When the money goes",
+        "Spend by day and product",
         "A heatmap of every day by product.",
         "group_by=service&range=30d&interval=day&chart=heatmap&heat=yes",
     ),

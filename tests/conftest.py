@@ -19,6 +19,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 from config.celery import app as celery
 from integrations.connectors import connectors
 from sandbox.app import Sandboxes
+from tests.pages import squeezed
 
 expect.set_options(timeout=20_000)  # what a page does at once takes seconds on a busy machine
 # The same examples on every machine, however slow: a test that fails, fails for everyone.
@@ -40,6 +41,13 @@ def _quick_settings(settings: Any) -> None:
         **settings.STORAGES,
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
     }
+
+
+@pytest.fixture(autouse=True)
+def _squeezed_pages() -> Iterator[None]:
+    """Compare HTML without the line breaks and the indentation of templates."""
+    with squeezed():
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -111,5 +111,5 @@ def test_what_changes_something_has_six_times_the_time_of_a_page(client, admin, 
     assert page.ends_at <= began + 120 < change.ends_at <= began + 720
     assert str(change.too_slow) == (
         "This took longer than 12 minutes and was stopped."
-        " Look at what is stored before you try again."
+        " Check what was stored before you try again."
     )

@@ -34,7 +34,7 @@ def profile(request: HttpRequest) -> HttpResponse:
     form = NameForm(user, posted, initial={"name": user.name})
     if form.is_valid():
         form.save()
-        messages.success(request, "Your name is changed.")
+        messages.success(request, "Name changed.")
         return redirect("profile")
     pending = EmailChange.objects.filter(user=user, expires_at__gt=timezone.now()).first()
     context = {"form": form, "pending": pending}
@@ -99,7 +99,7 @@ def change_password(request: HttpRequest) -> HttpResponse:
     form = ChangePasswordForm(cast(User, request.user), request.POST or None)
     if form.is_valid():
         update_session_auth_hash(request, form.save())
-        messages.success(request, "Your password is changed. Other sessions have been signed out.")
+        messages.success(request, "Password changed. Other sessions have been signed out.")
         return redirect("profile")
     return render(
         request, "accounts/password.html", {"form": form}, status=422 if form.is_bound else 200
@@ -133,5 +133,5 @@ class SetNewPassword(PasswordResetConfirmView):
     form_class = NewPasswordForm  # type: ignore[assignment]
 
     def get_success_url(self) -> str:
-        messages.success(self.request, "Your password is changed. Sign in with it.")
+        messages.success(self.request, "Password changed. Sign in with it.")
         return reverse("login")

@@ -10,7 +10,8 @@ from typing import Any, Never
 from integrations.connectors.base import Access, ActionNeeded, Connector, Probe
 
 REPAIR = (
-    "Ask whoever runs Spendglass to put it back into CONNECTORS. Until then the history stays and "
+    "Ask the operator of Spendglass to put it back into CONNECTORS. Until then the history stays "
+    "and "
     "nothing newer arrives."
 )
 

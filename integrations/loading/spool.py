@@ -59,9 +59,7 @@ class Spool:
 
     def add(self, page: Page) -> None:
         if self.pages and page.watermark != self.watermark:
-            raise SnapshotMoved(
-                "New data was published while we were reading.", code="snapshot_moved"
-            )
+            raise SnapshotMoved("New data was published during the read.", code="snapshot_moved")
         self.pages += 1
         self.watermark = page.watermark
         for person in page.people:

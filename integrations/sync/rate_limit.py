@@ -71,7 +71,7 @@ class RateLimiter:
             raise RateLimitExceeded(
                 "The request budget cannot be counted, because Redis does not answer.",
                 code="no_turn",
-                repair="Nothing to do: we go on as soon as Redis is back.",
+                repair="Reading resumes as soon as Redis is back.",
             ) from exc
         if wait_ms < 0:
             raise RateLimitExceeded(

@@ -185,7 +185,7 @@ def _fail_poison_windows(run: SyncRun, now: datetime) -> int:
         leased_until=None,
         finished_at=now,
         workers_lost=_MAX_WORKER_DEATHS,
-        error=f"{_MAX_WORKER_DEATHS} workers vanished while they read these days. The days before "
+        error=f"{_MAX_WORKER_DEATHS} workers stopped while reading these days. The days before "
         "and after are not affected.",
         error_code="workers_lost",
         error_repair="Look at the end of the worker's log: it may have run out of memory. The "
@@ -312,7 +312,7 @@ def _database_problem(exc: Exception) -> TransientError:
     return TransientError(
         "The database did not answer.",
         code="database",
-        repair="Nothing to do: we go on as soon as it is back.",
+        repair="Reading resumes as soon as it is back.",
     )
 
 

@@ -27,10 +27,10 @@ class DataQualityForm(forms.Form):
     """Which checks or restatements to show; nothing chosen shows all."""
 
     connection = forms.ChoiceField(
-        required=False, error_messages={"invalid_choice": "There is no such connection."}
+        required=False, error_messages={"invalid_choice": "This connection does not exist."}
     )
     feed = forms.ChoiceField(
-        required=False, error_messages={"invalid_choice": "There is no such feed."}
+        required=False, error_messages={"invalid_choice": "This feed does not exist."}
     )
     since = forms.DateField(required=False, label="From", **_DAY)
     until = forms.DateField(required=False, label="To", **_DAY)
@@ -57,7 +57,7 @@ class DataQualityForm(forms.Form):
         cleaned: dict[str, Any] = super().clean() or {}
         since, until = cleaned.get("since"), cleaned.get("until")
         if since and until and since > until:
-            self.add_error("until", "This is before the first day.")
+            self.add_error("until", "The last day is before the first day.")
         return cleaned
 
     @property

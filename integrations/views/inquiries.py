@@ -50,7 +50,7 @@ def inquire(request: OrganizationRequest, connector_slug: str) -> HttpResponse:
                 diagnosis=diagnosis,
                 **form.cleaned_data,
             )
-            messages.success(request, "Your inquiry is filed.")
+            messages.success(request, "Inquiry submitted.")
             return redirect_to_page(request, "inquiries")
     context = {
         "connector": connector,

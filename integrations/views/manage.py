@@ -148,7 +148,7 @@ def replace_key(request: OrganizationRequest, label: str) -> HttpResponse:
             problem = add_form_error(form, refused)
         inquiries.remember_test(request.session, request.organization, connector, problem=problem)
         if not problem and form.is_valid():
-            messages.success(request, f"The key of {label} is replaced. Syncing goes on.")
+            messages.success(request, f"The key of {label} was replaced. Syncing continues.")
             return redirect_to_page(request, "manage", connector.slug)
     dialog = _dialog(request, "replace_key", connection, form=form, problem=problem)
     return held_up(dialog, problem)

@@ -578,7 +578,7 @@ _LIST_COST = _cost(
 _SAVINGS = _cost(
     "savings",
     "Savings",
-    "List cost less cost: what the discounts took off.",
+    "List cost minus cost: the amount of the discounts.",
     lambda column: column(_LIST) - column("amount_usd"),
     _LIST,
 )
@@ -611,14 +611,14 @@ _TOTAL_TOKENS = _usage(
 _INPUT_TOKENS = _usage(
     "input_tokens", "Input tokens", Unit.TOKENS, "The four kinds of input, added up.", _input
 )
-_CACHE_READ = _tokens("cache_read_tokens", "Cache read tokens", "Input taken from a cache.")
+_CACHE_READ = _tokens("cache_read_tokens", "Cache read tokens", "Input read from a cache.")
 _PEOPLE = DistinctCount(
     "people",
     "People with usage",
     Unit.COUNT,
     Kind.PEOPLE,
-    "Different people who used tokens, counted once however often they did. Who was active without"
-    " tokens of their own is in People with activity.",
+    "Different people who used tokens, each counted once. People who were active without tokens "
+    "of their own are in People with activity.",
     Source.USAGE,
     F("person"),
 )
@@ -629,7 +629,7 @@ _BUILT_IN: tuple[Metric, ...] = (
     _REQUESTS,
     _TOTAL_TOKENS,
     _INPUT_TOKENS,
-    _tokens("uncached_input_tokens", "Uncached input tokens", "Input not taken from a cache."),
+    _tokens("uncached_input_tokens", "Uncached input tokens", "Input not read from a cache."),
     _CACHE_READ,
     _tokens(
         "cache_write_5m_tokens",
@@ -641,12 +641,12 @@ _BUILT_IN: tuple[Metric, ...] = (
         "Cache write tokens, 1 hour",
         "Input written to a cache that lives an hour.",
     ),
-    _tokens("output_tokens", "Output tokens", "What the model wrote."),
+    _tokens("output_tokens", "Output tokens", "Output of the model."),
     _usage(
         "web_searches",
         "Web searches",
         Unit.COUNT,
-        "Searches the model made. They are not tokens.",
+        "Web searches by the model. They are not tokens.",
         lambda column: column("web_searches"),
     ),
 )
@@ -729,13 +729,13 @@ def _active_people(feeds: Sequence[Feed]) -> Iterator[Measure]:
         "People with activity",
         Unit.COUNT,
         Kind.PEOPLE,
-        "Different people who did anything in any product, counted once however often they did.",
+        "Different people with activity in any product, each counted once.",
         Source.of(feed.name for feed in counting),
         Case(When(GreaterThan(acts, zero), then=F("person"))),
     )
 
 
-# What a second report of the provider says, and the number that counts.
+# What a second report of the provider says, and the authoritative number.
 BESIDE: Mapping[str, Measure] = {"beta_cost": _COST, "beta_total_tokens": _TOTAL_TOKENS}
 
 

@@ -77,7 +77,10 @@ def _left_out(scope: Scope, *metrics: str) -> tuple[str, ...]:
     ]
     if not lost:
         return ()
-    return (f"Not cut by {' or '.join(lost)}: the provider counts this for everybody together.",)
+    return (
+        f"Not filtered by {' or '.join(lost)}: the provider counts this for the whole "
+        "organization only.",
+    )
 
 
 # --- Figures -----------------------------------------------------------------------------------

@@ -201,7 +201,7 @@ def _movement(scope: Scope, report: Report, ids: Sequence[str]) -> _Movement:
 
 # What is no person, and what it is.
 _NOT_PEOPLE = {
-    "": "API keys, automation and the like",
+    "": "API keys, automation and similar",
     UNKNOWN_USER: "The cost per user of some days has not been read",
 }
 
@@ -398,7 +398,7 @@ def rising(scope: Scope) -> WidgetResult:
     )
     if by_user is None or by_user.before is None:
         report = scope.ask("cost")
-        reason = "No complete days have complete days before, so there is nothing to rise from."
+        reason = "There are no earlier complete days to compare with."
         return WidgetResult(
             table=Table(columns, ()),
             empty=when_empty(report, "spend") or reason,

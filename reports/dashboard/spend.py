@@ -149,7 +149,7 @@ def forecast(scope: Scope) -> WidgetResult:
     if estimate is None:
         return replace(
             answer,
-            empty="This needs about six weeks of complete days, and fewer are known.",
+            empty="This needs about six weeks of complete days.",
         )
     return replace(answer, shown=_outlook(spent, estimate, known))
 
@@ -370,7 +370,11 @@ def price_drivers(scope: Scope) -> WidgetResult:
     return WidgetResult(
         shown=tuple(d for d in drivers if len(d.slices) > 1),
         empty=when_empty(report, "spend")
-        or ("" if any(len(d.slices) > 1 for d in drivers) else "Everything was charged alike."),
+        or (
+            ""
+            if any(len(d.slices) > 1 for d in drivers)
+            else "All usage was charged at the same rates."
+        ),
         spec=report.spec,
         figure=report.totals[0],
         table=Table(
@@ -413,7 +417,7 @@ def unattributed(scope: Scope) -> WidgetResult:
         others=scope.without("project_id").cut_by(
             "slack_channel_id", "Spend by Slack channel", report.connections
         ),
-        notes=("This is what no user accounts for, so the filter by user has no part in it.",)
+        notes=("This cost has no user, so the filter by user does not apply.",)
         if scope.values_of("project_id")
         else (),
     )

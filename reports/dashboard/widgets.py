@@ -79,22 +79,22 @@ WIDGET_LIST = (
         "spend",
         "Spend",
         "Everything the organization used on these days, after discounts, before credits and tax."
-        " Seat fees are not in it. The change compares complete days only.",
+        " Seat fees are not included. The change compares complete days only.",
         spend.spend,
     ),
     _figure(
         "month-to-date",
         "Month to date",
-        "Spend of this month, whatever dates are chosen, beside the same days of last month. Saved"
-        " is list price less what is charged.",
+        "Spend of this month, independent of the chosen dates, compared with the same days of "
+        "last month. Savings are list price minus charges.",
         spend.month_to_date,
     ),
     _figure(
         "forecast",
         "Forecast",
-        "This month’s complete days, and for each other day what the same weekdays cost before,"
-        " newer weeks counting more. The range held eight of ten earlier trials. Unknown days are"
-        " expected like future ones, not taken for zero.",
+        "Complete days of this month, plus an estimate of each other day from the same weekdays "
+        "before, with more weight on recent weeks. The range is an 80 % prediction interval. "
+        "Unknown days are estimated like future ones, not counted as zero.",
         spend.forecast,
     ),
     _figure(
@@ -107,14 +107,14 @@ WIDGET_LIST = (
     _figure(
         "seats",
         "Seats",
-        "Assigned seats on the last day that is known, the part of them used within 7 days, and"
-        " invitations nobody has accepted yet.",
+        "Assigned seats on the last day that is known, the part of them used within 7 days, and "
+        "invitations that are not accepted yet.",
         activity.seats,
     ),
     _figure(
         "cache-share",
         "Cache-read share",
-        "Input tokens that came from a cache, by all input tokens. Cache reads cost a tenth of"
+        "Input tokens read from a cache, divided by all input tokens. Cache reads cost a tenth of"
         " other input, so more is better.",
         tokens.cache_share,
     ),
@@ -157,8 +157,8 @@ WIDGET_LIST = (
     Widget(
         "adoption",
         "Adoption",
-        "From invitation to habit. Active every week: did something in each of the last four"
-        " weeks. Two products or more: in 30 days.",
+        "From invitation to regular use. Active every week: with activity in each of the last "
+        "four weeks. Two products or more: in 30 days.",
         activity.adoption,
         width=5,
         template="adoption",
@@ -166,8 +166,8 @@ WIDGET_LIST = (
     Widget(
         "top-users",
         "Top users by spend",
-        "Cost that belongs to a person’s account. What API keys and automation cost belongs to"
-        " nobody and has a row of its own.",
+        "Cost that belongs to a person’s account. Cost of API keys and automation has no user and "
+        "a row of its own.",
         people.top_users,
         width=12,
         template="top_users",
@@ -175,8 +175,8 @@ WIDGET_LIST = (
     Widget(
         "cost-per-user",
         "Cost per active user",
-        "All spend by the people who used tokens. p50, p90 and p99 are what single people cost:"
-        " that many percent cost no more.",
+        "All spend by the people who used tokens. p50, p90 and p99 are percentiles of the cost "
+        "per person.",
         people.per_user,
         width=4,
         template="per_user",
@@ -202,8 +202,8 @@ WIDGET_LIST = (
     Widget(
         "rising",
         "Rising",
-        "The people and models whose spend grew by the most dollars, complete days beside the days"
-        " before.",
+        "The people and models whose spend grew by the most dollars, comparing complete days with "
+        "the days before.",
         people.rising,
         width=7,
         template="rising",
@@ -211,8 +211,8 @@ WIDGET_LIST = (
     Widget(
         "price-drivers",
         "What drives the price",
-        "Long context, fast mode and geography change what the same model costs. The three cut the"
-        " same dollars and are never added up.",
+        "Long context, fast mode and geography change what the same model costs. The three break "
+        "down the same dollars and are never added up.",
         spend.price_drivers,
         width=5,
         template="price_drivers",
@@ -229,8 +229,8 @@ WIDGET_LIST = (
     Widget(
         "unattributed",
         "Not attributed to a user",
-        "What API keys, automation and channels cost: the organization’s total less what people"
-        " account for.",
+        "What API keys, automation and channels cost: the organization’s total minus the cost of "
+        "users.",
         spend.unattributed,
         width=5,
         template="unattributed",
@@ -238,8 +238,8 @@ WIDGET_LIST = (
     Widget(
         "health",
         "Data health",
-        "Which days are in, which are final, which are missing, and whether they add up to the"
-        " provider’s own totals.",
+        "Which days are imported, final or missing, and whether they agree with the provider’s "
+        "own totals.",
         health.health,
         width=12,
         template="health",

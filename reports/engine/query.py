@@ -124,9 +124,9 @@ class Reason(StrEnum):
 
     SILENT = "does not report it"
     UNREPORTED = "does not report all of it"
-    UNNAMED = "does not say who it was"
+    UNNAMED = "does not report people"
     DAYS = "has no data for some of these days"
-    OVERLAP = "counts people whom another connection may count, too"
+    OVERLAP = "counts people that another connection may count too"
 
 
 @dataclass(frozen=True)

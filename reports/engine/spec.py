@@ -145,8 +145,7 @@ class ReportSpec:
         window = self.window
         if window.start < FIRST_DAY or window.last_day > LAST_DAY:
             raise SpecError(
-                f"{window} is further away than any report goes. Choose days between {FIRST_DAY}"
-                f" and {LAST_DAY}.",
+                f"{window} is out of range. Choose days between {FIRST_DAY} and {LAST_DAY}.",
                 field="range",
             )
 
@@ -179,7 +178,7 @@ class ReportSpec:
             seen.add(filter_.parameter)
             if not filter_.values or any(_is_unstorable(value) for value in filter_.values):
                 raise SpecError(
-                    f"The filter {filter_.dimension} has a value no fact can have.",
+                    f"The filter {filter_.dimension} has an invalid value.",
                     field="filters",
                 )
             if any(map(holds_secret, filter_.values)):  # reports are saved, and files name them
@@ -190,7 +189,7 @@ class ReportSpec:
                 )
             if not filter_.operator.is_exact and "" in filter_.values:
                 raise SpecError(
-                    f"The filter {filter_.parameter} has nothing to look for. Write a text.",
+                    f"The filter {filter_.parameter} is empty. Enter a text.",
                     field="filters",
                 )
 
@@ -200,17 +199,17 @@ class ReportSpec:
             for metric in self.metric_objects:
                 if not _is_placed(metric, frozenset({name})):
                     raise SpecError(
-                        f"{metric.label} cannot be cut by {in_sentence(DIMENSIONS[name].label)}"
-                        f" ({metric.name}, {name}): the provider counts it without that. Leave out"
-                        " one of the two.",
+                        f"{metric.label} is not available by {in_sentence(DIMENSIONS[name].label)}"
+                        f" ({metric.name}, {name}): the provider does not report it by that "
+                        "dimension. Remove one of the two.",
                         field="group_by" if name in self.group_by else "filters",
                     )
         for metric in self.metric_objects:
             if not _is_placed(metric, self.cut_by):
                 words = " and ".join(in_sentence(DIMENSIONS[n].label) for n in sorted(self.cut_by))
                 raise SpecError(
-                    f"{metric.label} cannot be cut by {words} together ({metric.name}): the"
-                    " provider counts it by each of them alone. Leave out one of them.",
+                    f"{metric.label} is not available by {words} together ({metric.name}): the "
+                    "provider reports it by each of them alone. Remove one of them.",
                     field="group_by" if self.cut_by & {*self.group_by} else "filters",
                 )
 
@@ -423,7 +422,7 @@ def window_between(start: date, last: date) -> Window:
     if start > last:
         raise SpecError(f"The first day {start} is after the last day {last}.", field="range")
     if last == date.max:
-        raise SpecError("The last day is further away than the calendar goes.", field="range")
+        raise SpecError("The last day is out of range.", field="range")
     return Window(start, last + timedelta(days=1))
 
 

@@ -52,9 +52,9 @@ def _refusal(spec: ReportSpec, today: date) -> str:
     if spec.is_overlapping:
         return f"{first.label} has no forecast here: groups that overlap have no sum."
     if spec.cumulative:
-        return "Sums that are added up from the first day have no forecast."
+        return "Cumulative reports have no forecast."
     if spec.final or spec.window.last_day < today - timedelta(days=1):
-        return "The days of this report end before today, so there is nothing ahead of them."
+        return "The days of this report end before today, so there is nothing to forecast."
     return ""
 
 

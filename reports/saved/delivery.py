@@ -80,9 +80,9 @@ def _send(plan: ReportSchedule, now: datetime) -> str:
     )
     to = sorted(member.user.email for member in members)
     if not mail.is_configured():
-        return "Not sent: this installation has no email server."
+        return "Not sent: email is not set up."
     if not to:
-        return "Not sent: none of its recipients is a member any more."
+        return "Not sent: no recipient is a member any more."
     try:
         spec = check(ReportSpec.from_query(report.query, today=now.date()))
         # A statement that is canceled takes its savepoint along, and not what the schedule notes.

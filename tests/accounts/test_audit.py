@@ -94,7 +94,7 @@ def test_filters_keep_what_was_asked_for(client, three_acts, query, expected):
     ("query", "sentence"),
     [
         ("?since=yesterday", "Write the day as 2026-11-22."),
-        ("?since=2026-11-22&until=2026-11-21", "This day is before the first one."),
+        ("?since=2026-11-22&until=2026-11-21", "The last day is before the first day."),
     ],
 )
 @pytest.mark.parametrize("address", ["audit/", "audit.csv"])

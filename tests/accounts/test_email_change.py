@@ -239,7 +239,7 @@ def test_who_does_not_know_the_password_learns_nothing_of_others(client, ines):
     [
         ("", "Enter the new email."),
         ("ines", "Enter a whole email address, such as ines@example.com."),
-        ("INES@example.com", "You sign in with this email already."),
+        ("INES@example.com", "You already sign in with this email."),
         (f"{'x' * 60}@{'y' * 60}.{'y' * 60}.{'y' * 60}.{'y' * 60}.com", "at most 254 characters"),
     ],
 )

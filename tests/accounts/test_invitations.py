@@ -234,7 +234,7 @@ def test_no_mailbox_is_flooded_with_links(client, ada, organization, mails):
         text = client.post(again).content.decode()
 
     assert answers == [302, 302, 422]
-    assert "eve@example.com got several links just now. Try again in 10 minutes." in text
+    assert "eve@example.com received several links just now. Try again in 10 minutes." in text
     assert Invitation.objects.get().issue == 3
 
 

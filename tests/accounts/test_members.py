@@ -192,7 +192,7 @@ def test_the_last_admin_stays(client, ada, omar, act, values):
     assert response.status_code == 422
     text = response.content.decode()
     assert "Demo Inc. would be left without an active Admin." in text
-    assert "Make somebody else Admin first." in text
+    assert "Make another member Admin first." in text
     kept = membership(ada)
     assert (kept.role, kept.is_active) == (Role.ADMIN, True)
     assert trail() == []

@@ -285,7 +285,7 @@ def set_password(client, link, password=NEW):
 def test_the_link_in_the_mail_sets_a_new_password_once(client, link, elsewhere):
     page = set_password(client, link).content.decode()
 
-    assert "Your password is changed. Sign in with it." in page
+    assert "Password changed. Sign in with it." in page
     assert sign_in(client, password=NEW)["Location"] == "/"
     assert elsewhere.get("/").status_code == 302  # its session has ended
     assert "This link is no longer valid" in Client().get(link).content.decode()
@@ -373,7 +373,7 @@ def test_who_knows_the_password_changes_it_and_stays_signed_in_here_alone(client
         "/account/password/", {"current": PASSWORD, "password": NEW}, follow=True
     )
 
-    assert "Your password is changed." in response.content.decode()
+    assert "Password changed." in response.content.decode()
     assert client.get("/account/").status_code == 200
     assert elsewhere.get("/account/").status_code == 302
     assert AuditEvent.objects.get().verb == "member.password_changed"
@@ -398,7 +398,7 @@ def test_the_name_is_ones_own_to_choose(client, ines):
 
     response = client.post("/account/", {"name": "Ines Öztürk"}, follow=True)
 
-    assert "Your name is changed." in response.content.decode()
+    assert "Name changed." in response.content.decode()
     ines.refresh_from_db()
     assert (ines.name, ines.initials) == ("Ines Öztürk", "IÖ")
 

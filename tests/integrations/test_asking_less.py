@@ -224,8 +224,8 @@ def test_a_region_that_cannot_be_asked_for_has_no_name_on_either_side(refusals):
     connection.refresh_from_db()
     assert connection.options["refused.usage"] == '{"inference_geo": ["us"]}'
     assert connection.not_read == (
-        "Token lines of region us cannot be told apart: Anthropic reports the value, but refuses "
-        "to answer for it alone. Totals are complete.",
+        "Token lines of region us are not separated: Anthropic reports the value, but refuses "
+        "queries for it alone. Totals are complete.",
     )
     # People's lines are subtracted from the organization's: none may exceed them.
     assert not DayCheck.objects.exclude(excess=0).exists()

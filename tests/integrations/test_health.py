@@ -138,9 +138,9 @@ def test_a_feed_that_was_never_read_says_so(connection):
     ("state", "reason"),
     [
         ("unavailable", "Anthropic has nothing for these days; we ask again daily."),
-        ("failed", "It broke. We try again with the next refresh."),
-        ("pending", "We are reading these days."),
-        (None, "We read these days with the next refresh."),
+        ("failed", "It broke. The next refresh tries again."),
+        ("pending", "These days are being read."),
+        (None, "The next refresh reads these days."),
     ],
 )
 def test_a_gap_says_what_is_done_about_it(connection, state, reason):
@@ -160,7 +160,7 @@ def test_the_page_shows_a_strip_per_feed_and_the_gap_in_words(member, connection
     page = text(member.get(url("health")))
 
     assert 'aria-label="Organization cost: final to 16 Nov, 1 day can still change' in page
-    assert "17 Nov: We read these days with the next refresh." in page
+    assert "17 Nov: The next refresh reads these days." in page
     for feed in connection.connector.feeds:
         assert feed.label in page
 
@@ -204,7 +204,7 @@ def test_a_feed_that_never_succeeded_says_why(member, connection):
 
     page = text(member.get(url("health")))
 
-    assert "Anthropic denied access. We try again with the next refresh." in page
+    assert "Anthropic denied access. The next refresh tries again." in page
 
 
 def test_one_chooses_the_connection_and_all_days(member, organization, connection):
@@ -373,8 +373,8 @@ def test_filters_narrow_and_make_sense_of_nonsense(member, organization, connect
     assert "$99.00" in page("?since=2026-09-30&until=2026-10-01")
     assert "$99.00" not in page("?since=2026-10-02")
     assert "No restatements here" in page("?feed=user_cost")
-    assert "There is no such connection." in page("?connection=theirs")
-    assert "This is before the first day." in page("?since=2026-10-02&until=2026-10-01")
+    assert "This connection does not exist." in page("?connection=theirs")
+    assert "The last day is before the first day." in page("?since=2026-10-02&until=2026-10-01")
     assert "Write the day as 2026-11-22." in page("?since=yesterday")
 
 

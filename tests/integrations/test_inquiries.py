@@ -58,7 +58,7 @@ def test_a_failed_test_leads_to_an_inquiry_that_knows_it(ines):
 
     response = ask(ines)
 
-    assert "Your inquiry is filed." in response.content.decode()
+    assert "Inquiry submitted." in response.content.decode()
     inquiry = ExpertInquiry.objects.get()
     assert inquiry.question == QUESTION
     tested = inquiry.diagnosis["test"]
@@ -122,8 +122,8 @@ def test_a_key_in_the_text_is_refused(ines, question):
 @pytest.mark.parametrize(
     ("question", "reply_to", "reason"),
     [
-        ("", "ines@example.com", "Say what you tried and what you expected."),
-        (QUESTION, "", "Enter the email the answer should go to."),
+        ("", "ines@example.com", "Describe what you tried and what you expected."),
+        (QUESTION, "", "Enter the email for the reply."),
         (QUESTION, "ines", "Enter a whole email address"),
     ],
 )

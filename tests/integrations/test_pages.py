@@ -336,8 +336,8 @@ def test_a_key_that_opens_less_says_so_before_it_is_saved(admin):
     """The key of campus cannot list groups."""
     text = outcome(admin, "sk-ant-api01-sandbox-campus")
     assert (
-        "It works, with one limit. Optional scope read:rbac_groups: Missing. Only groups in which "
-        "somebody was active get their names. You can save it now." in text
+        "It works, with one limit. Optional scope read:rbac_groups: Missing. Only groups with "
+        "active members get their names. You can save it now." in text
     )
     assert "Optional scope read:rbac_groups : with a limit" in text
 
@@ -454,8 +454,8 @@ def test_a_day_that_cannot_be_is_refused(admin, written, reason):
         ("", "", ""),
         ("my-org", "", ""),
         ("My Org!", "Use small letters, digits and hyphens, such as my-org.", "my-org"),
-        ("taken", "taken is taken by another connection. Choose another label.", "taken-3"),
-        ("taken-2", "taken-2 is taken by another connection.", "taken-2-2"),
+        ("taken", "taken is used by another connection. Choose another label.", "taken-3"),
+        ("taken-2", "taken-2 is used by another connection.", "taken-2-2"),
         ("!", "Use small letters", "my-org"),
         ("x" * 51, "Use small letters", "x" * 46),
     ],
@@ -487,7 +487,7 @@ def test_an_organization_that_was_here_before_is_reconnected_not_doubled(admin, 
     response = admin.post(of_connector("test"), {"label": "new", "key": KEY}, headers=HTMX)
 
     text = response.content.decode()
-    assert "is here already, as old." in text
+    assert "is already here, as old." in text
     assert f'href="{of_connection("replace_key", "old")}">Reconnect old' in text
     admin.post(of_connection("replace_key", "old"), {"key": KEY})
     assert Connection.objects.get().state == "active"
@@ -534,7 +534,7 @@ def test_a_label_is_taken_once(admin, organization):
     response = admin.post(of_connector("test"), {"label": "my-org", "key": KEY}, headers=HTMX)
 
     assert response.status_code == 422
-    assert "my-org is taken by another connection." in response.content.decode()
+    assert "my-org is used by another connection." in response.content.decode()
 
 
 def test_the_same_label_is_free_in_another_organization(admin):
@@ -855,8 +855,8 @@ def test_a_new_label_is_the_billing_account_of_the_past_too(admin, organization)
     [
         ("", "Give it a label"),
         ("My Org!", "Use small letters"),
-        ("taken", "taken is taken by another connection. Choose another label. taken-2 is free."),
-        ("past", "past is taken: reports show an archived history by it."),
+        ("taken", "taken is used by another connection. Choose another label. taken-2 is free."),
+        ("past", "past is used by an archived history."),
     ],
 )
 def test_a_label_that_cannot_be_stays_as_it_was(admin, organization, label, reason):

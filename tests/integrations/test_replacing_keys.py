@@ -75,7 +75,7 @@ def test_a_key_of_another_organization_is_refused_with_the_checklist(
     text = response.content.decode()
     assert "This key belongs to another organization (" in text
     assert f"my-org is {connection.provider_organization_id}." in text
-    assert "Paste a key of the same organization, or connect the other one by itself." in text
+    assert "Paste a key of the same organization, or connect the other one separately." in text
     assert "Key accepted" in text
     assert 'Organization recognized<span class="vh">: failed</span>' in text
     assert "is not my-org." in text

@@ -254,7 +254,7 @@ def test_a_window_that_kills_every_worker_is_given_up_with_a_sentence(connection
 
     window = run.windows.get(pk=deadly.pk)
     assert (window.state, window.error_code) == (SyncWindow.State.FAILED, "workers_lost")
-    assert window.error.startswith("5 workers vanished while they read these days.")
+    assert window.error.startswith("5 workers stopped while reading these days.")
     assert other.feed != deadly.feed
 
     sync.run_window(other)

@@ -163,7 +163,7 @@ def test_the_label_is_checked_while_one_types(signed_in, organization):
     label.fill("My Org!")
     expect(problem).to_contain_text("Use small letters, digits and hyphens")
     label.fill("taken")
-    expect(problem).to_contain_text("taken is taken by another connection.")
+    expect(problem).to_contain_text("taken is used by another connection.")
     label.fill("free")
     expect(problem).to_be_hidden()
 

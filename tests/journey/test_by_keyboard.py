@@ -133,7 +133,7 @@ def test_the_way_through_both_accounts_by_keyboard(arrive, width, theme):
     to(page, "What do you need help with", "textarea")
     page.keyboard.type("Access is on, but the test says it is off.")
     press(page, "Submit inquiry", "button")
-    expect(page.get_by_role("status").filter(has_text="Your inquiry is filed.")).to_be_visible()
+    expect(page.get_by_role("status").filter(has_text="Inquiry submitted.")).to_be_visible()
     assert ExpertInquiry.objects.get().diagnosis["test"]["code"] == "access_denied"
 
     # Two accounts: the second from the page of the first. Its key opens less.
@@ -187,7 +187,7 @@ def test_a_taken_label_offers_a_free_one(page):
     page.goto(CONNECT)
     make_connection(Organization.objects.get(), "acme")
     write(page, "Organization Label", "acme")
-    expect(page.locator("#label-e")).to_contain_text("acme is taken by another connection.")
+    expect(page.locator("#label-e")).to_contain_text("acme is used by another connection.")
 
     to(page, "Use acme-2", "button")
     page.keyboard.press("Enter")

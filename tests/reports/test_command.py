@@ -174,7 +174,7 @@ def test_a_day_must_be_a_day(organization, day):
 
 @pytest.mark.parametrize("dimension", ["cost_type", "token_type"])
 def test_usage_is_never_cut_by_what_it_was_not_counted_by(organization, dimension):
-    sentence = "cannot be cut by"
+    sentence = "is not available by"
 
     assert sentence in refusal("--metrics=cost,requests", f"--group-by={dimension}")
     assert sentence in refusal("--metrics=requests", f"--where={dimension}=tokens")

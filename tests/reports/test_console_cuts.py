@@ -164,7 +164,7 @@ def test_the_beta_report_stands_beside_the_total_with_the_difference(console):
         (Decimal("2.5"), Decimal(5), Decimal("-2.5")),
     ]
     assert "platform: Cost (beta) of all of it is $11.50" in note
-    assert "Cost, the number that counts, is $15.00" in note
+    assert "Cost, the authoritative number, is $15.00" in note
     assert "both reports know is −$3.50" in note
 
 

@@ -151,11 +151,15 @@ def test_a_slack_channel_has_its_cost(cut):
 @pytest.mark.parametrize(
     ("metrics", "group_by", "words"),
     [
-        ("people", "rbac_group_id", "People with usage cannot be cut by group"),
-        ("cost", "rbac_group_id,user_name", "Cost cannot be cut by group and user name together"),
-        ("active_people", "rbac_group_id", "People with activity cannot be cut by group"),
-        ("seats", "rbac_group_id", "Seats cannot be cut by group"),
-        ("total_tokens", "slack_channel_id", "Tokens cannot be cut by Slack channel"),
+        ("people", "rbac_group_id", "People with usage is not available by group"),
+        (
+            "cost",
+            "rbac_group_id,user_name",
+            "Cost is not available by group and user name together",
+        ),
+        ("active_people", "rbac_group_id", "People with activity is not available by group"),
+        ("seats", "rbac_group_id", "Seats is not available by group"),
+        ("total_tokens", "slack_channel_id", "Tokens is not available by Slack channel"),
     ],
 )
 def test_what_no_document_tells_is_refused(cut, metrics, group_by, words):

@@ -152,12 +152,12 @@ def test_without_a_recipient_or_a_server_it_says_so(send, plan, settings, ann, o
     ann.save()
     send()
     plan.refresh_from_db()
-    assert plan.last_result == "Not sent: none of its recipients is a member any more."
+    assert plan.last_result == "Not sent: no recipient is a member any more."
 
     settings.EMAIL_CONFIGURED = False
     send(MONDAY + timedelta(days=7))
     plan.refresh_from_db()
-    assert plan.last_result == "Not sent: this installation has no email server."
+    assert plan.last_result == "Not sent: email is not set up."
     assert mail.outbox == []
 
 

@@ -180,7 +180,7 @@ def test_file_that_takes_its_workers_with_it_fails_with_a_sentence(client, compa
     file = ReportFile.objects.get()
     assert file.state == ReportFile.State.FAILED
     page = client.get(path(company, f"files/{file.pk}/")).content.decode()
-    assert "Its workers vanished, often for lack of memory. Choose fewer rows." in page
+    assert "Its workers stopped, often because of too little memory. Choose fewer rows." in page
 
 
 def test_two_workers_make_a_file_once(client, company, viewer):

@@ -282,7 +282,7 @@ def test_the_picture_is_a_png_of_the_chart(company, client):
     table = client.get(f"{address}?{query}&chart=table")
     assert (table.status_code, table.content.decode()) == (
         422,
-        "A table alone has no picture. Choose a chart first.\n",
+        "A report without a chart has no image. Choose a chart first.\n",
     )
 
 

@@ -91,5 +91,5 @@ def test_items_of_another_organization_are_invisible(used):
 
 
 def test_nobody_s_cost_is_cut_by_them(used):
-    with pytest.raises(SpecError, match="Cost cannot be cut by skill, connector or project"):
+    with pytest.raises(SpecError, match="Cost is not available by skill, connector or project"):
         ask(used, "cost", group_by=("item",))

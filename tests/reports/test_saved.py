@@ -88,7 +88,7 @@ def test_a_name_is_needed_and_may_be_used_once(at, ann, organization):
     twice = at(ann, "save", query=QUERY, data={"name": "Spend", "sharing": PRIVATE})
 
     assert (nameless.status_code, twice.status_code) == (422, 422)
-    assert "Give the report a name." in text(nameless)
+    assert "Enter a name for the report." in text(nameless)
     assert "You already have a report called Spend." in text(twice)
     assert SavedReport.objects.count() == 1
 
@@ -432,7 +432,7 @@ def test_only_members_can_be_chosen(at, ann, organization):
     response = at(ann, "schedule", report.pk, data={**FORM, "recipients": [stranger.pk]})
 
     assert response.status_code == 422
-    assert "One of these is not a member any more." in text(response)
+    assert "A chosen recipient is no longer a member." in text(response)
     assert stranger.email not in response.content.decode()
 
 

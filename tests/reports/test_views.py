@@ -322,7 +322,7 @@ def test_going_back_gets_the_whole_page(page, connection):
         ("from=2000-01-01&to=2026-11-22", "is 9,823 days, and a report has at most 3,660"),
         ("from=0001-01-01&to=9999-12-30", "further away than any report goes"),
         ("service.like=chat", "A filter cannot compare by “like” (service.like)."),
-        ("metrics=requests&group_by=token_type", "cannot be cut by token type"),
+        ("metrics=requests&group_by=token_type", "is not available by token type"),
         ("service=%00", "no fact can have"),
     ],
 )

@@ -15,7 +15,7 @@ from integrations.window import Window
 CHILD = "organization_id"  # null unless a parent's key asks
 _LABEL = "Child organizations"
 _DETAIL = (
-    "This is a parent organization: cost and tokens are told apart by child organization. Children "
+    "This is a parent organization: cost and tokens are reported by child organization. Children "
     "with HIPAA readiness would be left out by the newer endpoints, so both are compared daily."
 )
 

@@ -111,16 +111,16 @@ def error_from_response(
             )
         case _ if retry or status >= 500 or status in _RETRIED:
             error = TransientError(
-                f"Anthropic did not answer properly ({status}). That is a fault on its side.",
+                f"Anthropic did not answer properly ({status}). The problem is on its side.",
                 code="outage",
-                repair="Nothing to change. Try again in a few minutes.",
+                repair="Try again in a few minutes.",
                 retry_after_seconds=wait_seconds,
                 **about,
             )
         case _ if 300 <= status < 400:
             error = unexpected(
                 f"Anthropic's address answered with a redirect ({status}). "
-                "Something between this server and Anthropic may be in the way.",
+                "A proxy between this server and Anthropic may have redirected it.",
                 **about,
             )
         case _:
@@ -134,15 +134,15 @@ def unreachable(exc: httpx.TransportError, base_url: str) -> TransientError:
     if isinstance(exc, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError):
         message = f"This server cannot reach {host} ({name(exc)})."
         repair = (
-            f"Ask whoever runs Spendglass to allow HTTPS to {host}, or to set HTTPS_PROXY. "
+            f"Ask the operator of Spendglass to allow HTTPS to {host}, or to set HTTPS_PROXY. "
             "If it worked before, try again in a few minutes."
         )
     elif isinstance(exc, httpx.TimeoutException):
         message = f"Anthropic did not answer in time ({name(exc)})."
-        repair = "Nothing to change. Try again in a few minutes."
+        repair = "Try again in a few minutes."
     else:
         message = f"The connection to {host} broke off in the middle of an answer ({name(exc)})."
-        repair = "Nothing to change. Try again in a few minutes."
+        repair = "Try again in a few minutes."
     return TransientError(message, code="outage", repair=repair)
 
 
@@ -151,7 +151,7 @@ def unexpected(message: str, **about: Any) -> PayloadError:
     return PayloadError(
         message,
         code=UNEXPECTED,
-        repair="This is for us to repair. Report it with the request ID; no number was changed.",
+        repair="Report this with the request ID. No number was changed.",
         **about,
     )
 
@@ -238,16 +238,16 @@ def _bad_request(
         )
     if kind is SnapshotMoved:
         return _redirect_error(about)
-    error = unexpected("Anthropic refused a question that its documentation allows.", **about)
+    error = unexpected("Anthropic rejected a query that its documentation allows.", **about)
     error.code = words.error.code or error.code
     return error
 
 
 def _redirect_error(about: dict[str, Any]) -> SnapshotMoved:
     return SnapshotMoved(
-        "Anthropic published new data while we were reading.",
+        "Anthropic published new data during the read.",
         code="snapshot_moved",
-        repair="Nothing to do. We read these days again from their start.",
+        repair="These days are read again automatically.",
         **about,
     )
 

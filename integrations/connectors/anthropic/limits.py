@@ -216,8 +216,8 @@ def missing(options: Mapping[str, str]) -> tuple[str, ...]:
         for name, values in learned.refused(table).items():
             sentences.append(
                 f"{title} lines of {_WORDS.get(name, name)} "
-                f"{listed([value or 'none' for value in sorted(values)])} cannot be told apart: "
-                "Anthropic reports the value, but refuses to answer for it alone. Totals are "
+                f"{listed([value or 'none' for value in sorted(values)])} are not separated: "
+                "Anthropic reports the value, but refuses queries for it alone. Totals are "
                 "complete."
             )
     for name in sorted(options):

@@ -35,9 +35,9 @@ class SnapshotGuard:
         """Raise `SnapshotMoved` if this page comes from another export than those before."""
         if self._pages and report.data_refreshed_at != self.watermark:
             raise SnapshotMoved(
-                "Anthropic published new data while we were reading.",
+                "Anthropic published new data during the read.",
                 code="snapshot_moved",
-                repair="Nothing to do. We read these days again from their start.",
+                repair="These days are read again automatically.",
             )
         self._pages += 1
         self.watermark = report.data_refreshed_at

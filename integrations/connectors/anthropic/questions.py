@@ -372,5 +372,5 @@ def _again(why: str) -> AskDifferently:
     return AskDifferently(
         f"Anthropic refused {why}.",
         code="asked_differently",
-        repair="Nothing to do. We ask for less and read these days again from their start.",
+        repair="These days are read again automatically, in smaller queries.",
     )

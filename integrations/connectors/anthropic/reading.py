@@ -216,5 +216,5 @@ def _too_slow(bounds: Bounds) -> TransientError:
     return TransientError(
         f"Anthropic's answer was not complete after {bounds.seconds:.0f} seconds.",
         code="outage",
-        repair="Nothing to change. Try again in a few minutes.",
+        repair="Try again in a few minutes.",
     )

@@ -212,7 +212,7 @@ class _LenientConverter:
         raise NotAvailable(
             "Anthropic answered without a list of rows.",
             code="not_available",
-            repair="Nothing to do. We ask again with the next refresh.",
+            repair="The next refresh tries again.",
         )
 
     def _rows(self, items: Any, info: Any) -> list[Any]:

@@ -19,7 +19,7 @@ from integrations.connectors.base import (
 from integrations.connectors.records import Page, TotalRecord
 from integrations.window import Window
 
-LABEL = "Questions of the import"
+LABEL = "Queries of the import"
 _DAYS = 3
 _LONGEST_DAYS = 31  # of one window of an import
 _MOST_REFUSALS = 20  # of one feed: each leads to a smaller question
@@ -56,7 +56,7 @@ def try_out(client: ApiClient, feeds: Iterable[Feed], today: date) -> Check:
         return Check(LABEL, "limited", " ".join(sentences))
     if sentences:
         return Check(LABEL, "info", " ".join(sentences))
-    return Check(LABEL, "passed", "Cost and tokens are answered in every cut.")
+    return Check(LABEL, "passed", "Cost and tokens are available by all dimensions.")
 
 
 def _read_first_lines(read: Callable[[], Iterator[Page]]) -> None:

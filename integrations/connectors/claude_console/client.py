@@ -35,10 +35,10 @@ WORDING = ErrorMessages(
     "not be an Admin key.",
     not_found_repair="Ask an admin of the Claude Console to check the key in Settings, then Admin "
     "keys. Then test again.",
-    rate_limited="Too many requests. The key itself is fine: another tool may be asking a lot "
-    "for the same organization.",
+    rate_limited="Too many requests. The key itself is fine: another tool may be sending many "
+    "requests for the same organization.",
     not_available="Anthropic has no data for these days: they are too recent or too old.",
-    not_available_repair="Nothing to do. We ask again with the next refresh.",
+    not_available_repair="The next refresh tries again.",
 )
 
 

@@ -240,9 +240,9 @@ class BetaReports:
         self._unlisted.add(id)
         if len(self._unlisted) > 1:
             raise SnapshotMoved(
-                "A workspace was created while we were reading.",
+                "A workspace was created during the read.",
                 code="snapshot_moved",
-                repair="Nothing to do. We read these days again from their start.",
+                repair="These days are read again automatically.",
             )
         return None
 

@@ -39,7 +39,7 @@ WORDING = ErrorMessages(
     rate_limited="Too many requests. The key itself is fine: Anthropic allows 60 requests a "
     "minute for the whole organization, and another tool may be using them.",
     not_available="Anthropic has no activity data for these days: they are too recent or too old.",
-    not_available_repair="Nothing to do. Activity of a day is published the day after, from 10:00 "
+    not_available_repair="Activity of a day is published the day after, from 10:00 "
     "UTC; we ask again with the next refresh.",
 )
 
@@ -200,7 +200,7 @@ class AnalyticsClient(ApiClient):
             raise NotAvailable(
                 "Anthropic answered without a list of daily summaries.",
                 code="not_available",
-                repair="Nothing to do. We ask again with the next refresh.",
+                repair="The next refresh tries again.",
             )
         return answer.days
 

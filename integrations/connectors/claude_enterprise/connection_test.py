@@ -220,7 +220,7 @@ def _probe_groups(client: AnalyticsClient) -> Check:
         next(client.groups())
     except ConnectorError as exc:
         if isinstance(exc, ActionNeeded):
-            detail = "Missing. Only groups in which somebody was active get their names."
+            detail = "Missing. Only groups with active members get their names."
             return Check(_GROUPS, "limited", detail)
         return Check(_GROUPS, "skipped", "Anthropic did not say.")
     return Check(_GROUPS, "passed", "Groups are shown by their names.")

@@ -16,7 +16,10 @@ from integrations.connectors.anthropic.endpoints import (
 )
 from integrations.connectors.base import Endpoint, Field
 
-_SLACK = "Not read: an id of Slack, which names nobody here, and no question takes it with groups."
+_SLACK = (
+    "Not read: an id of Slack, which identifies no person here, and no query combines it with "
+    "groups."
+)
 _DIMENSIONS = (
     meter("product", "service"),
     meter("model", "sku"),

@@ -138,7 +138,10 @@ def test_seats_and_invites(company, ask):
 
 
 def test_a_filter_that_cannot_cut_a_count_is_named(company, ask):
-    assert "Not cut by product or user" in ask("seats", "service=chat&project_id=user_ann").notes[0]
+    assert (
+        "Not filtered by product or user"
+        in ask("seats", "service=chat&project_id=user_ann").notes[0]
+    )
 
 
 def test_cache_reads_by_all_input(company, ask):

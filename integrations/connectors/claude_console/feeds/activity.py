@@ -56,7 +56,7 @@ def _pages(client: AdminClient, window: Window) -> Iterator[Page]:
             raise NotAvailable(
                 f"Claude Code activity of {day} is not there yet.",
                 code="not_available",
-                repair="Nothing to do. Anthropic publishes it an hour after use.",
+                repair="Anthropic publishes it an hour after use.",
             )
         whole: dict[_Key, Values] = defaultdict(dict)
         by_model: dict[_Key, Values] = defaultdict(dict)

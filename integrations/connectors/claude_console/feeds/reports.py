@@ -188,9 +188,9 @@ def _refuse_if_moved(
     again = _totals(kind, client, ask, window, SnapshotGuard())
     if any(again.get(day, zero_measures(kind.measures)) != totals[day] for day in days):
         raise SnapshotMoved(
-            "Anthropic’s data moved while we were reading.",
+            "Anthropic’s data changed during the read.",
             code="snapshot_moved",
-            repair="Nothing to do. We read these days again from their start.",
+            repair="These days are read again automatically.",
         )
 
 

@@ -45,6 +45,6 @@ def published(window: Window) -> Window:
         raise NotAvailable(
             f"Activity of {window} is not there yet.",
             code="not_available",
-            repair="Nothing to do. Activity of a day is published the day after, from 10:00 UTC.",
+            repair="Activity of a day is published the day after, from 10:00 UTC.",
         )
     return Window(window.start, end)

@@ -144,7 +144,7 @@ def read_groups(client: AnalyticsClient, window: Window) -> Iterator[Page]:
         raise NotAvailable(
             "The key needs read:rbac_groups to list groups. Names are taken from activity instead.",
             code="optional_scope",
-            repair="Nothing to do. If groups without activity should have names, too, create a "
+            repair="If groups without activity should have names too, create a "
             "key with both scopes and use Replace key.",
             provider_message=exc.provider_message,
             status=exc.status,

@@ -105,7 +105,7 @@ def test_a_good_key_names_its_organization():
         "Organization recognized": ("passed", "Brightwater, 8f3c"),
         "Cost data": ("passed", "Complete to 20 Nov 2026, 11:45 UTC."),
         ENDPOINTS: ("passed", "The reports every organization has."),
-        "Questions of the import": ("passed", "Cost and tokens are answered in every cut."),
+        "Queries of the import": ("passed", "Cost and tokens are available by all dimensions."),
     }
 
 
@@ -247,8 +247,8 @@ def test_a_refusal_of_what_imports_ask_shows_when_the_key_is_tested():
     """The smaller question is known then, before anything is imported."""
     probe_result = probe(SPENT, trial=refuse_tokens)
 
-    assert [check.label for check in probe_result.limits] == ["Questions of the import"]
-    assert checks(probe_result)["Questions of the import"] == (
+    assert [check.label for check in probe_result.limits] == ["Queries of the import"]
+    assert checks(probe_result)["Queries of the import"] == (
         "limited",
         "Token lines are not read by API key, context window, region, model and service tier: "
         "Anthropic refuses answers in that detail. Totals are complete.",
@@ -265,7 +265,7 @@ def test_a_closed_report_is_named_and_fails_no_test():
             return error(403, "permission_error")
         return report(day="2026-11-18")
 
-    assert checks(probe(SPENT, trial=closed))["Questions of the import"] == (
+    assert checks(probe(SPENT, trial=closed))["Queries of the import"] == (
         "limited",
         "Anthropic does not answer for Organization tokens (403) and Tokens per person (403).",
     )

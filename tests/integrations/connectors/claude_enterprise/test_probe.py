@@ -99,7 +99,7 @@ def test_a_good_key_passes_every_check():
         "Cost and usage endpoints": ("passed", "The four reports every organization has."),
         "Engagement data": ("passed", "Complete to 21 Aug 2026."),
         "Optional scope read:rbac_groups": ("passed", "Groups are shown by their names."),
-        "Questions of the import": ("passed", "Cost and tokens are answered in every cut."),
+        "Queries of the import": ("passed", "Cost and tokens are available by all dimensions."),
     }
 
 
