@@ -32,6 +32,7 @@ check: .venv/dev
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/djade --check $$(git ls-files -co --exclude-standard 'templates/*.html')
+	$(PYTHON) -m pytest --quiet --override-ini addopts= -p no:django --noconftest tests/test_language.py
 	.venv/bin/lint-imports
 	.venv/bin/bandit --quiet --recursive --severity-level medium --configfile pyproject.toml $(OURS)
 	@git ls-files -z -- $(TEXTS) | xargs -0 -n 150 -P 2 .venv/bin/detect-secrets-hook $(NO_SECRETS)

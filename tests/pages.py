@@ -59,7 +59,7 @@ class PageBytes(bytes):
 @contextmanager
 def squeezed() -> Iterator[None]:
     """Let `response.content` of HTML be `PageBytes`."""
-    plain = HttpResponse.content
+    plain: Any = HttpResponse.content
 
     def read(response: HttpResponse) -> bytes:
         content = plain.fget(response)

@@ -133,7 +133,7 @@ def test_two_spellings_of_organizations_that_nobody_can_compare_are_named(
 
     assert (apart.by_uuid, apart.tagged) == (("platform",), ("my-org",))
     page = show(client, organization, "?range=7d").content.decode()
-    assert "Whether platform reads the same organization as my-org cannot be told." in page
+    assert "Whether platform reads the same organization as my-org is unknown." in page
 
 
 def test_a_key_that_spans_organizations_leaves_out_only_the_one_that_is_read_elsewhere(
