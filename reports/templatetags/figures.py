@@ -131,6 +131,18 @@ def change(value: Decimal | float | None) -> str:
 
 
 @register.filter
+def layout(kind: str) -> str:
+    """Return a further class of a chart: named with labels at its side, flush without axes."""
+    return {"bar": " named", "heatmap": " named", "treemap": " flush"}.get(kind, "")
+
+
+@register.filter
+def direction(ratio: Decimal) -> str:
+    """Return "down" for a decrease and "up" otherwise."""
+    return "down" if ratio < 0 else "up"
+
+
+@register.filter
 def size(value: Decimal | float | None) -> str:
     """Format a ratio without its sign, where an arrow shows it."""
     return change(value).lstrip("+−")
