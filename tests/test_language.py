@@ -50,9 +50,10 @@ def _files(*patterns: str) -> list[Path]:
 
 @cache
 def _identifiers() -> list[str]:
-    """Return every name that the code defines: functions, classes, arguments and variables."""
+    """Return every name that the code defines: modules, functions, classes and variables."""
     names: list[str] = []
     for path in _files("*.py"):
+        names.append(path.stem)
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 names.append(node.name)

@@ -12,7 +12,7 @@ from sandbox.anthropic.server import (
     failures,
     not_found,
 )
-from sandbox.claude_console import lists, reports, successors
+from sandbox.claude_console import beta_reports, lists, reports
 from sandbox.claude_console.company import Company, companies
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Sandbox(Server):
         if endpoint in _BETA_REPORTS:
             asked = reports.Request(company, path, query_string, now)
             betas = environ.get("HTTP_ANTHROPIC_BETA", "")
-            return successors.report(asked, _BETA_REPORTS[endpoint], betas=betas)
+            return beta_reports.report(asked, _BETA_REPORTS[endpoint], betas=betas)
         match endpoint:
             case "/me":
                 return lists.organization(company)

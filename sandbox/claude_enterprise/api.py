@@ -13,7 +13,7 @@ from sandbox.anthropic.server import (
     failures,
     not_found,
 )
-from sandbox.claude_enterprise import activity, reports, successors, things
+from sandbox.claude_enterprise import activity, beta_reports, items, reports
 from sandbox.claude_enterprise.company import companies
 from sandbox.claude_enterprise.sums import Request
 
@@ -28,13 +28,13 @@ _ANALYTICS: dict[str, Callable[[Request], dict[str, Any]]] = {
     "/cost_report": lambda request: reports.organization_report(request, "cost"),
     "/usage_report": lambda request: reports.organization_report(request, "usage"),
     "/user_cost_report": lambda request: reports.user_report(request, "cost"),
-    "/cost": lambda request: successors.report(request, "cost"),
-    "/usage": lambda request: successors.report(request, "usage"),
+    "/cost": lambda request: beta_reports.report(request, "cost"),
+    "/usage": lambda request: beta_reports.report(request, "usage"),
     "/user_usage_report": lambda request: reports.user_report(request, "usage"),
-    **{path: partial(things.listing, endpoint=path) for path in things.KINDS},
+    **{path: partial(items.listing, endpoint=path) for path in items.KINDS},
 }
 _ENDPOINTS = {f"/analytics{path}": endpoint for path, endpoint in _ANALYTICS.items()}
-_ENDPOINTS["/rbac_groups"] = things.groups
+_ENDPOINTS["/rbac_groups"] = items.groups
 _GROUPS_DENIED = ApiError(
     403,
     "permission_error",
@@ -43,7 +43,7 @@ _GROUPS_DENIED = ApiError(
 
 # Legacy cost and beta cost lose a row of people alone: the organization's totals stay whole.
 _ODDITIES = Oddities(
-    doubled=frozenset({*things.KINDS, "/users"}),
+    doubled=frozenset({*items.KINDS, "/users"}),
     broken={
         "/user_cost_report": Broken(("amount",), "a lot", where=("actor",)),
         "/cost": Broken(("cost", "amount"), "a lot", where=("group", "actor")),
@@ -81,7 +81,7 @@ class Sandbox(Server):
         endpoint = _ENDPOINTS.get(path.removeprefix(ROOT)) if path.startswith(ROOT) else None
         if endpoint is None:
             raise not_found()
-        if endpoint is things.groups and not company.names_groups:
+        if endpoint is items.groups and not company.names_groups:
             raise _GROUPS_DENIED
         now, query_string = self.now(), environ.get("QUERY_STRING", "")
         body = endpoint(

@@ -19,8 +19,8 @@ from integrations.models import (
 )
 from integrations.window import Window
 from sandbox.anthropic.query import ApiError
-from sandbox.claude_console import successors as console_successors
-from sandbox.claude_enterprise import reports, successors
+from sandbox.claude_console import beta_reports as console_beta_reports
+from sandbox.claude_enterprise import beta_reports, reports
 from sandbox.claude_enterprise.company import companies
 from tests.factories import make_connection, make_organization
 
@@ -58,8 +58,8 @@ def close_the_beta(monkeypatch):
         def refuse(request, kind, **more):
             raise ApiError(status, "some_error", "Not for this organization.")
 
-        monkeypatch.setattr(successors, "report", refuse)
-        monkeypatch.setattr(console_successors, "report", refuse)
+        monkeypatch.setattr(beta_reports, "report", refuse)
+        monkeypatch.setattr(console_beta_reports, "report", refuse)
 
     return close
 
@@ -159,7 +159,7 @@ def test_visible_children_are_reported_separately(sandbox):
 def test_children_of_a_console_organization_are_reported_separately(sandbox, monkeypatch):
     children = ("11111111-0000-4000-8000-000000000001", "22222222-0000-4000-8000-000000000002")
     monkeypatch.setattr(
-        console_successors, "child_of", lambda line: children[line.workspace.is_default]
+        console_beta_reports, "child_of", lambda line: children[line.workspace.is_default]
     )
     connection = connected("claude-console", PLATFORM)
     sync.compare_ways(connection, today=timezone.now().date())

@@ -11,7 +11,7 @@ import anthropic
 import pytest
 from anthropic.types.beta.organization import analytics as analytics_types
 
-from integrations.connectors.anthropic.beta_reports import report as successors_report
+from integrations.connectors.anthropic.beta_reports import report as beta_report
 from integrations.connectors.claude_enterprise import report_api
 from sandbox.anthropic.oddities import Oddities
 from sandbox.claude_enterprise import Sandbox
@@ -328,8 +328,8 @@ def test_a_bad_question():
 
 # What the importer asks, in the words of the official client: (its parameters, ours).
 ASKED = [
-    (analytics_types.CostListParams, successors_report("cost", ())),
-    (analytics_types.UsageListParams, successors_report("usage", ())),
+    (analytics_types.CostListParams, beta_report("cost", ())),
+    (analytics_types.UsageListParams, beta_report("usage", ())),
     (analytics_types.CostReportListParams, report_api.COST_REPORT),
     (analytics_types.UsageReportListParams, report_api.USAGE_REPORT),
     (analytics_types.UserCostReportListParams, report_api.USER_COST_REPORT),

@@ -3,18 +3,18 @@
 from collections.abc import Iterator
 from typing import Any
 
+from sandbox.anthropic.beta_reports import (
+    DIMENSIONS,
+    asked,
+    query_of,
+    refuse_strangers,
+)
 from sandbox.anthropic.query import bad_request
 from sandbox.anthropic.reporting import (
     Kind,
     envelope,
     instant,
     offset_of,
-)
-from sandbox.anthropic.successors import (
-    DIMENSIONS,
-    asked,
-    query_of,
-    refuse_strangers,
 )
 from sandbox.claude_enterprise.ledger import CLAUDE_TAG
 from sandbox.claude_enterprise.reports import (

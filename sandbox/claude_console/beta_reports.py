@@ -10,6 +10,15 @@ from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
+from sandbox.anthropic.beta_reports import (
+    CONSOLE_ONLY,
+    DIMENSIONS,
+    SHARED,
+    Asked,
+    asked,
+    query_of,
+    refuse_strangers,
+)
 from sandbox.anthropic.reporting import (
     COMPONENTS,
     Kind,
@@ -19,15 +28,6 @@ from sandbox.anthropic.reporting import (
     newest_export,
     offset_of,
     tokens,
-)
-from sandbox.anthropic.successors import (
-    CONSOLE_ONLY,
-    DIMENSIONS,
-    SHARED,
-    Asked,
-    asked,
-    query_of,
-    refuse_strangers,
 )
 from sandbox.claude_console.company import Company
 from sandbox.claude_console.ledger import (
