@@ -139,7 +139,7 @@ def revoke(request: OrganizationRequest, invitation_pk: int) -> HttpResponse:
     return _run_without_dialog(
         request,
         lambda: invitations.revoke(invitation, actor=request.user),
-        f"The invitation of {invitation.email} is withdrawn.",
+        f"Invitation of {invitation.email} revoked.",
     )
 
 

@@ -204,7 +204,7 @@ def test_no_mailbox_is_flooded(client, asked):
 
 # --- Without email ----------------------------------------------------------------------
 def test_without_e_mail_the_password_changes_it_at_once(client, ines):
-    assert "so the new address is not checked" in page(client, "/account/email/")
+    assert "so the new address cannot be confirmed" in page(client, "/account/email/")
 
     text = change(client, "Ines.Ito@Example.com").content.decode()
 

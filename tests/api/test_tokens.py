@@ -56,8 +56,8 @@ def test_it_lives_as_long_as_was_said(signed_in, time_machine, lifetime, expires
 
 def test_what_is_missing_is_said_and_nothing_is_made(signed_in):
     for fields, sentence in (
-        ({"name": " "}, "Give the token a name"),
-        ({"scopes": []}, "Choose at least one thing"),
+        ({"name": " "}, "Enter a name for the token"),
+        ({"scopes": []}, "Choose at least one scope"),
         ({"scopes": ["write:everything"]}, "Select a valid choice"),
         ({"lifetime": "9999"}, "Select a valid choice"),
     ):
@@ -72,7 +72,7 @@ def test_a_name_is_given_once_so_that_a_reload_makes_no_second_token(signed_in):
     response = make(signed_in)
 
     assert response.status_code == 422
-    assert "You have a token of this name" in response.content.decode()
+    assert "You already have a token with this name" in response.content.decode()
     assert not secret_in(response)
     assert Token.objects.count() == 1
 
@@ -93,7 +93,7 @@ def test_a_revoked_token_opens_nothing(signed_in):
     secret = secret_in(make(signed_in))
     response = signed_in.post(f"{PAGE}{Token.objects.get().pk}/revoke/", follow=True)
 
-    assert "month-end sheet is revoked" in response.content.decode()
+    assert "month-end sheet revoked" in response.content.decode()
     headers = {"Authorization": f"Bearer {secret}"}
     assert signed_in.get("/api/v1/metrics", headers=headers).status_code == 401
 

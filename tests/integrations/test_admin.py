@@ -148,7 +148,7 @@ def test_an_operator_renames_replaces_the_key_and_imports_everything(admin_clien
     assert unread.label == "labs"
     assert "Import of everything since 2026-01-01 queued." in said("import")
     wrong = said("replace-key", "sk-ant-api01-nobody-knows-it")
-    assert "work goes on" not in wrong
+    assert "Syncing resumes" not in wrong
     assert "nobody-knows-it" not in wrong
     assert unread.credential.reveal() == KEY
     assert "The new key is stored" in said("replace-key", KEY)

@@ -136,7 +136,7 @@ def test_a_label_is_taken_once_per_organization(organization):
 def test_the_same_provider_organization_twice_is_refused_by_the_name_of_the_first(organization):
     connect(organization)
 
-    with pytest.raises(connections.OperationError, match="connected already, as my-org") as refused:
+    with pytest.raises(connections.OperationError, match="already connected, as my-org") as refused:
         connections.test(organization, CONNECTOR, label="second", key=KEY)
     states = {check.label: check.state for check in refused.value.checks}
     assert states["Key accepted"] == states["Cost data"] == "passed"

@@ -853,7 +853,7 @@ def test_a_new_label_is_the_billing_account_of_the_past_too(admin, organization)
 @pytest.mark.parametrize(
     ("label", "reason"),
     [
-        ("", "Give it a label"),
+        ("", "Enter a label"),
         ("My Org!", "Use small letters"),
         ("taken", "taken is used by another connection. Choose another label. taken-2 is free."),
         ("past", "past is used by an archived history."),

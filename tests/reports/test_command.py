@@ -181,8 +181,8 @@ def test_usage_is_never_cut_by_what_it_was_not_counted_by(organization, dimensio
 
 
 def test_a_value_no_database_can_hold_is_refused(organization):
-    assert "no fact can have" in refusal("--metrics=cost", "--where=service=a\x00b")
-    assert "no fact can have" in refusal("--metrics=cost", "--where=service=\udcff")
+    assert "an invalid value" in refusal("--metrics=cost", "--where=service=a\x00b")
+    assert "an invalid value" in refusal("--metrics=cost", "--where=service=\udcff")
 
 
 def _shell(script: str) -> subprocess.CompletedProcess[str]:

@@ -178,7 +178,7 @@ def test_a_csv_too_large_for_a_mail_stays_on_the_page(send, monkeypatch):
     send()
 
     assert mail.outbox[0].attachments == []
-    assert "too large for a mail" in mail.outbox[0].body
+    assert "too large for an email" in mail.outbox[0].body
 
 
 def test_one_report_that_fails_stops_no_other(plan, organization, ann, monkeypatch):

@@ -146,7 +146,7 @@ def test_files_under_way_are_limited_per_member(client, company, viewer):
 
     assert response.status_code == 429
     assert response["Retry-After"] == "30"
-    assert "3 of your files are being made." in response.content.decode()
+    assert "3 of your files are being created." in response.content.decode()
 
 
 def test_files_under_way_are_limited_per_organization(client, company, viewer):
@@ -156,7 +156,7 @@ def test_files_under_way_are_limited_per_organization(client, company, viewer):
     response = client.get(path(company, f"explore.csv?{QUERY}"))
 
     assert response.status_code == 429
-    assert "12 files of your organization are being made." in response.content.decode()
+    assert "12 files of your organization are being created." in response.content.decode()
 
 
 def test_file_of_a_worker_that_vanished_is_made_again(client, company, viewer):

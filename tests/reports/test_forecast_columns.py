@@ -82,7 +82,7 @@ def test_filters_are_those_of_the_report(steady):
         ("range=7d&metrics=people", "different people of several days do not add up"),
         ("range=7d&metrics=cost_per_request", "only cost, tokens and counts of use"),
         ("range=7d&metrics=seats", "only cost, tokens and counts of use"),
-        ("range=30d&cumulative=yes", "added up from the first day"),
+        ("range=30d&cumulative=yes", "Cumulative reports have no forecast"),
         ("range=last_month", "end before today"),
         ("range=30d&final=yes", "end before today"),
     ],

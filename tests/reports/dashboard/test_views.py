@@ -136,7 +136,7 @@ def test_every_widget_answers_with_its_definition_its_report_and_its_rows(get, c
 
     assert response.status_code == 200
     assert f'id="{widget.name}"' in html
-    assert "could not be worked out" not in html
+    assert "could not be calculated" not in html
     assert f"/dashboards/definitions/#{widget.anchor}" in html
     assert f"/dashboards/genai/{widget.name}.csv?range=mtd" in html or widget.name == "catalog"
 

@@ -207,7 +207,7 @@ def test_what_nobody_accounts_for(company, ask):
 
     assert answer.shown.total == 10
     assert answer.shown.share == Decimal("0.1")
-    assert "the filter by user has no part in it" in answer.notes[0]
+    assert "the filter by user does not apply" in answer.notes[0]
 
 
 # --- People ------------------------------------------------------------------------------------
