@@ -130,7 +130,8 @@ def _kept_out(reach: dict[str, Any]) -> str:
     rows, days = reach["kept"], reach["spoilt"]
     return (
         f"{rows:,} row{'' if rows == 1 else 's'} of {days:,} day{'' if days == 1 else 's'} "
-        f"{'is' if rows == 1 else 'are'} kept out, so these days are incomplete. {reach['reason']}"
+        f"{'is' if rows == 1 else 'are'} kept out, so "
+        f"{'this day is' if days == 1 else 'these days are'} incomplete. {reach['reason']}"
     )
 
 

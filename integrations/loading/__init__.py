@@ -115,14 +115,16 @@ def _store(
         for day in spool.window:
             lines = spool.day(day)
             kept_out = spool.kept_out(day)
-            covered = bool(lines) or _answered(feed, spool.window, day, watermark)
+            lost_all = spool.lost_all(day)
+            covered = bool(lines) or lost_all or _answered(feed, spool.window, day, watermark)
             if day in known:
                 if _is_older(watermark, known[day].watermark):
                     continue  # a server that lags behind: what it says we have had
             elif not covered:
                 continue
             digest = hashlib.sha256(b"\n".join(lines)).digest()
-            if day in known and bytes(known[day].content_hash) == digest:
+            # A day none of whose rows made sense keeps the numbers of an earlier read.
+            if day in known and (lost_all or bytes(known[day].content_hash) == digest):
                 known[day].kept_out, known[day].kept_out_reason = kept_out
                 confirmed.append(known[day])
                 continue

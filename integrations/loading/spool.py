@@ -49,6 +49,7 @@ class Spool:
         self._encoder = msgspec.msgpack.Encoder()
         self._seen: set[bytes] = set()  # fingerprints of pages
         self._kept_out: dict[date | None, list[KeptOut]] = {}
+        self._days_with_rows: set[date] = set()
 
     def __enter__(self) -> "Spool":
         return self
@@ -79,6 +80,10 @@ class Spool:
         rows = [*self._kept_out.get(day, ()), *self._kept_out.get(None, ())]
         return sum(one.rows for one in rows), text.label(rows[0].reason)[:500] if rows else ""
 
+    def lost_all(self, day: date) -> bool:
+        """Return True if rows of this day were kept out and no other row of it arrived."""
+        return day in self._kept_out and day not in self._days_with_rows
+
     def _add_records(self, records: tuple[Record, ...]) -> None:
         """Keep the records of a page. The same page sent again counts once.
 
@@ -94,6 +99,7 @@ class Spool:
         for line, content in zip(lines, packed, strict=True):
             if line.kind != "total":
                 self.rows += 1
+                self._days_with_rows.add(line.day)
             if line.day not in self._files:
                 # Closed together in __exit__; small days never touch the disk.
                 self._files[line.day] = tempfile.SpooledTemporaryFile(1 << 18)  # noqa: SIM115

@@ -268,11 +268,13 @@ def _days_to_read(connection: Connection, feed: Feed, today: date) -> list[date]
     if first is None or first >= recent.start:
         return open_days
     older = Window(max(first, connection.connector.earliest_day(today)), recent.start)
-    states = dict(
-        FeedDay.objects.filter(
-            connection=connection, feed=feed.name, day__gte=older.start, day__lt=older.end
-        ).values_list("day", "state")
+    stored = FeedDay.objects.filter(
+        connection=connection, feed=feed.name, day__gte=older.start, day__lt=older.end
     )
+    states = dict(stored.values_list("day", "state"))
+    # A row that makes no sense is asked for again once a day, not with every refresh.
+    lacking = stored.filter(kept_out__gt=0, read_at__gte=midnight(today))
+    read_today = set(lacking.values_list("day", flat=True))
     for other in connection.connector.filled_by(feed):  # days that one of them lacks are unknown
         known = FeedDay.objects.filter(connection=connection, feed=other.name)
         states = {day: states[day] for day in known.values_list("day", flat=True) if day in states}
@@ -284,7 +286,7 @@ def _days_to_read(connection: Connection, feed: Feed, today: date) -> list[date]
     wanted = [
         day
         for day in older
-        if not (has_start and day < first_known)
+        if not (has_start and day < first_known) and day not in read_today
         if (day not in refused if day not in states else _is_due(feed, day, states[day], today))
     ]
     return [*wanted, *open_days]

@@ -113,7 +113,7 @@ def test_data_health_and_the_connection_page_show_it(client, connection):
     assert coverage["Cost per user"].failure == said
     assert said in page
     assert "2 rows are kept out. Anthropic sent an amount in EUR." in page
-    assert "2 rows of 1 day are kept out, so these days are incomplete." in manage
+    assert "2 rows of 1 day are kept out, so this day is incomplete." in manage
     assert {one.label: one.kept_out for one in of(connection)}["Cost per user"] == ""
 
 

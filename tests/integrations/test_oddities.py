@@ -1,14 +1,20 @@
 """An organization whose answers hold all that no documentation promises: its numbers are right."""
 
 from collections import Counter, defaultdict
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Context, Decimal
+from types import SimpleNamespace
 
 import pytest
 import time_machine
 from django.db.models import Sum
 
 from integrations import sync
+from integrations.connectors import get_connector
+from integrations.connectors.anthropic.tolerance import telling_kept_out
+from integrations.connectors.base import PayloadError
+from integrations.connectors.records import Page
 from integrations.data_quality.verification import verify
 from integrations.encryption import Secret
 from integrations.models import (
@@ -23,7 +29,9 @@ from integrations.models import (
     SyncWindow,
     UsageFact,
 )
+from integrations.sync.planning import plan_refresh
 from integrations.window import Window
+from sandbox.anthropic import oddities
 from sandbox.anthropic.oddities import MODEL, Oddities
 from sandbox.anthropic.reporting import newest_export
 from sandbox.claude_console import api as console_api
@@ -210,3 +218,115 @@ def test_rows_of_one_key_come_to_what_a_single_row_says(sandbox, monkeypatch, sl
     }
     # One row of a person and a product: an item and its sum, or a document and its models.
     assert max(apart.values()) <= 2
+
+
+def facts(connection):
+    """Return what is stored of the 13th, by feed."""
+    return {
+        **{key: value for key, value in documents(connection).items() if key[1] == TUESDAY},
+        "cost": by_day(CostFact, "amount_usd", connection, person__isnull=False, day=TUESDAY),
+    }
+
+
+def days_of(run):
+    return {(window.feed, day) for window in run.windows.all() for day in window.window}
+
+
+@pytest.mark.parametrize(
+    ("slug", "feeds"),
+    [
+        ("claude-enterprise", {"user_cost", "users", "connectors", "connectors_by_person"}),
+        ("claude-console", {"claude_code", "claude_code_by_model"}),
+    ],
+)
+def test_a_day_whose_only_row_is_broken_is_incomplete(sandbox, monkeypatch, slug, feeds):
+    """It costs no other day, is asked for again once a day, and takes away nothing it had."""
+    first_to_break, has_others = oddities._first_to_break, [False]
+
+    def break_it_alone(lists, broken, asked_on):
+        row = first_to_break(lists, broken, asked_on)
+        if row is None or has_others[0]:
+            return None
+        for rows, _ in lists:
+            if any(one is row for one in rows):  # and rows of other days
+                at = row.get("starting_at")
+                rows[:] = [one for one in rows if one is row or one.get("starting_at") != at]
+        return row
+
+    monkeypatch.setattr(oddities, "_first_to_break", break_it_alone)
+
+    connection = read(slug, "reports", wanted=lambda feed: feed.name in feeds)
+
+    def state_of_days(**only):
+        days = FeedDay.objects.filter(connection=connection, feed__in=feeds, **only)
+        return {(day.feed, day.day): (day.state, day.rows, day.kept_out) for day in days}
+
+    lacking = {(feed, TUESDAY): (FeedDay.State.INCOMPLETE, 0, 1) for feed in feeds}
+    assert state_of_days(day=TUESDAY) == lacking
+    others = state_of_days(day__in=[MONDAY, date(2026, 10, 14)])
+    assert len(others) == 2 * len(feeds)
+    assert not [
+        key
+        for key, (state, rows, kept_out) in others.items()
+        if not rows or kept_out or state == FeedDay.State.INCOMPLETE
+    ]
+
+    # Long closed, the day is read once a day still: not in vain with every refresh.
+    with time_machine.travel(datetime(2026, 12, 20, 9, tzinfo=UTC), tick=False):
+        tomorrow = plan_refresh(connection, today=date(2026, 12, 20))
+        asked = days_of(tomorrow)
+        assert {feed for feed, day in asked if day == TUESDAY} & feeds == feeds - {
+            "connectors_by_person",
+            "claude_code_by_model",
+        }
+        tomorrow.windows.exclude(feed__in=feeds, start__lte=TUESDAY, end__gt=TUESDAY).delete()
+        list(sync.run_inline(tomorrow, wait=lambda seconds: pytest.fail("had to wait")))
+        assert state_of_days(day=TUESDAY) == lacking
+        again = plan_refresh(connection, today=date(2026, 12, 20))
+        assert TUESDAY not in {day for feed, day in days_of(again) if feed in feeds}
+        again.delete()
+
+        # The provider repairs its row.
+        has_others[0] = True
+        read_again(connection, feeds)
+        assert all(rows and not bad for _, rows, bad in state_of_days(day=TUESDAY).values())
+        assert not state_of_days(state=FeedDay.State.INCOMPLETE)
+        whole = facts(connection)
+        assert len(whole) > len(feeds)
+
+        # It breaks again: what is stored stays, and is not called complete.
+        has_others[0] = False
+        read_again(connection, feeds)
+        assert facts(connection) == whole
+        assert {feed for feed, _ in state_of_days(state=FeedDay.State.INCOMPLETE)} == feeds
+
+
+def read_again(connection, feeds):
+    """Read the 13th whatever is stored of it."""
+    FeedDay.objects.filter(connection=connection).update(watermark=None)
+    window = Window(TUESDAY, date(2026, 10, 14))
+    days = {
+        feed.name: list(window) if feed.name in feeds else [] for feed in connection.connector.feeds
+    }
+    run = sync.plan(connection, SyncRun.Kind.MANUAL, window, days=days)
+    list(sync.run_inline(run, wait=lambda seconds: pytest.fail("had to wait")))
+    assert run.state == SyncRun.State.DONE
+
+
+@pytest.mark.parametrize(("rows", "is_refused"), [(9, False), (10, True)])
+def test_a_report_of_another_shape_is_refused_as_a_whole(rows, is_refused):
+    """Ten rows without a good one are no broken rows: what is stored must not become empty."""
+
+    def read_nothing(client, window):
+        for _ in range(rows):
+            client.kept_out.note(MONDAY, "Anthropic sent a row without an amount.")
+        yield Page((), None)
+
+    feed = telling_kept_out(replace(get_connector("claude-enterprise").feeds[0], read=read_nothing))
+    pages = feed.read(SimpleNamespace(), DAYS)
+
+    if is_refused:
+        with pytest.raises(PayloadError, match="without an amount"):
+            list(pages)
+    else:
+        assert sum(one.rows for page in pages for one in page.kept_out) == 9

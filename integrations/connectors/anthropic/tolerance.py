@@ -30,6 +30,7 @@ Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 _ROWS = ("data", "results", "summaries")  # the lists whose items are kept out one by one
 _DAYS = ("starting_at", "date")  # where a row or a bucket says its day
 _MOST_REASONS = 20  # kept of one read
+_ANOTHER_SHAPE = 10  # rows that make no sense before a read without a good one is refused
 
 
 class Tally:
@@ -84,23 +85,27 @@ class _Guard:
 def reporting_skipped_rows(feed: Feed) -> Feed:
     """Wrap a feed so that its pages list the rows skipped in the responses behind them.
 
-    Every connector wraps its feeds in this. A read that kept out everything raises: that is
-    another shape of the whole report. Rows that make sense and bring no record, such as cost
-    outside Slack in a report by channel, are enough.
+    Every connector wraps its feeds in this. A read that kept out many rows and accepted none
+    raises: that is another shape of the whole report. A few rows are broken rows, also where their
+    days have no others. Rows that make sense and bring no record, such as cost outside Slack in a
+    report by channel, count as accepted.
     """
 
     @wraps(feed.read)
     def read(client: Any, window: Window) -> Iterator[Page]:
         client.kept_out = Tally()
         page: Page | None = None
-        has_rows = False
+        has_rows, rejected = False, 0
         reasons: list[KeptOut] = []
         for page in feed.read(client, window):
             reasons += (kept_out := client.kept_out.take())[: _MOST_REASONS - len(reasons)]
+            rejected += sum(one.rows for one in kept_out)
             has_rows = has_rows or bool(page.records or page.people or page.resources)
             yield replace(page, kept_out=kept_out) if kept_out else page
         kept_out = client.kept_out.take()
-        if (reasons or kept_out) and not has_rows and client.kept_out.accepted <= 0:
+        rejected += sum(one.rows for one in kept_out)
+        is_empty = not has_rows and client.kept_out.accepted <= 0
+        if is_empty and (rejected >= _ANOTHER_SHAPE or (rejected and page is None)):
             raise unexpected([*reasons, *kept_out][0].reason)
         if kept_out and page is not None:
             yield replace(page, records=(), people=(), resources=(), kept_out=kept_out)
