@@ -171,28 +171,13 @@ class Membership(models.Model):
         return f"{self.user} in {self.organization}: {self.get_role_display()}"
 
     def may(self, permission: Permission) -> bool:
-        """Return whether the role has the permission. Templates use the properties below."""
+        """Return whether the role has the permission."""
         return permission in Role(self.role).permissions
 
     @property
-    def may_save_reports(self) -> bool:
-        return self.may(Permission.SAVE_REPORTS)
-
-    @property
-    def may_manage_connections(self) -> bool:
-        return self.may(Permission.MANAGE_CONNECTIONS)
-
-    @property
-    def may_answer_inquiries(self) -> bool:
-        return self.may(Permission.ANSWER_INQUIRIES)
-
-    @property
-    def may_read_audit_log(self) -> bool:
-        return self.may(Permission.READ_AUDIT_LOG)
-
-    @property
-    def may_manage_members(self) -> bool:
-        return self.may(Permission.MANAGE_MEMBERS)
+    def can(self) -> dict[str, bool]:
+        """Permissions by name, for templates: `membership.can.manage_members`."""
+        return {permission.name.lower(): self.may(permission) for permission in Permission}
 
 
 class Invitation(_Addressed):

@@ -11,6 +11,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from accounts import audit, quotas
 from accounts.models import Membership, User
+from accounts.permissions import Permission
 from api.models import Token
 
 PREFIX = "sgt_"  # recognizable by people and secret scanners
@@ -73,7 +74,7 @@ def authenticate(secret: str, now: datetime) -> Token | None:
 def visible_to(membership: Membership) -> QuerySet[Token]:
     """Return the member's tokens, or all of the organization for those who manage members."""
     rows = Token.objects.select_related("membership__user").order_by("-created_at", "-pk")
-    if membership.may_manage_members:
+    if membership.may(Permission.MANAGE_MEMBERS):
         return rows.filter(membership__organization=membership.organization)
     return rows.filter(membership=membership)
 

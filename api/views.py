@@ -48,7 +48,8 @@ def index(request: OrganizationRequest) -> HttpResponseBase:
 def revoke(request: OrganizationRequest, token_pk: int) -> HttpResponseBase:
     """Revoke one's own token, or with the permission to manage members any token."""
     token = get_object_or_404(Token, pk=token_pk, membership__organization=request.organization)
-    if token.membership_id != request.membership.pk and not request.membership.may_manage_members:
+    is_own = token.membership_id == request.membership.pk
+    if not (is_own or request.membership.may(Permission.MANAGE_MEMBERS)):
         raise NotPermitted(Permission.MANAGE_MEMBERS)
     tokens.revoke(token, request.user)
     messages.success(request, f"{token.name} revoked. Programs that use it no longer have access.")

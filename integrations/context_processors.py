@@ -8,6 +8,7 @@ from typing import Any
 from django.http import HttpRequest
 
 from accounts.models import Membership, Organization
+from accounts.permissions import Permission
 from integrations.completeness import Completeness
 from integrations.models import Notice
 from integrations.overview import DELETING, Overview, overviews
@@ -40,7 +41,7 @@ class Navigation:
     @cached_property
     def notices(self) -> list[Notice]:
         """The newest ten that are open for this person; who manages no connection gets none."""
-        if not self.membership.may_manage_connections:
+        if not self.membership.may(Permission.MANAGE_CONNECTIONS):
             return []
         open_notices = Notice.objects.open_for(self.organization, self.membership.user)
         return list(open_notices.select_related("connection")[:10])

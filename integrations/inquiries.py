@@ -116,7 +116,7 @@ def close(inquiry: ExpertInquiry, *, actor: User) -> None:
 def visible_to(membership: Membership) -> list[ExpertInquiry]:
     """Return the newest 200: all of the organization for experts, their own for others."""
     visible = ExpertInquiry.objects.filter(organization=membership.organization)
-    if not membership.may_answer_inquiries:
+    if not membership.may(Permission.ANSWER_INQUIRIES):
         visible = visible.filter(asked_by=membership.user)
     return list(visible.select_related("asked_by").order_by("-asked_at", "-pk")[:200])
 

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from accounts import names
 from accounts.models import Membership, Organization, User
+from accounts.permissions import Permission
 
 
 class SavedReportQuerySet(models.QuerySet["SavedReport"]):
@@ -22,7 +23,7 @@ class SavedReportQuerySet(models.QuerySet["SavedReport"]):
 
     def left_behind(self, membership: Membership) -> Self:
         """Private ones whose owner is no member any more. They are there for Admins alone."""
-        if not membership.may_manage_members:
+        if not membership.may(Permission.MANAGE_MEMBERS):
             return self.none()
         owners = Membership.objects.filter(
             organization=OuterRef("organization"), user=OuterRef("owner")
@@ -79,8 +80,8 @@ class SavedReport(models.Model):
 
     def may_be_changed_by(self, membership: Membership) -> bool:
         """By its owner; once shared also by Admins, as owners leave."""
-        is_owner = self.owner_id == membership.user_id and membership.may_save_reports
-        return is_owner or (self.is_shared and membership.may_manage_members)
+        is_owner = self.owner_id == membership.user_id and membership.may(Permission.SAVE_REPORTS)
+        return is_owner or (self.is_shared and membership.may(Permission.MANAGE_MEMBERS))
 
 
 class ReportScheduleQuerySet(models.QuerySet["ReportSchedule"]):

@@ -38,7 +38,7 @@ def _saved_response(request: OrganizationRequest, message: str) -> HttpResponse:
     """
     messages.success(request, message)
     membership = Membership.objects.active().filter(pk=request.membership.pk).first()
-    sees_list = membership is not None and membership.may_manage_members
+    sees_list = membership is not None and membership.may(Permission.MANAGE_MEMBERS)
     address = (
         resolve_url("members", request.organization.slug) if sees_list else resolve_url("home")
     )

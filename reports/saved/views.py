@@ -44,7 +44,7 @@ def index(request: OrganizationRequest) -> HttpResponseBase:
             .prefetch_related("recipients")
         ],
         "left": _left_behind(request),
-        "may_take_over": request.membership.may_manage_members,
+        "may_take_over": request.membership.may(Permission.MANAGE_MEMBERS),
         "stopped": _stopped_authors(request),
         "presets": [preset for preset in PRESETS if preset.is_offered(connections, today=today)],
         "has_mail": mail.is_configured(),
@@ -220,7 +220,7 @@ def _stopped_authors(request: OrganizationRequest) -> list[str]:
 
     For Admins, who see neither those reports nor the schedules otherwise.
     """
-    if not request.membership.may_manage_members:
+    if not request.membership.may(Permission.MANAGE_MEMBERS):
         return []
     stopped = ReportSchedule.objects.with_author().filter(  # type: ignore[misc]  # annotated by with_author
         report__organization=request.organization, has_author=False
