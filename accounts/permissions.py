@@ -24,7 +24,7 @@ class Role(models.TextChoices):
 
     @property
     def summary(self) -> str:
-        """What the role adds to the previous one. Shown where roles are assigned."""
+        """Describe what the role adds to the previous one, where roles are assigned."""
         return _SUMMARIES[self]
 
 

@@ -256,7 +256,7 @@ class SyncRunAdmin(ReadOnlyAdmin):
 
     @admin.display(description="parts")
     def parts(self, run: SyncRun) -> SafeString:
-        """How many there are in each state, and the way to them: an import has a thousand."""
+        """Return the number of parts in each state with links: an import has a thousand."""
         states = Counter(run.windows.values_list("state", flat=True))
         counts = [f"{states[state]:,} {state.label.lower()}" for state in SyncWindow.State]
         return format_html(

@@ -1,4 +1,4 @@
-"""What the frame of every page shows: where one is, as whom, and how fresh the numbers are."""
+"""Context of every page: place, membership, and freshness of the numbers."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -58,7 +58,7 @@ class Navigation:
 
     @property
     def delayed_connections(self) -> int:
-        """How many connections stopped or are late, so that totals may lack their last days."""
+        """Number of connections that stopped or are delayed, so that totals may lack last days."""
         return sum(overview.status.tone in {"bad", "warn"} for overview in self.overviews)
 
 

@@ -1,4 +1,4 @@
-"""Where a provider's data starts, if it does not say: behind so many days without any use."""
+"""Find the start of a provider's data behind many days without any use."""
 
 from datetime import timedelta
 from typing import Any

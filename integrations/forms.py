@@ -1,4 +1,4 @@
-"""What people type on the pages of the connections."""
+"""Forms of the connection pages."""
 
 from datetime import date
 from typing import Any

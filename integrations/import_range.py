@@ -1,4 +1,4 @@
-"""How far back an import can reach, and the least it costs."""
+"""Estimate how far back an import can reach, and its minimum of requests."""
 
 from dataclasses import dataclass, replace
 from datetime import date

@@ -1,4 +1,4 @@
-"""How often people may do what costs others something: requests to a provider, mails to experts."""
+"""Limits of requests to providers and of mails to experts that people may trigger."""
 
 from accounts.models import Organization, User
 from accounts.throttling import RateLimit, minutes

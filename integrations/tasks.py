@@ -1,4 +1,4 @@
-"""What workers do. Every task is short, safe to run twice and safe to lose.
+"""Tasks of workers. Every task is short, idempotent and safe to lose.
 
 The database knows what is due; `tick` looks there twice a minute, so that a lost message costs
 half a minute and nothing else.

@@ -1,4 +1,4 @@
-"""How far the days of a report can be trusted: unknown, incomplete, provisional or final."""
+"""Finality of the days of a report: unknown, incomplete, provisional or final."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -74,7 +74,7 @@ class FeedCoverage:
 
 @dataclass(frozen=True)
 class Coverage:
-    """What is known about the days of one window. Days have the state of the worst part."""
+    """Coverage of the days of one window. Days have the state of the worst part."""
 
     window: Window
     parts: tuple[FeedCoverage, ...]
@@ -135,7 +135,7 @@ class Coverage:
 
     @property
     def days(self) -> int:
-        """How many of its days any part knows."""
+        """Number of its days that any part knows."""
         return len({day for part in self.parts for day in part.states})
 
     @property
@@ -187,7 +187,7 @@ class Coverage:
 
     @cached_property
     def unnamed_days(self) -> int:
-        """How many days of how many connections lack the people of a known total, added up."""
+        """Number of days, over all connections, with a known total and unknown people."""
         return sum(len(part.unnamed) for part in self.parts)
 
 

@@ -44,7 +44,7 @@ class SavedReportForm(KeylessForm, forms.ModelForm):  # type: ignore[type-arg]  
 
 
 class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
-    """How often, at which hour, and to which members."""
+    """Form of a schedule: frequency, hour and recipients."""
 
     class Meta:
         model = ReportSchedule

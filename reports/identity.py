@@ -1,4 +1,4 @@
-"""Who is who: when two rows of people are one person, and what a person without an email is.
+"""Identities of people: which rows are one person, and how people without email are named.
 
 Providers spell one email in several ways and name one person in several connections. Their
 spelling is stored; what is compared is the id as it is, and the email in small letters.
@@ -61,7 +61,7 @@ def full_name_of(prefix: str = "") -> Expression:
 
 @dataclass(frozen=True)
 class Identities:
-    """Who of some connections is who. A person is listed under the oldest of their rows.
+    """Identities of some connections. A person is listed under the oldest of their rows.
 
     `same` leads from each row of a person whom an earlier row names already to that earlier row.
     `names_of_several` are the names that different people have. `ids` and `addresses` lead from

@@ -1,4 +1,4 @@
-"""What a report cannot say: refused with a sentence, or a sentence beside the numbers."""
+"""Limits of reports: errors for impossible ones, and notes beside the numbers."""
 
 from collections.abc import Iterator, Sequence
 

@@ -94,7 +94,7 @@ class ReportScheduleQuerySet(models.QuerySet["ReportSchedule"]):
 
 
 class ReportSchedule(models.Model):
-    """When a saved report is mailed to whom. `next_at` is the truth about what is due.
+    """Schedule of a saved report with its recipients. `next_at` decides what is due.
 
     It goes out on behalf of `created_by`: when they are deactivated or removed it stops, until
     they are back or an Admin takes it over.

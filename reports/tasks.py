@@ -1,4 +1,4 @@
-"""What workers do for reports. Every task is safe to run twice and safe to lose."""
+"""Tasks of workers for reports. Every task is idempotent and safe to lose."""
 
 from celery import shared_task
 from django.utils import timezone

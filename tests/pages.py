@@ -8,14 +8,11 @@ from unittest import mock
 
 from django.http import HttpResponse
 
-_NEXT_TO_TAG = re.compile(r"\s*(<[^>]*>)\s*")
-
 
 def squeeze(html: str) -> str:
     """Collapse whitespace, and drop it next to tags and before the end of a tag."""
     html = re.sub(r"\s+", " ", html)
-    html = re.sub(r"\s+(/?>)", r"\1", html)
-    return _NEXT_TO_TAG.sub(r"\1", html)
+    return re.sub(r" ?(/?>) ?| (?=<)", r"\1", html)
 
 
 class Page(str):

@@ -1,4 +1,4 @@
-"""What a provider has to offer to be connected: the contract between `sync` and a connector.
+"""The contract between syncing and a connector.
 
 ConnectorError
 ├── ActionNeeded    trying again will not help: the customer has to act
@@ -101,7 +101,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Access:
-    """How a client reaches its provider.
+    """Access of a client to its provider: key, pacing, retries and learned options.
 
     `acquire` is called before every request and returns when the shared request budget allows
     it. `observe` is called after every request. `attempts` is how often one request is tried
@@ -123,7 +123,7 @@ class Access:
 
 
 class Table(StrEnum):
-    """Which table a feed fills. NAMES are lists of what exists now, and belong to no day."""
+    """Table that a feed fills. NAMES are lists of what exists now, without a day."""
 
     COST = "cost"
     USAGE = "usage"
@@ -350,7 +350,7 @@ def asks_alike(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
 
 @dataclass(frozen=True)
 class Probe:
-    """What the connection test found out about an accepted key.
+    """Result of the connection test of an accepted key.
 
     `organization_id` is the provider's id as most answers spell it, `other_ids` are other spellings
     of the same organization: Anthropic has a UUID and a tagged id (`org_…`) for each.
@@ -374,7 +374,7 @@ class Probe:
 
     @property
     def limits(self) -> tuple[Check, ...]:
-        """What will be lacking although the test passed."""
+        """Checks that passed with a limit."""
         return tuple(check for check in self.checks if check.state == "limited")
 
     def refused(self, reason: str) -> tuple[Check, ...]:
@@ -412,7 +412,7 @@ class Connector(ABC):
     @property
     @abstractmethod
     def base_url(self) -> str:
-        """Where the provider's API answers, from the settings."""
+        """Base URL of the provider's API, from the settings."""
 
     @property
     @abstractmethod

@@ -1,4 +1,4 @@
-"""What reports can ask of all connectors together: their catalogs, merged by name."""
+"""Catalogs of all connectors, merged by name."""
 
 from collections.abc import Iterable
 from dataclasses import replace

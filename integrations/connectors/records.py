@@ -1,4 +1,4 @@
-"""What every connector turns its provider's answers into.
+"""Records that every connector makes of its provider's responses.
 
 Plain frozen values, no database. Money is `Decimal` US dollars. An absent dimension is "" and
 never None, so that keys compare; an unknown number is None and never 0.

@@ -1,4 +1,4 @@
-"""What proves the numbers: each day's check against the provider's total, and what it restated."""
+"""Checks of each day against the provider's total, and restatements."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -31,7 +31,7 @@ _MEASURES = {
 
 @dataclass(frozen=True)
 class CheckFilter:
-    """Which rows of an organization are asked for. `since` and `until` are days, both included."""
+    """Filter of checks or restatements. `since` and `until` are days, both included."""
 
     connection: Connection | None = None
     feed: str = ""
@@ -54,7 +54,7 @@ class CheckFilter:
 
 @dataclass(frozen=True)
 class CheckSummary:
-    """How many totals agree, differ, and cannot be compared."""
+    """Number of totals that agree, differ, and cannot be compared."""
 
     agree: int
     differ: int
@@ -187,7 +187,7 @@ def restatement_lines(page: "Page[Restatement]") -> list[RestatementLine]:
 
 
 def _meters(one: Restatement) -> list[tuple[str, str, str]]:
-    """Where it moved, the largest step first."""
+    """Return the meters that moved, the largest change first."""
 
     def step(meter: Mapping[str, str | None]) -> Decimal:
         return abs(Decimal(meter["new"] or 0) - Decimal(meter["old"] or 0))

@@ -64,7 +64,7 @@ class NotCompared:
 
 @dataclass(frozen=True)
 class VerificationResult:
-    """How many totals were compared, those that differ, and what could not be compared.
+    """Number of compared totals, those that differ, and what could not be compared.
 
     `variants` are second reports beside the totals that count, as they are stored. Where they
     differ, nothing stored is wrong, so they are apart from `differences`.
@@ -123,7 +123,7 @@ def _open(connection: Connection, options: Mapping[str, str]) -> AbstractContext
 def _verify_feed(
     connection: Connection, feed: Feed, client: object, is_independent: bool
 ) -> tuple[int, list[Mismatch]]:
-    """How many totals of the feed were compared, and which differ."""
+    """Return the number of compared totals of the feed, and the mismatches."""
     last = timezone.now().date() - _SETTLING if is_independent else date.max
     compared, differences = 0, []
     for window in _imported(connection, feed):

@@ -29,7 +29,7 @@ from integrations.window import Window, midnight
 
 @dataclass(frozen=True)
 class Loaded:
-    """What one window brought. `changed` are the days that were written."""
+    """Result of one window. `changed` are the days that were written."""
 
     rows: int
     rows_written: int

@@ -1,4 +1,4 @@
-"""What changed in a day that had been complete: found by comparing sums before and after."""
+"""Detect changes of complete days by comparing sums before and after."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ Numbers = tuple[Decimal | None, ...]  # in the order of a fact's measures
 
 
 class DayTotals:
-    """What a day said: its numbers by meter, and by person."""
+    """Numbers of a day by meter and by person."""
 
     def __init__(self, measures: Sequence[str]) -> None:
         self.measures = measures
@@ -99,7 +99,7 @@ def _sum(numbers: Iterable[Decimal | None]) -> Decimal | None:
 
 @dataclass(frozen=True)
 class Change:
-    """How one measure of a day moved; the fields of a `Restatement`."""
+    """Change of one measure of a day; the fields of a `Restatement`."""
 
     measure: str
     old: Decimal | None = None

@@ -1,4 +1,4 @@
-"""What arrives from a provider, kept on disk until a whole window is there.
+"""Spool of a provider's records on disk until a window is complete.
 
 Memory follows the largest day and not the window: records are spooled in one file a day.
 """
@@ -73,7 +73,7 @@ class Spool:
         self._add_records(page.records)
 
     def kept_out(self, day: date) -> tuple[int, str]:
-        """How many rows of the day were kept out, and why the first of them was.
+        """Return the number of skipped rows of the day, and the reason of the first.
 
         Rows that do not say their day count for every day.
         """

@@ -1,4 +1,4 @@
-"""What is connected, what was read, and the facts it brought."""
+"""Models of connections, syncs and facts."""
 
 from integrations.models.connection import Connection
 from integrations.models.dimensions import Meter, Person, Resource, ResourceVersion

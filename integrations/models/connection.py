@@ -91,7 +91,7 @@ class Connection(models.Model):
 
     @property
     def connector(self) -> Connector:
-        """Whatever the settings name by now: one they lack has no feeds and refuses to read."""
+        """Connector by the settings; one they lack has no feeds and refuses to read."""
         return connectors.connector_of(self.connector_slug)
 
     @property
@@ -107,10 +107,10 @@ class Connection(models.Model):
 
     @property
     def not_read(self) -> tuple[str, ...]:
-        """What is missing because the provider refuses to be asked for it, in sentences."""
+        """Sentences about data that is missing because the provider refuses it."""
         return () if self.is_disconnected else self.connector.not_read(self.options)
 
     @property
     def is_disconnected(self) -> bool:
-        """Whether nothing new arrives any more; what was imported may still be there."""
+        """Whether nothing new is imported any more; imported data may still exist."""
         return self.state in {self.State.DISCONNECTED, self.State.ARCHIVED, self.State.DELETING}

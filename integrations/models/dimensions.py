@@ -1,4 +1,4 @@
-"""What facts are cut by: people and meters. Small tables that narrow facts point to."""
+"""Dimensions of facts: people and meters, in small tables that narrow facts refer to."""
 
 from django.db import models
 from django.db.models import F, Value
@@ -61,7 +61,7 @@ class Person(models.Model):
 
 
 class Resource(models.Model):
-    """What an id of a dimension is called at the provider: a workspace, an API key, a group.
+    """Name of an id of a dimension at the provider: a workspace, an API key, a group.
 
     Kept when it is gone upstream, so that history does not lose its names. `attributes` are the
     newest we know, in text: owner, expiry, tags (`tag:<name>`). `ResourceVersion` keeps the older.

@@ -94,7 +94,7 @@ class UsageByPerson(ByPerson, UsageSums):
 
 
 class Activity(models.Model):
-    """What the people of a feed did, by day."""
+    """Activity of the people of a feed by day."""
 
     connection = models.ForeignKey(Connection, models.CASCADE, related_name="+", db_index=False)
     feed = models.CharField(max_length=50)

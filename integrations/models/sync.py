@@ -1,4 +1,4 @@
-"""What was read when, how it went, and how far it can be trusted.
+"""State of syncing: runs, windows, days, checks and restatements.
 
 The database is the truth about work to do; the broker only wakes workers up.
 """
@@ -121,7 +121,7 @@ class SyncWindow(models.Model):
 
 
 class FeedDay(models.Model):
-    """How far one day of one feed is known. No row: unknown, which is never drawn as zero."""
+    """State of one day of one feed. No row: unknown, which is never drawn as zero."""
 
     class State(models.TextChoices):
         INCOMPLETE = "incomplete", "Incomplete"  # the day had not ended for the provider

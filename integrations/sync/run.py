@@ -566,7 +566,7 @@ def _on_rejected(connection: Connection, window: SyncWindow, problem: ConnectorE
 
 
 def _was_refused_before(window: SyncWindow, problem: ConnectorError) -> bool:
-    """Did other days of this feed fail alike in this run? No other way to ask was there then."""
+    """Return True if other days of this feed failed alike in this run."""
     return window.run.windows.filter(
         feed=window.feed, state=SyncWindow.State.FAILED, error_code=problem.code
     ).exists()

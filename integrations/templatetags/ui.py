@@ -72,7 +72,7 @@ def analyze_url(organization: Organization, connector: Connector, label: str = "
 
 @register.simple_tag
 def refresh_interval() -> str:
-    """How often everything is read again, as it follows “every”: 6 hours, hour, 30 minutes."""
+    """Return the refresh interval as it follows “every”: 6 hours, hour, 30 minutes."""
     minutes = round(settings.SYNC_INTERVAL.total_seconds() / 60)
     number, unit = (minutes, "minute") if minutes % 60 else (minutes // 60, "hour")
     return unit if number == 1 else f"{number} {unit}s"

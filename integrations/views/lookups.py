@@ -1,4 +1,4 @@
-"""What an address names: a connector or a connection of the organization, or nothing (404)."""
+"""Look up the connector or connection of a URL, or raise 404."""
 
 from django.forms import Form
 from django.http import Http404, HttpResponse

@@ -1,4 +1,4 @@
-"""What people read instead of the provider's own words. Data, filters and files keep the words.
+"""Labels for the provider's own words. Data, filters and files keep the words.
 
 A word that is not listed is shown as it is: a product of next month needs no release of ours.
 """

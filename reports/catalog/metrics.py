@@ -171,7 +171,7 @@ class Metric:
 
     @property
     def measures(self) -> tuple["Measure", ...]:
-        """What has to be read to know it."""
+        """Measures needed to compute it."""
         raise NotImplementedError
 
     def number(self, numbers: Mapping[str, Number]) -> Number:
@@ -290,7 +290,7 @@ class Measure(Metric):
 
     @property
     def nothing(self) -> Number:
-        """What a group without any fact shows, if all its days are known."""
+        """Value of a group without facts, if all its days are known."""
         return Decimal(0) if self.unit is Unit.USD else 0
 
     @property
@@ -322,7 +322,7 @@ class DistinctCount(Measure):
 
 @dataclass(frozen=True)
 class Active(DistinctCount):
-    """How many different people did anything: `value` is NULL for who only has a document."""
+    """Number of people with activity: `value` is NULL for people who only have a document."""
 
     @property
     def needs_documents(self) -> bool:
@@ -400,7 +400,7 @@ Levels = Mapping[tuple[int, date], Number]  # by connection and day
 
 @dataclass(frozen=True)
 class Gauge(Measure):
-    """What the provider counted on each day, such as seats: never added over days.
+    """Level that the provider counted on each day, such as seats: never added over days.
 
     Several days show the last one that is known, or nothing where the count is of one day alone
     (`is_rolling` False). `is_people`: nor is it added over connections, as a person may be in both.
@@ -464,7 +464,7 @@ _TWELVE = Decimal("1e-12")
 
 @dataclass(frozen=True)
 class Difference(Metric):
-    """What one measure says less another one that counts the same, on days that both know."""
+    """Difference of two measures of the same numbers, on days that both know."""
 
     of: Measure = field(kw_only=True)
     less: Measure = field(kw_only=True)
@@ -740,7 +740,7 @@ BESIDE: Mapping[str, Measure] = {"beta_cost": _COST, "beta_total_tokens": _TOTAL
 
 
 def _differences(declared: Mapping[str, Measure]) -> Iterator[Difference]:
-    """How far numbers that stand beside others are from those, where they are declared."""
+    """Declare the differences of second reports to the authoritative numbers."""
     for name, total in BESIDE.items():
         if name in declared:
             of = declared[name]
@@ -756,7 +756,7 @@ def _differences(declared: Mapping[str, Measure]) -> Iterator[Difference]:
 
 # --- Catalogs ---------------------------------------------------------------------------------
 class Catalogs:
-    """What the installed connectors declare together, as reports use it."""
+    """Catalogs of the installed connectors together, as reports use them."""
 
     def __init__(self, installed: Iterable[Connector]) -> None:
         installed = tuple(installed)
@@ -783,7 +783,7 @@ class Catalogs:
 
     @cached_property
     def sources(self) -> frozenset[Source]:
-        """Where the metrics are read when nothing is asked besides."""
+        """Sources where the metrics are read without further dimensions."""
         return frozenset(source for metric in self.metrics.values() for source in metric.sources)
 
     def names(self, feed: str) -> frozenset[str]:

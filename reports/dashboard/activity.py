@@ -138,7 +138,7 @@ def _of_seats(active: Number, seats: Number) -> str:
 
 
 def seats(scope: Scope) -> WidgetResult:
-    """How many seats are assigned, how many of them are used, and who was invited."""
+    """Return the number of assigned seats, of used ones, and of invitations."""
     telling, missing = _split_by_activity(scope)
     documents = activity_queries.latest_documents(telling, scope.window)
     paths = ("assigned_seat_count", "pending_invite_count", "weekly_active_user_count")
@@ -557,7 +557,7 @@ def _no_activity(scope: Scope, *surfaces: str) -> tuple[str, tuple[Lack, ...]]:
 
 
 def _sparks(scope: Scope) -> Interval:
-    """How a small line cuts time: into about a dozen pieces."""
+    """Return the intervals of a sparkline, about a dozen."""
     return "day" if len(scope.window) <= 31 else "week"
 
 
@@ -606,7 +606,7 @@ def _measured_table(rows: Sequence[MetricRow]) -> Table:
 # --- Skills, connectors, projects --------------------------------------------------------------
 @dataclass(frozen=True)
 class Catalog:
-    """What can be used, by the metric that counts the uses, and what one and a use are called."""
+    """Kind of item, with the metric that counts its uses and the words for both."""
 
     metric: str
     label: str

@@ -72,7 +72,7 @@ def latest_documents(
 
 @dataclass(frozen=True)
 class Activity:
-    """What the people of one connection did in some days, each person counted once.
+    """Activity of the people of one connection in some days, each person counted once.
 
     `products` is how many were active in each product, `habit` how many in each of the last four
     weeks, `several` how many in two products or more.

@@ -28,7 +28,7 @@ MATCHES = 20  # people that a search shows
 
 @dataclass(frozen=True)
 class DataFreshness:
-    """Can I rely on it? Of the cost of the days that are looked at."""
+    """Freshness and finality of the cost of the selected days."""
 
     complete: Completeness[datetime]
     known_to: date | None

@@ -1,4 +1,4 @@
-"""How far the numbers can be trusted: what is in, final, missing, restated, and adds up."""
+"""Coverage of the numbers: known, final, missing, restated and reconciled days."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -46,7 +46,7 @@ class CoverageStrip:
 
     @property
     def text(self) -> str:
-        """What the strip shows, in words."""
+        """Describe the strip in words."""
         parts = [
             f"{count} {word}"
             for count, word in (
@@ -72,7 +72,7 @@ class Health:
 
 
 def health(scope: Scope) -> WidgetResult:
-    """How sure cost, tokens and activity of every connection are, and the checks of these days.
+    """Return the finality of cost, tokens and activity by connection, and the checks.
 
     The table has every feed by itself.
     """

@@ -1,4 +1,4 @@
-"""Who it is: the people who cost most, what one of them costs, who and what is rising."""
+"""Widgets of people: top users, cost per user, and the largest increases."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -269,7 +269,7 @@ class HistogramBin:
 
 @dataclass(frozen=True)
 class CostDistribution:
-    """How cost is spread over people. Percentiles are what a real person costs."""
+    """Distribution of cost over people. Percentiles are costs of actual people."""
 
     mean: Number
     p50: Decimal

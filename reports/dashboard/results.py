@@ -1,4 +1,4 @@
-"""What a widget gives back: something to draw, the same as rows, and the report behind it."""
+"""Results of widgets: a drawing, the same as rows, and the report behind them."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -30,7 +30,7 @@ _TWELVE = Decimal("1e-12")
 
 
 class Kind(StrEnum):
-    """How the values of a column are written."""
+    """Format of the values of a column."""
 
     TEXT = "text"
     WORD = "word"  # an identifier: set in the monospaced face
@@ -169,7 +169,7 @@ NOTHING_TO_COMPARE = "no complete days to compare yet"
 
 
 def lacking(scope: Scope, report: Report) -> tuple[Lack, ...]:
-    """Which connections a report's totals lack, and the way to leave them out."""
+    """Return the connections missing from a report's totals, with links to exclude them."""
     late = report.coverage.late
     labels: dict[tuple[str, str], list[str]] = {}
     for one in report.missing:
@@ -200,7 +200,7 @@ def shares(values: Iterable[Number]) -> list[Decimal | None]:
 
 
 def change(compared: Report | None, at: int = 0) -> Change:
-    """How a total moved; `compared` is what `Scope.compared` found."""
+    """Return the change of a total; `compared` is the result of `Scope.compared`."""
     if compared is None or compared.before is None:
         return Change(None, NOTHING_TO_COMPARE)
     ratio = ratio_of(compared.totals[at], compared.before.totals[at])

@@ -1,4 +1,4 @@
-"""What a dashboard is asked, and the questions its widgets make of it."""
+"""Filters of a dashboard, and the specs its widgets derive from them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace

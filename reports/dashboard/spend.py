@@ -1,4 +1,4 @@
-"""What it costs: in all, over time, by model, by what drives the price, and without a user."""
+"""Widgets of cost: total, over time, by model, by price factor, and without a user."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace

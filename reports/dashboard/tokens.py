@@ -1,4 +1,4 @@
-"""What is consumed: tokens by type, and how much of the input came from a cache."""
+"""Widget of tokens by type, with the share of input read from a cache."""
 
 from dataclasses import dataclass, replace
 from decimal import Decimal

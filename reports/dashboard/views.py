@@ -29,7 +29,7 @@ OWN = ("render", "find")  # parameters of the page that are not filters
 @require_safe
 @organization_required
 def start(request: OrganizationRequest) -> HttpResponseBase:
-    """Where an organization begins: the dashboard once there is data, before that Integrations."""
+    """Redirect to the dashboard once there is data, before that to Integrations."""
     has_data = FeedDay.objects.filter(connection__organization=request.organization).exists()
     page = "dashboards:genai" if has_data else "integrations:index"
     return redirect(page, request.organization.slug)

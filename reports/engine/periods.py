@@ -104,7 +104,7 @@ def _month_end(day: date) -> date:
 # --- Comparisons -------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Shift:
-    """How far back the days lie that a report is compared with: some days, or some months."""
+    """Distance to the comparison period: a number of days or of months."""
 
     days: int = 0
     months: int = 0
@@ -137,7 +137,7 @@ TO_DATE = {"mtd": 1, "qtd": 3, "ytd": 12}  # months
 
 
 def shift_of(comparison: str, window: Window, range_: str) -> Shift:
-    """How far back the days of a comparison lie.
+    """Return the distance to the comparison period.
 
     What began with a month, a quarter or a year is compared with the same days of the one before.
     """

@@ -206,7 +206,7 @@ class Report:
 
     @cached_property
     def missing(self) -> tuple[Missing, ...]:
-        """What the totals lack, metric by metric; without a sum, what one of the groups lacks."""
+        """Missing parts of the totals by metric; without a sum, those of the groups."""
         total = self.by()
         if total.has_no_sum:
             answered = self._answered(self.rows[0].keys) if self.rows else ()
@@ -225,7 +225,7 @@ class Report:
 
     @property
     def compared_days(self) -> int:
-        """How many days stand on each side of the comparison of the first metric."""
+        """Number of days on each side of the comparison of the first metric."""
         if self.before is None:
             return 0
         sources = self.spec.metric_objects[0].sources
@@ -289,7 +289,7 @@ class Report:
 
 @dataclass(frozen=True)
 class PeriodResult:
-    """What one source says: per group, an amount for each of its measures by name.
+    """Result of one source: per group, an amount for each of its measures by name.
 
     The last key of a group is the connection, so that what one of them lacks stays its own.
     """
@@ -495,7 +495,7 @@ def export_rows(
 
 
 def coverage(organization: Organization, spec: ReportSpec) -> Coverage:
-    """How far each day of the report can be trusted."""
+    """Return the coverage of each day of the report."""
     return _coverage(connections_of(organization, spec), spec)
 
 
@@ -791,7 +791,7 @@ def _top_keys(question: "_Query") -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class People:
-    """Who is who in an organization, read once for a report and only if people are named in it.
+    """Identities of an organization, read once for a report that names people.
 
     Filters by connection leave it as it is, so a person has the same id in every report.
     """
@@ -926,7 +926,7 @@ class _Query:
                 count *= 2
 
     def count_groups(self, source: Source, most: int) -> int:
-        """How many groups one source has, counted no further than one above `most`."""
+        """Return the number of groups of one source, counted up to one above `most`."""
         rows, keys = self._keyed(source)
         groups: QuerySet[Any] = rows.values(**keys).annotate(facts=Count("pk"))
         return groups[: most + 1].count()
@@ -1134,7 +1134,7 @@ class _Measured:
 
     @property
     def number(self) -> Number:
-        """What is known of it; None where a part that is not known may be all there is."""
+        """Return the known number; None where an unknown part may be all there is."""
         if self.known:
             amounts = list(self.known.values())
             whole = amounts[0] if len(amounts) == 1 else self.measure.merged(amounts)
@@ -1156,7 +1156,7 @@ def _names_nobody(connection: Connection, source: Source) -> bool:
 
 
 class _MissingValues:
-    """What it means that a connection has no fact of a group: nothing was used, or who knows."""
+    """Meaning of a missing fact of a connection: nothing was used, or it is unknown."""
 
     def __init__(
         self,
@@ -1240,7 +1240,7 @@ class _MissingValues:
         return bool(part.unnamed) and not (window and any(day in window for day in named))
 
     def is_known(self, source: Source, keys: Place) -> bool:
-        """Is every day of this group known? Its last key is the connection."""
+        """Return True if every day of this group is known. Its last key is the connection."""
         *own, pk = keys
         window = self._window(tuple(own))
         if (source, window, pk) not in self._known:

@@ -1,4 +1,4 @@
-"""What a report is asked: one value that is also a query string, a link and a command line."""
+"""Specification of a report: one value that is also a query string, link and command line."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -44,7 +44,7 @@ class SpecError(ValueError):
 
 
 class Operator(StrEnum):
-    """How a filter compares. The value is what stands behind the dot of a parameter."""
+    """Comparison of a filter. The value is the part behind the dot of a parameter."""
 
     IS = ""
     IS_NOT = "not"
@@ -238,7 +238,7 @@ class ReportSpec:
 
     @property
     def measures(self) -> tuple[Measure, ...]:
-        """What has to be read, each once, from the source that knows every dimension asked."""
+        """Measures to read, each once, from the source that knows all dimensions."""
         by_name = {m.name: m for metric in self.metric_objects for m in metric.measures}
         placed = (place(measure, self.cut_by) for measure in by_name.values())
         return tuple(measure for measure in placed if measure is not None)
@@ -297,12 +297,12 @@ class ReportSpec:
 
     @property
     def is_running(self) -> bool:
-        """Does every column hold those before it? Only what begins with time has columns."""
+        """Whether every column includes those before it. Only time has columns."""
         return self.cumulative and self.group_by[:1] != () and self.dimension_objects[0].is_time
 
     @property
     def shift(self) -> Shift | None:
-        """How far back the days lie that it is compared with."""
+        """Distance to the comparison period."""
         return shift_of(self.compare, self.window, self.range) if self.compare else None
 
     def by_interval(self) -> "ReportSpec":
@@ -403,7 +403,7 @@ def parse_filter(parameter: str, values: Iterable[str]) -> Filter:
 
 
 def parse_limit(text: str) -> tuple[int, bool]:
-    """How many groups to keep, and whether the smallest: top-10, bottom-5. Empty: all."""
+    """Parse the number of groups and their end: top-10, bottom-5. Empty: all."""
     end, _, count = text.partition("-")
     if not text:
         return 0, False

@@ -1,4 +1,4 @@
-"""What the report page lets one choose, and what is chosen now."""
+"""Controls of the report page: available options and the current choice."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -84,7 +84,7 @@ class OptionLink:
 
 @dataclass(frozen=True)
 class Editor:
-    """How one dimension is filtered. `kept` is the rest of the report, as hidden fields."""
+    """Filter editor of one dimension. `kept` is the rest of the report, as hidden fields."""
 
     dimension: str
     label: str
@@ -155,7 +155,7 @@ class ReportControls:
 
     @property
     def shows(self) -> list[Option]:
-        """How many groups: all, or the first of them and Other."""
+        """Options for the number of groups: all, or the first of them and *Other*."""
         now = (self.spec.smallest, self.spec.limit)
         counts = sorted({(False, 0), *DISPLAY_LABELS, now}, key=lambda end: (end[0], end[1]))
         return [
@@ -216,7 +216,7 @@ class ReportControls:
 
     @property
     def looks(self) -> list[tuple[str, str]]:
-        """What links choose and the form has no field for."""
+        """Parameters that links set and the form has no field for."""
         return [pair for pair in self.spec.pairs() if pair[0] in {"chart", "numbers", "heat"}]
 
     @property

@@ -40,7 +40,7 @@ class Choices:
 
 @dataclass(frozen=True)
 class GroupingSlot:
-    """Where one grouping is chosen: the first, the second or the third."""
+    """Menu of one grouping: the first, the second or the third."""
 
     label: str
     sections: tuple[Choices, ...]

@@ -1,4 +1,4 @@
-"""How a report is expected to go on: its open columns, and those behind its last one."""
+"""Forecast of a report: its open columns, and those after its last one."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace

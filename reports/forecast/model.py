@@ -1,4 +1,4 @@
-"""What the days ahead will cost, by the days that are known.
+"""Forecast of future days from the known ones.
 
 A structural time series (statsmodels): a level that drifts and a pattern of the week that changes
 slowly. It takes a day that is not known for what it is, never for zero. Sums over several days come
@@ -24,7 +24,7 @@ _CENT = Decimal("0.01")
 
 @dataclass(frozen=True)
 class Estimate:
-    """What is expected, and the range that holds eight of ten futures."""
+    """Expected value with the 80 % prediction interval."""
 
     expected: Decimal
     low: Decimal

@@ -34,7 +34,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """What one connection says of one product, and where to look closer."""
+    """Numbers of one product from one connection, with a link."""
 
     value: Number
     query: str
@@ -51,7 +51,7 @@ class ProductRow:
 
 @dataclass(frozen=True)
 class Surface:
-    """Which source reports what of one product: words such as Cost, per connection."""
+    """Sources of the numbers of one product, per connection."""
 
     label: str
     sources: tuple[tuple[str, ...], ...]
@@ -74,7 +74,7 @@ class IdFormatMismatch:
 
 @dataclass(frozen=True)
 class Gap:
-    """What a provider reports nowhere, in its connector's sentences."""
+    """Data that a provider does not report, in its connector's sentences."""
 
     provider: str
     sentences: tuple[str, ...]
@@ -96,7 +96,7 @@ class Products:
 
     @cached_property
     def foot(self) -> tuple[Number, ...]:
-        """What each connection sums to; None where nothing of it is known."""
+        """Sums of each connection; None where nothing is known."""
         return tuple(
             _known_sum(line.cells[at].value for line in self.lines)
             for at in range(len(self.columns))
@@ -183,7 +183,7 @@ def _counting_connection(
 
 
 def _unlike(connections: Iterable[Connection]) -> Iterable[IdFormatMismatch]:
-    """Where a provider spells its organizations in two ways, and tells not which are the same."""
+    """Return connections whose organizations are spelled in two ways that cannot be matched."""
     labels_by_format: dict[str, tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
     for connection in connections:
         id = connection.organization_key
@@ -310,7 +310,7 @@ def _estimates(
 
 
 def _shared_people(connections: Sequence[Connection]) -> int:
-    """How many people are in more than one connection."""
+    """Return the number of people in more than one connection."""
     places: dict[int, set[int]] = defaultdict(set)
     people = Person.objects.filter(connection__in=connections, kind=Person.Kind.USER)
     same = identity.identities(connections).same

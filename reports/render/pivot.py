@@ -59,13 +59,13 @@ class Column:
 
     @property
     def part(self) -> str:
-        """How much of its week, month or quarter is in the report: “3 of 7 days”; "" for all."""
+        """Label of a partial week, month or quarter: “3 of 7 days”; "" for a complete one."""
         days, whole = len(self.window), self._whole_days
         return f"{days} of {whole} days" if days < whole else ""
 
     @property
     def part_width(self) -> float:
-        """How wide its bar is beside that of a whole one; wide enough to be seen."""
+        """Width of its bar relative to a complete interval, and wide enough to be seen."""
         return max(len(self.window) / self._whole_days, 0.2)
 
     @property
@@ -190,7 +190,7 @@ class Lacking:
 
 @dataclass(frozen=True)
 class ForecastColumn:
-    """What a column is expected to reach. `at` is its place: that of an open column, or behind."""
+    """Expected value of a column. `at` is its position: that of an open column, or after all."""
 
     column: Column
     at: int
@@ -236,7 +236,7 @@ class Pivot:
 
     @property
     def look(self) -> str:
-        """How the cells are written: the unit, and how its digits are kept."""
+        """Format of the cells: the unit, and the number format."""
         return f"{self.metric.unit}:{self.spec.numbers}"
 
     @property
@@ -252,7 +252,7 @@ class Pivot:
 
     @property
     def certainty(self) -> dict[str, int]:
-        """How many columns are in each state, by its name in small letters."""
+        """Number of columns in each state, by its name in lowercase."""
         return {
             state.name.lower(): sum(column.state is state for column in self.columns)
             for state in DayState

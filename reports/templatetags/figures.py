@@ -1,4 +1,4 @@
-"""How numbers and days are written on pages. Unknown is “–”, minus is “−”; files are exact."""
+"""Formats of numbers and days on pages. Unknown is “–”, minus is “−”; files are exact."""
 
 import re
 from datetime import date
@@ -23,7 +23,7 @@ def usd(value: Figure) -> str:
 
 @register.filter
 def usd_whole(value: Figure) -> str:
-    """Whole dollars for tables whose head names the unit: 1,235; <1 for less than half."""
+    """Format whole dollars for tables whose header names the unit: 1,235; <1 below half."""
     if value is None:
         return UNKNOWN
     return _signed(value, Decimal(1), "")

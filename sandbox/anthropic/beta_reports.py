@@ -42,7 +42,7 @@ _PLAIN = {
 
 @dataclass(frozen=True)
 class Asked:
-    """What a request means. `filters` are the wanted words of each filtered dimension.
+    """Parsed request. `filters` are the wanted words of each filtered dimension.
 
     `width` None: one row per combination for the whole range.
     """

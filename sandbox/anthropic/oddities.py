@@ -61,7 +61,7 @@ class Broken:
 
 @dataclass(frozen=True)
 class Oddities:
-    """What is odd about the rows of one product's endpoints. A row of one user is never doubled."""
+    """Oddities of the rows of one product's endpoints. A row of one user is never doubled."""
 
     doubled: frozenset[str]
     broken: Mapping[str, Broken]

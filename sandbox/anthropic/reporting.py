@@ -1,4 +1,4 @@
-"""What all cost and usage reports share: ranges, buckets, pages of one export, and bodies."""
+"""Parts shared by cost and usage reports: ranges, buckets, pages and bodies."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -52,7 +52,7 @@ def asked_range(
 
 
 def offset_of(query: Query, path: str, export: datetime) -> int:
-    """Where a page begins; 410 if a newer export has landed since its cursor was given."""
+    """Return the offset of a page; 410 if a newer export has arrived since its cursor."""
     cursor = open_cursor(query, path)
     if cursor is None:
         return 0

@@ -1,4 +1,4 @@
-"""Who is in the sandbox: four Console organizations, their workspaces, keys and members."""
+"""Four Console organizations with their workspaces, keys and members."""
 
 import uuid
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Key:
-    """What a program calls with. `models` are kinds, `batch` is how much of it is in batches."""
+    """API key of a program. `models` are kinds, `batch` is the share of batches."""
 
     id: str
     name: str

@@ -1,4 +1,4 @@
-"""What happened: every piece of work of a day, priced. Each report is computed from this.
+"""Ledger of all work of a day with prices, from which each report is computed.
 
 Money is counted in millionths of a cent, as integers, so that every sum is exact.
 """

@@ -63,7 +63,7 @@ _PARSED = (
 
 @dataclass(frozen=True)
 class Request:
-    """What a report needs to know besides its parameters."""
+    """Context of a report besides its parameters."""
 
     company: Company
     path: str

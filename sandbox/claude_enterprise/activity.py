@@ -106,7 +106,7 @@ def _in_groups(company: Company, day: date, groups: set[str]) -> set[str]:
 
 @lru_cache(maxsize=1000)
 def _active_on(slug: str, day: date) -> dict[str, frozenset[str]]:
-    """Who was active on a day, by product; "" is any. Claude Tag counts people in Slack."""
+    """Return the active people of a day by product; "" is any. Claude Tag is in Slack."""
     by_day = defaultdict(set)
     for line in day_lines(slug, day):
         if line.product == CLAUDE_TAG:
@@ -339,7 +339,7 @@ def _science(member: Member, chat: int) -> int:
 
 
 def _some(requests: int, each: int) -> int:
-    """How many sittings that many requests make: at least one if there were any."""
+    """Return the number of sittings of that many requests: at least one if any."""
     return -(-requests // each)
 
 

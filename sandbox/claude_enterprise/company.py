@@ -1,4 +1,4 @@
-"""Who is in the sandbox: six organizations, their people and what those are inclined to do."""
+"""Six organizations with their people and the habits of those."""
 
 import uuid
 from dataclasses import dataclass
@@ -82,7 +82,7 @@ class Company:
 
     @property
     def hidden_ids(self) -> frozenset[str]:
-        """Whom the newer endpoints leave out without a word."""
+        """Child organizations that the beta reports leave out without notice."""
         return frozenset(child.id for child in self.children if child.is_hipaa_ready)
 
     @property

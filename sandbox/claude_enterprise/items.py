@@ -68,7 +68,7 @@ class Kind:
 
 
 class Asked(NamedTuple):
-    """What was asked for, as far as rows depend on it."""
+    """Parsed request, as far as rows depend on it."""
 
     company: Company
     first_day: date

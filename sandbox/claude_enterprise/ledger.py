@@ -1,4 +1,4 @@
-"""What happened: every piece of work of a day, priced. Each endpoint is computed from this.
+"""Ledger of all work of a day with prices, from which each endpoint is computed.
 
 Money is counted in millionths of a cent, as integers, so that every sum is exact: the sum over
 users plus what no user accounts for is the organization's total by construction.

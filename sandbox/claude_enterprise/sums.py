@@ -39,7 +39,7 @@ CHILD = "organization_id"  # of the newest endpoints alone
 
 @dataclass(frozen=True)
 class Request:
-    """What a report needs to know besides its parameters."""
+    """Context of a report besides its parameters."""
 
     company: Company
     path: str
@@ -177,7 +177,7 @@ def _groups(line: Line, day: date) -> tuple[str, ...]:
 
 
 def _actor(cut: Cut, line: Line) -> Member | None:
-    """Who it is attributed to: the user, else the API key."""
+    """Return the actor: the user, else the API key."""
     if line.member is None and line.product is None and line.model is not None:
         return api_key(cut.slug)
     return line.member

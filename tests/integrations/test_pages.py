@@ -23,6 +23,7 @@ from tests.factories import (
     make_organization,
     total,
 )
+from tests.pages import Page, squeeze
 
 pytestmark = pytest.mark.django_db
 
@@ -351,7 +352,7 @@ def test_several_limits_are_a_list():
         Probe("org_1", (Check("Key accepted", "passed"), *limits)), None, "proof"
     )
 
-    text = render_to_string("integrations/_outcome.html", {"tested": tested})
+    text = Page(squeeze(render_to_string("integrations/_outcome.html", {"tested": tested})))
 
     assert "<b>It works, with two limits.</b> You can save it now." in text
     assert "<li>Plan: On seats.</li><li>Cost data: None yet.</li>" in text

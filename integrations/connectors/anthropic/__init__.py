@@ -1,4 +1,4 @@
-"""What the products of Anthropic share: how their API is asked, and how it refuses.
+"""Code shared by the products of Anthropic: requests, errors, reports and keys.
 
 Not a connector: the folders beside it are. They import from here and never from each other.
 """

@@ -1,4 +1,4 @@
-"""Whom Anthropic's reports attribute usage to."""
+"""Actors to whom Anthropic's reports attribute usage."""
 
 import msgspec
 
@@ -24,7 +24,7 @@ class Actor(msgspec.Struct):
 
 
 def to_person(actor: Actor | None) -> PersonRef | None:
-    """Who it is, by id; None if the API gives no id: then it counts as not attributed."""
+    """Convert an actor to a person, or None without an id: then usage is unattributed."""
     if actor is None:
         return None
     email = actor.email_address or actor.email or ""

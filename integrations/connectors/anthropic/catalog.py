@@ -1,4 +1,4 @@
-"""What both products of Anthropic declare: Claude Code, which they count under the same paths."""
+"""Catalog entries of both products: Claude Code, counted under the same paths."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""How Anthropic's reporting APIs are asked: one request, a sequence of pages, and when to retry.
+"""HTTP client of Anthropic's reporting APIs: requests, paging and retries.
 
 What leaves this module are decoded answers and `ConnectorError`s; nothing of HTTP leaks out.
 Source: https://platform.claude.com/docs/en/api/overview

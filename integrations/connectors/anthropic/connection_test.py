@@ -9,7 +9,7 @@ KEY = "Key accepted"
 
 
 class TestChecklist:
-    """What is proven, line by line in the order of the page; the rest was not checked."""
+    """Checks of a connection test in the order of the page; the rest was not checked."""
 
     def __init__(self, *labels: str) -> None:
         self._lines = {label: Check(label, "skipped") for label in (KEY, *labels)}

@@ -1,4 +1,4 @@
-"""Where the fields go that the reports of both products have in common."""
+"""Declarations of the fields that reports of both products share."""
 
 from integrations.connectors.base import Field
 

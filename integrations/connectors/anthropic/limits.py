@@ -1,4 +1,4 @@
-"""What a report accepts, and what it turned out to refuse: kept as options of the connection."""
+"""Limits of reports: documented ones, and those learned and kept in a connection's options."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -47,7 +47,7 @@ class Report:
 
 
 class Learned:
-    """What the API refused this connection, and what it is asked instead.
+    """Rejections learned for a connection, and the smaller queries used instead.
 
     Kept as plain text in the options of the connection. `tell` is called with what is new, and
     with the table whose stored lines have another cut than those to come ("": none).
@@ -96,7 +96,7 @@ class Learned:
         return int(known) if known else report.most
 
     def limit(self, name: str, largest: int) -> int:
-        """How large a page of the endpoint `name` may be."""
+        """Return the page size for the endpoint `name`."""
         return int(self.options.get(f"{PAGE_SIZE}{name}", largest))
 
     def not_read(self, table: str) -> tuple[str, ...]:

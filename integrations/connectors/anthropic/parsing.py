@@ -1,4 +1,4 @@
-"""What rows of Anthropic's reports have in common: days, cents and numbers.
+"""Parsing shared by feeds of both products: days, cents and numbers.
 
 Here cents become dollars. Feeds of both products translate with these.
 """
@@ -25,7 +25,7 @@ class Snapshot(Protocol):
 
 
 class SnapshotGuard:
-    """What has to hold over all pages of one read: they come from one export."""
+    """Guard that all pages of one read come from the same snapshot."""
 
     def __init__(self) -> None:
         self.watermark: datetime | None = None

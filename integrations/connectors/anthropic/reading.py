@@ -30,7 +30,7 @@ _CONSUMED = {"content-encoding", "content-length", "transfer-encoding"}
 
 @dataclass(frozen=True)
 class Bounds:
-    """What one answer may take. `seconds` counts from before the request is sent."""
+    """Limits of one response. `seconds` counts from before the request is sent."""
 
     seconds: float
     wire_bytes: int = 32_000_000
@@ -183,7 +183,7 @@ _STRINGS_AND_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*+"|([\[{])|([\]}])', re.DO
 
 
 def _is_deeper(body: bytes | bytearray, limit: int) -> bool:
-    """Whether brackets nest deeper than `limit`, those inside of strings not counted.
+    """Return True if brackets nest deeper than `limit`, not counting those inside strings.
 
     Innermost pairs are removed until none is left: a few passes for a usual answer, at the speed
     of copying. Only where that does not come to an end, brackets are counted one by one.

@@ -68,7 +68,7 @@ def product_of(word: str | None) -> str:
 
 
 class Dimensions(msgspec.Struct):
-    """What a row was cut by. Null: not grouped by it, or not known."""
+    """Dimensions of a row. Null: not grouped by it, or not known."""
 
     product: str | None = None
     model: str | None = None

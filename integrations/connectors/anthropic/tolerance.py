@@ -34,7 +34,7 @@ _ANOTHER_SHAPE = 10  # rows that make no sense before a read without a good one 
 
 
 class Tally:
-    """What one read kept out: how many rows of which day, and why. A client has one.
+    """Rows skipped by one read: how many of which day, and why. A client has one.
 
     Day None: the row does not say, so no day of the window is whole.
     """

@@ -1,4 +1,4 @@
-"""What reports can ask of the Claude Console."""
+"""Metrics and dimensions of the Claude Console."""
 
 from typing import Any
 

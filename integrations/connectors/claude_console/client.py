@@ -85,7 +85,7 @@ class Report(msgspec.Struct, Generic[Row]):
 
 
 class Developer(msgspec.Struct):
-    """Who used Claude Code: a person by address, or an API key by name. Ids are not sent."""
+    """User of Claude Code: a person by address, or an API key by name. Ids are not sent."""
 
     type: str = ""
     email_address: str | None = None
@@ -133,7 +133,7 @@ class Organization(msgspec.Struct):
 
 
 class Residency(msgspec.Struct):
-    """Where a workspace keeps data; the API sends a word or a list of words."""
+    """Region where a workspace keeps data; the API sends a word or a list of words."""
 
     workspace_geo: str | None = None
     default_inference_geo: str | None = None
@@ -158,7 +158,7 @@ class Creator(msgspec.Struct):
 
 
 class Principal(msgspec.Struct):
-    """Whom a key acts as. Version 2023-06-01 has `id`, newer ones an id for each type."""
+    """Identity a key acts as. Version 2023-06-01 has `id`, newer ones an id for each type."""
 
     type: str | None = None
     id: str | None = None
@@ -167,7 +167,7 @@ class Principal(msgspec.Struct):
 
 
 class Scope(msgspec.Struct):
-    """What a key opens: newer versions send it instead of `workspace_id`."""
+    """Access of a key: newer versions send it instead of `workspace_id`."""
 
     type: str | None = None
     workspace_id: str | None = None

@@ -64,7 +64,7 @@ _MESSAGES_REPORT = limits.Report(
 
 
 class ReportApi(Protocol):
-    """What feeds ask. `is_snapshot`: all that one of it answers comes from the same export.
+    """Reports as feeds read them. `is_snapshot`: all of its answers come from one snapshot.
 
     `has_children` says that lines can be cut by the child organizations of a parent.
     """

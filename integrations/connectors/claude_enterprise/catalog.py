@@ -1,4 +1,4 @@
-"""What reports can ask of Claude Enterprise: every number of its endpoints, and every cut of them.
+"""Metrics and dimensions of Claude Enterprise: all numbers of its endpoints.
 
 Where a member has Chat and Cowork unified turned on, the provider counts in the unified block
 *instead of* the two others. So each metric of Chat and Cowork adds the unified number to its own.

@@ -102,7 +102,7 @@ def _plan(cost: "_Cost", *, was_active: bool) -> Check:
 
 @dataclass(frozen=True)
 class _Cost:
-    """What asking for cost found out. `is_charged` is None where no cost can be seen."""
+    """Outcome of the test of cost. `is_charged` is None where no cost is visible."""
 
     api_variant: str
     checks: tuple[Check, ...]
@@ -153,7 +153,7 @@ _UNCOMPARED = (
 def _difference(
     client: AnalyticsClient, window: Window, older: list[Part], newer: list[Part]
 ) -> str | None:
-    """How the newer endpoints differ, in a sentence; "" if not at all; None if nothing shows it.
+    """Describe how the beta reports differ; "" if not at all; None if nothing shows it.
 
     Over days that had ended in both exports, in dollars and then in tokens: an organization with
     seats may have no cost.
@@ -200,7 +200,7 @@ def _with(parts: list[Part], api_variant: str, check: Check) -> _Cost:
 
 
 def _complete_to(parts: list[Part]) -> _Cost:
-    """How far cost reaches, and whether there is any in the last days."""
+    """Return the instant to which cost is complete, and whether the last days have any."""
     watermark = _refreshed(parts)
     organization_id = next((part.organization_id for part in parts), "")
     if watermark is None:

@@ -58,7 +58,7 @@ USER_USAGE_REPORT = _report("user_usage_report", LARGEST_PAGE)
 
 
 class ReportApi(Protocol):
-    """What feeds ask. `group_cap` is how many groups of a day come back; None is all.
+    """Reports as feeds read them. `group_cap` is the number of groups of a day; None is all.
 
     `has_children` says that lines can be cut by the child organizations of a parent.
     """

@@ -1,4 +1,4 @@
-"""What charts over time share: a scale, its lines, labelled columns, gaps and the double rule."""
+"""Parts shared by charts over time: scale, grid, columns, gaps and the double rule."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -56,7 +56,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class ForecastMark:
-    """What a column is expected to reach, and the band that holds eight of ten futures."""
+    """Expected value of a column with its 80 % prediction interval."""
 
     x: float
     width: float
@@ -98,7 +98,7 @@ class MissingMark:
 
 @dataclass(frozen=True)
 class FinalityMarker:
-    """Where final ends: the upright double rule."""
+    """Double rule where final days end."""
 
     x: float
     label: str
@@ -132,7 +132,7 @@ class Chart:
 
     @property
     def open_x(self) -> float | None:
-        """Where days begin that can still change; None if none can."""
+        """Position from which days can still change; None if none can."""
         if self.closing:
             return self.closing.x
         first = next((bar for bar in self.bars if bar.state in {"provisional", "incomplete"}), None)
@@ -264,7 +264,7 @@ def _guesses(
 
 
 def highest(pivot: Pivot) -> list[float]:
-    """How far up and down the columns ahead may reach, for the scale."""
+    """Return the range of forecast columns for the scale."""
     return [
         float(bound) for ahead in pivot.ahead for bound in (ahead.estimate.high, ahead.estimate.low)
     ]

@@ -1,4 +1,4 @@
-"""What developers did with Claude Code, by day and person."""
+"""Activity of developers with Claude Code, by day and person."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -81,7 +81,7 @@ def _pages(client: AdminClient, window: Window) -> Iterator[Page]:
 
 
 def _labels(row: Developed) -> tuple[tuple[str, str], ...]:
-    """How Claude Code was used; "" is what the report does not say."""
+    """Return how Claude Code was used; "" for what the report does not have."""
     remote = {True: "remote", False: "local"}
     return (
         ("terminal_type", row.terminal_type or ""),
@@ -98,7 +98,7 @@ def _subject(external_id: str, labels: tuple[tuple[str, str], ...]) -> str:
 def _translated(
     row: Developed, day: date
 ) -> tuple[PersonRef, Sequence[tuple[str, Values]], Values]:
-    """Who it was, the numbers of each model, and all numbers.
+    """Return the person, the numbers of each model, and all numbers of a row.
 
     No key of the report is promised to be unique: rows of one are parts of one document.
     """

@@ -1,4 +1,4 @@
-"""What the reports only number: workspaces, API keys and members, with what is known of each."""
+"""Names and attributes of ids in the reports: workspaces, API keys and members."""
 
 from collections.abc import Iterator
 
@@ -113,7 +113,7 @@ def _workspace_of(key: ApiKey, default_workspace_id: str | None) -> str | None:
 
 
 def read_members(client: AdminClient, window: Window) -> Iterator[Page]:
-    """Who an account is, and in which role."""
+    """Read the names and roles of accounts."""
     for listing in client.members():
         people = tuple(_person(one) for one in listing.data)
         yield Page((), people=people, organization_id=client.organization_id)

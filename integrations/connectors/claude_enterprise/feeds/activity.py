@@ -160,7 +160,7 @@ class UsageListing:
         return _by_span(window, lambda span: self._pages(client, span))
 
     def read_by_person(self, client: AnalyticsClient, window: Window) -> Iterator[Page]:
-        """Who used each item, and through which product."""
+        """Read the users of each item by product."""
         for day in published(window):
             for rows in self._rows_by_person(client, day):
                 records = []
@@ -170,7 +170,7 @@ class UsageListing:
                 yield Page(tuple(records), None, client.organization_id)
 
     def read_with_people(self, client: AnalyticsClient, window: Window) -> Iterator[Page]:
-        """Who used each item, and what that comes to: it is not asked for a second time."""
+        """Read the users of each item, and derive its totals without another request."""
         for day in published(window):
             sums: dict[str, _Sum] = {}
             for rows in self._rows_by_person(client, day):
@@ -270,7 +270,7 @@ class UsageListing:
 
 
 class _Sum:
-    """What the documents of one item by person and product come to.
+    """Sum of the documents of one item by person and product.
 
     A number is known where every document has it. Blocks that only some people have are added
     where they are. People are counted once each, wherever one of them was observed.

@@ -1,4 +1,4 @@
-"""Which days the Analytics API answers for, and how long their numbers can move."""
+"""Days that the Analytics API has, and how long their numbers can change."""
 
 from datetime import date, timedelta
 

@@ -1,4 +1,4 @@
-"""Which filters to ask with, so that no answer reaches the cap of groups a day.
+"""Plan filters that keep every response below the cap of groups a day.
 
 Plain arithmetic over what is already known: nothing here asks anybody.
 """

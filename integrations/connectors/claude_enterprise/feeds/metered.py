@@ -1,4 +1,4 @@
-"""What cost and usage have in common: what is asked, by which dimensions, in which numbers."""
+"""Queries, dimensions and measures that cost and usage share."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
