@@ -828,7 +828,7 @@ def test_renaming_says_what_becomes_of_saved_links(admin, organization):
     text = page(admin, of_connection("rename"))
 
     assert "Existing links that filter by my-org" in text
-    assert "Saved reports that name it, and what goes out by email, get the new one." in text
+    assert "Saved reports and schedules are updated." in text
     assert 'value="my-org"' in text
 
 
