@@ -118,7 +118,7 @@ def test_fifty_acts_a_page_and_the_filters_stay(client, ada, organization):
 
     text = client.get("/o/demo/audit/?act=connection.sync_requested").content.decode()
 
-    assert "1–50 of 51 acts" in text
+    assert "1–50 of 51 actions" in text
     assert 'href="?act=connection.sync_requested&amp;page=2"' in text
     second = client.get("/o/demo/audit/?act=connection.sync_requested&page=2").content.decode()
     assert ">org-0<" in second

@@ -190,7 +190,7 @@ def test_what_the_provider_refuses_to_be_asked_for_is_said_on_both_pages(
             "Cost lines are not read by context window and speed: Anthropic refuses answers in "
             "that detail. Totals are complete."
         ) in words
-        assert "Token lines of region us cannot be told apart" in words
+        assert "Token lines of region us are not separated" in words
         assert "they report $1." in words
 
 

@@ -11,6 +11,7 @@ from reports.models import SavedReport
 from reports.saved import delivery
 from reports.tasks import tick
 from tests.factories import cost, make_member, make_organization, make_report, make_schedule
+from tests.pages import Page, squeeze
 from tests.reports.conftest import know
 
 MONDAY = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
@@ -56,7 +57,7 @@ def test_the_mail_has_the_table_and_the_csv(send, plan):
     assert "Cost: $10.00 (+400.0% against 26 Oct – 1 Nov 2026)" in sent.body
     assert "Cowork: $6.50, $8.00" in sent.body
     assert f"https://spend.example.com/o/demo/reports/saved/{plan.report.pk}/" in sent.body
-    html = sent.alternatives[0][0]
+    html = Page(squeeze(sent.alternatives[0][0]))
     assert '<td>Chat</td><td align="right">$3.50</td>' in html
     assert sent.attachments == [
         (

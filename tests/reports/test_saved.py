@@ -459,4 +459,4 @@ def test_the_page_says_so_where_nothing_can_be_sent(at, ann, organization, setti
     settings.EMAIL_CONFIGURED = False
     make_schedule(make_report(organization, owner=ann), ann)
 
-    assert "no email server" in text(at(ann, "index"))
+    assert "Email is not set up" in text(at(ann, "index"))

@@ -175,7 +175,7 @@ def test_a_connection_whose_part_is_missing_is_named(company, ask, organization)
     (lack,) = ask("spend-over-time").missing
     assert (lack.label, lack.sentence) == (
         "labs",
-        "labs has no data in these days, so its part is missing.",
+        "labs has no data in these days, so these numbers are incomplete.",
     )
     assert lack.without == "range=30d&billing_account=my-org"
     assert ask("spend-over-time", lack.without).missing == ()
