@@ -157,7 +157,9 @@ def test_a_connection_without_data_is_named(page, organization, connection):
     know(connection, "2026-11-01", "2026-11-30")
     cost(connection, "2026-11-02", "5")
 
-    assert "labs has no data in these days, so these numbers are incomplete." in text(
+    page_text = text(page(NOVEMBER))
+
+    assert "labs has no data in these days, so these numbers are incomplete." in page_text
         page(NOVEMBER)
     )
 
