@@ -12,7 +12,7 @@ from django.db.models import Sum
 
 from integrations import sync
 from integrations.connectors import get_connector
-from integrations.connectors.anthropic.tolerance import telling_kept_out
+from integrations.connectors.anthropic.tolerance import reporting_skipped_rows
 from integrations.connectors.base import PayloadError
 from integrations.connectors.records import Page
 from integrations.data_quality.verification import verify
@@ -322,7 +322,9 @@ def test_a_report_of_another_shape_is_refused_as_a_whole(rows, is_refused):
             client.kept_out.note(MONDAY, "Anthropic sent a row without an amount.")
         yield Page((), None)
 
-    feed = telling_kept_out(replace(get_connector("claude-enterprise").feeds[0], read=read_nothing))
+    feed = reporting_skipped_rows(
+        replace(get_connector("claude-enterprise").feeds[0], read=read_nothing)
+    )
     pages = feed.read(SimpleNamespace(), DAYS)
 
     if is_refused:

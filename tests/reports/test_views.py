@@ -160,8 +160,6 @@ def test_a_connection_without_data_is_named(page, organization, connection):
     page_text = text(page(NOVEMBER))
 
     assert "labs has no data in these days, so these numbers are incomplete." in page_text
-        page(NOVEMBER)
-    )
 
 
 def test_counts_say_that_they_are_those_of_users(page, connection):
