@@ -165,7 +165,7 @@ def test_the_requester_does_not_learn_whether_an_account_exists(client, asked):
     bodies = asked("omar@example.com")
 
     assert "Open the link that went to omar@example.com." in page(client, "/account/")
-    assert "has an account of its own already" in bodies["omar@example.com"]
+    assert "already belongs to another account" in bodies["omar@example.com"]
     assert LINK.search(bodies["omar@example.com"]) is None
 
 
