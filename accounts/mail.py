@@ -173,7 +173,7 @@ def sweep() -> None:
         error="The worker ended while it handed the mail over. It may have been sent.",
     )
     if vanished:
-        logger.warning("%s mails may not have been sent: their workers vanished", vanished)
+        logger.warning("%s mails may not have been sent: their workers stopped", vanished)
     Delivery.objects.filter(state=Delivery.State.FAILED, created_at__lte=now - _KEPT).delete()
     MailContent.objects.filter(deliveries=None).delete()
     free = max(0, _MOST_CALLS - broker.waiting(send_mail))
@@ -221,7 +221,7 @@ def _try_later(delivery: Delivery, exc: OSError, now: datetime) -> None:
     # The server's own text stays out: it may repeat the address or the password.
     error = " ".join([type(exc).__name__, *map(str, codes)])[:200]
     if is_final or delivery.attempts >= _MOST_ATTEMPTS:
-        logger.error("Mail %s was given up: %s", delivery.pk, error)
+        logger.error("Mail %s failed permanently: %s", delivery.pk, error)
         _mine(delivery).update(state=Delivery.State.FAILED, error=error)
         return
     pause = min(timedelta(seconds=30 * 2 ** (delivery.attempts - 1)), _LONGEST_PAUSE)

@@ -395,7 +395,7 @@ def _learner(connection: Connection, window: SyncWindow) -> Callable[[str, str, 
     """Keep with the connection what a read of this window learns about asking its provider."""
 
     def learn(name: str, value: str, table: str) -> None:
-        logger.warning("%s: asked with %s=%s from now on", connection, name, value)
+        logger.warning("%s: option %s=%s applies from now on", connection, name, value)
         with transaction.atomic():
             locked = Connection.objects.select_for_update(no_key=True).get(pk=connection.pk)
             locked.options = {**locked.options, name: value}
@@ -560,7 +560,7 @@ def _on_rejected(connection: Connection, window: SyncWindow, problem: ConnectorE
             if _try_other_api_variant(connection, window):
                 return
         except ConnectorError:
-            logger.info("No other way to ask was found for window %s", window.pk)
+            logger.info("No other API variant is available for window %s", window.pk)
     logger.error("Window %s failed: %s", window.pk, problem)
     _finish(window, SyncWindow.State.FAILED, problem)
 
@@ -598,7 +598,7 @@ def switch_api_variant(connection: Connection, options: Mapping[str, str]) -> bo
         connection.options = dict(options)
         connection.save(update_fields=["options"])
         if is_new:
-            logger.warning("%s: asked by %s, no longer by %s", connection, options, before)
+            logger.warning("%s: options are %s, were %s", connection, options, before)
             clear_watermarks(connection, today=timezone.now().date())
     return is_new
 
@@ -622,7 +622,7 @@ def compare_ways(connection: Connection, *, today: date) -> None:
         reach = replace(access(connection), retries_refused=True)
         probe = connection.connector.probe(reach, today=today)
     except (ConnectorError, LeaseLost) as problem:
-        logger.info("%s: ways to ask were not compared: %s", connection, problem)
+        logger.info("%s: API variants were not compared: %s", connection, problem)
         return
     again = connection.connector.answered_again(connection.options, probe.options)
     switch_api_variant(connection, {**probe.options, COMPARED_ON: today.isoformat()})

@@ -92,7 +92,7 @@ def test_when_the_beta_closes_the_reports_are_asked_instead(either, close_the_be
     connection.refresh_from_db()
     assert connection.options == {"dialect": "reports"}
     assert connection.state == Connection.State.ACTIVE
-    assert "no longer by {'dialect': 'successors'}" in caplog.text
+    assert "were {'dialect': 'successors'}" in caplog.text
     assert all(before)
     assert facts() == before
     assert {window.state for window in windows} == {SyncWindow.State.UNCHANGED}
