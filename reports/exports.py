@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from tempfile import TemporaryFile
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 from celery import Task
 from django.db import transaction
@@ -21,14 +21,12 @@ from accounts import audit, deadlines
 from accounts.deadlines import TooSlow
 from accounts.limits import TooMany
 from accounts.models import Membership, Organization, User
-from common import spreadsheets
 from reports import engine
-from reports.engine import Report, StreamedReport
+from reports.engine import StreamedReport
 from reports.engine.spec import ReportSpec, SpecError
 from reports.explore.controls import ReportControls
 from reports.models import FilePiece, ReportFile
-from reports.render.exports import xlsx
-from reports.render.exports.text import as_csv
+from reports.render.exports.registry import EXPORTS, ExportContext
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -48,15 +46,6 @@ _SIGN_ROWS = 5_000  # between signs of life
 
 class _Stopped(Exception):
     """Making the file ends here. `str(error)` is fit for the page."""
-
-
-def write(report: Report | StreamedReport, kind: str, file: IO[bytes], *, address: str) -> None:
-    """Write the rows of a report as the kind of file that was asked for."""
-    if kind == ReportFile.Kind.XLSX:
-        xlsx.write(report, file, address=address, now=timezone.now())
-        return
-    for line in spreadsheets.download(as_csv(report)):
-        file.write(line.encode())
 
 
 @transaction.atomic
@@ -91,7 +80,7 @@ def order(
         query=query,
         address=address,
         title=ReportControls(spec).title[:200],
-        name=f"{organization.slug}-{spec.window.start}-to-{spec.window.last_day}.{kind}",
+        name=EXPORTS[kind].file_name(organization, spec),
     )
     transaction.on_commit(lambda: wake(file.pk))
     return file
@@ -203,7 +192,8 @@ def _make(making: _Making) -> None:
     if isinstance(report, StreamedReport):
         report = replace(report, rows=making.counted(report.rows))
     with TemporaryFile() as content:
-        write(report, file.kind, content, address=file.address)
+        context = ExportContext(file.organization, report, file.address, timezone.now())
+        EXPORTS[file.kind].write(context, content)
         if content.tell() > LARGEST_BYTES:
             raise _Stopped(
                 f"This file has more than {LARGEST_BYTES // 1_000_000} MB. Choose fewer days, a"

@@ -8,8 +8,8 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts import audit
 from accounts.tenancy import OrganizationRequest, organization_required
 from reports import exports
-from reports.files import CONTENT_TYPES
 from reports.models import ReportFile
+from reports.render.exports.registry import EXPORTS
 
 
 @require_safe
@@ -40,7 +40,7 @@ def download(request: OrganizationRequest, file_pk: int) -> HttpResponseBase:
     )
     return StreamingHttpResponse(
         exports.content(file),
-        content_type=CONTENT_TYPES[file.kind],
+        content_type=EXPORTS[file.kind].content_type,
         headers={
             "Content-Disposition": f'attachment; filename="{file.name}"',
             "Content-Length": f"{file.size}",

@@ -1,8 +1,6 @@
-"""The report page as a file: CSV, Excel workbook, picture of the chart."""
+"""The report page as a file, in every format of the registry."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import wraps
 from tempfile import TemporaryFile
 
 from django.http import FileResponse, HttpResponse, HttpResponseBase
@@ -14,64 +12,35 @@ from accounts.deadlines import TooSlow
 from accounts.limits import limited
 from accounts.tenancy import OrganizationRequest, organization_required
 from reports import engine, exports, limits
+from reports.engine import Report, StreamedReport
 from reports.engine.spec import ReportSpec, SpecError
-from reports.explore import controls
-from reports.explore.controls import ReportControls
 from reports.explore.views import DEFAULT_QUERY
-from reports.forecast.columns import ForecastResult, outlook
-from reports.models import ReportFile
-from reports.render import charts, pivot
-from reports.render.exports.png import png
-
-CONTENT_TYPES: dict[str, str] = {
-    ReportFile.Kind.CSV: "text/csv; charset=utf-8",
-    ReportFile.Kind.XLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-}
-View = Callable[[OrganizationRequest, ReportSpec], HttpResponseBase]
+from reports.render.exports.registry import EXPORTS, Export, ExportContext
 
 
-def of_report(view: View) -> Callable[..., HttpResponseBase]:
-    """Read the address for a view; a report that cannot be asked is answered with a sentence.
+@require_safe
+@organization_required
+@limited
+def export(request: OrganizationRequest, name: str) -> HttpResponseBase:
+    """Write the report of this URL in one format; answer an invalid report with a sentence.
 
-    Who took which numbers away is in the audit log.
+    The rows are those of the page: its interval first, then its groupings, exact and all of them.
+    The audit log records who exported what.
     """
-
-    @require_safe
-    @organization_required
-    @limited
-    @wraps(view)
-    def file(request: OrganizationRequest) -> HttpResponseBase:
-        query = request.GET.copy()
-        query.pop("report", None)  # which saved report it was opened from
-        try:
-            spec = ReportSpec.from_query(query or DEFAULT_QUERY, today=datetime.now(UTC).date())
-            limits.refuse_unanswerable(request.organization, spec)
-            response = view(request, spec)
-        except SpecError as error:
-            return HttpResponse(f"{error}\n", content_type="text/plain; charset=utf-8", status=422)
-        kind = view.__name__.rpartition("_")[2]
-        exports.record(request.organization, request.user, spec, kind)
-        return response
-
-    return file
+    query = request.GET.copy()
+    query.pop("report", None)  # which saved report it was opened from
+    try:
+        spec = ReportSpec.from_query(query or DEFAULT_QUERY, today=datetime.now(UTC).date())
+        limits.refuse_unanswerable(request.organization, spec)
+        response = _write(request, spec, EXPORTS[name])
+    except SpecError as error:
+        return HttpResponse(f"{error}\n", content_type="text/plain; charset=utf-8", status=422)
+    exports.record(request.organization, request.user, spec, name)
+    return response
 
 
-@of_report
-def explore_csv(request: OrganizationRequest, spec: ReportSpec) -> HttpResponseBase:
-    """Export the rows of the page, interval first, then groupings, exact and complete."""
-    return _rows(request, spec, ReportFile.Kind.CSV)
-
-
-@of_report
-def explore_xlsx(request: OrganizationRequest, spec: ReportSpec) -> HttpResponseBase:
-    """Export the same rows as a workbook."""
-    return _rows(request, spec, ReportFile.Kind.XLSX)
-
-
-def _rows(
-    request: OrganizationRequest, spec: ReportSpec, kind: ReportFile.Kind
-) -> HttpResponseBase:
-    """Send the file if it is ready soon, otherwise the page where it will be available.
+def _write(request: OrganizationRequest, spec: ReportSpec, export: Export) -> HttpResponseBase:
+    """Return the file if it is soon written; otherwise redirect to the page where it appears.
 
     It is whole before its first byte is sent: what breaks is an error and no short file, a slow
     reader keeps no cursor open, and the length says when a download is cut.
@@ -79,41 +48,36 @@ def _rows(
     address = request.build_absolute_uri(f"../explore/?{spec.to_query()}")
     content = TemporaryFile()  # noqa: SIM115  # the response closes it, and so deletes it
     try:
-        with deadlines.shorter(exports.DIRECT_SECONDS):
-            report = engine.stream(
-                request.organization, spec.by_interval(), most=exports.DIRECT_ROWS
-            )
-            exports.write(report, kind, content, address=address)
+        if export.needs_chart:  # no worker draws, so it may take as long as a page
+            report = export.read(request.organization, spec)
+            export.write(_context(request, report, address), content)
+        else:
+            with deadlines.shorter(exports.DIRECT_SECONDS):
+                report = export.read(
+                    request.organization, spec.by_interval(), most=exports.DIRECT_ROWS
+                )
+                export.write(_context(request, report, address), content)
     except (TooSlow, engine.TooManyRows):
         content.close()
-        ordered = exports.order(request.organization, request.user, kind, spec, address=address)
-        return redirect("reports:file", request.organization.slug, ordered.pk)
-    content.seek(0)
-    return FileResponse(
-        content, content_type=CONTENT_TYPES[kind], headers=_named(request, report.spec, kind)
-    )
-
-
-@of_report
-def explore_png(request: OrganizationRequest, spec: ReportSpec) -> HttpResponseBase:
-    """Export the chart of the page."""
-    report = engine.run(request.organization, controls.check(spec).by_interval())
-    today = datetime.now(UTC).date()
-    ahead = (
-        outlook(request.organization, report, today=today) if spec.forecast else ForecastResult()
-    )
-    pivot_table = pivot.build(report, ahead.columns)
-    chart = charts.draw(pivot_table)
-    if chart is None:
-        raise SpecError(
-            "A report without a chart has no image. Choose a chart first.", field="chart"
+        if export.needs_chart:
+            raise
+        ordered = exports.order(
+            request.organization, request.user, export.name, spec, address=address
         )
-    picture = png(chart, pivot_table, ReportControls(spec))
-    return HttpResponse(
-        picture, content_type="image/png", headers=_named(request, report.spec, "png")
+        return redirect("reports:file", request.organization.slug, ordered.pk)
+    except SpecError:
+        content.close()
+        raise
+    content.seek(0)
+    name = export.file_name(request.organization, report.spec)
+    return FileResponse(
+        content,
+        content_type=export.content_type,
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
 
 
-def _named(request: OrganizationRequest, spec: ReportSpec, ending: str) -> dict[str, str]:
-    name = f"{request.organization.slug}-{spec.window.start}-to-{spec.window.last_day}.{ending}"
-    return {"Content-Disposition": f'attachment; filename="{name}"'}
+def _context(
+    request: OrganizationRequest, report: Report | StreamedReport, address: str
+) -> ExportContext:
+    return ExportContext(request.organization, report, address, datetime.now(UTC))

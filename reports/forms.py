@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from accounts.models import Membership, User
 from common.keyless import KeylessForm
 from reports.models import ReportSchedule, SavedReport
+from reports.render.exports.registry import ROW_EXPORTS
 
 
 class SavedReportForm(KeylessForm, forms.ModelForm):  # type: ignore[type-arg]  # generic for type checkers alone
@@ -46,9 +47,16 @@ class SavedReportForm(KeylessForm, forms.ModelForm):  # type: ignore[type-arg]  
 class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
     """Form of a schedule: frequency, hour and recipients."""
 
+    attachment = forms.ChoiceField(
+        label="Attached file",
+        choices=[(export.name, export.label) for export in ROW_EXPORTS],
+        widget=forms.Select(attrs={"class": "in"}),
+        error_messages={"required": "Choose the format of the attached file."},
+    )
+
     class Meta:
         model = ReportSchedule
-        fields = ("frequency", "weekday", "day_of_month", "hour", "recipients")
+        fields = ("frequency", "weekday", "day_of_month", "hour", "attachment", "recipients")
         labels = {
             "frequency": "How often",
             "weekday": "On this weekday, if every week",

@@ -123,6 +123,9 @@ class ReportSchedule(models.Model):
     hour = models.PositiveSmallIntegerField(
         default=8, validators=[MaxValueValidator(23)], help_text="UTC."
     )
+    attachment = models.CharField(
+        max_length=10, default="csv", db_default="csv", help_text="Name of an export."
+    )
     recipients = models.ManyToManyField(User, related_name="+")
     is_paused = models.BooleanField(default=False)
     created_by = models.ForeignKey(
@@ -184,10 +187,6 @@ class ReportFile(models.Model):
     `rows_written` and `touched_at` are the signs of life of the worker that makes it.
     """
 
-    class Kind(models.TextChoices):
-        CSV = "csv", "CSV"
-        XLSX = "xlsx", "Excel workbook"
-
     class State(models.TextChoices):
         WAITING = "waiting", "Waiting"
         WORKING = "working", "Being made"
@@ -196,7 +195,7 @@ class ReportFile(models.Model):
 
     organization = models.ForeignKey(Organization, models.CASCADE, related_name="report_files")
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="report_files")
-    kind = models.CharField(max_length=10, choices=Kind.choices)
+    kind = models.CharField(max_length=10, help_text="Name of an export.")
     query = models.TextField()
     address = models.TextField(help_text="The page of the report, for the sheet About.")
     title = models.CharField(max_length=200)

@@ -3,6 +3,7 @@ from django.urls import path
 from reports import file_views, files
 from reports.explore import views
 from reports.products import views as product_views
+from reports.render.exports.registry import EXPORTS
 from reports.saved import views as saved_views
 
 app_name = "reports"
@@ -10,9 +11,10 @@ urlpatterns = [
     path("", saved_views.index, name="index"),
     path("products/", product_views.show, name="products"),
     path("explore/", views.explore, name="explore"),
-    path("explore.csv", files.explore_csv, name="explore_csv"),
-    path("explore.xlsx", files.explore_xlsx, name="explore_xlsx"),
-    path("explore.png", files.explore_png, name="explore_png"),
+    *(
+        path(f"explore.{export.name}", files.export, {"name": export.name}, name=export.url_name)
+        for export in EXPORTS.values()
+    ),
     path("files/", file_views.index, name="files"),
     path("files/<int:file_pk>/", file_views.file, name="file"),
     path("files/<int:file_pk>/download/", file_views.download, name="download"),

@@ -102,6 +102,7 @@ PAGES = {
     "reports:explore_csv": Page(EVERYBODY, get=200),
     "reports:explore_xlsx": Page(EVERYBODY, get=200),
     "reports:explore_png": Page(EVERYBODY, get=200),
+    "reports:explore_json": Page(EVERYBODY, get=200),
     "reports:index": Page(EVERYBODY, get=200),
     "reports:files": Page(EVERYBODY, get=200),
     # Files belong to who ordered them, and no other member can read them.

@@ -1,7 +1,8 @@
 """Sends scheduled reports: what is due goes out once, however many workers and ticks there are."""
 
-from collections.abc import Iterable
 from datetime import datetime
+from io import BytesIO
+from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.db.models import F, Window
@@ -11,18 +12,20 @@ from django.urls import reverse
 from accounts import audit, deadlines, mail
 from accounts.deadlines import TooSlow
 from accounts.models import Membership
-from common import spreadsheets
 from reports import engine
 from reports.engine.spec import ReportSpec, SpecError
 from reports.explore.controls import ReportControls, check
 from reports.models import ReportSchedule, SavedReport
 from reports.render import pivot
-from reports.render.exports.text import as_csv
+from reports.render.exports.registry import EXPORTS, Export, ExportContext
 from reports.render.pivot import Pivot
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 ROWS = 50  # lines of the table in the mail; the CSV has all
 _COMPUTING_SECONDS = 300  # of one mail's report
-MAX_ATTACHMENT_BYTES = 5_000_000  # bytes of a CSV that still travels with a mail
+MAX_ATTACHMENT_BYTES = 5_000_000  # of a file that is still attached to a mail
 
 
 def due_schedules(now: datetime) -> list[int]:
@@ -91,13 +94,13 @@ def _send(plan: ReportSchedule, now: datetime) -> str:
             pivot_table = pivot.build(numbers)
     except (SpecError, TooSlow) as error:
         return f"Not sent: {error}"
-    content = _limited(spreadsheets.download(as_csv(numbers)))
+    address = mail.absolute_url(_address(report))
+    export = EXPORTS[plan.attachment]
+    content = _limited(export, ExportContext(organization, numbers, address, now))
     files = []
     if content is not None:
-        name = (
-            f"{organization.slug}-{numbers.spec.window.start}-to-{numbers.spec.window.last_day}.csv"
-        )
-        files = [mail.Attachment(name, content, "text/csv")]
+        name = export.file_name(organization, numbers.spec)
+        files = [mail.Attachment(name, content, export.content_type.partition(";")[0])]
     mail.send(
         to=to,
         subject=f"Report “{report.name_in_mail}”, {ReportControls(numbers.spec).range_label}",
@@ -109,13 +112,16 @@ def _send(plan: ReportSchedule, now: datetime) -> str:
             "pivot": pivot_table,
             "lines": [line for line in pivot_table.lines if not line.is_part][:ROWS],
             "left_out": _left_out(pivot_table),
-            "has_csv": content is not None,
-            "address": mail.absolute_url(_address(report)),
+            "file_label": export.label,
+            "is_attached": content is not None,
+            "address": address,
             "read_at": now,
         },
         attachments=files,
     )
-    audit.record(organization, "schedule", "report.sent", report.name, to=", ".join(to))
+    audit.record(
+        organization, "schedule", "report.sent", report.name, to=", ".join(to), file=export.name
+    )
     return f"Sent to {len(to)} member{'' if len(to) == 1 else 's'}."
 
 
@@ -132,11 +138,25 @@ def _left_out(pivot_table: Pivot) -> int:
     return max(0, shown - ROWS) + pivot_table.left_out
 
 
-def _limited(lines: Iterable[str]) -> bytes | None:
+class _TooLarge(Exception):
+    """The file has more bytes than a mail may carry."""
+
+
+class _BoundedFile(BytesIO):
+    """File in memory that stops growing at the size of an attachment."""
+
+    def write(self, content: "ReadableBuffer") -> int:
+        written = super().write(content)
+        if self.tell() > MAX_ATTACHMENT_BYTES:
+            raise _TooLarge
+        return written
+
+
+def _limited(export: Export, context: ExportContext) -> bytes | None:
     """Return the file, or None as soon as it is too large for a mail."""
-    content = bytearray()
-    for line in lines:
-        content += line.encode()
-        if len(content) > MAX_ATTACHMENT_BYTES:
-            return None
-    return bytes(content)
+    file = _BoundedFile()
+    try:
+        export.write(context, file)
+    except _TooLarge:
+        return None
+    return file.getvalue()

@@ -107,6 +107,7 @@ def test_a_schedule_has_so_many_recipients_and_no_more(settings):
     people = [make_member(organization, email=f"{name}@example.com") for name in ("a", "b")]
     plan = ReportSchedule(report=make_report(organization))
     values = {"frequency": "daily", "weekday": 0, "day_of_month": 1, "hour": 8}
+    values["attachment"] = "csv"
 
     form = ScheduleForm({**values, "recipients": [one.pk for one in people]}, instance=plan)
 

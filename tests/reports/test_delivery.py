@@ -73,7 +73,7 @@ def test_the_mail_has_the_table_and_the_csv(send, plan):
     assert (event.actor_name, event.target, event.details) == (
         "schedule",
         "Spend",
-        {"to": "ann@example.com"},
+        {"to": "ann@example.com", "file": "csv"},
     )
     plan.refresh_from_db()
     assert plan.last_result == "Sent to 1 member."

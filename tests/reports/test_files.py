@@ -278,7 +278,7 @@ def test_the_picture_is_a_png_of_the_chart(company, client):
 
     assert response["Content-Type"] == "image/png"
     assert response["Content-Disposition"].endswith('.png"')
-    assert response.content.startswith(b"\x89PNG\r\n")
+    assert b"".join(response).startswith(b"\x89PNG\r\n")
     table = client.get(f"{address}?{query}&chart=table")
     assert (table.status_code, table.content.decode()) == (
         422,
@@ -381,7 +381,7 @@ def test_who_takes_a_file_away_is_in_the_audit_log(company, client):
     member = _member(company)
     client.force_login(member)
     query = "from=2026-10-26&to=2026-11-08&group_by=service"
-    for name in ("explore_csv", "explore_xlsx", "explore_png"):
+    for name in ("explore_csv", "explore_xlsx", "explore_json", "explore_png"):
         response = client.get(f"{reverse(f'reports:{name}', args=[company.slug])}?{query}")
         b"".join(response) if response.streaming else response.content
     client.get(f"{reverse('reports:explore_csv', args=[company.slug])}?metrics=nonsense")
@@ -394,7 +394,7 @@ def test_who_takes_a_file_away_is_in_the_audit_log(company, client):
     assert list(events) == [
         *(
             (member.pk, "report.exported", title, {"file": kind, "query": address})
-            for kind in ("csv", "xlsx", "png")
+            for kind in ("csv", "xlsx", "json", "png")
         ),
         (member.pk, "dashboard.exported", "Spend by model", {"query": query.partition("&g")[0]}),
     ]

@@ -368,7 +368,7 @@ def test_every_preset_is_a_report_of_the_page(preset, some_feeds):
 
 
 # --- Schedules ------------------------------------------------------------------------------
-FORM = {"frequency": "weekly", "weekday": 0, "day_of_month": 1, "hour": 8}
+FORM = {"frequency": "weekly", "weekday": 0, "day_of_month": 1, "hour": 8, "attachment": "csv"}
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,13 @@ import os
 import sys
 from argparse import ArgumentParser
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.urls import reverse
+from django.utils import timezone
 
 from accounts.models import Organization
 from integrations.window import Window
@@ -22,7 +26,8 @@ from reports.engine.spec import (
     parse_filter,
     parse_limit,
 )
-from reports.render.exports.text import as_csv, as_json, as_table
+from reports.render.exports.registry import EXPORTS, Export, ExportContext
+from reports.render.exports.text import as_table
 
 REFUSED = 2
 
@@ -73,7 +78,13 @@ class Command(BaseCommand):
         parser.add_argument(
             "--final", action="store_true", help="End before the first day that can still change."
         )
-        parser.add_argument("--format", choices=["table", "csv", "json"], default="table")
+        parser.add_argument("--format", choices=["table", *EXPORTS], default="table")
+        parser.add_argument(
+            "--output",
+            default="",
+            metavar="FILE",
+            help="Write to this file; needed by formats that are no text.",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         slug = options["organization"]
@@ -84,9 +95,12 @@ class Command(BaseCommand):
         try:
             spec = _spec(options)
             limits.refuse_unanswerable(organization, spec)
-            for text in _written(organization, spec, options["format"]):
-                self.stdout.write(text, ending="")
-            self.stdout.flush()
+            if options["output"] and options["format"] in EXPORTS:
+                _write_file(organization, spec, EXPORTS[options["format"]], options["output"])
+            else:
+                for text in _written(organization, spec, options["format"]):
+                    self.stdout.write(text, ending="")
+                self.stdout.flush()
             for note in limits.notes_of(organization, spec):
                 self.stderr.write(note)
         except SpecError as error:
@@ -97,11 +111,24 @@ class Command(BaseCommand):
 
 
 def _written(organization: Organization, spec: ReportSpec, kind: str) -> Iterator[str]:
-    """Return the report as text. CSV is written row by row, so it may be very long."""
-    if kind == "csv":
-        return as_csv(engine.stream(organization, spec))
-    write = as_json if kind == "json" else as_table
-    return write(engine.run(organization, spec))
+    """Return the report as text. Exports are written row by row, so they may be very long."""
+    if kind == "table":
+        return as_table(engine.run(organization, spec))
+    export = EXPORTS[kind]
+    if export.lines is None:
+        raise CommandError(f"{export.label} is no text. Add --output FILE.", returncode=REFUSED)
+    return export.lines(export.read(organization, spec))
+
+
+def _write_file(organization: Organization, spec: ReportSpec, export: Export, path: str) -> None:
+    page = reverse("reports:explore", args=[organization.slug])
+    address = f"{settings.BASE_URL}{page}?{spec.to_query()}"
+    report = export.read(organization, spec)
+    try:
+        with Path(path).open("wb") as file:
+            export.write(ExportContext(organization, report, address, timezone.now()), file)
+    except OSError as error:
+        raise CommandError(f"{path} cannot be written: {error.strerror}.") from error
 
 
 def _spec(options: dict[str, Any]) -> ReportSpec:

@@ -14,7 +14,7 @@ def as_csv(report: Report | StreamedReport) -> Iterator[str]:
     return spreadsheets.csv_lines(chain([report.columns], report.text_rows()))
 
 
-def as_json(report: Report) -> Iterator[str]:
+def as_json(report: Report | StreamedReport) -> Iterator[str]:
     """Write a list with one object per line; dollars are strings and unknown is null."""
     counts = {m.name for m in report.spec.metric_objects if m.unit in {Unit.TOKENS, Unit.COUNT}}
     counts |= {f"{name}_{end}" for name in counts for end in COMPARED}
