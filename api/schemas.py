@@ -6,7 +6,7 @@ from typing import Any
 from ninja import Field, Schema
 
 from integrations import models as stored
-from integrations.days import DayState
+from integrations.status.days import DayState
 
 
 class Problem(Schema):
@@ -27,6 +27,7 @@ class ConnectionOut(Schema):
     provider: str
     status: str
     sentence: str = Field(description="What the status means here; empty if all is well.")
+    repair: str = Field(description="What to do about it; empty if nothing has to be done.")
     cost_complete_to: datetime | None
     engagement_complete_to: date | None
     first_day: date | None
@@ -46,9 +47,20 @@ class FeedDayOut(Schema):
 
 
 class FeedOut(Schema):
+    """One feed with the status that the pages show, and the days that were asked for."""
+
     name: str
     label: str
     fills: str = Field(description="cost, usage or engagement")
+    status: str
+    error: str = Field(description="What prevents reading; empty if nothing does.")
+    repair: str = Field(description="What to do about it; empty if nothing has to be done.")
+    kept_out: str = Field(description="Rows that could not be read; empty if there are none.")
+    complete_to: datetime | None = Field(description="The instant of the newest export.")
+    complete_day: date | None = Field(description="The last complete day.")
+    final_to: date | None = Field(description="The last day that cannot change any more.")
+    last_success_at: datetime | None
+    next_attempt_at: datetime | None
     days: list[FeedDayOut]
 
 

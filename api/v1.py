@@ -22,7 +22,7 @@ from api.auth import Bearer
 from api.models import Scope
 from api.problems import Problem
 from integrations.models import Connection, DayCheck, FeedDay
-from integrations.overview import Overview, overviews, retained
+from integrations.status.connections import ConnectionStatus, retained, status_of, statuses
 from integrations.window import Window
 from reports import engine, limits
 from reports.catalog.metrics import DIMENSIONS, METRICS, exact_usd
@@ -242,18 +242,19 @@ def _connection_not_found(label: str) -> Problem:
     return Problem(HTTPStatus.NOT_FOUND, f"There is no connection “{label}” here.")
 
 
-def _overviews(request: Any) -> list[Overview]:
+def _overviews(request: Any) -> list[ConnectionStatus]:
     """Return all connections by label, also archived ones, which reports still contain."""
-    connections = [*overviews(request.organization), *retained(request.organization)]
+    connections = [*statuses(request.organization), *retained(request.organization)]
     return sorted(connections, key=lambda overview: overview.connection.label)
 
 
-def _connection(overview: Overview) -> schemas.ConnectionOut:
+def _connection(overview: ConnectionStatus) -> schemas.ConnectionOut:
     return schemas.ConnectionOut(
         label=overview.connection.label,
         provider=engine.provider_name(overview.connection),
         status=overview.status.word,
         sentence=overview.sentence,
+        repair=overview.repair,
         cost_complete_to=overview.cost_complete_to,
         engagement_complete_to=overview.engagement_complete_to,
         first_day=overview.first_day,
@@ -295,9 +296,21 @@ def _health(connection: Connection, window: Window) -> schemas.HealthOut:
         last_day=window.last_day,
         feeds=[
             schemas.FeedOut(
-                name=feed.name, label=feed.label, fills=feed.table, days=days.get(feed.name, [])
+                name=feed.name,
+                label=feed.label,
+                fills=feed.feed.table,
+                status=feed.status.word,
+                error=feed.error,
+                repair=feed.repair,
+                kept_out=feed.kept_out,
+                complete_to=feed.complete_to,
+                complete_day=feed.complete_day,
+                final_to=feed.final_to,
+                last_success_at=feed.last_success_at,
+                next_attempt_at=feed.next_attempt_at,
+                days=days.get(feed.name, []),
             )
-            for feed in connection.connector.feeds
+            for feed in status_of(connection).feeds
         ],
         checks=[
             schemas.CheckOut(

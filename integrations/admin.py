@@ -41,7 +41,7 @@ from integrations.models import (
     UsageFact,
     UsageTotal,
 )
-from integrations.overview import Overview, of
+from integrations.status.connections import ConnectionStatus, read_statuses, status_of
 
 
 class ConnectionList(ChangeList):
@@ -50,8 +50,8 @@ class ConnectionList(ChangeList):
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         self.result_list = list(self.result_list)
-        for connection, summary in zip(self.result_list, of(self.result_list), strict=True):
-            connection.shown = summary
+        for status in read_statuses(self.result_list):
+            status.connection.shown = status  # type: ignore[attr-defined]
 
 
 @admin.register(Connection)
@@ -89,7 +89,7 @@ class ConnectionAdmin(ReadOnlyAdmin):
     @admin.display(description="status")
     def status(self, connection: Connection) -> str:
         """Return the state in the words of the pages."""
-        shown: Overview = getattr(connection, "shown", None) or of([connection])[0]
+        shown: ConnectionStatus = getattr(connection, "shown", None) or status_of(connection)
         return shown.status.word
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:

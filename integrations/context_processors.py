@@ -9,9 +9,10 @@ from django.http import HttpRequest
 
 from accounts.models import Membership, Organization
 from accounts.permissions import Permission
-from integrations.completeness import Completeness
 from integrations.models import Notice
-from integrations.overview import DELETING, Overview, overviews
+from integrations.status.completeness import Completeness
+from integrations.status.connections import ConnectionStatus, statuses
+from integrations.status.summary import Summary
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,8 @@ class Navigation:
         )
 
     @cached_property
-    def overviews(self) -> list[Overview]:
-        return overviews(self.organization)
+    def overviews(self) -> list[ConnectionStatus]:
+        return statuses(self.organization)
 
     @cached_property
     def notices(self) -> list[Notice]:
@@ -48,13 +49,8 @@ class Navigation:
 
     @cached_property
     def complete(self) -> Completeness[datetime]:
-        """The instant to which the cost of every connection is complete.
-
-        One that is disconnected owes nothing any more, so it counts only where all of them are.
-        """
-        every = [o for o in self.overviews if o.status is not DELETING]
-        live = [o for o in every if not o.connection.is_disconnected] or every
-        return Completeness.of({o.connection.label: o.cost_complete_to for o in live})
+        """The instant to which the cost of every connection is complete."""
+        return Summary.of(self.overviews).cost
 
     @property
     def delayed_connections(self) -> int:

@@ -15,9 +15,10 @@ from accounts import audit, mail, quotas
 from accounts.models import Membership, Organization, User
 from accounts.permissions import Permission
 from common.redaction import redact
-from integrations import connections, log, overview
+from integrations import connections, log
 from integrations.connectors.base import Connector, ConnectorError
 from integrations.models import Connection, ExpertInquiry
+from integrations.status.connections import status_of
 
 Problem = ConnectorError | connections.OperationError
 
@@ -143,7 +144,7 @@ def _lines(name: str, value: Any) -> "list[tuple[str, str]]":
 
 
 def _connection(connection: Connection) -> dict[str, Any]:
-    shown = overview.overview(connection)
+    shown = status_of(connection)
     return {
         "label": connection.label,
         "organization_id": connection.provider_organization_id,

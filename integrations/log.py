@@ -9,26 +9,26 @@ from django.core.paginator import Page, Paginator
 from django.db.models import Count, F, Q, QuerySet, Sum
 
 from accounts.models import Organization
-from integrations import overview
 from integrations.models import Connection, SyncRun, SyncWindow
-from integrations.overview import Status
+from integrations.status import words
+from integrations.status.words import Status
 
 RUNS_A_PAGE = 50
 PARTS_A_PAGE = 200
 
 RUN_WORDS: dict[str, Status] = {
-    SyncRun.State.ACTIVE: overview.RUNNING,
-    SyncRun.State.DONE: overview.DONE,
-    SyncRun.State.FAILED: overview.FAILED,
-    SyncRun.State.STOPPED: overview.STOPPED,
+    SyncRun.State.ACTIVE: words.RUNNING,
+    SyncRun.State.DONE: words.DONE,
+    SyncRun.State.FAILED: words.FAILED,
+    SyncRun.State.STOPPED: words.STOPPED,
 }
 PART_WORDS: dict[str, Status] = {
-    SyncWindow.State.PENDING: overview.WAITING,
-    SyncWindow.State.RUNNING: overview.RUNNING,
-    SyncWindow.State.DONE: overview.DONE,
-    SyncWindow.State.UNCHANGED: overview.UNCHANGED,
-    SyncWindow.State.UNAVAILABLE: overview.UNAVAILABLE,
-    SyncWindow.State.FAILED: overview.FAILED,
+    SyncWindow.State.PENDING: words.WAITING,
+    SyncWindow.State.RUNNING: words.RUNNING,
+    SyncWindow.State.DONE: words.DONE,
+    SyncWindow.State.UNCHANGED: words.UNCHANGED,
+    SyncWindow.State.UNAVAILABLE: words.UNAVAILABLE,
+    SyncWindow.State.FAILED: words.FAILED,
 }
 # Parts of a run that was stopped carry a sentence, and nothing went wrong.
 _TROUBLE = ~Q(error="") & ~Q(state=SyncWindow.State.UNAVAILABLE) & ~Q(error_code="stopped")

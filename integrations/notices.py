@@ -16,11 +16,10 @@ from django.utils import timezone
 from accounts import mail
 from accounts.models import Membership, Organization, User
 from accounts.permissions import Permission
-from integrations.days import cost_feeds, days_without_cost_per_user
-from integrations.failing import failing_feeds
 from integrations.models import Connection, Notice, SyncRun, SyncWindow
 from integrations.models.connection import ConnectionQuerySet
-from integrations.overview import cost_per_user_unread
+from integrations.status.connections import cost_per_user_unread, read_statuses
+from integrations.status.days import cost_feeds
 
 # A notice each, so many days before a key expires; the last one on the day itself.
 _WARN_DAYS = (14, 3, 0)
@@ -141,15 +140,13 @@ def _problems() -> Iterator[Event]:
 
 
 def _failing(today: date) -> Iterator[Event]:
-    """One event for each feed and series of failed runs, and for cost without cost per user."""
-    connections = list(_read(Connection.objects.filter(state=Connection.State.ACTIVE)))
-    failing = failing_feeds(connections)
-    unnamed = days_without_cost_per_user(connections)
-    for connection in connections:
+    """Yield an event per feed and series of failed runs, and of cost without cost per user."""
+    for status in read_statuses(_read(Connection.objects.filter(state=Connection.State.ACTIVE))):
+        connection, failing = status.connection, status.failing_feeds
         _, people = cost_feeds(connection)
-        is_failing = any(feed.feed in people for feed in failing.get(connection.pk, ()))
-        late = [day for day in unnamed.get(connection.pk, ()) if day <= today - _PATIENCE]
-        if late and not is_failing and not connection.runs.filter(state="active").exists():
+        late = [day for day in status.unread_days if day <= today - _PATIENCE]
+        is_failing = any(feed.name in people for feed in failing)
+        if late and not is_failing and status.active_run is None:
             yield Event(
                 connection,
                 Notice.Kind.FEED_FAILING,
@@ -157,14 +154,14 @@ def _failing(today: date) -> Iterator[Event]:
                 f"{connection.label}: {cost_per_user_unread(late)}",
                 "See which feed is not read and why on the page of the connection.",
             )
-        for feed in failing.get(connection.pk, ()):
-            if feed.runs >= _RUNS_IN_A_ROW:
+        for feed in failing:
+            if feed.failed_runs >= _RUNS_IN_A_ROW and feed.problem:
                 yield Event(
                     connection,
                     Notice.Kind.FEED_FAILING,
-                    f"failing-{connection.pk}-{feed.feed[:40]}-{feed.first_run_id}",
-                    f"{feed.label} of {connection.label} is not read: {feed.error}",
-                    feed.repair or "The next refresh tries again.",
+                    f"failing-{connection.pk}-{feed.name[:40]}-{feed.first_failed_run_id}",
+                    f"{feed.label} of {connection.label} is not read: {feed.problem.message}",
+                    feed.problem.repair,
                 )
 
 

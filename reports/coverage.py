@@ -1,20 +1,20 @@
 """Finality of the days of a report: unknown, incomplete, provisional or final."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
 from typing import Self
 
-from integrations.days import STATES, DayState, unnamed_days, worst
-from integrations.models import Connection, FeedDay
+from integrations.models import Connection
+from integrations.status.coverage import read_coverage
+from integrations.status.days import DayState, unnamed_days, worst
 from integrations.window import Window
 from reports.catalog.metrics import Source
 
 
 @dataclass(frozen=True)
-class FeedCoverage:
+class SourceCoverage:
     """Days one connection knows of one source: those that every feed it needs has read.
 
     `is_whole`: a feed of the whole organization is among them, so nothing is left out.
@@ -54,7 +54,7 @@ class FeedCoverage:
         is_partly = day in self._shown
         return self.states.get(day, DayState.INCOMPLETE if is_partly else DayState.UNKNOWN)
 
-    def limited(self, days: frozenset[date]) -> "FeedCoverage":
+    def limited(self, days: frozenset[date]) -> "SourceCoverage":
         """As if only these days existed."""
         return replace(
             self,
@@ -77,7 +77,7 @@ class Coverage:
     """Coverage of the days of one window. Days have the state of the worst part."""
 
     window: Window
-    parts: tuple[FeedCoverage, ...]
+    parts: tuple[SourceCoverage, ...]
 
     def state(self, day: date) -> DayState:
         """Unknown if no part knows the day; incomplete if one has a hole there; else the worst."""
@@ -162,12 +162,12 @@ class Coverage:
         parts = [part for part in self.parts if part.source is source]
         return bool(parts) and all(part.is_whole for part in parts)
 
-    def part(self, connection_id: int, source: Source) -> FeedCoverage | None:
+    def part(self, connection_id: int, source: Source) -> SourceCoverage | None:
         """Return the coverage of one source of one connection; None if it has no such source."""
         return self._by_key.get((connection_id, source))
 
     @cached_property
-    def _by_key(self) -> dict[tuple[int, Source], FeedCoverage]:
+    def _by_key(self) -> dict[tuple[int, Source], SourceCoverage]:
         return {(part.connection_id, part.source): part for part in self.parts}
 
     def limited(self, days: Mapping[tuple[int, Source], frozenset[date]], window: Window) -> Self:
@@ -175,7 +175,7 @@ class Coverage:
         parts = (p.limited(days.get((p.connection_id, p.source), frozenset())) for p in self.parts)
         return replace(self, window=window, parts=tuple(parts))
 
-    def lacking(self, part: FeedCoverage) -> frozenset[date]:
+    def lacking(self, part: SourceCoverage) -> frozenset[date]:
         """Return the days that another connection completed and this one does not know."""
         return frozenset(
             day
@@ -210,29 +210,20 @@ def read(
             totals, people = feed_names(connection, source)
             if totals or people:
                 asked.append((connection, source, totals, people))
-    days: dict[tuple[int, str], dict[date, DayState]] = defaultdict(dict)
-    feed_days = FeedDay.objects.filter(
-        connection__in=connections,
-        feed__in={feed for *_, totals, people in asked for feed in (*totals, *people)},
-        day__gte=window.start,
-        day__lt=window.end,
-    )
-    for connection_id, feed, day, state in feed_days.values_list(
-        "connection_id", "feed", "day", "state"
-    ):
-        days[connection_id, feed][day] = STATES[state]
+    feeds = {feed for *_, totals, people in asked for feed in (*totals, *people)}
+    known = read_coverage(connections, feeds, window)
     parts = []
     for connection, source, totals, people in asked:
         needed = totals + people if by_person or not totals else totals
-        states = worst([days[connection.pk, feed] for feed in needed])
+        states = worst([known[connection.pk, feed].days for feed in needed])
         unnamed = unnamed_days(
-            [days[connection.pk, feed] for feed in totals],
-            [days[connection.pk, feed] for feed in people],
+            [known[connection.pk, feed].days for feed in totals],
+            [known[connection.pk, feed].days for feed in people],
         )
         # A disconnected connection owes no day after the last it has brought.
         last_day = max(states, default=date.min) if connection.is_disconnected else None
         parts.append(
-            FeedCoverage(
+            SourceCoverage(
                 connection.pk,
                 source,
                 states,

@@ -12,9 +12,10 @@ from django_htmx.middleware import HtmxDetails
 
 from accounts.members import members_with
 from accounts.tenancy import OrganizationRequest, organization_required
-from integrations import overview
-from integrations.overview import Card, Overview
-from integrations.stats import Stats
+from integrations.status import connections as status
+from integrations.status.connections import Card, ConnectionStatus
+from integrations.status.summary import Summary
+from integrations.status.words import ACTION_NEEDED, DISCONNECTED, IMPORTING, QUEUED, Status
 from integrations.views.lookups import connector_in_use_or_404
 
 # Tabs that are always there; a connector may bring its own.
@@ -26,26 +27,34 @@ class CardContext:
     """A card with what the page says besides its sentence."""
 
     card: Card
-    stats: Stats
+    stats: Summary
     is_in_progress: bool
 
     @classmethod
     def of(cls, card: Card) -> "CardContext":
         moving = any(summary.is_in_progress for summary in card.overviews)
-        return cls(card, Stats.of(card.overviews), moving)
+        return cls(card, Summary.of(card.overviews), moving)
 
     @property
-    def broken(self) -> Overview | None:
+    def broken(self) -> ConnectionStatus | None:
         """The connection whose key has to be replaced, if it is the only one."""
-        connection = self._only(overview.ACTION_NEEDED)
+        connection = self._only(ACTION_NEEDED)
         return None if connection is None or connection.can_resume_with_same_key else connection
 
     @property
-    def disconnected(self) -> Overview | None:
+    def disconnected(self) -> ConnectionStatus | None:
         """The connection that can be brought back, if it is the only one."""
-        return self._only(overview.DISCONNECTED)
+        return self._only(DISCONNECTED)
 
-    def _only(self, status: overview.Status) -> Overview | None:
+    @property
+    def is_importing(self) -> bool:
+        return self.card.status is IMPORTING
+
+    @property
+    def is_queued(self) -> bool:
+        return self.card.status is QUEUED
+
+    def _only(self, status: Status) -> ConnectionStatus | None:
         overviews = self.card.overviews
         if len(overviews) != 1 or not self.card.connector.is_installed:
             return None
@@ -78,7 +87,7 @@ def _matches(card: Card, words: list[str]) -> bool:
 @require_safe
 def index(request: OrganizationRequest) -> HttpResponse:
     """All kinds of integrations as cards, by tab and search; htmx gets the cards alone."""
-    cards = overview.cards(request.organization)
+    cards = status.cards(request.organization)
     q, current = request.GET.get("q", "").strip()[:100], request.GET.get("tab", "")
     tabs = _tabs(cards, current)
     if not any(tab.is_current for tab in tabs):
@@ -108,6 +117,6 @@ def index(request: OrganizationRequest) -> HttpResponse:
 def card(request: OrganizationRequest, connector_slug: str) -> HttpResponse:
     """One card, for the page to follow an import."""
     connector = connector_in_use_or_404(request, connector_slug)
-    shown = overview.card(request.organization, connector)
+    shown = status.card(request.organization, connector)
     context = {"shown": CardContext.of(shown), "helpers": members_with(request.organization)}
     return render(request, "integrations/_card.html", context)

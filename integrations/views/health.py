@@ -13,8 +13,9 @@ from accounts import audit
 from accounts.tenancy import OrganizationRequest, organization_required
 from integrations.data_quality import checks as quality_checks
 from integrations.data_quality.checks import CheckFilter
-from integrations.health import health
 from integrations.models import Connection
+from integrations.status.connections import status_of
+from integrations.status.strips import coverage_page
 
 DAYS = 90
 _DAY: dict[str, Any] = {
@@ -91,7 +92,9 @@ def index(request: OrganizationRequest) -> HttpResponse:
     if chosen is not None:
         everything = request.GET.get("days") == "all"
         days = None if everything else DAYS
-        context["health"] = coverage = health(chosen, today=timezone.now().date(), days=days)
+        context["health"] = coverage = coverage_page(
+            status_of(chosen), today=timezone.now().date(), days=days
+        )
         context["variants"] = quality_checks.variant_lines(chosen, coverage.window)
         context["checked"] = quality_checks.summarize(chosen)
         context["everything"] = everything

@@ -15,18 +15,16 @@ from accounts.tenancy import OrganizationRequest, connection_manager_required
 from accounts.views.dialogs import redirect_to, render_dialog
 from integrations import (
     connections,
-    feed_health,
     import_range,
     inquiries,
     limits,
-    overview,
     service_accounts,
 )
 from integrations.connectors.base import Connector, ConnectorError
 from integrations.forms import DeleteForm, RenameForm, ReplaceKeyForm, ServiceAccountForm
 from integrations.models import Connection
-from integrations.overview import Overview
-from integrations.stats import Stats
+from integrations.status.connections import ConnectionStatus, retained, status_of, statuses
+from integrations.status.summary import Summary
 from integrations.views.lookups import (
     add_form_error,
     connection_or_404,
@@ -48,16 +46,16 @@ def _manage_page(
     status: int = 200,
 ) -> HttpResponse:
     """Render the page of a connector. `named` is an invalid form of the connection `label`."""
-    overviews = overview.overviews(request.organization, connector)
+    overviews = statuses(request.organization, connector)
     chosen = _chosen(overviews, label or request.GET.get("connection", ""))
     context = {
         "connector": connector,
         "overviews": overviews,
-        "stats": Stats.of(overviews),
+        "stats": Summary.of(overviews),
         "is_deleting": any(o.connection.state == Connection.State.DELETING for o in overviews),
-        "archived": len(overview.retained(request.organization)),
+        "archived": len(retained(request.organization)),
         "chosen": chosen,
-        "feeds": feed_health.of(chosen.connection) if chosen else [],
+        "feeds": chosen.feeds if chosen else (),
         "accounts": service_accounts.service_accounts(chosen.connection) if chosen else [],
         "named": named,
         "problem": problem,
@@ -65,7 +63,7 @@ def _manage_page(
     return render(request, connector_template(connector, "manage.html"), context, status=status)
 
 
-def _chosen(summaries: list[Overview], label: str) -> Overview | None:
+def _chosen(summaries: list[ConnectionStatus], label: str) -> ConnectionStatus | None:
     """Return the connection whose feeds are shown: as requested, or the one needing attention."""
     tones = ("bad", "warn", "busy", "good", "off")
     by_need = sorted(
@@ -86,12 +84,12 @@ def manage(request: OrganizationRequest, connector_slug: str) -> HttpResponse:
 def progress(request: OrganizationRequest, label: str) -> HttpResponse:
     """Render what changes during an import: its steps, its row and the figures above."""
     connection = connection_or_404(request, label)
-    summaries = overview.overviews(request.organization, connection.connector)
+    summaries = statuses(request.organization, connection.connector)
     context = {
         "connector": connection.connector,
         "overview": (shown := next(o for o in summaries if o.connection.pk == connection.pk)),
         "is_moving": shown.is_in_progress,
-        "stats": Stats.of(summaries),
+        "stats": Summary.of(summaries),
     }
     return render(request, "integrations/_progress.html", context)
 
@@ -101,7 +99,8 @@ def progress(request: OrganizationRequest, label: str) -> HttpResponse:
 def feeds(request: OrganizationRequest, label: str) -> HttpResponse:
     """Render one connection's feeds, so that the page can follow a run."""
     connection = connection_or_404(request, label)
-    context = {"chosen": overview.overview(connection), "feeds": feed_health.of(connection)}
+    chosen = status_of(connection)
+    context = {"chosen": chosen, "feeds": chosen.feeds}
     return render(request, "integrations/_feeds.html", context)
 
 
@@ -121,7 +120,7 @@ def _dialog(
     request: OrganizationRequest, name: str, connection: Connection, **context: Any
 ) -> HttpResponse:
     """Render a dialog about one connection."""
-    context |= {"overview": overview.overview(connection), "connector": connection.connector}
+    context |= {"overview": status_of(connection), "connector": connection.connector}
     return render_dialog(request, f"integrations/_{name}.html", **context)
 
 
@@ -265,5 +264,5 @@ def delete(request: OrganizationRequest, label: str) -> HttpResponse:
 @require_safe
 def archive(request: OrganizationRequest) -> HttpResponse:
     """Render deleted connections with history, which can be restored or erased."""
-    context = {"overviews": overview.retained(request.organization)}
+    context = {"overviews": retained(request.organization)}
     return render(request, "integrations/archive.html", context)

@@ -6,15 +6,15 @@ from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property
 
-from django.db.models import Max, Q
+from django.db.models import Q
 
-from integrations.completeness import Completeness
-from integrations.days import DayState
-from integrations.models import Connection, FeedDay, Meter, Person
+from integrations.models import Connection, Meter, Person
+from integrations.status.completeness import Completeness
+from integrations.status.connections import read_statuses
+from integrations.status.days import DayState
+from integrations.status.summary import Summary
 from reports import engine
 from reports.catalog import labels
-from reports.catalog.metrics import Source
-from reports.coverage import Coverage, feed_names
 from reports.dashboard.health import restated
 from reports.dashboard.people import PersonLabel, names
 from reports.dashboard.scope import Scope
@@ -127,7 +127,7 @@ class FilterBar:
         known = engine.coverage(self.scope.organization, self.scope.spec("cost"))
         moved, days = restated(connections)
         return DataFreshness(
-            complete=_complete(connections, known),
+            complete=Summary.of(read_statuses(connections)).cost,
             known_to=known.known_to,
             final_to=known.final_to,
             open_days=known.count(DayState.PROVISIONAL, DayState.INCOMPLETE),
@@ -138,22 +138,6 @@ class FilterBar:
 
 
 _NAMES = ("name", "email", "external_id")
-
-
-def _complete(connections: Sequence[Connection], known: Coverage) -> Completeness[datetime]:
-    """Return the instant to which the cost of all connections is complete within these days."""
-    feeds = Q(pk__in=[])
-    for connection in connections:
-        totals, people = feed_names(connection, Source.COST)
-        feeds |= Q(connection=connection, feed__in=totals or people)
-    days = Q(day__gte=known.window.start, day__lt=known.window.end)
-    newest = FeedDay.objects.filter(feeds, days).values_list("connection", "feed")
-    reached: dict[int, datetime] = {}
-    for connection_id, _, instant in newest.annotate(Max("watermark")).order_by():
-        if instant:
-            reached[connection_id] = min(instant, reached.get(connection_id, instant))
-    live = [c for c in connections if not c.is_disconnected] or connections
-    return Completeness.of({c.label: reached.get(c.pk) for c in live})
 
 
 def _some(words: Sequence[str], nothing: str) -> str:

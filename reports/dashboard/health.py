@@ -1,6 +1,5 @@
 """Coverage of the numbers: known, final, missing, restated and reconciled days."""
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -10,15 +9,16 @@ from itertools import groupby
 from django.db.models import Count, F, Q, Sum
 from django.utils import timezone
 
-from integrations.connectors.base import Feed
 from integrations.connectors.base import Table as Kept
-from integrations.days import STATES, DayState, unnamed_days
-from integrations.models import Connection, DayCheck, FeedDay, Restatement
+from integrations.models import Connection, DayCheck, Restatement
+from integrations.status.connections import ConnectionStatus, read_statuses
+from integrations.status.days import DayState, unnamed_days
+from integrations.status.feeds import FeedStatus
 from integrations.window import Window
 from reports import engine
 from reports.catalog.metrics import Source
 from reports.coverage import feed_names
-from reports.dashboard.results import Column, Kind, Table, WidgetResult
+from reports.dashboard.results import Column, Kind, Table, Value, WidgetResult
 from reports.dashboard.scope import Scope
 from reports.reconciliation import CENT
 
@@ -77,8 +77,7 @@ def health(scope: Scope) -> WidgetResult:
     The table has every feed by itself.
     """
     every = engine.connections_of(scope.organization, scope.filters)
-    known = _known(every, scope.window)
-    strips = tuple(_feed_strips(every, scope.window, known))
+    statuses, window = read_statuses(every), scope.window
     days = Q(day__gte=scope.window.start, day__lt=scope.window.end)
     checks = DayCheck.objects.filter(days, connection__in=every).aggregate(
         all=Count("pk"),
@@ -90,13 +89,13 @@ def health(scope: Scope) -> WidgetResult:
     amount, count = restated(every)
     return WidgetResult(
         shown=Health(
-            tuple(_kind_strips(every, scope.window, known)),
+            tuple(strip for one in statuses for strip in _kind_strips(one, window)),
             is_several=len(every) > 1,
             checked=checks["all"],
             differing=checks["off"],
             restated=amount,
             restated_days=count,
-            unnamed_days=_unnamed(every, known),
+            unnamed_days=len(frozenset().union(*(_unnamed(one, window) for one in statuses))),
         ),
         empty="" if every else "Nothing is connected yet.",
         # The same days of the same connections, with the check of their sum at its foot.
@@ -105,12 +104,17 @@ def health(scope: Scope) -> WidgetResult:
             (
                 Column("billing_account", "Connection", Kind.TEXT),
                 Column("feed", "Feed", Kind.TEXT),
+                Column("status", "Status", Kind.TEXT),
+                Column("complete_to", "Complete to", Kind.TEXT),
+                Column("final_to", "Final to", Kind.DAY),
                 Column("final", "Final days", Kind.COUNT),
                 Column("open", "Can still change", Kind.COUNT),
                 Column("incomplete", "Incomplete", Kind.COUNT),
                 Column("missing", "Without data", Kind.COUNT),
+                Column("problem", "Problem", Kind.TEXT),
+                Column("repair", "What to do", Kind.TEXT),
             ),
-            tuple((s.account, s.label, s.final, s.open, s.incomplete, s.missing) for s in strips),
+            tuple(_feed_row(feed, window) for one in statuses for feed in _feeds(one)),
         ),
     )
 
@@ -119,7 +123,7 @@ def restated(connections: Sequence[Connection]) -> tuple[Decimal, int]:
     """By how much complete days moved since yesterday in US dollars, and how many days."""
     totals = Q(pk__in=[])
     for connection in connections:
-        names = [f.name for f in _feeds(connection) if f.grain == "total"]
+        names = [f.name for f in connection.connector.feeds if f.grain == "total"]
         totals |= Q(connection=connection, feed__in=names)
     rows = Restatement.objects.filter(
         totals, measure="amount_usd", at__gte=timezone.now() - timedelta(days=1)
@@ -127,62 +131,45 @@ def restated(connections: Sequence[Connection]) -> tuple[Decimal, int]:
     return rows["moved"] or Decimal(), rows["days"]
 
 
-def _feeds(connection: Connection) -> list[Feed]:
-    return [feed for feed in connection.connector.feeds if not feed.is_newest_only]
+def _unnamed(status: ConnectionStatus, window: Window) -> frozenset[date]:
+    """Return the days of the window whose cost is known and whose cost per user is not."""
+    known = {feed.name: feed.coverage.within(window) for feed in status.feeds}
+    totals, people = (
+        [known[name] for name in names] for names in feed_names(status.connection, Source.COST)
+    )
+    return unnamed_days(totals, people)
 
 
-def _unnamed(connections: Sequence[Connection], known: "_Known") -> int:
-    days: set[date] = set()
-    for connection in connections:
-        totals, people = (
-            [dict(known.get((connection.pk, name), {})) for name in names]
-            for names in feed_names(connection, Source.COST)
-        )
-        days |= unnamed_days(totals, people)
-    return len(days)
-
-
-_Known = Mapping[tuple[int, str], Mapping[date, DayState]]  # by connection and feed
 KINDS = {Kept.COST: "Cost", Kept.USAGE: "Tokens", Kept.ENGAGEMENT: "Activity"}
 
 
-def _known(connections: Sequence[Connection], window: Window) -> _Known:
-    known: dict[tuple[int, str], dict[date, DayState]] = defaultdict(dict)
-    days = FeedDay.objects.filter(
-        connection__in=connections, day__gte=window.start, day__lt=window.end
+def _feeds(status: ConnectionStatus) -> list[FeedStatus]:
+    return [one for one in status.feeds if not one.feed.is_newest_only]
+
+
+def _feed_row(feed: FeedStatus, window: Window) -> tuple[Value, ...]:
+    """Return one feed: the state, dates and repair of its connection's page, and days by state."""
+    strip = _strip(feed.connection.label, feed.label, window, feed.coverage.within(window))
+    return (
+        *(strip.account, strip.label, feed.status.word, feed.complete_text, feed.final_to),
+        *(strip.final, strip.open, strip.incomplete, strip.missing),
+        *(feed.error or feed.kept_out, feed.repair),
     )
-    for connection_id, name, day, state in days.values_list(
-        "connection_id", "feed", "day", "state"
-    ):
-        known[connection_id, name][day] = STATES[state]
-    return known
 
 
-def _feed_strips(
-    connections: Sequence[Connection], window: Window, known: _Known
-) -> Iterator[CoverageStrip]:
-    for connection in connections:
-        for feed in _feeds(connection):
-            days = known.get((connection.pk, feed.name), {})
-            yield _strip(connection.label, feed.label, window, days)
-
-
-def _kind_strips(
-    connections: Sequence[Connection], window: Window, known: _Known
-) -> Iterator[CoverageStrip]:
-    """Return one strip per kind, in which the least final feed decides a day.
+def _kind_strips(status: ConnectionStatus, window: Window) -> Iterator[CoverageStrip]:
+    """Yield one strip per kind, in which the least final feed decides a day.
 
     A feed that has read none may lie beyond what its key may read; the table shows it.
     """
-    for connection in connections:
-        for table, label in KINDS.items():
-            feeds = [f for f in _feeds(connection) if f.table is table]
-            read = [k for f in feeds if (k := known.get((connection.pk, f.name)))]
-            worst = {
-                day: min(days.get(day, DayState.UNKNOWN) for days in read) for day in window if read
-            }
-            if feeds:
-                yield _strip(connection.label, label, window, worst)
+    for table, label in KINDS.items():
+        feeds = [one for one in _feeds(status) if one.feed.table is table]
+        read = [known for one in feeds if (known := one.coverage.within(window))]
+        worst = {
+            day: min(days.get(day, DayState.UNKNOWN) for days in read) for day in window if read
+        }
+        if feeds:
+            yield _strip(status.connection.label, label, window, worst)
 
 
 def _strip(

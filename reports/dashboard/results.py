@@ -8,7 +8,7 @@ from enum import StrEnum
 from itertools import chain
 
 from common import spreadsheets
-from integrations.days import DayState
+from integrations.status.days import DayState
 from integrations.window import Window
 from reports.catalog.metrics import Number, exact, exact_usd
 from reports.dashboard.scope import Scope

@@ -33,7 +33,6 @@ from django.db.models.functions import Cast, Collate, Greatest
 
 from accounts import deadlines
 from accounts.models import Organization
-from integrations.days import DayState
 from integrations.models import (
     ActivityByDay,
     Connection,
@@ -48,6 +47,7 @@ from integrations.models import (
     UsageFact,
 )
 from integrations.models.facts import FactQuerySet
+from integrations.status.days import DayState
 from integrations.window import Window
 from reports import coverage as coverages
 from reports import identity

@@ -10,7 +10,7 @@ from django_htmx.middleware import HtmxDetails
 
 from accounts.limits import limited
 from accounts.tenancy import OrganizationRequest, organization_required
-from integrations.days import DayState
+from integrations.status.days import DayState
 from reports import engine, limits
 from reports.catalog import resource_names
 from reports.catalog.metrics import Source, Unit

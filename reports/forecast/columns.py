@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 from accounts.models import Organization
-from integrations.days import DayState
+from integrations.status.days import DayState
 from integrations.window import Window
 from reports import engine
 from reports.catalog.metrics import Measure, Source

@@ -11,8 +11,8 @@ from functools import cached_property
 
 from accounts.models import Organization
 from integrations.connectors.ids import canonical_id
-from integrations.days import DayState
 from integrations.models import Connection, FeedDay, Person
+from integrations.status.days import DayState
 from integrations.window import Window
 from reports import engine, identity
 from reports.catalog import labels

@@ -9,7 +9,7 @@ from itertools import groupby, islice, repeat
 from math import ceil, sqrt
 
 from accounts import deadlines
-from integrations.days import DayState
+from integrations.status.days import DayState
 from integrations.window import Window
 from reports.catalog import labels, resource_names
 from reports.catalog.metrics import OTHER_KEY, SPECIAL, Key, Metric, Number, add_known

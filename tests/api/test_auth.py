@@ -163,7 +163,7 @@ def test_a_crash_is_a_document_that_says_nothing_of_it(ask, client, monkeypatch)
     def broken(*args):
         raise RuntimeError("password=hunter2")
 
-    monkeypatch.setattr("api.v1.overviews", broken)
+    monkeypatch.setattr("api.v1.statuses", broken)
     client.raise_request_exception = False
 
     assert "hunter2" not in str(refused(ask("connections"), 500))

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accounts.models import Role
-from integrations.completeness import Completeness
 from integrations.context_processors import Navigation
 from integrations.models import Connection, FeedDay
-from integrations.overview import overviews
-from integrations.stats import Stats
+from integrations.status.completeness import Completeness
+from integrations.status.connections import statuses
+from integrations.status.summary import Summary
 from tests.factories import make_connection, make_member, make_organization
 
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -74,7 +74,7 @@ def test_top_bar_and_cards_say_the_earliest_with_its_label(two, client):
     client.force_login(user)
 
     frame = Navigation(user.memberships.get())
-    stats = Stats.of(overviews(organization))
+    stats = Summary.of(statuses(organization))
 
     assert (frame.complete.to, frame.complete.laggards) == (NIGHT, ("labs",))
     assert (stats.cost.to, stats.cost.laggards) == (NIGHT, ("labs",))

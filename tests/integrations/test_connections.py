@@ -11,11 +11,12 @@ from django.db import connection as database
 from django.utils import timezone
 
 from accounts.models import AuditEvent
-from integrations import connections, overview, sync
+from integrations import connections, sync
 from integrations.connectors import get_connector
 from integrations.connectors.base import ActionNeeded, TransientError
 from integrations.encryption import Secret, UnreadableSecret
 from integrations.models import Connection, SyncRun
+from integrations.status.connections import status_of
 from tests.factories import make_connection, make_organization
 
 pytestmark = pytest.mark.django_db
@@ -163,7 +164,7 @@ def test_sync_now_goes_on_with_the_stored_key_once_access_is_mended(organization
         problem_since=timezone.now(),
     )
     connection.refresh_from_db()
-    assert overview.overview(connection).can_resume_with_same_key
+    assert status_of(connection).can_resume_with_same_key
 
     assert connections.sync_now(connection, actor=None) == run
 
@@ -177,7 +178,7 @@ def test_a_rejected_key_is_not_offered_to_go_on(organization):
     connection = connect(organization)
     connection.state, connection.problem_code = "action_needed", "key_rejected"
 
-    assert not overview.overview(connection).can_resume_with_same_key
+    assert not status_of(connection).can_resume_with_same_key
 
 
 def test_only_a_disconnected_connection_can_be_deleted(organization):

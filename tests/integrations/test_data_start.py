@@ -13,7 +13,7 @@ from integrations.connectors.claude_console import ClaudeConsole
 from integrations.data_start import BEFORE_DATA
 from integrations.encryption import Secret
 from integrations.models import CostTotal, FeedDay, SyncRun, SyncWindow
-from integrations.overview import overview
+from integrations.status.connections import status_of
 from integrations.sync.planning import plan_refresh
 from integrations.window import Window
 from sandbox.claude_console import Sandbox, ledger
@@ -82,7 +82,7 @@ def test_what_lies_before_the_first_use_is_never_asked_for_again(connection):
 
     known_from = FeedDay.objects.filter(feed="cost").earliest("day").day
     assert min(window.start for window in run.windows.all()) >= known_from
-    assert not overview(connection).has_older_days
+    assert not status_of(connection).has_older_days
 
 
 def test_days_that_are_named_are_read_however_old(connection):
@@ -142,7 +142,7 @@ def test_an_import_of_everything_reads_a_history_of_more_than_two_years(connecti
 
     run = sync.plan_import(connection, today=TODAY)
     assert run.windows.filter(feed="cost").earliest("start").start == date(2023, 1, 1)
-    waiting = overview(connection).progress
+    waiting = status_of(connection).progress
     assert (waiting.percent, waiting.days_total) == (0, 1420)  # 1 January 2023 to today
     work(run)
 

@@ -6,12 +6,12 @@ import pytest
 from django.urls import reverse
 
 from accounts.models import Role
-from integrations import notices, overview, sync
+from integrations import notices, sync
 from integrations.encryption import Secret
-from integrations.failing import failing_feeds
-from integrations.feed_health import of
-from integrations.health import health
 from integrations.models import FeedDay, Notice, SyncRun, SyncWindow
+from integrations.status.connections import card, status_of
+from integrations.status.strips import coverage_page
+from integrations.status.words import CONNECTED, PARTLY_FAILING, PARTLY_READ
 from integrations.window import Window
 from tests.factories import make_connection, make_member, make_organization
 
@@ -27,6 +27,10 @@ def connection(sandbox):
     return make_connection(make_organization(), credential=key, key_hint="-org")
 
 
+def strips_of(connection):
+    return coverage_page(status_of(connection), today=NOON.date(), days=90)
+
+
 def finished_run(connection, *failed):
     run = sync.plan(connection, SyncRun.Kind.REFRESH, DAY)
     run.windows.update(state=SyncWindow.State.DONE)
@@ -39,21 +43,21 @@ def finished_run(connection, *failed):
 
 def test_the_card_names_a_feed_that_failed_and_why(connection):
     finished_run(connection)
-    assert overview.overview(connection).status is overview.CONNECTED
+    assert status_of(connection).status is CONNECTED
 
     finished_run(connection, "user_cost", "skills")
 
-    summary = overview.overview(connection)
-    assert summary.status is overview.PARTLY_FAILING
-    assert summary.sentence == (
-        "Cost per user failed in its last run: Anthropic sent nonsense. "
-        "Also failing: Skills. The next refresh tries again."
+    status = status_of(connection)
+    assert status.status is PARTLY_FAILING
+    assert status.sentence == (
+        "Cost per user failed in its last run: Anthropic sent nonsense. Also failing: Skills."
     )
-    card = overview.card(connection.organization, connection.connector)
-    assert (card.status, card.sentence) == (summary.status, summary.sentence)
+    assert status.repair == "The next refresh tries again."
+    shown_card = card(connection.organization, connection.connector)
+    assert (shown_card.status, shown_card.sentence) == (status.status, status.sentence)
 
     finished_run(connection)
-    assert overview.overview(connection).status is overview.CONNECTED
+    assert status_of(connection).status is CONNECTED
 
 
 def test_only_runs_in_a_row_count(connection):
@@ -62,9 +66,9 @@ def test_only_runs_in_a_row_count(connection):
     finished_run(connection, "user_cost")
     last = finished_run(connection, "user_cost")
 
-    ((feed,),) = failing_feeds([connection]).values()
+    (feed,) = status_of(connection).failing_feeds
 
-    assert (feed.runs, feed.first_run_id) == (2, last.pk - 1)
+    assert (feed.failed_runs, feed.first_failed_run_id) == (2, last.pk - 1)
 
 
 def test_the_bell_tells_it_after_the_second_run_once_and_settles_it(connection):
@@ -103,25 +107,25 @@ def test_data_health_and_the_connection_page_show_it(client, connection):
     )
     client.force_login(make_member(connection.organization, Role.BILLING_ADMIN))
 
-    coverage = {one.label: one for one in health(connection, today=NOON.date(), days=90).feeds}
+    coverage = {one.label: one for one in strips_of(connection).feeds}
     page = client.get(reverse("integrations:health", args=["demo"])).content.decode()
     manage = client.get(
         reverse("integrations:manage", args=["demo", "claude-enterprise"])
     ).content.decode()
 
     said = "Cost per user failed in its last 2 runs: Anthropic sent nonsense."
-    assert coverage["Cost per user"].failure == said
+    assert coverage["Cost per user"].feed.sentence == said
     assert said in page
     assert "2 rows are kept out. Anthropic sent an amount in EUR." in page
     assert "2 rows of 1 day are kept out, so this day is incomplete." in manage
-    assert {one.label: one.kept_out for one in of(connection)}["Cost per user"] == ""
+    assert {one.label: one.kept_out for one in status_of(connection).feeds}["Cost per user"] == ""
 
 
 def test_what_was_stopped_is_no_failure(connection):
     sync.plan(connection, SyncRun.Kind.REFRESH, DAY)
     sync.stop(connection)
 
-    assert failing_feeds([connection]) == {}
+    assert status_of(connection).failing_feeds == []
 
 
 def a_day_without_cost_per_user(connection, *people):
@@ -143,13 +147,13 @@ def test_no_status_is_green_while_cost_per_user_is_not_read(client, connection):
     client.force_login(make_member(connection.organization, Role.BILLING_ADMIN))
     sentence = "The cost per user of 19 Nov 2026 is not known. The total is complete."
 
-    shown = overview.overview(connection)
-    card = overview.card(connection.organization, connection.connector)
+    shown = status_of(connection)
+    shown_card = card(connection.organization, connection.connector)
     notices.detect(NOON)
 
-    assert (shown.status, shown.sentence) == (overview.PARTLY_READ, sentence)
-    assert (card.status, card.sentence) == (overview.PARTLY_READ, sentence)
-    assert health(connection, today=NOON.date(), days=90).unnamed_days == 1
+    assert (shown.status, shown.sentence) == (PARTLY_READ, sentence)
+    assert (shown_card.status, shown_card.sentence) == (PARTLY_READ, sentence)
+    assert strips_of(connection).unnamed_days == 1
     assert [each.text for each in Notice.objects.all()] == [f"my-org: {sentence}"]
     for name, *arguments in (("index",), ("manage", "claude-enterprise")):
         page = client.get(reverse(f"integrations:{name}", args=["demo", *arguments]))
@@ -166,7 +170,7 @@ def test_the_status_is_green_again_once_cost_per_user_is_read(connection):
 
     notices.detect(NOON)
 
-    assert overview.overview(connection).status is overview.CONNECTED
+    assert status_of(connection).status is CONNECTED
     assert Notice.objects.get().settled_at == NOON
 
 
@@ -175,7 +179,7 @@ def test_a_refresh_that_reads_cost_per_user_now_is_no_fault(connection):
     day = Window(date(2026, 11, 19), date(2026, 11, 20))
     run = sync.plan(connection, SyncRun.Kind.REFRESH, day)
 
-    assert overview.overview(connection).status is overview.CONNECTED
+    assert status_of(connection).status is CONNECTED
 
     run.windows.filter(feed="user_cost").update(error="The endpoint is closed.")
-    assert overview.overview(connection).status is overview.PARTLY_READ
+    assert status_of(connection).status is PARTLY_READ

@@ -11,7 +11,6 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Role
-from integrations.health import health
 from integrations.models import (
     Connection,
     DayCheck,
@@ -20,6 +19,8 @@ from integrations.models import (
     SyncRun,
     SyncWindow,
 )
+from integrations.status.connections import status_of
+from integrations.status.strips import coverage_page
 from tests.factories import day_check, feed_day, make_connection, make_member, make_organization
 
 pytestmark = pytest.mark.django_db
@@ -75,7 +76,7 @@ def tried(connection, day, state, **fields):
 
 
 def coverage(connection, days=7):
-    by_label = health(connection, today=TODAY, days=days)
+    by_label = coverage_page(status_of(connection), today=TODAY, days=days)
     label = connection.connector.feed("organization_cost").label
     return next(feed for feed in by_label.feeds if feed.label == label)
 
@@ -126,7 +127,9 @@ def test_days_before_the_import_are_no_gap(connection):
 def test_everything_reaches_back_to_the_first_import(connection):
     days_of(connection, n16="final")
 
-    assert health(connection, today=TODAY, days=None).window.start == date(2026, 11, 16)
+    assert coverage_page(status_of(connection), today=TODAY, days=None).window.start == date(
+        2026, 11, 16
+    )
 
 
 def test_a_feed_that_was_never_read_says_so(connection):
@@ -204,7 +207,7 @@ def test_a_feed_that_never_succeeded_says_why(member, connection):
 
     page = text(member.get(url("health")))
 
-    assert "Anthropic denied access. The next refresh tries again." in page
+    assert "Anthropic denied access. <b>The next refresh tries again.</b>" in page
 
 
 def test_one_chooses_the_connection_and_all_days(member, organization, connection):

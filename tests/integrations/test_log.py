@@ -7,9 +7,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Role
-from integrations import feed_health, log, sync
+from integrations import log, sync
 from integrations.encryption import Secret
 from integrations.models import Connection, SyncRun, SyncWindow
+from integrations.status.connections import status_of
 from integrations.window import Window
 from tests.factories import feed_day, make_connection, make_member, make_organization
 
@@ -160,7 +161,7 @@ def test_a_run_of_the_sandbox_can_be_read_in_the_log(viewer, connection):
 
 # --- Feeds -------------------------------------------------------------------------------
 def health(connection, name):
-    return next(feed for feed in feed_health.of(connection) if feed.name == name)
+    return next(feed for feed in status_of(connection).feeds if feed.name == name)
 
 
 def test_a_feed_that_works(connection):
@@ -172,7 +173,7 @@ def test_a_feed_that_works(connection):
 
     assert feed.status.word == "Up to date"
     assert (feed.requests, feed.rows) == (4, 42)
-    assert f"{feed.complete_to_day}" == "2026-11-21"
+    assert f"{feed.complete_day}" == "2026-11-21"
     assert feed.last_success_at == now + timedelta(seconds=9)
 
 
@@ -180,7 +181,7 @@ def test_what_was_never_tried_is_unknown_not_zero(connection):
     feed = health(connection, "users")
 
     assert feed.status.word == "Queued"
-    assert (feed.requests, feed.rows, feed.last_try_at, feed.last_success_at) == (None,) * 4
+    assert (feed.requests, feed.rows, feed.last_attempt_at, feed.last_success_at) == (None,) * 4
 
 
 @pytest.mark.parametrize(
@@ -223,7 +224,7 @@ def test_what_stops_every_feed_is_said_once_and_not_of_those_that_were_not_tried
         "Rejected.",
         "",
     )
-    words = [(feed.status.word, feed.outlook) for feed in feed_health.of(connection)]
+    words = [(feed.status.word, feed.outlook) for feed in status_of(connection).feeds]
     assert words.count(("Action needed", "Resumes automatically")) == 1
     assert words.count(("Waiting", "Resumes automatically")) == len(words) - 1
     client.force_login(make_member(organization, Role.BILLING_ADMIN))
@@ -272,7 +273,7 @@ def test_a_day_that_is_not_over_is_not_complete(connection):
     feed_day(connection, "users", "2026-11-20")
     feed_day(connection, "users", "2026-11-21", "incomplete")
 
-    assert f"{health(connection, 'users').complete_to_day}" == "2026-11-20"
+    assert f"{health(connection, 'users').complete_day}" == "2026-11-20"
 
 
 def test_missing_days_are_a_problem_only_when_it_lasts(connection):
@@ -310,12 +311,12 @@ def test_what_was_stopped_on_purpose_is_not_wrong(connection):
     assert (feed.status.word, feed.error) == ("Disconnected", "")
 
 
-def test_health_takes_three_queries_however_many_runs(connection, django_assert_num_queries):
+def test_status_takes_five_queries_however_many_runs(connection, django_assert_num_queries):
     for number in range(4):
         make_run(connection, {}, FAILED, at=NOW + timedelta(hours=number))
 
-    with django_assert_num_queries(3):
-        feed_health.of(connection)
+    with django_assert_num_queries(5):
+        status_of(connection)
 
 
 def test_what_is_unknown_is_a_dash_on_the_page(client, organization, connection):

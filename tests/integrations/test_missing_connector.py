@@ -7,9 +7,11 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Role
-from integrations import connections, overview, sync
+from integrations import connections, sync
 from integrations.encryption import Secret
 from integrations.models import Connection
+from integrations.status.connections import retained
+from integrations.status.words import ARCHIVED
 from integrations.window import Window
 from tests.factories import (
     cost,
@@ -154,4 +156,4 @@ def test_it_can_be_disconnected_and_archived(admin, connection):
 
     assert "platform" in page
     assert url("replace_key", "platform") not in page
-    assert overview.retained(connection.organization)[0].status is overview.ARCHIVED
+    assert retained(connection.organization)[0].status is ARCHIVED

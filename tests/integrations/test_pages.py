@@ -807,7 +807,7 @@ def test_erasing_shows_how_far_it_is(admin, organization):
     text = page(admin, of_connector("manage"))
 
     assert "40,000 of 1,204,331 rows erased." in text
-    assert '<progress id="erase-my-org" max="1204331" value="40000">' in text
+    assert '<progress id="erase-my-org" max="1204331" value="40000"' in " ".join(text.split())
 
 
 def test_only_what_is_disconnected_can_be_deleted(admin, organization):

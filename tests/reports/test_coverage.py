@@ -2,8 +2,8 @@
 
 from datetime import date
 
-from integrations.days import DayState
 from integrations.models import Connection, FeedDay
+from integrations.status.days import DayState
 from integrations.window import Window
 from reports import engine
 from reports.coverage import Coverage

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from integrations.days import DayState
+from integrations.status.days import DayState
 from integrations.window import Window
 from reports import engine
 from reports.catalog.metrics import Unit

@@ -3,8 +3,8 @@
 from datetime import date
 from decimal import Decimal
 
-from integrations.days import DayState
 from integrations.models import FeedDay
+from integrations.status.days import DayState
 from integrations.window import Window
 from reports import engine
 from reports.catalog.metrics import Unit

@@ -6,7 +6,7 @@ from decimal import Decimal
 from itertools import groupby
 from math import ceil, floor, log10
 
-from integrations.days import DayState
+from integrations.status.days import DayState
 from reports.catalog.metrics import Number, Unit
 from reports.render.pivot import Pivot
 from reports.templatetags import figures

@@ -250,7 +250,7 @@ MOST_QUERIES = {
     "cache-share": 8, "spend-over-time": 3, "models": 8, "tokens": 3,
     "active-users-over-time": 6, "adoption": 5, "top-users": 32, "cost-per-user": 6,
     "claude-code": 10, "activity": 6, "rising": 16, "price-drivers": 3, "catalog": 5,
-    "unattributed": 11, "health": 4,
+    "unattributed": 11, "health": 9,
 }  # fmt: skip
 
 

@@ -28,7 +28,7 @@ from integrations.models import (
     SyncWindow,
     UsageFact,
 )
-from integrations.overview import overview
+from integrations.status.connections import status_of
 from integrations.window import Window
 from sandbox.claude_console import Sandbox
 from sandbox.claude_console.company import by_slug
@@ -184,7 +184,7 @@ def test_days_are_as_sure_as_the_time_of_reading_allows(connection):
     assert state("usage", date(2026, 11, 19)) == FeedDay.State.PROVISIONAL
     assert state("claude_code", date(2026, 11, 19)) == FeedDay.State.PROVISIONAL
     assert state("claude_code", date(2026, 11, 20)) == FeedDay.State.INCOMPLETE
-    shown = overview(connection)
+    shown = status_of(connection)
     assert shown.cost_complete_to == FeedDay.objects.filter(feed="cost").latest("day").watermark
     assert shown.engagement_complete_to == date(2026, 11, 19)  # only people are counted
 

@@ -1,10 +1,5 @@
-"""How far days are known, and of which days the cost is known and the cost per user is not.
+"""How far days are known, and of which days the cost is known and the cost per user is not."""
 
-The one source of that rule: cards, the connection page, the API, notices, Data health, dashboards
-and reports all ask here.
-"""
-
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import date
 from enum import IntEnum
@@ -63,24 +58,3 @@ def cost_feeds(connection: Connection) -> tuple[list[str], list[str]]:
         [feed.name for feed in feeds if feed.grain == "total"],
         [feed.name for feed in feeds if feed.grain == "person"],
     )
-
-
-def days_without_cost_per_user(connections: Sequence[Connection]) -> dict[int, frozenset[date]]:
-    """Return, by connection, the days whose cost is known and whose cost per user is not."""
-    feeds = {connection.pk: cost_feeds(connection) for connection in connections}
-    both = {pk: names for pk, names in feeds.items() if all(names)}
-    if not both:
-        return {}
-    known: dict[tuple[int, str], dict[date, DayState]] = defaultdict(dict)
-    wanted = {name for totals, people in both.values() for name in (*totals, *people)}
-    stored = FeedDay.objects.filter(connection__in=both, feed__in=wanted)
-    for pk, feed, day, state in stored.values_list("connection_id", "feed", "day", "state"):
-        known[pk, feed][day] = STATES[state]
-    unnamed = {
-        pk: unnamed_days(
-            [known[pk, name] for name in totals],
-            [known[pk, name] for name in people],
-        )
-        for pk, (totals, people) in both.items()
-    }
-    return {pk: days for pk, days in unnamed.items() if days}
