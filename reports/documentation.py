@@ -1,4 +1,4 @@
-"""The tables of `docs/metrics.md` that are made from what connectors declare."""
+"""The parts of `docs/metrics.md` that are made from what connectors and widgets declare."""
 
 from collections.abc import Iterator
 
@@ -14,6 +14,7 @@ from reports.catalog.metrics import (
     OfOneDocument,
     Ratio,
 )
+from reports.dashboard.widgets import WIDGET_LIST
 
 _UNITS = {
     "usd": "US dollars",
@@ -26,7 +27,11 @@ _UNITS = {
 
 def tables() -> dict[str, str]:
     """Every generated part by the name in its markers."""
-    return {"metrics": "\n".join(_metrics()), "fields": "\n".join(_endpoints())}
+    return {
+        "metrics": "\n".join(_metrics()),
+        "fields": "\n".join(_endpoints()),
+        "widgets": "\n".join(_widgets()),
+    }
 
 
 def replaced(text: str) -> str:
@@ -57,7 +62,7 @@ def _metrics() -> Iterator[str]:
 
 def _added(metric: Metric) -> str:
     if isinstance(metric, Ratio):
-        return "nothing: divided anew"
+        return f"nothing: `{metric.of.name}` is divided by `{metric.per.name}` anew"
     if isinstance(metric, Difference):
         return "nothing: subtracted anew"
     if isinstance(metric, Gauge):
@@ -69,6 +74,13 @@ def _added(metric: Metric) -> str:
     if isinstance(metric, DistinctCount):
         return "everything, each person once"
     return "everything"
+
+
+def _widgets() -> Iterator[str]:
+    for widget in WIDGET_LIST:
+        yield f"### {widget.title}\n"
+        for text in (widget.definition, widget.details):
+            yield f"{text}\n"
 
 
 def _endpoints() -> Iterator[str]:

@@ -14,6 +14,19 @@ from reports.catalog import labels
 from reports.catalog.metrics import METRICS, Measure, Metric, Number, Source, Unit, add_known
 from reports.coverage import feed_names
 from reports.dashboard import activity_queries, drawing
+from reports.dashboard.declaration import widget
+from reports.dashboard.kinds import (
+    Bar,
+    BarGroup,
+    Breakdown,
+    Cell,
+    ChartPart,
+    Head,
+    KeyEntry,
+    Listing,
+    TimeSeries,
+    View,
+)
 from reports.dashboard.results import (
     Column,
     Figure,
@@ -90,6 +103,20 @@ def _product(scope: Scope) -> str:
     return chosen[0] if len(chosen) == 1 and f"{chosen[0]}_monthly_active_users" in METRICS else ""
 
 
+@widget(
+    "active-users",
+    title="Active users, 30 days",
+    kind=Figure,
+    definition="""
+        Different people in the 30 days up to the last day that is known, as the provider counts
+        them. Never added up over days or connections.
+    """,
+    details="""
+        The provider's count of different people in the 30 days up to the last known day of the
+        range, beside the assigned seats of that day. With one product as filter, the count of
+        that product.
+    """,
+)
 def active_figure(scope: Scope) -> WidgetResult:
     """Different users in 30 days, on the last day that is known."""
     product = _product(scope)
@@ -137,6 +164,19 @@ def _of_seats(active: Number, seats: Number) -> str:
     return f"of {figures.count(seats)} seats, {figures.share(share)}" if share is not None else ""
 
 
+@widget(
+    "seats",
+    title="Seats",
+    kind=Figure,
+    definition="""
+        Assigned seats on the last day that is known, the part of them used within 7 days, and
+        invitations that are not accepted yet.
+    """,
+    details="""
+        Assigned seats on the last known day; *used in 7 days* is weekly active users by seats;
+        invitations that are pending.
+    """,
+)
 def seats(scope: Scope) -> WidgetResult:
     """Return the number of assigned seats, of used ones, and of invitations."""
     telling, missing = _split_by_activity(scope)
@@ -182,14 +222,63 @@ class ByProduct:
 
 
 @dataclass(frozen=True)
-class ActiveUsers:
+class ActiveUsers(TimeSeries):
     chart: Chart
     pivot: Pivot
     products: tuple[ByProduct, ...]
     on: tuple[tuple[str, date], ...]  # the last day of each connection
     is_several: bool
 
+    @property
+    def charts(self) -> tuple[ChartPart, ...]:
+        return (ChartPart(self.chart, "Active users"),)
 
+    @property
+    def key(self) -> tuple[KeyEntry, ...]:
+        days = ", 30 days" if self.is_several else ""
+        return tuple(
+            KeyEntry(f"line k{one.color}", f"{one.label}{days}") for one in self.pivot.series
+        )
+
+    @property
+    def views(self) -> tuple[View, ...]:
+        """The products on the last known day; of several connections each with its label."""
+        first = (
+            (Head("Connection"), Head("Product"))
+            if self.is_several
+            else (Head(f"Product, to {figures.day(self.on[0][1])}"),)
+        )
+        return (
+            View(
+                title="Active users by product on the last day that is known",
+                heads=(*first, *(Head(name, True) for name in ("Day", "7 days", "30 days"))),
+                rows=tuple(
+                    (
+                        *((Cell(row.account),) if self.is_several else ()),
+                        Cell(row.product),
+                        *(Cell(figures.count(number)) for number in row.counts),
+                    )
+                    for row in self.products
+                ),
+            ),
+        )
+
+
+@widget(
+    "active-users-over-time",
+    title="Active users",
+    kind=TimeSeries,
+    definition="""
+        Different people on a day, in 7 and in 30 days, as the provider counts them. They overlap
+        between days and products, so they are never added up.
+    """,
+    details="""
+        Daily, 7-day and 30-day counts of the provider, with the assigned seats. With several
+        connections a line for each, 30 days. The table has the last known day by product.
+        Products overlap: a person who uses two is in both.
+    """,
+    width=7,
+)
 def active_users(scope: Scope) -> WidgetResult:
     """Lines of daily, weekly and monthly users; of several connections a line each."""
     telling, missing = _split_by_activity(scope)
@@ -307,7 +396,50 @@ class Funnel:
     steps: tuple[Step, ...]
     idle: int | None  # seats without activity in 30 days
 
+    def group(self, *, is_named: bool) -> BarGroup:
+        bars = (
+            Bar(step.label, step.length, (Cell(figures.count(step.count), detail),))
+            for at, step in enumerate(self.steps)
+            for detail in [
+                "people" if not at else "" if step.share is None else figures.share(step.share)
+            ]
+        )
+        note = f"On {figures.day(self.on)}. Percentages are of the step above."
+        if self.idle is not None:
+            seats = "seat" if self.idle == 1 else "seats"
+            note += f" {self.idle} {seats} without activity in 30 days."
+        return BarGroup(tuple(bars), title=self.account if is_named else "", note=note)
 
+
+@dataclass(frozen=True)
+class Funnels(Breakdown):
+    funnels: tuple[Funnel, ...]
+
+    @property
+    def groups(self) -> tuple[BarGroup, ...]:
+        is_named = len(self.funnels) > 1
+        return tuple(funnel.group(is_named=is_named) for funnel in self.funnels)
+
+
+@widget(
+    "adoption",
+    title="Adoption",
+    kind=Breakdown,
+    definition="""
+        From invitation to regular use. Active every week: with activity in each of the last four
+        weeks. Two products or more: in 30 days.
+    """,
+    details="""
+        Each connection by itself, each percentage of the step above. *Invited*: seats and pending
+        invitations. *Has a seat*. *Active in 30 days*: the provider's count. *Active every week*:
+        people who did something in each of the last four weeks. *Two products or more*: people
+        who did something in at least two products within 30 days. Something is a message (chat,
+        Cowork, Office, Design), an action (Cowork) or a session (Claude Code). The last two are
+        counted from what each person did, so they can differ a little from what the provider
+        would call active.
+    """,
+    width=5,
+)
 def adoption(scope: Scope) -> WidgetResult:
     """From invitation to habit, for each connection by itself."""
     telling, missing = _split_by_activity(scope)
@@ -331,7 +463,7 @@ def adoption(scope: Scope) -> WidgetResult:
         for step in funnel.steps
     )
     return WidgetResult(
-        shown=tuple(funnels),
+        shown=Funnels(tuple(funnels)),
         empty="" if funnels else _NOT_READ_YET if telling else _NO_USERS,
         spec=scope.spec("seats", "monthly_active_users", "pending_invites") if telling else None,
         figure=add_known(f.steps[1].count for f in funnels) if funnels else None,
@@ -383,11 +515,37 @@ class MetricRow:
     value: Number
     kind: Kind
 
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        return (Cell(self.label), Cell(lines=self.points, style="wide"), Cell(self.text))
+
+
+def _complete_to(day: date | None) -> str:
+    return f"Complete to {figures.day(day)}. " if day else ""
+
 
 @dataclass(frozen=True)
-class Output:
+class Output(Listing):
     rows: tuple[MetricRow, ...]
     to: date | None
+
+    @property
+    def views(self) -> tuple[View, ...]:
+        return (
+            View(
+                title="Claude Code output",
+                heads=(Head("Measure"), Head("Over time"), Head("In all", is_number=True)),
+                rows=tuple(row.cells for row in self.rows),
+                hides_heads=True,
+            ),
+        )
+
+    @property
+    def note(self) -> str:
+        return (
+            f"{_complete_to(self.to)}This is a rough guide: not every session aims at a commit, "
+            "and lines of code are not value."
+        )
 
 
 _CLAUDE_CODE = "claude_code"
@@ -401,6 +559,26 @@ _CODE = (
 )
 
 
+@widget(
+    "claude-code",
+    title="Claude Code output",
+    kind=Listing,
+    definition="""
+        What Claude Code counted itself. Accept rate: accepted edits by proposed edits. Cost per
+        commit: all cost of Claude Code by its commits; where it is no product of its own, the
+        provider's estimate.
+    """,
+    details="""
+        Sessions, commits, pull requests, lines added and removed as Claude Code counts them, of
+        all connections that count it; accept rate is accepted by proposed edits. *Cost per
+        commit* is all cost of the product Claude Code by its commits, over the days whose
+        activity is known, of the connections that bill it as a product. The Console does not:
+        *Estimated cost* is Anthropic's estimate there, and *Estimated cost per commit* that by
+        the commits there. The two are never mixed. This is a rough guide: not every session aims
+        at a commit, and lines of code are not value.
+    """,
+    width=4,
+)
 def code_output(scope: Scope) -> WidgetResult:
     """Return the output of Claude Code and its cost per commit and session."""
     empty, missing = _no_activity(scope, "claude_code")
@@ -504,12 +682,50 @@ _SURFACE_OF = {
 
 
 @dataclass(frozen=True)
-class Surfaces:
+class Surfaces(Listing):
     rows: tuple[tuple[MetricRow, Number], ...]  # with how many people
     to: date | None
     is_several: bool
 
+    @property
+    def views(self) -> tuple[View, ...]:
+        return (
+            View(
+                title="Activity in chat, Cowork, Office and Design",
+                heads=(
+                    Head("Activity"),
+                    Head("Over time", is_hidden=True),
+                    Head("Count", is_number=True),
+                    Head("People", is_number=True),
+                ),
+                rows=tuple((*row.cells, Cell(figures.count(people))) for row, people in self.rows),
+            ),
+        )
 
+    @property
+    def note(self) -> str:
+        basis = (
+            "A person can be in several connections, so people are not added up. Choose one "
+            "connection."
+            if self.is_several
+            else "Each person counts once over all these days."
+        )
+        return f"{_complete_to(self.to)}{basis}"
+
+
+@widget(
+    "activity",
+    title="Chat, Cowork, Office, Design",
+    kind=Listing,
+    definition="""
+        Messages and actions in these days, and how many different people there were.
+    """,
+    details="""
+        Messages and actions in the range, and how many different people there were, each counted
+        once.
+    """,
+    width=4,
+)
 def surfaces(scope: Scope) -> WidgetResult:
     """Return the use of chat, Cowork, Office and Design, with the number of people."""
     empty, missing = _no_activity(scope, *_SURFACE_OF.values())
@@ -646,7 +862,52 @@ class CatalogSection:
     def is_span(self) -> bool:
         return any(one.is_span for one in self.used)
 
+    @property
+    def view(self) -> View:
+        return View(
+            title=self.catalog.label,
+            heads=(
+                Head(self.catalog.one),
+                Head("People" if self.is_span else "People, best day", is_number=True),
+                Head(self.catalog.word, is_number=True),
+            ),
+            rows=tuple(
+                (
+                    Cell(one.name or one.subject),
+                    Cell(figures.count(one.people)),
+                    Cell(figures.count(one.uses)),
+                )
+                for one in self.first
+            ),
+            width=6,
+            note=f"{self.more} more below, as table." if self.more else "",
+            style="tight",
+        )
 
+
+@dataclass(frozen=True)
+class CatalogSections(Listing):
+    sections: tuple[CatalogSection, ...]
+
+    @property
+    def views(self) -> tuple[View, ...]:
+        return tuple(section.view for section in self.sections)
+
+
+@widget(
+    "catalog",
+    title="Skills, connectors, projects",
+    kind=Listing,
+    definition="""
+        Explicit uses in these days. People of several days are only added up where the provider
+        did it; otherwise it is the most on one day.
+    """,
+    details="""
+        Uses within the range. *People* are those of the whole range where the provider counted
+        it, otherwise the most on one day, as marked: people of several days cannot be added up.
+    """,
+    width=7,
+)
 def catalog(scope: Scope) -> WidgetResult:
     """Return the most used items with the number of people."""
     every = engine.connections_of(scope.organization, scope.filters)
@@ -662,7 +923,7 @@ def catalog(scope: Scope) -> WidgetResult:
     shelves = [shelf for shelf in shelves if shelf.used]
     skills = [one.uses for shelf in shelves for one in shelf.used if shelf.catalog is SKILLS]
     return WidgetResult(
-        shown=tuple(shelves),
+        shown=CatalogSections(tuple(shelves)),
         spec=scope.spec(*(shelf.metric for shelf in CATALOGS), group_by=("item",)),
         figure=add_known(skills) if skills else None,
         empty="" if shelves else _NOT_READ_YET if known else _NO_CATALOG,

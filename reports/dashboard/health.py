@@ -7,6 +7,7 @@ from decimal import Decimal
 from itertools import groupby
 
 from django.db.models import Count, F, Q, Sum
+from django.urls import reverse
 from django.utils import timezone
 
 from integrations.connectors.base import Table as Kept
@@ -18,18 +19,12 @@ from integrations.window import Window
 from reports import engine
 from reports.catalog.metrics import Source
 from reports.coverage import feed_names
+from reports.dashboard.declaration import widget
+from reports.dashboard.kinds import Badge, Bar, BarGroup, Breakdown, Cell, Strip, StripSegment
 from reports.dashboard.results import Column, Kind, Table, Value, WidgetResult
 from reports.dashboard.scope import Scope
 from reports.reconciliation import CENT
-
-
-@dataclass(frozen=True)
-class StripSegment:
-    """Neighboring days that are equally sure, in percent of the strip."""
-
-    state: str
-    x: float
-    width: float
+from reports.templatetags import figures
 
 
 @dataclass(frozen=True)
@@ -61,7 +56,7 @@ class CoverageStrip:
 
 
 @dataclass(frozen=True)
-class Health:
+class Health(Breakdown):
     strips: tuple[CoverageStrip, ...]
     is_several: bool
     checked: int
@@ -69,8 +64,76 @@ class Health:
     restated: Decimal
     restated_days: int
     unnamed_days: int  # whose cost is known, and whose cost per user is not
+    page: str  # URL of Data health
+
+    @property
+    def groups(self) -> tuple[BarGroup, ...]:
+        bars = (
+            Bar(
+                f"{strip.account}: {strip.label}" if self.is_several else strip.label,
+                cells=(Cell(strip.text, style="small muted"),),
+                strip=Strip(strip.stretches, strip.text),
+            )
+            for strip in self.strips
+        )
+        return (BarGroup(tuple(bars)),)
+
+    @property
+    def badges(self) -> tuple[Badge, ...]:
+        return (self._checks, self._restatements)
+
+    @property
+    def _checks(self) -> Badge:
+        if not self.checked:
+            return Badge("No checks in these days yet", "off", "dash")
+        if self.differing:
+            text = (
+                f"{self.differing} of {self.checked} daily checks differ from the provider’s total"
+            )
+            return Badge(text, "bad", "fail")
+        if self.unnamed_days:
+            days = "day" if self.unnamed_days == 1 else "days"
+            return Badge(
+                f"{self.checked} daily checks agree, but the cost per user of {self.unnamed_days} "
+                f"{days} is not known",
+                "warn",
+                "clock",
+            )
+        text = f"All {self.checked} daily checks add up to the provider’s totals, to the cent"
+        return Badge(text, "good", "ok")
+
+    @property
+    def _restatements(self) -> Badge:
+        if not self.restated_days:
+            return Badge("No complete day was restated since yesterday.")
+        sign, days = "+" if self.restated > 0 else "", "day" if self.restated_days == 1 else "days"
+        return Badge(
+            f"{sign}{figures.usd(self.restated)} since yesterday, on {self.restated_days} {days} "
+            "that had been complete."
+        )
+
+    @property
+    def link(self) -> tuple[str, str]:
+        return ("Data health", self.page)
 
 
+@widget(
+    "health",
+    title="Data health",
+    kind=Breakdown,
+    definition="""
+        Which days are imported, final or missing, and whether they agree with the provider’s own
+        totals.
+    """,
+    details="""
+        For the cost, the tokens and the activity of each connection, how many days are final, can
+        still change, are incomplete or lack data: a day is as sure as the least sure of the feeds
+        that have been read. The table has every feed by itself. *Checks*: every day whose stored
+        sum was compared with the provider's own total. *Since yesterday*: by how much complete
+        days were restated in the last 24 hours, in the feeds of the whole organization.
+    """,
+    width=12,
+)
 def health(scope: Scope) -> WidgetResult:
     """Return the finality of cost, tokens and activity by connection, and the checks.
 
@@ -95,6 +158,7 @@ def health(scope: Scope) -> WidgetResult:
             differing=checks["off"],
             restated=amount,
             restated_days=count,
+            page=reverse("integrations:health", args=[scope.organization.slug]),
             unnamed_days=len(frozenset().union(*(_unnamed(one, window) for one in statuses))),
         ),
         empty="" if every else "Nothing is connected yet.",

@@ -6,10 +6,13 @@ from datetime import date
 from decimal import Decimal
 from itertools import pairwise
 from math import ceil
+from urllib.parse import urlencode
 
 from integrations.models import Person
 from reports.catalog import labels
 from reports.catalog.metrics import UNKNOWN_USER, Number, add_known
+from reports.dashboard.declaration import widget
+from reports.dashboard.kinds import Bar, BarGroup, Breakdown, Cell, Head, Listing, View
 from reports.dashboard.results import (
     Change,
     Column,
@@ -29,6 +32,7 @@ from reports.dashboard.scope import Scope
 from reports.dashboard.spend import length
 from reports.engine import Keys, People, Report, Row
 from reports.engine.spec import Filter
+from reports.templatetags import figures
 
 TOP = 10
 RISING = 5
@@ -103,13 +107,79 @@ class Remainder:
 
 
 @dataclass(frozen=True)
-class Ranking:
+class Ranking(Listing):
     spenders: tuple[UserSpend, ...]
     rest: tuple[Remainder, ...]
     against: str
     rule: str
+    query: str  # of the dashboard, to which a link adds a person
+
+    @property
+    def views(self) -> tuple[View, ...]:
+        return (
+            View(
+                title="Top users by spend",
+                heads=(
+                    Head("User", style="pin"),
+                    Head("Spend", is_number=True),
+                    Head("Beside the largest", is_hidden=True, style="wide"),
+                    Head(f"Change {self.against}".strip(), is_number=True),
+                    Head("Tokens", is_number=True),
+                    Head("Top model"),
+                    Head("Last active"),
+                ),
+                rows=tuple(self._row(one) for one in self.spenders),
+                foot=tuple(
+                    (
+                        Cell(one.label, one.detail, style="pin"),
+                        Cell(figures.usd(one.cost)),
+                        Cell(style="nil"),
+                        Cell(change=one.moved),
+                        Cell(figures.tokens(one.tokens)),
+                        Cell(style="nil"),
+                        Cell(style="nil"),
+                    )
+                    for one in self.rest
+                ),
+                rule=self.rule,
+                style="cardy",
+            ),
+        )
+
+    def _row(self, one: UserSpend) -> tuple[Cell, ...]:
+        who = one.who
+        link = _link(self.query, who.id)
+        return (
+            Cell(who.name, who.detail, link=link, tag=who.tag, style="pin"),
+            Cell(figures.usd(one.cost)),
+            Cell(length=one.length, style="nil"),
+            Cell(change=one.moved),
+            Cell(figures.tokens(one.tokens)),
+            Cell(one.model or "–", style="mono nowrap"),
+            Cell(figures.day(one.last_day), style="nowrap"),
+        )
 
 
+def _link(query: str, person: str) -> str:
+    """Return the query of the dashboard with the filter by one person."""
+    return f"{query}&{urlencode({'project_id': person})}"
+
+
+@widget(
+    "top-users",
+    title="Top users by spend",
+    kind=Listing,
+    definition="""
+        Cost that belongs to a person’s account. Cost of API keys and automation has no user and a
+        row of its own.
+    """,
+    details="""
+        The ten people with the highest cost; other people together; cost without a user. *Top
+        model* is the one most was spent on, *last active* the last day with cost, both within the
+        range.
+    """,
+    width=12,
+)
 def top_users(scope: Scope) -> WidgetResult:
     """Return the ten users with the highest cost, all others, and the unattributed cost."""
     report = scope.ask("cost", "total_tokens", group_by=("user_id",))
@@ -137,7 +207,7 @@ def top_users(scope: Scope) -> WidgetResult:
     against = change(movement.few).label if movement.few and movement.few.before else ""
     rest = tuple(_rest(report, movement, {(id,) for id in ids}, len(everybody) - len(ids)))
     return WidgetResult(
-        shown=Ranking(spenders, rest, against, finality_rule(report)),
+        shown=Ranking(spenders, rest, against, finality_rule(report), scope.query),
         empty=when_empty(report, "spend"),
         spec=scope.spec("cost", "total_tokens", group_by=("user_id",), limit=TOP),
         figure=report.totals[0],
@@ -268,7 +338,7 @@ class HistogramBin:
 
 
 @dataclass(frozen=True)
-class CostDistribution:
+class CostDistribution(Breakdown):
     """Distribution of cost over people. Percentiles are costs of actual people."""
 
     mean: Number
@@ -280,7 +350,43 @@ class CostDistribution:
     tenth: int  # how many people are the top tenth
     tenth_share: Decimal | None  # of the cost of all people
 
+    @property
+    def numbers(self) -> tuple[tuple[str, str], ...]:
+        named = (("Mean", self.mean), ("p50", self.p50), ("p90", self.p90), ("p99", self.p99))
+        return tuple((label, figures.usd(value)) for label, value in named)
 
+    @property
+    def groups(self) -> tuple[BarGroup, ...]:
+        bars = tuple(Bar(one.label, one.length, (Cell(f"{one.count}"),)) for one in self.bins)
+        return (BarGroup(bars, label="People by what they cost"),)
+
+    @property
+    def note(self) -> str:
+        people = "person" if self.people == 1 else "people"
+        top = (
+            "The user with the highest cost accounts"
+            if self.tenth == 1
+            else f"The {self.tenth} users with the highest cost account"
+        )
+        share = figures.share(self.tenth_share)
+        return f"{self.people} {people} with cost. {top} for {share} of it."
+
+
+@widget(
+    "cost-per-user",
+    title="Cost per active user",
+    kind=Breakdown,
+    definition="""
+        All spend by the people who used tokens. p50, p90 and p99 are percentiles of the cost per
+        person.
+    """,
+    details="""
+        `cost_per_active_user`: all cost by the people with usage. p50, p90 and p99 are the cost
+        of a real person: the smallest that at least 50, 90 or 99 percent of all people with cost
+        do not exceed.
+    """,
+    width=4,
+)
 def per_user(scope: Scope) -> WidgetResult:
     """All cost by people with usage, and how far single people are from that."""
     report = scope.ask("cost_per_active_user", "cost", "people", group_by=("user_id",))
@@ -378,13 +484,63 @@ class Increase:
 
 
 @dataclass(frozen=True)
-class Increases:
+class Increases(Listing):
     users: tuple[Increase, ...]
     models: tuple[Increase, ...]
     now: str
     against: str
+    query: str  # of the dashboard, to which a link adds a person
+
+    @property
+    def views(self) -> tuple[View, ...]:
+        return (
+            self._view("People whose spend rose most", "User", self.users, "No user’s spend rose."),
+            self._view(
+                "Models whose spend rose most", "Model", self.models, "No model’s spend rose."
+            ),
+        )
+
+    def _view(self, title: str, first: str, rows: tuple[Increase, ...], empty: str) -> View:
+        return View(
+            title=title,
+            heads=(Head(first), Head("More", is_number=True), Head("Change", is_number=True)),
+            rows=tuple(
+                (
+                    Cell(
+                        one.label,
+                        f"{figures.usd(one.before)} → {figures.usd(one.now)}",
+                        link=_link(self.query, one.id) if one.id else "",
+                        style="mono" if one.is_identifier else "",
+                    ),
+                    Cell(f"+{figures.usd(one.more)}"),
+                    Cell(change=one.moved) if one.before else Cell("new"),
+                )
+                for one in rows
+            ),
+            width=6,
+            empty=empty,
+            style="tight",
+        )
+
+    @property
+    def note(self) -> str:
+        return f"{self.now} beside {self.against}."
 
 
+@widget(
+    "rising",
+    title="Rising",
+    kind=Listing,
+    definition="""
+        The people and models whose spend grew by the most dollars, comparing complete days with
+        the days before.
+    """,
+    details="""
+        People and models by how many dollars their cost grew between the days before and the
+        complete days of the range.
+    """,
+    width=7,
+)
 def rising(scope: Scope) -> WidgetResult:
     """Return the people and the models whose cost grew most, in dollars."""
     asked = scope.spec("cost", group_by=("user_id",))
@@ -417,7 +573,13 @@ def rising(scope: Scope) -> WidgetResult:
         for riser in risers
     )
     return WidgetResult(
-        shown=Increases(users, models, span(by_user.spec.window), span(by_user.before.spec.window)),
+        shown=Increases(
+            users,
+            models,
+            span(by_user.spec.window),
+            span(by_user.before.spec.window),
+            scope.query,
+        ),
         empty=when_empty(by_user, "spend"),
         # The same days as the report compares; its total is that of all of them.
         spec=replace(asked, compare="previous"),

@@ -6,6 +6,7 @@ from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
 from itertools import chain
+from typing import ClassVar
 
 from common import spreadsheets
 from integrations.status.days import DayState
@@ -229,6 +230,8 @@ def share_of(part: Number, whole: Number) -> Decimal | None:
 @dataclass(frozen=True)
 class Figure:
     """One number in large type, with what belongs under it. `rule`: closed, open, or ""."""
+
+    template: ClassVar[str] = "figure"
 
     text: str
     rule: str = ""

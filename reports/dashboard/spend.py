@@ -10,6 +10,19 @@ from integrations.window import Window
 from reports.catalog import labels
 from reports.catalog.metrics import DIMENSIONS, SPECIAL, Number, add_known
 from reports.dashboard import drawing
+from reports.dashboard.declaration import widget
+from reports.dashboard.kinds import (
+    Bar,
+    BarGroup,
+    Breakdown,
+    Cell,
+    ChartPart,
+    Head,
+    Headline,
+    KeyEntry,
+    TimeSeries,
+    View,
+)
 from reports.dashboard.results import (
     Change,
     Column,
@@ -44,6 +57,18 @@ _CHANGE = Column("change", "Change", Kind.CHANGE)
 
 
 # --- Figures -----------------------------------------------------------------------------------
+@widget(
+    "spend",
+    title="Spend",
+    kind=Figure,
+    definition="""
+        Everything the organization used on these days, after discounts, before credits and tax.
+        Seat fees are not included. The change compares complete days only.
+    """,
+    details="""
+        All cost of the range.
+    """,
+)
 def spend(scope: Scope) -> WidgetResult:
     """All cost of the days that are looked at."""
     report = scope.ask("cost")
@@ -73,6 +98,19 @@ def _totals(report: Report, compared: Report | None) -> Iterator[tuple[date, dat
             yield side.spec.window.start, side.spec.window.last_day, side.totals[0]
 
 
+@widget(
+    "month-to-date",
+    title="Month to date",
+    kind=Figure,
+    definition="""
+        Spend of this month, independent of the chosen dates, compared with the same days of last
+        month. Savings are list price minus charges.
+    """,
+    details="""
+        Cost of the current month, whatever the range. *Saved* is `list_cost` − `cost`, its
+        percentage is of the list cost.
+    """,
+)
 def month_to_date(scope: Scope) -> WidgetResult:
     """Return this month's cost, independent of the selected days, and its discounts."""
     window = RANGES["mtd"].window(scope.today)
@@ -111,6 +149,32 @@ def _saved(report: Report, compared: Report | None) -> Iterator[tuple[date, date
         yield window.start, window.last_day, side.totals[0], side.totals[1]
 
 
+@widget(
+    "forecast",
+    title="Forecast",
+    kind=Figure,
+    definition="""
+        Complete days of this month, plus what a statistical model of earlier days expects for
+        each other day. The range is an 80 % prediction interval. Unknown days are estimated like
+        future ones, not counted as zero.
+    """,
+    details="""
+        What the current month will have cost: the complete days as they are, and an expectation
+        for every other day, also for today and for days that are not known. The model is a
+        structural time series of the complete days of the last year: a level that drifts, and a
+        pattern of the week that changes slowly. Unknown days are left out and never taken for
+        zero.
+
+        The *likely* range holds eight of ten of a thousand futures drawn from the model, added up
+        day by day. With fewer than 42 complete days no forecast is shown. Launches, holidays and
+        seasons of the year are not in it. [Decision
+        0007](decisions/0007-the-forecast-is-a-structural-time-series.md) has the numbers.
+
+        Reports have the same forecast of their first metric, all groups together, for the column
+        that is not over yet and 14 days, 4 weeks, 3 months or one quarter ahead. Metrics that do
+        not add up over days, and cumulative ones, have none.
+    """,
+)
 def forecast(scope: Scope) -> WidgetResult:
     """Return the expected cost of this month: complete days plus a forecast of the rest."""
     month = Window(
@@ -178,6 +242,17 @@ class BreakdownRow:
     is_identifier: bool = False
     length: float = 0  # of its bar, in percent
 
+    def bar(self, *cells: Cell) -> Bar:
+        return Bar(self.label, self.length, cells, self.color, self.is_identifier)
+
+    @property
+    def value_cell(self) -> Cell:
+        return Cell(figures.usd(self.value))
+
+    @property
+    def share_cell(self) -> Cell:
+        return Cell(figures.share(self.share))
+
 
 @dataclass(frozen=True)
 class Step:
@@ -190,7 +265,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class OverTime:
+class OverTime(TimeSeries):
     steps: tuple[Step, ...]
     chart: Chart
     pivot: Pivot
@@ -198,7 +273,52 @@ class OverTime:
     total: Number
     rule: str
 
+    @property
+    def charts(self) -> tuple[ChartPart, ...]:
+        return (ChartPart(self.chart, "Spend by product", 9),)
 
+    @property
+    def key(self) -> tuple[KeyEntry, ...]:
+        marks = (
+            (self.chart.has_final, KeyEntry("k1", "Final")),
+            (self.chart.has_open, KeyEntry("hatch", "Can still change")),
+            (self.chart.has_incomplete, KeyEntry("todo", "Incomplete")),
+        )
+        return tuple(entry for is_drawn, entry in marks if is_drawn)
+
+    @property
+    def views(self) -> tuple[View, ...]:
+        """The sums of the products, beside the chart."""
+        return (
+            View(
+                title="Spend by product, sums",
+                heads=(Head("Product"), Head("Spend", True), Head("Share", True)),
+                rows=tuple(
+                    (Cell(row.label, swatch=row.color), row.value_cell, row.share_cell)
+                    for row in self.slices
+                ),
+                foot=((Cell("Total"), Cell(figures.usd(self.total)), Cell("100%")),),
+                rule=self.rule,
+                width=3,
+                style="tight",
+            ),
+        )
+
+
+@widget(
+    "spend-over-time",
+    title="Spend over time by product",
+    kind=TimeSeries,
+    definition="""
+        Spend by Claude product. Hatched days can still be restated; days left of the double rule
+        are final. A day that is not known is a gap.
+    """,
+    details="""
+        Cost by day (week or month where the range is longer than 100 days) and product, with the
+        sum of each product. Colors belong to products.
+    """,
+    width=12,
+)
 def over_time(scope: Scope) -> WidgetResult:
     """Columns of cost by product, and what each sums to."""
     interval = scope.columns_by
@@ -273,12 +393,47 @@ class LargestShift:
 
 
 @dataclass(frozen=True)
-class ModelBreakdown:
+class ModelBreakdown(Breakdown):
     slices: tuple[BreakdownRow, ...]
     against: str
     mover: LargestShift | None
 
+    @property
+    def groups(self) -> tuple[BarGroup, ...]:
+        return (
+            BarGroup(
+                tuple(
+                    row.bar(row.value_cell, row.share_cell, Cell(change=row.moved))
+                    for row in self.slices
+                )
+            ),
+        )
 
+    @property
+    def note(self) -> str:
+        if self.mover is None:
+            return ""
+        before, now = figures.share(self.mover.before), figures.share(self.mover.now)
+        return (
+            f"{self.mover.label} {self.mover.direction} from {before} to {now} of spend; "
+            f"changes are {self.against}."
+        )
+
+
+@widget(
+    "models",
+    title="Spend by model",
+    kind=Breakdown,
+    definition="""
+        Spend by model, as the provider names it. “No model” is cost that belongs to no single
+        one, such as code execution.
+    """,
+    details="""
+        Cost by model, its share of all cost, its change. The sentence below names the model whose
+        share moved most.
+    """,
+    width=5,
+)
 def by_model(scope: Scope) -> WidgetResult:
     """Return cost by model, its share, and its change."""
     report = scope.ask("cost", group_by=("sku",))
@@ -361,6 +516,35 @@ class PriceFactor:
     slices: tuple[BreakdownRow, ...]
 
 
+@dataclass(frozen=True)
+class PriceFactors(Breakdown):
+    factors: tuple[PriceFactor, ...]
+
+    @property
+    def groups(self) -> tuple[BarGroup, ...]:
+        return tuple(
+            BarGroup(
+                tuple(row.bar(row.value_cell, row.share_cell) for row in factor.slices),
+                title=factor.label,
+            )
+            for factor in self.factors
+        )
+
+
+@widget(
+    "price-drivers",
+    title="What drives the price",
+    kind=Breakdown,
+    definition="""
+        Long context, fast mode and geography change what the same model costs. The three break
+        down the same dollars and are never added up.
+    """,
+    details="""
+        Cost by context window (long context costs more), speed (fast mode costs more) and
+        inference geography. Three cuts of the same dollars: they overlap and are never added up.
+    """,
+    width=5,
+)
 def price_drivers(scope: Scope) -> WidgetResult:
     """Cost by context window, speed and geography: three cuts of the same dollars."""
     report = scope.ask("cost", group_by=DRIVERS)
@@ -368,7 +552,7 @@ def price_drivers(scope: Scope) -> WidgetResult:
         PriceFactor(DIMENSIONS[name].label, ranked(report.by(name))) for name in DRIVERS
     )
     return WidgetResult(
-        shown=tuple(d for d in drivers if len(d.slices) > 1),
+        shown=PriceFactors(tuple(d for d in drivers if len(d.slices) > 1)),
         empty=when_empty(report, "spend")
         or (
             ""
@@ -391,13 +575,37 @@ def price_drivers(scope: Scope) -> WidgetResult:
 
 # --- Whose it is not ---------------------------------------------------------------------------
 @dataclass(frozen=True)
-class Unattributed:
+class Unattributed(Breakdown):
     total: Number
     share: Decimal | None  # of all spend
     slices: tuple[BreakdownRow, ...]
     rule: str
 
+    @property
+    def headline(self) -> Headline:
+        part = "" if self.share is None else f"{figures.share(self.share)} of all spend"
+        return Headline(figures.usd(self.total), self.rule, part)
 
+    @property
+    def groups(self) -> tuple[BarGroup, ...]:
+        bars = (row.bar(row.value_cell, Cell(change=row.moved)) for row in self.slices)
+        return (BarGroup(tuple(bars)),)
+
+
+@widget(
+    "unattributed",
+    title="Not attributed to a user",
+    kind=Breakdown,
+    definition="""
+        What API keys, automation and channels cost: the organization’s total minus the cost of
+        users.
+    """,
+    details="""
+        The organization's cost less what people account for: API keys, automation, channels. By
+        product, with its share of all cost.
+    """,
+    width=5,
+)
 def unattributed(scope: Scope) -> WidgetResult:
     """Return cost without a user, such as API keys and automation, by product."""
     report = scope.ask("cost", group_by=("service",), also=(UNATTRIBUTED,))

@@ -5,6 +5,8 @@ from decimal import Decimal
 
 from reports.catalog.metrics import Number
 from reports.dashboard import drawing
+from reports.dashboard.declaration import widget
+from reports.dashboard.kinds import ChartPart, KeyEntry, TimeSeries
 from reports.dashboard.results import (
     NOTHING_TO_COMPARE,
     Column,
@@ -35,6 +37,19 @@ TYPES = {
 }
 
 
+@widget(
+    "cache-share",
+    title="Cache-read share",
+    kind=Figure,
+    definition="""
+        Input tokens read from a cache, divided by all input tokens. Cache reads cost a tenth of
+        other input, so more is better.
+    """,
+    details="""
+        `cache_read_share`: cache read tokens by all input tokens. The change is in percentage
+        points.
+    """,
+)
 def cache_share(scope: Scope) -> WidgetResult:
     """Return the share of the input that was read from a cache."""
     report = scope.ask("cache_read_share", "cache_read_tokens", "input_tokens")
@@ -66,7 +81,7 @@ def cache_share(scope: Scope) -> WidgetResult:
 
 
 @dataclass(frozen=True)
-class Tokens:
+class Tokens(TimeSeries):
     """`share_chart` draws the cache-read share over the same columns."""
 
     chart: Chart
@@ -76,7 +91,34 @@ class Tokens:
     share: Number
     rule: str
 
+    @property
+    def charts(self) -> tuple[ChartPart, ...]:
+        return (
+            ChartPart(self.chart, "Tokens by type", 8),
+            ChartPart(self.share_chart, "Cache-read share", 4),
+        )
 
+    @property
+    def key(self) -> tuple[KeyEntry, ...]:
+        series = (KeyEntry(f"k{one.color}", one.label) for one in self.pivot.series)
+        share = KeyEntry("", "Right: cache-read share,", figures.share(self.share), "in all")
+        return (*series, share)
+
+
+@widget(
+    "tokens",
+    title="Tokens by type",
+    kind=TimeSeries,
+    definition="""
+        The five kinds of tokens. Cache reads are cheap; the line shows how much of the input they
+        are.
+    """,
+    details="""
+        Uncached input, cache read, cache write (5 minutes, 1 hour) and output, and the cache-read
+        share of each day.
+    """,
+    width=7,
+)
 def by_type(scope: Scope) -> WidgetResult:
     """Columns of tokens by type, and a line of the share read from a cache."""
     interval = scope.columns_by

@@ -18,9 +18,10 @@ from accounts import audit
 from accounts.limits import REPORT, WIDGET, TooMany, limited, slot
 from accounts.tenancy import OrganizationRequest, organization_required
 from integrations.models import FeedDay
+from reports.dashboard.declaration import Widget
 from reports.dashboard.filters import FilterBar
 from reports.dashboard.scope import Scope
-from reports.dashboard.widgets import WIDGET_LIST, WIDGETS, RenderedWidget, Widget, render_widget
+from reports.dashboard.widgets import WIDGET_LIST, WIDGETS, RenderedWidget, render_widget
 from reports.engine.spec import SpecError
 
 OWN = ("render", "find")  # parameters of the page that are not filters

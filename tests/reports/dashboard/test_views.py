@@ -15,6 +15,7 @@ from django.urls import reverse
 from reports import engine
 from reports.catalog.metrics import METRICS
 from reports.dashboard import widgets
+from reports.dashboard.kinds import KINDS
 from reports.dashboard.scope import Scope
 from reports.dashboard.widgets import WIDGET_LIST, WIDGETS
 from reports.engine.spec import ReportSpec
@@ -305,6 +306,15 @@ def test_the_page_itself_asks_as_often_however_many_there_are(get, organization,
 
 
 # --- What numbers mean -------------------------------------------------------------------------
+def test_a_widget_draws_the_kind_it_declares(organization, company):
+    kinds = set()
+    for widget in WIDGET_LIST:
+        answer = widget.ask(Scope.from_query(organization, QueryDict("range=mtd"), today=TODAY))
+        assert answer.empty or isinstance(answer.shown, widget.kind), widget.name
+        kinds.add(widget.kind)
+    assert kinds == set(KINDS)
+
+
 def test_every_widget_is_defined_in_the_document(get, organization):
     html = get("definitions").content.decode()
 

@@ -196,10 +196,10 @@ def test_models_with_their_part_and_how_it_moved(company, ask):
 def test_what_drives_the_price_cuts_the_same_dollars(company, ask):
     answer = ask("price-drivers", "from=2026-11-01&to=2026-11-25")
 
-    speed = next(d for d in answer.shown if d.label == "Speed")
+    speed = next(d for d in answer.shown.factors if d.label == "Speed")
     assert [(s.label, s.value) for s in speed.slices] == [("Fast", 60), ("Not set", 45)]
     assert answer.figure == 105
-    assert [d.label for d in answer.shown] == ["Speed"]  # the others were the same for all
+    assert [d.label for d in answer.shown.factors] == ["Speed"]  # the others were the same for all
 
 
 def test_what_nobody_accounts_for(company, ask):
@@ -345,7 +345,7 @@ def test_active_users_by_product_on_the_last_day(company, ask):
 
 
 def test_from_invitation_to_habit(company, ask):
-    (funnel,) = ask("adoption").shown
+    (funnel,) = ask("adoption").shown.funnels
 
     assert [(s.label, s.count) for s in funnel.steps] == [
         ("Invited", 44),
