@@ -108,7 +108,7 @@ def test_templates_keep_within_120_columns() -> None:
         for number, line in enumerate(path.read_text().splitlines(), 1)
         if len(line) > 120
     ]
-    assert len(long) <= 80, long
+    assert len(long) <= 29, long
 
 
 def test_templates_decide_by_states_and_never_by_words_they_display() -> None:
@@ -118,7 +118,7 @@ def test_templates_decide_by_states_and_never_by_words_they_display() -> None:
         for path in _files("*.html")
         for comparison in DISPLAY_WORD.findall(path.read_text())
     ]
-    assert len(compared) <= 7, compared
+    assert compared == []
 
 
 def test_subjects_of_new_commits_are_short_sentences_in_the_imperative() -> None:

@@ -58,6 +58,10 @@ class FeedStrip:
     def is_known(self) -> bool:
         return self.read_at is not None
 
+    @property
+    def has_nothing_missing(self) -> bool:
+        return self.is_known and not self.gaps and not self.spoilt
+
 
 @dataclass(frozen=True)
 class CoveragePage:
@@ -115,8 +119,8 @@ def _spoilt(coverage: FeedCoverage, window: Window) -> Iterator[Gap]:
     """Yield the days of the window of which rows were kept out."""
     for span in coverage.kept_out:
         if span.window.last_day >= window.start:
-            verb = "row is" if span.kept_out == 1 else "rows are"
-            yield Gap(span.window, f"{span.kept_out:,} {verb} kept out. {span.kept_out_reason}")
+            rows = "row is" if span.kept_out == 1 else "rows are"
+            yield Gap(span.window, f"{span.kept_out:,} {rows} kept out. {span.kept_out_reason}")
 
 
 def _marks(window: Window, coverage: FeedCoverage, missing: set[date]) -> Iterator[Mark]:

@@ -54,6 +54,11 @@ class CardContext:
     def is_queued(self) -> bool:
         return self.card.status is QUEUED
 
+    @property
+    def can_be_analyzed(self) -> bool:
+        """Whether its numbers are the next step, rather than a repair."""
+        return not (self.is_queued or self.broken or self.disconnected)
+
     def _only(self, status: Status) -> ConnectionStatus | None:
         overviews = self.card.overviews
         if len(overviews) != 1 or not self.card.connector.is_installed:

@@ -152,7 +152,7 @@ def test_an_operator_renames_replaces_the_key_and_imports_everything(admin_clien
     assert "nobody-knows-it" not in wrong
     assert unread.credential.reveal() == KEY
     assert "The new key is stored" in said("replace-key", KEY)
-    assert [event.operation for event in AuditEvent.objects.order_by("pk")] == [
+    assert [event.verb for event in AuditEvent.objects.order_by("pk")] == [
         "connection.renamed",
         "connection.import_requested",
         "connection.key_replaced",
