@@ -218,7 +218,7 @@ def test_who_is_invited_or_a_member_already_is_not_invited_again(client, ada, or
     for email, sentence in (
         ("Omar@example.com", "omar@example.com is a member already."),
         ("out@example.com", "is a deactivated member. Reactivate them in the list"),
-        ("EVE@example.com", "eve@example.com is invited already."),
+        ("EVE@example.com", "eve@example.com is already invited."),
     ):
         response = invite(client, email)
         assert response.status_code == 422
