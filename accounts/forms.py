@@ -244,11 +244,11 @@ class AuditFilterForm(forms.Form):
     def __init__(self, actions: Iterable[str], actors: Iterable[str], *args: Any) -> None:
         super().__init__(*args)
         self.fields["act"].widget.choices = [
-            ("", "All acts"),
+            ("", "All actions"),
             *((action, AuditEvent(verb=action).action) for action in actions),
         ]
         self.fields["who"].widget.choices = [
-            ("", "Everybody"),
+            ("", "All members"),
             *((name, name) for name in actors),
         ]
 
