@@ -50,6 +50,12 @@ def tone_icon(state: str) -> str:
 
 
 @register.filter
+def step_state(state: str) -> str:
+    """Return the state of a step for its tone: one that has not begun is no warning."""
+    return "queued" if state == "waiting" else state
+
+
+@register.filter
 def spoken_state(state: str) -> str:
     """Return what a screen reader adds to the label of a check; the icon shows it to others."""
     words = {"failed": ": failed", "limited": ": with a limit", "waiting": ": not answered"}
