@@ -8,10 +8,9 @@ from django.db import transaction
 
 from benchmarks.ledger import Ledger
 from benchmarks.measure import timed
-from integrations.connectors.records import CostRecord, MeterKey, Page, PersonRef
+from integrations.connectors.records import METER_FIELDS, CostRecord, MeterKey, Page, PersonRef
 from integrations.loading import load
 from integrations.models import Connection, CostFact
-from integrations.models.dimensions import METER_FIELDS
 from integrations.window import Window, midnight
 
 _PAGE = 1000

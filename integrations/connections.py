@@ -88,6 +88,7 @@ def test(organization: Organization, connector: Connector, *, label: str, key: s
         "provider_organization": tested.probe.organization_id,
         "other_ids": list(tested.probe.other_ids),
         "options": dict(tested.probe.options),
+        "currency": tested.probe.currency,
     }
     return TestResult(tested.probe, None, signing.dumps(claims, salt=_SALT))
 
@@ -137,6 +138,7 @@ def connect(
                 provider_organization_id=provider_organization,
                 other_organization_ids=_others(probe, provider_organization),
                 options=claims["options"],
+                currency=claims["currency"],
                 credential=secret,
                 key_hint=secret.hint,
                 key_expires_on=key_expires_on,
@@ -214,6 +216,14 @@ def replace_key(
             field="key",
             repair="Paste a key of the same organization, or connect the other one separately.",
             checks=tested.probe.refused(f"{organization_id} is not {connection.label}."),
+        )
+    if tested.probe.currency != connection.currency:
+        raise OperationError(
+            f"{tested.probe.organization_id} is charged in {tested.probe.currency} now. The history of {connection.label}"
+            f" is in {connection.currency}, and two currencies are never added.",
+            field="key",
+            repair="Disconnect this connection, keep its history, and connect the organization"
+            " under another label.",
         )
     try:
         _store_key(

@@ -12,6 +12,7 @@ from accounts.deadlines import TooSlow
 from accounts.limits import limited
 from accounts.tenancy import OrganizationRequest, organization_required
 from reports import engine, exports, limits
+from reports.currency import write_in
 from reports.engine import Report, StreamedReport
 from reports.engine.spec import ReportSpec, SpecError
 from reports.explore.views import DEFAULT_QUERY
@@ -50,6 +51,8 @@ def _write(request: OrganizationRequest, spec: ReportSpec, export: Export) -> Ht
     try:
         if export.needs_chart:  # no worker draws, so it may take as long as a page
             report = export.read(request.organization, spec)
+            if isinstance(report, Report):
+                write_in(report.currency)
             export.write(_context(request, report, address), content)
         else:
             with deadlines.shorter(exports.DIRECT_SECONDS):

@@ -16,19 +16,13 @@ from reports.catalog.metrics import (
     OfOneDocument,
     Source,
     Unit,
+    catalogs,
     in_sentence,
 )
 from reports.coverage import feed_names
 from reports.engine import Report, StreamedReport, connections_of
 from reports.engine.spec import Filter, ReportSpec, SpecError
 from reports.templatetags.figures import count, day_year, usd
-
-_OVERLAPS = {
-    "rbac_group_id": "Groups overlap: a person counts in every group held on that day. So groups"
-    " are never added up, and there is no total.",
-    "slack_channel_id": "Slack channels are a part of the whole, and one use may be in several. So"
-    " channels are never added up, and there is no total.",
-}
 
 
 def refuse_unanswerable(organization: Organization, spec: ReportSpec) -> None:
@@ -80,14 +74,19 @@ def notes_of(organization: Organization, spec: ReportSpec) -> tuple[str, ...]:
 def _notes(spec: ReportSpec, connections: Sequence[Connection]) -> Iterator[str]:
     for dimension in spec.dimension_objects:
         if dimension.is_overlapping:
-            yield _OVERLAPS.get(
-                dimension.name,
-                f"{dimension.label}s overlap, so they are never added up and there is no total.",
+            yield catalogs().attributes[dimension.name].note or (
+                f"{dimension.label}s overlap, so they are never added up and there is no total."
             )
     for connection in connections:
         for name in spec.used:
             if name in connection.connector.catalog.inferred:
                 yield f"{connection.label}: {connection.connector.catalog.inferred[name]}"
+    codes = sorted({connection.currency for connection in connections})
+    if len(codes) > 1 and any(metric.is_money for metric in spec.metric_objects):
+        yield (
+            f"Amounts in {' and '.join(codes)} are never added, so a number over both is “–”. Group"
+            " by currency, or filter by one."
+        )
     if len(connections) > 1:
         yield from _silent(spec, connections)
     for metric in spec.metric_objects:
@@ -163,9 +162,23 @@ def _answers(connection: Connection, measure: Measure, dimension: str) -> bool:
         return False
     if source.is_engagement:
         return True
-    known = connection.connector.catalog.dimensions.get(source.value)
-    return known is None or dimension in known
+    catalog = connection.connector.catalog
+    if dimension in catalogs().attributes and dimension not in catalog.attribute_names:
+        return False
+    return catalog.can_cut(source.value, dimension)
 
 
 def _brings(connection: Connection, source: Source) -> bool:
     return any(feed_names(connection, source))
+
+
+def currency_note(connections: Sequence[Connection], shown: str) -> str:
+    """Say which connections a page of one currency leaves out; "" if it has all of them."""
+    others = [c for c in connections if c.currency != shown]
+    if not others:
+        return ""
+    names = ", ".join(f"{c.label} ({c.currency})" for c in others)
+    return (
+        f"Amounts of two currencies are never added. This page is in {shown} and leaves out"
+        f" {names}: choose those connections to see them."
+    )

@@ -1,38 +1,15 @@
 """Reports that are there before anybody has saved one."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date
 
+from integrations.connectors.base import Preset
 from integrations.models import Connection
 from reports import limits
+from reports.catalog.metrics import catalogs
 from reports.engine.spec import ReportSpec, SpecError
 
-
-@dataclass(frozen=True)
-class Preset:
-    """`query` is the report as it stands in an address.
-
-    `is_of_some`: only some providers report it, so it is offered where one of them is connected.
-    """
-
-    name: str
-    description: str
-    query: str
-    is_of_some: bool = False
-
-    def is_offered(self, connections: Sequence[Connection], *, today: date) -> bool:
-        """Return True if any of these connections reports the metrics."""
-        if not self.is_of_some:
-            return True
-        try:
-            spec = ReportSpec.from_query(self.query, today=today)
-        except SpecError:
-            return False
-        return limits.is_reported(connections, spec)
-
-
-PRESETS = (
+_BUILT_IN = (
     Preset("Spend by product", "Cost of 30 days by day.", "group_by=service&range=30d"),
     Preset(
         "Spend by model",
@@ -43,18 +20,6 @@ PRESETS = (
         "Spend by person",
         "Users with the highest cost, and cost without a user.",
         "group_by=user_email&range=30d&show=top-20&chart=bar",
-    ),
-    Preset(
-        "Spend by group",
-        "Cost of 30 days by group. People may be in several, so groups have no total.",
-        "group_by=rbac_group_id&range=30d&chart=bar",
-        is_of_some=True,
-    ),
-    Preset(
-        "Spend by Slack channel",
-        "Cost of 30 days of Claude in Slack, by channel.",
-        "group_by=slack_channel_id&range=30d&chart=bar",
-        is_of_some=True,
     ),
     Preset(
         "Month to date",
@@ -99,26 +64,9 @@ PRESETS = (
         "metrics=cost_per_active_user,people,cost&range=ytd&interval=month&chart=column",
     ),
     Preset(
-        "Price drivers",
-        "Long context, fast mode and geography.",
-        "group_by=context_window,speed,inference_geo&range=30d",
-    ),
-    Preset(
         "Spend by organization",
         "Quarter to date by billing account, month by month.",
         "group_by=billing_account&range=qtd&interval=month",
-    ),
-    Preset(
-        "Active users",
-        "Of 1, 7 and 30 days, with the seats.",
-        "metrics=weekly_active_users,daily_active_users,monthly_active_users,seats"
-        "&range=30d&interval=day&chart=line",
-    ),
-    Preset(
-        "Claude Code output",
-        "Sessions, commits, lines and the rate of accepted edits, by person.",
-        "metrics=code_sessions,code_commits,code_lines_added,accept_rate&group_by=user_email"
-        "&range=30d&show=top-20",
     ),
     Preset(
         "Spend by day and product",
@@ -126,3 +74,23 @@ PRESETS = (
         "group_by=service&range=30d&interval=day&chart=heatmap&heat=yes",
     ),
 )
+
+
+def presets() -> tuple[Preset, ...]:
+    """Every report that is there from the start: first those of every provider."""
+    return (*_BUILT_IN, *catalogs().presets)
+
+
+def offered(connections: Sequence[Connection], *, today: date) -> list[Preset]:
+    """Return those that any of these connections reports."""
+    return [preset for preset in presets() if _is_offered(preset, connections, today)]
+
+
+def _is_offered(preset: Preset, connections: Sequence[Connection], today: date) -> bool:
+    if not preset.is_of_some:
+        return True
+    try:
+        spec = ReportSpec.from_query(preset.query, today=today)
+    except SpecError:
+        return False
+    return limits.is_reported(connections, spec)

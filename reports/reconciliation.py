@@ -14,12 +14,12 @@ from reports.coverage import feed_names
 from reports.engine import Report, provider_name
 
 CENT = Decimal("0.01")
-CHECKABLE = {"provider", "billing_account"}
+CHECKABLE = {"provider", "billing_account", "currency"}
 
 
 @dataclass(frozen=True)
 class Reconciliation:
-    """Our sum beside the provider's, in USD. `problem` says why they cannot be compared.
+    """Our sum beside the provider's, in one currency. `problem` says why they cannot be compared.
 
     `unknown` belongs to people that are not known yet, on `unknown_days` days: it is no part of
     what is not attributed, and nothing is proven as long as there is such a day.
@@ -59,6 +59,12 @@ def reconcile(report: Report) -> Reconciliation | None:
     if "cost" not in spec.metrics or not connections:
         return None
     vendor = _provider_names(provider_name(connection) for connection in connections)
+    if len(report.currencies) > 1:
+        return Reconciliation(
+            vendor,
+            f"Amounts in {' and '.join(report.currencies)} have no sum, so there is none to check."
+            " Filter by one currency.",
+        )
     if spec.overlapping:
         return Reconciliation(
             vendor,

@@ -11,6 +11,7 @@ from django.utils import timezone
 from accounts.models import Invitation, Membership, Organization, Role, User
 from api.models import Scope, Token
 from integrations.connectors.base import Table
+from integrations.connectors.records import METER_FIELDS
 from integrations.loading.rollups import roll_up, roll_up_activity
 from integrations.models import (
     Connection,
@@ -23,7 +24,6 @@ from integrations.models import (
     Person,
     UsageFact,
 )
-from integrations.models.dimensions import METER_FIELDS
 from reports.models import ReportFile, ReportSchedule, SavedReport
 
 _numbers = count(1)
@@ -103,8 +103,16 @@ def make_person(connection: Connection, external_id: str = "", **fields: Any) ->
 
 
 def make_meter(connection: Connection, **fields: str) -> Meter:
-    """Return the meter with these values, the existing one if there is one."""
-    values: dict[str, Any] = {**dict.fromkeys(METER_FIELDS, ""), **fields}
+    """Return the meter with these values, the existing one if there is one.
+
+    Names that are no column are attributes.
+    """
+    attributes = {name: fields.pop(name) for name in {*fields}.difference(METER_FIELDS)}
+    values: dict[str, Any] = {
+        **dict.fromkeys(METER_FIELDS, ""),
+        **fields,
+        "attributes": attributes,
+    }
     return Meter.objects.get_or_create(connection=connection, **values)[0]
 
 

@@ -21,7 +21,7 @@ import httpx
 
 from integrations import text
 from integrations.connectors.ids import canonical_id
-from integrations.connectors.records import Page
+from integrations.connectors.records import METER_FIELDS, Page
 from integrations.window import Window
 
 
@@ -253,6 +253,63 @@ class Cut:
 
 
 @dataclass(frozen=True)
+class Attribute:
+    """Declare a dimension that not every provider has.
+
+    Cost and usage have it in their meters (`tables`): in the field of `MeterKey` of that name or,
+    if there is none, in `MeterKey.attributes`. Documents have it as a `Cut` says. Two connectors
+    may share one by declaring it alike. `name` is its name in addresses and files.
+
+    `values` are the words that people read for the provider's own, `empty` is what no value reads.
+    `is_identifier`: its values are ids, which are never translated; `resource` is the kind of
+    `ResourceRef` that names them. `is_price_driver`: the same model costs more with some values.
+    `is_overlapping`: one number may be in several groups or in none, so groups are never added up;
+    `note` says why, beside every report that has it.
+    """
+
+    name: str
+    label: str
+    values: Mapping[str, str] = field(default_factory=dict)
+    empty: str = "Not set"
+    tables: frozenset[Table] = frozenset({Table.COST, Table.USAGE})
+    is_identifier: bool = False
+    resource: str = ""
+    is_price_driver: bool = False
+    is_overlapping: bool = False
+    note: str = ""
+
+    @property
+    def has_column(self) -> bool:
+        """Return True if meters have a field of this name."""
+        return self.name in METER_FIELDS
+
+
+@dataclass(frozen=True)
+class Product:
+    """Declare what people read for a product of the provider, and its color in charts.
+
+    `color` is a place in the series of colors, 1 to 6; 0 takes one that is free. Several of the
+    provider's words may mean one product: they have the same label.
+    """
+
+    label: str
+    color: int = 0
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Offer a report from the start. `query` is the report as it stands in an address.
+
+    `is_of_some`: only some providers report it, so it is offered where one of them is connected.
+    """
+
+    name: str
+    description: str
+    query: str
+    is_of_some: bool = False
+
+
+@dataclass(frozen=True)
 class Field:
     """Say where a field of an endpoint is stored and under which names it is shown.
 
@@ -302,19 +359,42 @@ class Catalog:
 
     `dimensions` are what cost and usage can be cut by, by table (`cost`, `usage`): a connection
     whose connector does not name one cannot answer for it. A table that is not named can answer
-    everything. `inferred` are dimensions whose values we conclude, as the provider does not send
-    them, each with the sentence that says so.
+    everything but the attributes of others. `inferred` are dimensions whose values we conclude, as
+    the provider does not send them, each with the sentence that says so.
+    `attributes` are dimensions of its own. `products` and `values` are the words that people read
+    for values of `service` and of other dimensions: a value without a word is shown as it is.
     """
 
     metrics: tuple[ActivityMetric, ...] = ()
     cuts: tuple[Cut, ...] = ()
     dimensions: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    attributes: tuple[Attribute, ...] = ()
+    products: Mapping[str, Product] = field(default_factory=dict)
+    values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    presets: tuple[Preset, ...] = ()
     inferred: Mapping[str, str] = field(default_factory=dict)
     endpoints: tuple[Endpoint, ...] = ()
 
+    @property
+    def own_attributes(self) -> tuple[Attribute, ...]:
+        """Those that meters keep in `attributes`, as they have no column."""
+        return tuple(it for it in self.attributes if it.tables and not it.has_column)
+
+    @property
+    def attribute_names(self) -> frozenset[str]:
+        return frozenset(it.name for it in self.attributes)
+
+    def can_cut(self, table: str, dimension: str) -> bool:
+        """Can cost or usage be cut by this dimension? `table` is its name."""
+        for attribute in self.attributes:
+            if attribute.name == dimension:
+                return table in attribute.tables
+        known = self.dimensions.get(table)
+        return known is None or dimension in known
+
 
 class CatalogError(Exception):
-    """Two connectors declare different metrics under one name, or one declares a path twice."""
+    """Two connectors declare something different under one name."""
 
 
 @dataclass(frozen=True)
@@ -356,6 +436,8 @@ class Probe:
     of the same organization: Anthropic has a UUID and a tagged id (`org_…`) for each.
     `options` are in the connector's own words. They are stored with the connection, and every
     later `Access` carries them. Those whose name begins with `NOTE` change no question.
+    `currency` is the ISO 4217 code of what the organization is charged in. It is stored with the
+    connection, and all amounts of its records are in it.
     """
 
     organization_id: str
@@ -364,6 +446,7 @@ class Probe:
     engagement_complete_to: date | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     other_ids: tuple[str, ...] = ()
+    currency: str = "USD"
 
     @property
     def ids(self) -> frozenset[str]:

@@ -3,7 +3,15 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from integrations.connectors.base import ActivityMetric, Catalog, CatalogError, Cut
+from integrations.connectors.base import (
+    ActivityMetric,
+    Attribute,
+    Catalog,
+    CatalogError,
+    Cut,
+    Preset,
+    Product,
+)
 
 
 def merged_metrics(catalogs: Iterable[Catalog]) -> dict[str, ActivityMetric]:
@@ -40,3 +48,66 @@ def merged_cuts(catalogs: Iterable[Catalog]) -> dict[str, Cut]:
                     " two feeds another name."
                 )
     return merged
+
+
+def merged_attributes(catalogs: Iterable[Catalog]) -> dict[str, Attribute]:
+    """Return every declared attribute by its name; raise `CatalogError` for a clash.
+
+    Connectors may share one whose tables differ: it is on the tables of both.
+    """
+    merged: dict[str, Attribute] = {}
+    for catalog in catalogs:
+        for attribute in catalog.attributes:
+            known = merged.setdefault(attribute.name, attribute)
+            tables = known.tables | attribute.tables
+            if replace(known, tables=tables) != replace(attribute, tables=tables):
+                raise CatalogError(
+                    f"Two connectors declare the dimension {attribute.name} differently. Give one"
+                    " of the two another name."
+                )
+            merged[attribute.name] = replace(known, tables=tables)
+    return merged
+
+
+def merged_products(catalogs: Iterable[Catalog]) -> dict[str, Product]:
+    """Return every product by the provider's word; raise `CatalogError` for a clash.
+
+    One label has one color, however many words mean it.
+    """
+    merged: dict[str, Product] = {}
+    colors: dict[str, int] = {}
+    for catalog in catalogs:
+        for word, product in catalog.products.items():
+            if merged.setdefault(word, product) != product:
+                raise CatalogError(
+                    f"Two connectors call the product {word} differently: {merged[word].label} and"
+                    f" {product.label}. Make the two the same."
+                )
+            if colors.setdefault(product.label, product.color) != product.color:
+                raise CatalogError(f"The product {product.label} is declared in two colors.")
+    return merged
+
+
+def merged_values(catalogs: Iterable[Catalog]) -> dict[str, dict[str, str]]:
+    """Return the words for values by dimension; raise `CatalogError` for a clash."""
+    merged: dict[str, dict[str, str]] = {}
+    for catalog in catalogs:
+        for dimension, words in catalog.values.items():
+            known = merged.setdefault(dimension, {})
+            for value, word in words.items():
+                if known.setdefault(value, word) != word:
+                    raise CatalogError(
+                        f"Two connectors call the value {value} of {dimension} differently:"
+                        f" {known[value]} and {word}. Make the two the same."
+                    )
+    return merged
+
+
+def merged_presets(catalogs: Iterable[Catalog]) -> tuple[Preset, ...]:
+    """Return every declared report once; raise `CatalogError` for a clash."""
+    merged: dict[str, Preset] = {}
+    for catalog in catalogs:
+        for preset in catalog.presets:
+            if merged.setdefault(preset.name, preset) != preset:
+                raise CatalogError(f"Two connectors declare different reports “{preset.name}”.")
+    return tuple(merged.values())

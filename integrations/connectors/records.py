@@ -1,11 +1,12 @@
 """Records that every connector makes of its provider's responses.
 
-Plain frozen values, no database. Money is `Decimal` US dollars. An absent dimension is "" and
+Plain frozen values, no database. Money is `Decimal` units of the connection's one currency, see
+`base.Probe`; fields named `_usd` were named before there was another. An absent dimension is "" and
 never None, so that keys compare; an unknown number is None and never 0.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -17,7 +18,10 @@ NOT_READ = "not_read"
 class MeterKey:
     """Meter: one combination of the provider's own dimension values.
 
-    Strings are open: a new product or model is a new combination, not an error.
+    The only list of dimensions: stored columns, the unique key and reports follow from it. Open
+    strings: a new product or model is a new combination, not an error.
+    `attributes` are dimensions that this provider alone has, as (name, value) sorted by name; its
+    catalog declares them (`base.Attribute`). "" and absent are the same, so leave those out.
     """
 
     product: str = ""
@@ -31,6 +35,11 @@ class MeterKey:
     organization_id: str = ""
     workspace_id: str = ""
     api_key_id: str = ""
+    attributes: tuple[tuple[str, str], ...] = ()
+
+
+# The dimensions that have a column of their own.
+METER_FIELDS = tuple(field.name for field in fields(MeterKey) if field.name != "attributes")
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ import msgspec
 from integrations import text
 from integrations.connectors.base import PayloadError, SnapshotMoved
 from integrations.connectors.records import (
+    METER_FIELDS,
     USAGE_MEASURES,
     CostRecord,
     EngagementRecord,
@@ -28,7 +29,6 @@ from integrations.connectors.records import (
     ResourceRef,
     TotalRecord,
 )
-from integrations.models.dimensions import METER_FIELDS
 from integrations.window import Window
 
 # Ids of resources: the same cut as their own key, and short enough for an index of rollups.
@@ -168,10 +168,13 @@ def line(record: Record, person: str) -> Line:
 
 @lru_cache(maxsize=8192)
 def _meter(meter: MeterKey) -> tuple[str, ...]:
-    return tuple(
+    values = (
         text.key(getattr(meter, name), text.LONGEST_KEY if name in _ID_FIELDS else None)
         for name in METER_FIELDS
     )
+    # Attributes only where there are some: a day without them keeps its content hash.
+    attributes = sorted((name, text.key(it, None)) for name, it in meter.attributes if it)
+    return (*values, *chain.from_iterable(attributes))
 
 
 @lru_cache(maxsize=8192)

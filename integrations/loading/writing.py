@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from decimal import Decimal
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -14,7 +15,13 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 
 from integrations.connectors.base import Feed, Table
-from integrations.connectors.records import COST_MEASURES, USAGE_MEASURES, PersonRef, ResourceRef
+from integrations.connectors.records import (
+    COST_MEASURES,
+    METER_FIELDS,
+    USAGE_MEASURES,
+    PersonRef,
+    ResourceRef,
+)
 from integrations.loading.adding import Documents, added_up
 from integrations.loading.restatements import Change, DayTotals, activity, changed_activity, diff
 from integrations.loading.spool import Line, Spool, newest
@@ -33,32 +40,46 @@ from integrations.models import (
     UsageFact,
     UsageTotal,
 )
-from integrations.models.dimensions import METER_FIELDS
 
 
 class Meters:
-    """Ids of a connection's meters by key; unseen ones are added."""
+    """Ids of a connection's meters by key; unseen ones are added.
+
+    A key holds the values of `METER_FIELDS`, then names and values of the attributes in turn.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._ids: dict[tuple[str, ...], int] = {
-            tuple(row[1:]): row[0]
-            for row in Meter.objects.filter(connection=connection).values_list("id", *METER_FIELDS)
+            (*values, *chain.from_iterable(sorted(attributes.items()))): pk
+            for pk, attributes, *values in Meter.objects.filter(connection=connection).values_list(
+                "id", "attributes", *METER_FIELDS
+            )
         }
 
     def __getitem__(self, key: tuple[str, ...]) -> int:
         if key not in self._ids:
-            names: dict[str, Any] = dict(zip(METER_FIELDS, key, strict=True))
-            meter, _ = Meter.objects.get_or_create(connection=self._connection, **names)
+            values, pairs = key[: len(METER_FIELDS)], key[len(METER_FIELDS) :]
+            names: dict[str, Any] = dict(zip(METER_FIELDS, values, strict=True))
+            meter, _ = Meter.objects.get_or_create(
+                connection=self._connection,
+                attributes=dict(zip(pairs[::2], pairs[1::2], strict=True)),
+                **names,
+            )
             self._ids[key] = meter.pk
         return self._ids[key]
 
     def names(self) -> dict[int, str]:
         """Return the labels of the meters by id."""
         return {
-            pk: " · ".join(value for value in key if value) or "everything"
+            pk: " · ".join(filter(None, _values(key))) or "everything"
             for key, pk in self._ids.items()
         }
+
+
+def _values(key: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the values of a key of a meter, without the names of its attributes."""
+    return (*key[: len(METER_FIELDS)], *key[len(METER_FIELDS) + 1 :: 2])
 
 
 _SEEN = ("email", "name", "kind", "state", "role")  # what a sighting may tell of a person

@@ -45,6 +45,12 @@ class Connection(models.Model):
         blank=True,
         help_text="Other spellings of the same organization, as tests of its keys found them.",
     )
+    currency = models.CharField(
+        max_length=3,
+        default="USD",
+        db_default="USD",
+        help_text="ISO 4217 code of what the provider charges in: all amounts are in it.",
+    )
     credential = EncryptedField(null=True)
     key_hint = models.CharField(max_length=4, blank=True, help_text="The key's last characters.")
     key_expires_on = models.DateField(

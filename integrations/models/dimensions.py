@@ -2,23 +2,10 @@
 
 from django.db import models
 from django.db.models import F, Value
-from django.db.models.functions import MD5
+from django.db.models.functions import MD5, Cast
 
+from integrations.connectors.records import METER_FIELDS
 from integrations.models.connection import Connection
-
-METER_FIELDS = (
-    "product",
-    "model",
-    "context_window",
-    "inference_geo",
-    "speed",
-    "cost_type",
-    "token_type",
-    "service_tier",
-    "organization_id",
-    "workspace_id",
-    "api_key_id",
-)
 
 
 class Person(models.Model):
@@ -113,7 +100,8 @@ class Meter(models.Model):
     """One combination of dimension values a connection has ever reported. "" is absent.
 
     Values are the provider's own words. A few hundred rows a connection, so that facts stay
-    narrow and a group-by joins a tiny table.
+    narrow and a group-by joins a tiny table. Its columns are the fields of `MeterKey`: `attributes`
+    are the dimensions of one provider alone, which need no column.
     """
 
     connection = models.ForeignKey(Connection, models.CASCADE, related_name="meters")
@@ -128,17 +116,20 @@ class Meter(models.Model):
     organization_id = models.TextField(blank=True)
     workspace_id = models.TextField(blank=True)
     api_key_id = models.TextField(blank=True)
+    attributes = models.JSONField(default=dict, db_default=Value({}, models.JSONField()))
 
     class Meta:
         constraints = [
-            # By their hashes: eleven texts of any length do not fit into an entry of an index.
+            # By their hashes: texts of any length do not fit into an entry of an index. PostgreSQL
+            # writes equal JSONB as equal text, whatever the order of its names was.
             models.UniqueConstraint(
                 F("connection"),
                 *(MD5(name) for name in METER_FIELDS),
+                MD5(Cast("attributes", models.TextField())),
                 name="meter_once_per_connection",
             )
         ]
 
     def __str__(self) -> str:
-        values = (getattr(self, name) for name in METER_FIELDS)
+        values = (*(getattr(self, name) for name in METER_FIELDS), *self.attributes.values())
         return " · ".join(value for value in values if value) or "everything"

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from integrations.connectors.base import Feed, Table
-from integrations.connectors.records import NOT_READ
+from integrations.connectors.records import METER_FIELDS, NOT_READ
 from integrations.data_start import is_before_data
 from integrations.models import (
     Connection,
@@ -29,7 +29,6 @@ from integrations.models import (
     SyncWindow,
     UsageByMeter,
 )
-from integrations.models.dimensions import METER_FIELDS
 from integrations.window import Window, midnight
 
 _RETRY_AFTER = timedelta(days=14)  # what is refused within this time may only be too recent
@@ -194,9 +193,17 @@ def queue_days_not_read(
     refused = connector.refused_dimensions(connection.options)
     for table, by_meter in ((Table.COST, CostByMeter), (Table.USAGE, UsageByMeter)):
         again = answered_again.get(table, ())
-        answered = [n for n in METER_FIELDS if n in again or n not in refused.get(table, ())]
+        fields = {name: name for name in METER_FIELDS}
+        fields |= {it.name: f"attributes__{it.name}" for it in connector.catalog.own_attributes}
         meters = Meter.objects.filter(connection=connection).filter(
-            reduce(or_, (Q(**{name: NOT_READ}) for name in answered))
+            reduce(
+                or_,
+                (
+                    Q(**{field: NOT_READ})
+                    for name, field in fields.items()
+                    if name in again or name not in refused.get(table, ())
+                ),
+            )
         )
         days = by_meter.objects.filter(
             connection=connection, meter__in=meters, day__gte=connector.earliest_day(today)

@@ -7,75 +7,16 @@ import unicodedata
 
 from integrations.connectors.records import NOT_READ
 from reports import identity
-from reports.catalog.metrics import SPECIAL
+from reports.catalog.metrics import SPECIAL, catalogs
 from reports.catalog.resource_names import NONE, Names
 
-PRODUCTS = {
-    "claude_code": "Claude Code",
-    "chat": "Chat",
-    "cowork": "Cowork",
-    "office_agent": "Office agent",
-    # One product under three names, as the provider renamed it.
-    "claude-tag": "Claude Tag (Slack)",
-    "claude_tag": "Claude Tag (Slack)",
-    "claude-in-slack": "Claude Tag (Slack)",
-    "claude_in_slack": "Slack bot (retired)",
-    "claude_in_chrome": "Claude in Chrome",
-    "claude_design": "Claude Design",
-    "science": "Claude Science",
-    "chat_cowork_unified": "Chat and Cowork",
-    "cc_security_autopatch": "Claude Security",
-    "messages_api": "Messages API",
-    "message_batches_api": "Message Batches API",
-    "managed_agents_api": "Managed Agents API",
-    "claude_console": "Claude Console",
-    "other": "Other products",
-}
+# Words for values that are ours. Connectors declare those of their own values.
 VALUE_LABELS = {
-    "service": PRODUCTS,
     "user_email": identity.MISSING,
     "user_name": identity.MISSING,
-    "slack_channel_id": {"not_itemized": "Channels that are not itemized"},
-    "customer_type": {"api": "API", "subscription": "Subscription"},
-    "subscription_type": {"enterprise": "Enterprise", "team": "Team"},
-    "environment": {"local": "Local", "remote": "Remote"},
     "user_state": {"active": "Active", "deleted": "Deleted"},
-    "speed": {"standard": "Standard", "fast": "Fast"},
-    "inference_geo": {
-        "global": "Global",
-        "us": "United States",
-        "not_available": "Not available",
-    },
-    "service_tier": {
-        "standard": "Standard",
-        "batch": "Batch",
-        "priority": "Priority",
-        "priority_on_demand": "Priority, on demand",
-        "flex": "Flex",
-        "flex_discount": "Flex, discounted",
-    },
-    "cost_type": {
-        "tokens": "Tokens",
-        "web_search": "Web search",
-        "code_execution": "Code execution",
-        "session_usage": "Session usage",
-        "not_itemized": "Not itemized",
-    },
-    "token_type": {
-        "uncached_input_tokens": "Uncached input",
-        "cache_read_input_tokens": "Cache read",
-        "cache_creation.ephemeral_5m_input_tokens": "Cache write, 5 minutes",
-        "cache_creation.ephemeral_1h_input_tokens": "Cache write, 1 hour",
-        "output_tokens": "Output",
-    },
 }
 EMPTY_LABELS = {
-    "rbac_group_id": "In no group",
-    "slack_channel_id": "Outside Slack",
-    "customer_type": "Not reported",
-    "terminal_type": "Not reported",
-    "subscription_type": "No subscription",
-    "environment": "Not reported",
     "project_id": "Not attributed to a user",
     "service": "No product",
     "sku": "No model",
@@ -95,31 +36,22 @@ EMPTY_LABELS = {
 # Dimensions of cost and tokens: what the provider refuses to be asked by is no value of theirs.
 _METERED = frozenset(
     {
-        *("service", "sku", "context_window", "inference_geo", "speed", "service_tier"),
-        *("cost_type", "token_type", "organization_id", "workspace_id", "api_key_id"),
+        *("service", "sku", "cost_type", "token_type"),
+        *("organization_id", "workspace_id", "api_key_id"),
     }
 )
 # An item that is called like what is no item is quoted.
 _QUOTED = frozenset(text.casefold() for text in SPECIAL.values())
 _NOT_SHOWN = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufffe\uffff")
 # Identifiers: set in the monospaced face and never translated.
-IDENTIFIERS = frozenset(
+_IDENTIFIERS = frozenset(
     {
         *("project_id", "user_id", "sku", "organization_id", "workspace_id", "api_key_id"),
         "api_key_owner",
-        *("rbac_group_id", "slack_channel_id"),
     }
 )
-
 # A product keeps its color for life; the seventh is grey, for what is left over.
-COLORS = {
-    "Claude Code": 1,
-    "Chat": 2,
-    "Cowork": 3,
-    "Office agent": 4,
-    "Claude Tag (Slack)": 5,
-    "Claude in Chrome": 6,
-}
+_SERIES = range(1, 7)
 GREY = 7
 
 
@@ -128,15 +60,31 @@ def label(dimension: str, value: str, names: Names = NONE) -> str:
 
     `names` are those of identifiers.
     """
+    attribute = catalogs().attributes.get(dimension)
     if not value:
-        return EMPTY_LABELS.get(dimension, "Not set")
+        return attribute.empty if attribute else EMPTY_LABELS.get(dimension, "Not set")
     if value in SPECIAL:
         return SPECIAL[value]
-    if value == NOT_READ and dimension in _METERED:
+    if value == NOT_READ and (attribute.tables if attribute else dimension in _METERED):
         return "Not read"
-    text = VALUE_LABELS.get(dimension, {}).get(value) or names.get((dimension, value), value)
-    shown = visible(text)
+    shown = visible(_word(dimension, value) or names.get((dimension, value), value))
     return f"\u201c{shown}\u201d" if shown.casefold() in _QUOTED else shown
+
+
+def _word(dimension: str, value: str) -> str:
+    """Return the declared word for a value; "" if there is none."""
+    known = catalogs()
+    if dimension == "service":
+        return known.products[value].label if value in known.products else ""
+    attribute = known.attributes.get(dimension)
+    declared = attribute.values if attribute else known.values.get(dimension, {})
+    return declared.get(value) or VALUE_LABELS.get(dimension, {}).get(value, "")
+
+
+def is_identifier(dimension: str) -> bool:
+    """Return True if the values of this dimension are ids."""
+    attribute = catalogs().attributes.get(dimension)
+    return attribute.is_identifier if attribute else dimension in _IDENTIFIERS
 
 
 def visible(name: str) -> str:
@@ -159,11 +107,14 @@ def colors(dimension: str, values: list[str]) -> dict[str, int]:
 
     Known products take their own; the others take what is left, in order.
     """
-    by_value = {
-        value: COLORS.get(label(dimension, value), 0) if dimension == "service" else 0
-        for value in values
-    }
-    free = [color for color in COLORS.values() if color not in by_value.values()]
+    products = catalogs().products if dimension == "service" else {}
+    by_value: dict[str, int] = {}
+    takes: dict[int, str] = {}  # the product that has a color: of two providers, the larger one
+    for value in values:
+        product = products.get(value)
+        is_first = product and takes.setdefault(product.color, product.label) == product.label
+        by_value[value] = product.color if product and is_first else 0
+    free = [color for color in _SERIES if color not in by_value.values()]
     for value, color in by_value.items():
         if not value:
             by_value[value] = GREY

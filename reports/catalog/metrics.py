@@ -12,7 +12,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
 from functools import cached_property, reduce
 from operator import add as plus
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 from django.contrib.postgres.aggregates import ArrayAgg
 from django.db.models import (
@@ -44,8 +44,23 @@ from django.db.models.functions import (
 from django.db.models.lookups import GreaterThan
 
 from integrations.connectors import connectors
-from integrations.connectors.base import ActivityMetric, CatalogError, Connector, Cut, Feed
-from integrations.connectors.catalogs import merged_cuts, merged_metrics
+from integrations.connectors.base import (
+    ActivityMetric,
+    Attribute,
+    CatalogError,
+    Connector,
+    Cut,
+    Feed,
+    Table,
+)
+from integrations.connectors.catalogs import (
+    merged_attributes,
+    merged_cuts,
+    merged_metrics,
+    merged_presets,
+    merged_products,
+    merged_values,
+)
 from integrations.exact import add
 from integrations.models import ResourceVersion
 from integrations.models.fields import ExactField
@@ -135,8 +150,8 @@ def in_order(sources: Iterable[Source]) -> tuple[Source, ...]:
 
 
 class Unit(StrEnum):
-    USD = "usd"
-    RATE = "rate"  # US dollars for one of something
+    USD = "usd"  # money, in the currency of the connection
+    RATE = "rate"  # money for one of something
     TOKENS = "tokens"
     COUNT = "count"
     SHARE = "share"  # 0.25 is 25%
@@ -186,6 +201,11 @@ class Metric:
     def is_additive(self) -> bool:
         """Return True if the numbers of groups may be added up."""
         return False
+
+    @property
+    def is_money(self) -> bool:
+        """Return True if its numbers are in a currency."""
+        return self.unit in {Unit.USD, Unit.RATE}
 
     def text(self, value: Number) -> str:
         """Return the exact value without an exponent; "" if unknown."""
@@ -780,6 +800,32 @@ class Catalogs:
                     f"A connector declares the metric {metric.name}, which every provider has."
                     " Give it another name."
                 )
+        self.attributes = merged_attributes(catalogs)
+        self.dimensions = {**_BUILT_IN_DIMENSIONS}
+        for attribute in self.attributes.values():
+            if attribute.name in self.dimensions:
+                raise CatalogError(
+                    f"A connector declares the dimension {attribute.name}, which every provider"
+                    " has. Give it another name."
+                )
+            self.dimensions[attribute.name] = _of_attribute(attribute)
+        self.products = merged_products(catalogs)
+        self.values = merged_values(catalogs)
+        self.presets = merged_presets(catalogs)
+
+    @cached_property
+    def filters(self) -> Mapping[str, "Dimension"]:
+        """The dimensions that can be filtered by: time is filtered by the window."""
+        return {n: d for n, d in self.dimensions.items() if d.section is not Section.TIME}
+
+    @cached_property
+    def price_drivers(self) -> tuple[str, ...]:
+        """The dimensions of cost by which the price of one model differs."""
+        return tuple(
+            name
+            for name, it in self.attributes.items()
+            if it.is_price_driver and Table.COST in it.tables
+        )
 
     @cached_property
     def sources(self) -> frozenset[Source]:
@@ -850,20 +896,26 @@ class _Known:
     catalogs: ClassVar[Catalogs]
 
 
-class _Metrics(Mapping[str, Metric]):
-    """Every metric by its name, of the connectors that are installed now."""
+T = TypeVar("T")
 
-    def __getitem__(self, name: str) -> Metric:
-        return catalogs().metrics[name]
+
+class Declared(Mapping[str, T]):
+    """A table of the connectors that are installed now, by name. It changes with them."""
+
+    def __init__(self, table: Callable[[Catalogs], Mapping[str, T]]) -> None:
+        self._table = table
+
+    def __getitem__(self, name: str) -> T:
+        return self._table(catalogs())[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(catalogs().metrics)
+        return iter(self._table(catalogs()))
 
     def __len__(self) -> int:
-        return len(catalogs().metrics)
+        return len(self._table(catalogs()))
 
 
-METRICS: Mapping[str, Metric] = _Metrics()
+METRICS: Mapping[str, Metric] = Declared(lambda known: known.metrics)
 
 
 # --- Dimensions -------------------------------------------------------------------------------
@@ -988,8 +1040,21 @@ def _meter(
     return Dimension(name, label, section, F(f"meter__{field or name}"), tables=tables)
 
 
-def _of_documents(name: str, label: str, **more: Any) -> Dimension:
-    return Dimension(name, label, Section.GENAI, tables=frozenset(), **more)
+def _of_attribute(attribute: Attribute) -> Dimension:
+    """Return the dimension that a connector declares."""
+    value: Any = F(f"meter__{attribute.name}")
+    if not attribute.has_column:
+        text = KeyTextTransform(attribute.name, "meter__attributes")
+        value = Coalesce(text, Value(""), output_field=CharField())
+    tables = {Table.COST: Source.COST, Table.USAGE: Source.USAGE}
+    return Dimension(
+        attribute.name,
+        attribute.label,
+        Section.GENAI,
+        value if attribute.tables else None,
+        tables=frozenset(tables[table] for table in attribute.tables),
+        is_overlapping=attribute.is_overlapping,
+    )
 
 
 def _of_resource(name: str, label: str, kind: str, attribute: str) -> Dimension:
@@ -1028,7 +1093,7 @@ _PROJECT = Case(
 )
 _COST_ONLY = frozenset({Source.COST})
 
-DIMENSIONS: dict[str, Dimension] = {
+_BUILT_IN_DIMENSIONS: dict[str, Dimension] = {
     dimension.name: dimension
     for dimension in (
         _time("day", "Day"),
@@ -1037,6 +1102,7 @@ DIMENSIONS: dict[str, Dimension] = {
         _time("quarter", "Quarter"),
         _connection("provider", "Provider"),
         _connection("billing_account", "Billing Account"),
+        _connection("currency", "Currency"),
         Dimension(
             "project_id",
             "Project/Account ID",
@@ -1052,9 +1118,6 @@ DIMENSIONS: dict[str, Dimension] = {
         _person("user_name", "User name", identity.name_of("person__")),
         _person("user_state", "User state", _of_person("state")),
         _person("user_role", "User role", _of_person("role")),
-        _meter("context_window", "Context window"),
-        _meter("inference_geo", "Inference geography"),
-        _meter("speed", "Speed"),
         _meter("cost_type", "Cost type", tables=_COST_ONLY),
         _meter("token_type", "Token type", tables=_COST_ONLY),
         _meter("organization_id", "Organization ID"),
@@ -1063,13 +1126,7 @@ DIMENSIONS: dict[str, Dimension] = {
         _meter("api_key_id", "API key"),
         _of_resource("api_key_owner", "API key owner", "api_key_id", "owner"),
         _of_resource("api_key_expiry", "API key expiry", "api_key_id", "expires_on"),
-        _meter("service_tier", "Service tier"),
-        _of_documents("rbac_group_id", "Group", is_overlapping=True),
-        _of_documents("slack_channel_id", "Slack channel", is_overlapping=True),
-        _of_documents("item", "Skill, connector or project"),
-        _of_documents("terminal_type", "Terminal"),
-        _of_documents("customer_type", "API or subscription"),
-        _of_documents("subscription_type", "Subscription"),
-        _of_documents("environment", "Where Claude Code ran"),
+        Dimension("item", "Skill, connector or project", Section.GENAI, tables=frozenset()),
     )
 }
+DIMENSIONS: Mapping[str, Dimension] = Declared(lambda known: known.dimensions)

@@ -11,24 +11,28 @@ from reports.catalog.metrics import ITEM_FEEDS, catalogs
 Names = Mapping[tuple[str, str], str]  # by dimension and value
 NONE: Names = {}
 
-# The dimensions that hold identifiers of resources, and the kind of resource they name.
-KINDS = {
+# The dimensions of every provider that hold identifiers of resources, and the kind they name.
+_KINDS = {
     "workspace_id": "workspace_id",
     "api_key_id": "api_key_id",
     "project_id": "workspace_id",
-    "rbac_group_id": "rbac_group_id",
-    "slack_channel_id": "slack_channel_id",
 }
 
 
 def of(connections: Sequence[Connection], dimensions: Collection[str]) -> Names:
     """Return the names of all values of those dimensions; no query if none has names."""
-    names = _of_resources(connections, [name for name in dimensions if name in KINDS])
+    names = _of_resources(connections, {name: kind for name in dimensions if (kind := _kind(name))})
     if "api_key_owner" in dimensions:
         names |= _of_owners(connections)
     if "item" in dimensions:
         names |= {("item", item): name for item, name in items(connections).items() if name}
     return names
+
+
+def _kind(dimension: str) -> str:
+    """Return the kind of resource that names the values of a dimension; "" if none does."""
+    attribute = catalogs().attributes.get(dimension)
+    return attribute.resource if attribute else _KINDS.get(dimension, "")
 
 
 def items(connections: Sequence[Connection]) -> dict[str, str]:
@@ -50,21 +54,21 @@ def _of_owners(connections: Sequence[Connection]) -> dict[tuple[str, str], str]:
 
 
 def _of_resources(
-    connections: Sequence[Connection], wanted: Sequence[str]
+    connections: Sequence[Connection], kinds: Mapping[str, str]
 ) -> dict[tuple[str, str], str]:
-    if not wanted:
+    if not kinds:
         return {}
     values: dict[str, list[tuple[str, str]]] = {}
     for kind, external_id, name in (
-        Resource.objects.filter(connection__in=connections, kind__in={KINDS[n] for n in wanted})
+        Resource.objects.filter(connection__in=connections, kind__in={*kinds.values()})
         .exclude(name="")
         .values_list("kind", "external_id", "name")
     ):
         values.setdefault(kind, []).append((external_id, name))
     return {
         (dimension, external_id): name
-        for dimension in wanted
-        for external_id, name in values.get(KINDS[dimension], ())
+        for dimension, kind in kinds.items()
+        for external_id, name in values.get(kind, ())
     }
 
 

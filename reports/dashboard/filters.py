@@ -1,7 +1,7 @@
 """The bar above the widgets: what can be filtered, what is, and how far it can be relied on."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property
@@ -13,7 +13,7 @@ from integrations.status.completeness import Completeness
 from integrations.status.connections import read_statuses
 from integrations.status.days import DayState
 from integrations.status.summary import Summary
-from reports import engine
+from reports import engine, limits
 from reports.catalog import labels
 from reports.dashboard.health import restated
 from reports.dashboard.people import PersonLabel, names
@@ -49,9 +49,15 @@ class FilterBar:
     @cached_property
     def _every(self) -> list[Connection]:
         """All connections, whatever is filtered."""
-        return engine.connections_of(
-            self.scope.organization, self.scope.filters.without("billing_account")
-        )
+        filters = replace(self.scope.filters.without("billing_account"), single_currency=False)
+        return engine.connections_of(self.scope.organization, filters)
+
+    @property
+    def currency_note(self) -> str:
+        """Say which connections are left out, as they are charged in another currency."""
+        chosen = self.scope.values_of("billing_account")
+        asked = [c for c in self._every if c.label in chosen] if chosen else self._every
+        return limits.currency_note(asked, engine.main_currency(asked))
 
     @property
     def connections(self) -> list[Option]:

@@ -12,6 +12,7 @@ from integrations.models import Connection
 from integrations.window import Window
 from reports import engine, limits
 from reports.catalog.metrics import DIMENSIONS, METRICS
+from reports.currency import write_in
 from reports.engine import Report
 from reports.engine.periods import CUSTOM, Interval
 from reports.engine.spec import Filter, ReportSpec, SpecError
@@ -24,7 +25,10 @@ MOST_COLUMNS = 100  # that a chart can draw
 
 @dataclass(frozen=True)
 class Scope:
-    """An organization, some days and filters. They are those of a report, and so is the address."""
+    """An organization, some days and filters. They are those of a report, and so is the address.
+
+    Widgets add up amounts, so only the connections of one currency are in it.
+    """
 
     organization: Organization
     filters: ReportSpec
@@ -40,7 +44,8 @@ class Scope:
                 field="filters",
                 known=PARAMETERS,
             )
-        scope = cls(organization, ReportSpec.from_query(query, today=today), today)
+        spec = replace(ReportSpec.from_query(query, today=today), single_currency=True)
+        scope = cls(organization, spec, today)
         check_columns(replace(scope.filters, interval=scope.columns_by))
         return scope
 
@@ -114,7 +119,9 @@ class Scope:
         return ((label, spec),) if limits.is_reported(connections, spec) else ()
 
     def ask(self, *metrics: str, **question: object) -> Report:
-        return engine.run(self.organization, self.spec(*metrics, **question))  # type: ignore[arg-type]
+        report = engine.run(self.organization, self.spec(*metrics, **question))  # type: ignore[arg-type]
+        write_in(report.currency)
+        return report
 
     def compared(self, report: Report, *metrics: str) -> Report | None:
         """Return the report limited to days that compare with the previous period, by metric.

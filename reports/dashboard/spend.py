@@ -8,7 +8,7 @@ from decimal import Decimal
 from integrations.exact import total
 from integrations.window import Window
 from reports.catalog import labels
-from reports.catalog.metrics import DIMENSIONS, SPECIAL, Number, add_known
+from reports.catalog.metrics import DIMENSIONS, SPECIAL, Number, add_known, catalogs
 from reports.dashboard import drawing
 from reports.dashboard.declaration import widget
 from reports.dashboard.kinds import (
@@ -463,7 +463,7 @@ def ranked(report: Report, compared: Report | None = None) -> tuple[BreakdownRow
             value=row.values[0],
             share=share,
             moved=_moved(compared, row.keys),
-            is_identifier=bool(row.keys[0]) and dimension in labels.IDENTIFIERS,
+            is_identifier=bool(row.keys[0]) and labels.is_identifier(dimension),
             length=length(row.values[0], largest),
         )
         for row, share in zip(rows, shares(row.values[0] for row in rows), strict=True)
@@ -505,9 +505,6 @@ def slices_table(first: Column, slices: Sequence[BreakdownRow]) -> Table:
 
 
 # --- What drives the price ---------------------------------------------------------------------
-DRIVERS = ("context_window", "speed", "inference_geo")
-
-
 @dataclass(frozen=True)
 class PriceFactor:
     """One way the price of the same model differs, and what was paid at each price."""
@@ -546,10 +543,11 @@ class PriceFactors(Breakdown):
     width=5,
 )
 def price_drivers(scope: Scope) -> WidgetResult:
-    """Cost by context window, speed and geography: three cuts of the same dollars."""
-    report = scope.ask("cost", group_by=DRIVERS)
+    """Cost by each dimension that a price depends on: the same amounts, cut differently."""
+    report = scope.ask("cost", group_by=catalogs().price_drivers)
     drivers = tuple(
-        PriceFactor(DIMENSIONS[name].label, ranked(report.by(name))) for name in DRIVERS
+        PriceFactor(DIMENSIONS[name].label, ranked(report.by(name)))
+        for name in report.spec.group_by
     )
     return WidgetResult(
         shown=PriceFactors(tuple(d for d in drivers if len(d.slices) > 1)),

@@ -4,7 +4,7 @@ A sum with an unreported part is not known (None), never a smaller number. See `
 """
 
 from bisect import bisect_left, bisect_right
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -62,6 +62,7 @@ from reports.catalog.metrics import (
     Metric,
     Number,
     Source,
+    Unit,
     truncated,
 )
 from reports.coverage import Coverage
@@ -78,7 +79,7 @@ CHUNK = 2000  # rows a server-side cursor hands over at a time
 MOST_ROWS = 50_000  # of a report that is held in memory: pages, widgets, the API, mails
 MOST_FILE_ROWS = 2_000_000  # of a report that is written row by row
 MOST_IDENTIFIERS = 1_000_000  # of people, over all rows that count different people
-CONNECTION_DIMENSIONS = ("provider", "billing_account")
+CONNECTION_DIMENSIONS = ("provider", "billing_account", "currency")
 # Facts and their rollups, the smallest first: they hold the same numbers to a different grain.
 TABLES: dict[Source, tuple[Any, ...]] = {
     Source.COST: (CostByMeter, CostByPerson, CostFact),
@@ -127,6 +128,7 @@ class Reason(StrEnum):
     UNNAMED = "does not report people"
     DAYS = "has no data for some of these days"
     OVERLAP = "counts people that another connection may count too"
+    CURRENCY = "is charged in another currency, and two are never added"
 
 
 @dataclass(frozen=True)
@@ -185,6 +187,25 @@ class Report:
     @property
     def columns(self) -> tuple[str, ...]:
         return columns(self.spec, self.connections, is_compared=self.before is not None)
+
+    @property
+    def currencies(self) -> tuple[str, ...]:
+        """The currencies its amounts are in; none if it has no amounts of money."""
+        if not any(metric.is_money for metric in self.spec.metric_objects):
+            return ()
+        return tuple(sorted({connection.currency for connection in self.connections}))
+
+    @property
+    def currency(self) -> str:
+        """The currency that amounts are written in; "" where it differs from row to row."""
+        known = {connection.currency for connection in self.connections} or {"USD"}
+        return known.pop() if len(known) == 1 else ""
+
+    @property
+    def adds_up(self) -> bool:
+        """Return True if groups of the first metric may be added up."""
+        is_mixed = self.spec.metric_objects[0].is_money and len(self.currencies) > 1
+        return self.spec.adds_up and not is_mixed
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:
@@ -501,15 +522,33 @@ def coverage(organization: Organization, spec: ReportSpec) -> Coverage:
 
 def connections_of(organization: Organization, spec: ReportSpec) -> list[Connection]:
     """Return the connections of a report by label, without those being deleted."""
-    providers, accounts = spec.filters_of("provider"), spec.filters_of("billing_account")
-    return [
+    filters = [f for f in spec.filters if f.dimension in CONNECTION_DIMENSIONS]
+    chosen = [
         connection
         for connection in organization.connections.exclude(
             state=Connection.State.DELETING
         ).order_by("label")
-        if all(f.matches(provider_name(connection)) for f in providers)
-        and all(f.matches(connection.label) for f in accounts)
+        if all(f.matches(_names_of(connection)[f.dimension]) for f in filters)
     ]
+    if spec.single_currency:
+        main = main_currency(chosen)
+        chosen = [connection for connection in chosen if connection.currency == main]
+    return chosen
+
+
+def main_currency(connections: Sequence[Connection]) -> str:
+    """Return the currency that most of these connections are charged in; US dollars if none is."""
+    counts = Counter(connection.currency for connection in connections)
+    return min(counts, key=lambda code: (-counts[code], code), default="USD")
+
+
+def _names_of(connection: Connection) -> dict[str, str]:
+    """Return the values of the dimensions that a connection decides."""
+    return {
+        "provider": provider_name(connection),
+        "billing_account": connection.label,
+        "currency": connection.currency,
+    }
 
 
 def provider_name(connection: Connection) -> str:
@@ -721,7 +760,12 @@ def _until_open(spec: ReportSpec, known: Coverage) -> ReportSpec:
 
 def _questions(organization: Organization, spec: ReportSpec) -> list["_Query"]:
     """Return the queries of a report: its days and the previous period if compared."""
-    connections = connections_of(organization, spec)
+    connections = connections_of(organization, replace(spec, single_currency=False))
+    main = main_currency(connections)
+    if spec.single_currency and any(c.currency != main for c in connections):
+        # As a filter, so that the link to the report leads to the same number.
+        spec = replace(spec, filters=(*spec.filters, Filter("currency", (main,))))
+        connections = [c for c in connections if c.currency == main]
     known, shift = _coverage(connections, spec), spec.shift
     if spec.final:
         spec = _until_open(spec, known)
@@ -1029,8 +1073,8 @@ def _levels(
 def _key(model: Any, name: str, source: Source, question: "_Query") -> Any:
     """Return the expression a dimension is grouped by."""
     connections, shifted = question.connections, question.shifted
-    if name == "billing_account":
-        return F("connection__label")
+    if name in {"billing_account", "currency"}:
+        return F("connection__label" if name == "billing_account" else "connection__currency")
     if name == "provider":
         slugs = {c.connector_slug: provider_name(c) for c in connections}
         return Case(
@@ -1055,6 +1099,7 @@ class _ValueReader:
     ) -> None:
         self.absence = _MissingValues(spec, connections, coverage, shifted)
         self._connections = connections
+        self._currencies = {connection.pk: connection.currency for connection in connections}
         self._metrics: tuple[Metric, ...] = spec.metric_objects
         self._measures = spec.measures
         self._absent: dict[tuple[Key | bool, ...], tuple[Answered, ...]] = {}
@@ -1101,7 +1146,7 @@ class _ValueReader:
             if reason is not None:
                 missing[pk] = reason
         zeros = absence.connection_ids(keys).difference(known, missing)
-        return _Measured(measure, known, zeros, missing)
+        return _Measured(measure, known, zeros, missing, self._currencies)
 
     def _answer(self, metric: Metric, measured: Mapping[str, "_Measured"]) -> Answered:
         parts = [measured[measure.name] for measure in metric.measures]
@@ -1112,7 +1157,8 @@ class _ValueReader:
             parts = [part.of(common) for part in parts]
         numbers = {part.measure.name: part.number for part in parts}
         overlapping = {pk: Reason.OVERLAP for part in parts for pk in part.overlapping}
-        return Answered(metric.number(numbers), {**missing, **overlapping})
+        unlike = {pk: Reason.CURRENCY for part in parts if part.is_mixed for pk in part.known}
+        return Answered(metric.number(numbers), {**missing, **overlapping, **unlike})
 
 
 @dataclass(frozen=True)
@@ -1123,6 +1169,13 @@ class _Measured:
     known: Mapping[int, Any]
     zeros: frozenset[int]
     missing: Mapping[int, Reason]
+    currencies: Mapping[int, str]
+
+    @property
+    def is_mixed(self) -> bool:
+        """Return True for money in more than one currency, which has no sum."""
+        is_money = self.measure.unit is Unit.USD
+        return is_money and len({self.currencies[pk] for pk in self.known}) > 1
 
     @property
     def connections(self) -> frozenset[int]:
@@ -1135,6 +1188,8 @@ class _Measured:
     @property
     def number(self) -> Number:
         """Return the known number; None where an unknown part may be all there is."""
+        if self.is_mixed:
+            return None
         if self.known:
             amounts = list(self.known.values())
             whole = amounts[0] if len(amounts) == 1 else self.measure.merged(amounts)
@@ -1169,9 +1224,7 @@ class _MissingValues:
         self._coverage = coverage
         # Mapped days never go backwards, so those of a column are found by bisection.
         self._shifted_days = [shifted.day(day) for day in spec.window] if shifted else None
-        self._names = {
-            c.pk: {"provider": provider_name(c), "billing_account": c.label} for c in connections
-        }
+        self._names = {c.pk: _names_of(c) for c in connections}
         self._every = frozenset(self._names)
         self._places = [
             (at, name) for at, name in enumerate(spec.group_by) if name in CONNECTION_DIMENSIONS

@@ -1,6 +1,6 @@
 """Specification of a report: one value that is also a query string, link and command line."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from enum import StrEnum
@@ -14,11 +14,11 @@ from integrations.window import Window
 from reports.catalog.metrics import (
     DIMENSIONS,
     METRICS,
+    Declared,
     Dimension,
     DistinctCount,
     Measure,
     Metric,
-    Section,
     Source,
     in_order,
     in_sentence,
@@ -121,6 +121,8 @@ class ReportSpec:
     chart: str = ""
     numbers: str = ""
     heat: bool = False
+    # Reads the connections of the main currency alone; an address names that by a filter.
+    single_currency: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.metrics:
@@ -370,7 +372,7 @@ class ReportSpec:
 
 
 # Time is filtered by the window.
-FILTERABLE = {name: d for name, d in DIMENSIONS.items() if d.section is not Section.TIME}
+FILTERABLE: Mapping[str, Dimension] = Declared(lambda known: known.filters)
 DATE_PARAMETERS = ("top", "bottom")
 CHARTS = ("stacked", "column", "line", "area", "bar", "treemap", "heatmap", "table")
 NUMBERS = ("full", "compact")

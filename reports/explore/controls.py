@@ -6,10 +6,12 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
+from django.db.models import F
 from django.db.models.fields.json import KeyTextTransform
 from django.http import QueryDict
 from django.utils.safestring import SafeString
 
+from integrations.connectors.records import METER_FIELDS
 from integrations.models import Connection, EngagementFact, Meter, Person, ResourceVersion
 from integrations.window import Window
 from reports import identity
@@ -394,6 +396,8 @@ def dimension_values(dimension: str, connections: Sequence[Connection]) -> dict[
         by_value = {name: name for name in map(provider_name, connections)}
     elif dimension == "billing_account":
         by_value = {connection.label: connection.label for connection in connections}
+    elif dimension == "currency":
+        by_value = {connection.currency: connection.currency for connection in connections}
     elif dimension == "user_state":
         by_value = {state: labels.label(dimension, state) for state in Person.State.values}
     elif dimension == "user_role":
@@ -409,9 +413,11 @@ def dimension_values(dimension: str, connections: Sequence[Connection]) -> dict[
         by_value = _people(PEOPLE[dimension], connections)
     else:
         field = METERS.get(dimension, dimension)
-        values = Meter.objects.filter(connection__in=connections).values_list(field, flat=True)
+        column = F(field) if field in METER_FIELDS else KeyTextTransform(field, "attributes")
+        values = Meter.objects.filter(connection__in=connections).values_list(column, flat=True)
         known = resource_names.of(connections, [dimension])
-        by_value = {value: labels.label(dimension, value, known) for value in values.distinct()}
+        texts = {value or "" for value in values.distinct()}
+        by_value = {value: labels.label(dimension, value, known) for value in texts}
     if dimension == "project_id":
         known = resource_names.of(connections, [dimension])
         workspaces = Meter.objects.filter(connection__in=connections).exclude(workspace_id="")

@@ -14,6 +14,7 @@ from integrations.status.days import DayState
 from reports import engine, limits
 from reports.catalog import resource_names
 from reports.catalog.metrics import Source, Unit
+from reports.currency import write_in
 from reports.engine import Report
 from reports.engine.spec import FILTERABLE, PARAMETERS, ReportSpec, SpecError
 from reports.explore import controls
@@ -99,6 +100,7 @@ def explore(request: OrganizationRequest) -> HttpResponseBase:
         spec = controls.check(ReportSpec.from_query(query or DEFAULT_QUERY, today=today))
         limits.refuse_unanswerable(request.organization, spec)
         report = engine.run(request.organization, spec.by_interval())
+        write_in(report.currency)
         ahead = (
             outlook(request.organization, report, today=today)
             if spec.forecast

@@ -14,9 +14,10 @@ from integrations.connectors.ids import canonical_id
 from integrations.models import Connection, FeedDay, Person
 from integrations.status.days import DayState
 from integrations.window import Window
-from reports import engine, identity
+from reports import engine, identity, limits
 from reports.catalog import labels
 from reports.catalog.metrics import METRICS, Number, add_known
+from reports.currency import write_in
 from reports.engine import Report, provider_name
 from reports.engine.spec import Filter, ReportSpec
 
@@ -93,6 +94,7 @@ class Products:
     gaps: tuple[Gap, ...]
     unlike: tuple[IdFormatMismatch, ...]
     is_closed: bool
+    currency_note: str
 
     @cached_property
     def foot(self) -> tuple[Number, ...]:
@@ -139,8 +141,10 @@ def read(organization: Organization, spec: ReportSpec) -> Products:
             window=spec.window,
             range=spec.range,
             group_by=("billing_account", "organization_id", "service"),
+            single_currency=True,  # the page adds up its columns
         ),
     )
+    write_in(metered.currency)
     connections = metered.connections
     counts = _counting_connection(connections, metered)
     return Products(
@@ -152,6 +156,11 @@ def read(organization: Organization, spec: ReportSpec) -> Products:
         shared_people=_shared_people(connections),
         gaps=tuple(_gaps(connections)),
         unlike=tuple(_unlike(connections)),
+        currency_note=limits.currency_note(
+            engine.connections_of(organization, spec), metered.currency
+        )
+        if metered.spec.filters
+        else "",
         is_closed=metered.coverage.count(DayState.FINAL) == len(spec.window),
     )
 

@@ -219,6 +219,8 @@ class Pivot:
     alike_window: Window | None = None
     missing: tuple["Lacking", ...] = ()
     ahead: tuple[ForecastColumn, ...] = ()
+    currency: str = "USD"  # "" where it differs by row
+    adds_up: bool = True  # its groups have a sum
 
     @property
     def metric(self) -> Metric:
@@ -295,7 +297,7 @@ def build(report: Report, ahead: Sequence[ForecastColumn] = ()) -> Pivot:
         named = _names(groups[0], [keys[0] for keys in ranked], known)
         colors = _colors(groups[0], list(ranked))
         values = {keys: _values(tops, across, keys) for keys in ranked}
-        series = _series(values, named, colors, is_additive=tops.spec.adds_up)
+        series = _series(values, named, colors, is_additive=tops.adds_up)
         parts = _parts(report, groups)
         left_out = max(0, len(ranked) + sum(map(len, parts.values())) - MAX_ROWS)
         drawn = _lines(report, groups, ranked, values, parts, named, known, colors, across)
@@ -327,6 +329,8 @@ def build(report: Report, ahead: Sequence[ForecastColumn] = ()) -> Pivot:
         alike_window=report.alike.spec.window if report.alike and before else None,
         missing=_missing(report),
         ahead=tuple(ahead),
+        currency=report.currency,
+        adds_up=report.adds_up,
     )
 
 
@@ -451,7 +455,7 @@ def _bars(
     across: Sequence[Column],
 ) -> list[Group]:
     """Return the largest groups over all columns, and *Other* where values can be added up."""
-    is_additive = tops.spec.adds_up and not tops.spec.cumulative
+    is_additive = tops.adds_up and not tops.spec.cumulative
     bars = []
     for keys, report in ranked.items():
         value, before = report.values(keys)[0], None
@@ -534,7 +538,7 @@ def _parts(report: Report, groups: Sequence[str]) -> Mapping[Key, Sequence[Keys]
 
 def _is_identifier(dimension: str, value: Key, known: Names) -> bool:
     is_named = value in {"", *SPECIAL} or (dimension, str(value)) in known
-    return dimension in labels.IDENTIFIERS and not is_named
+    return labels.is_identifier(dimension) and not is_named
 
 
 def heat(value: Number, highest: Number) -> int:

@@ -13,6 +13,7 @@ from accounts import audit, deadlines, mail
 from accounts.deadlines import TooSlow
 from accounts.models import Membership
 from reports import engine
+from reports.currency import write_in
 from reports.engine.spec import ReportSpec, SpecError
 from reports.explore.controls import ReportControls, check
 from reports.models import ReportSchedule, SavedReport
@@ -91,6 +92,7 @@ def _send(plan: ReportSchedule, now: datetime) -> str:
         # A statement that is canceled takes its savepoint along, and not what the schedule notes.
         with transaction.atomic(), deadlines.limited(_COMPUTING_SECONDS):
             numbers = engine.run(organization, spec.by_interval())
+            write_in(numbers.currency)
             pivot_table = pivot.build(numbers)
     except (SpecError, TooSlow) as error:
         return f"Not sent: {error}"

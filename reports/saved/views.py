@@ -17,7 +17,7 @@ from reports.engine.spec import ReportSpec, SpecError
 from reports.explore.controls import ReportControls, check
 from reports.forms import SavedReportForm, ScheduleForm
 from reports.models import ReportSchedule, SavedReport, SavedReportQuerySet
-from reports.presets import PRESETS
+from reports.presets import offered
 
 may_save = permission_required(Permission.SAVE_REPORTS)
 
@@ -46,7 +46,7 @@ def index(request: OrganizationRequest) -> HttpResponseBase:
         "left": _left_behind(request),
         "may_take_over": request.membership.may(Permission.MANAGE_MEMBERS),
         "stopped": _stopped_authors(request),
-        "presets": [preset for preset in PRESETS if preset.is_offered(connections, today=today)],
+        "presets": offered(connections, today=today),
         "has_mail": mail.is_configured(),
     }
     return render(request, "reports/index.html", context)

@@ -6,6 +6,8 @@ from decimal import ROUND_HALF_UP, Decimal
 
 from django import template
 
+from reports.currency import symbol
+
 register = template.Library()
 
 UNKNOWN = "–"
@@ -15,27 +17,27 @@ Figure = Decimal | int | None
 
 @register.filter
 def usd(value: Figure) -> str:
-    """Dollars with cents: $1,234.56. What is not nothing is never written as $0.00."""
+    """Money with cents: $1,234.56. What is not nothing is never written as $0.00."""
     if value is None:
         return UNKNOWN
-    return _signed(value, Decimal("0.01"), "$")
+    return _signed(value, Decimal("0.01"), symbol())
 
 
 @register.filter
 def usd_whole(value: Figure) -> str:
-    """Format whole dollars for tables whose header names the unit: 1,235; <1 below half."""
+    """Format whole units of money for tables whose header names the unit: 1,235; <1 below half."""
     if value is None:
         return UNKNOWN
     return _signed(value, Decimal(1), "")
 
 
 def usd_rounded(value: Figure) -> str:
-    """Dollars without cents: $1,235, −$5."""
-    return UNKNOWN if value is None else _signed(value, Decimal(1), "$")
+    """Money without cents: $1,235, −$5."""
+    return UNKNOWN if value is None else _signed(value, Decimal(1), symbol())
 
 
 def usd_plain(value: Figure) -> str:
-    """Dollars with cents for tables whose head names the unit: 1,234.56."""
+    """Money with cents for tables whose head names the unit: 1,234.56."""
     return UNKNOWN if value is None else _signed(value, Decimal("0.01"), "")
 
 
@@ -72,8 +74,8 @@ def share(value: Figure) -> str:
 
 @register.filter
 def rate(value: Figure) -> str:
-    """Dollars for one of something: with cents, or three figures where it is less: $0.00125."""
-    return UNKNOWN if value is None else _signed(value, _rate_step(value), "$")
+    """Money for one of something: with cents, or three figures where it is less: $0.00125."""
+    return UNKNOWN if value is None else _signed(value, _rate_step(value), symbol())
 
 
 def rate_plain(value: Figure) -> str:
@@ -88,13 +90,13 @@ def _rate_step(value: Decimal | int) -> Decimal:
 
 @register.filter
 def usd_short(value: Figure) -> str:
-    """Dollars in three figures or so: $950, $12.3k, $4.0M."""
+    """Money in three figures or so: $950, $12.3k, $4.0M."""
     if value is None:
         return UNKNOWN
     size = abs(Decimal(value))
     if size < 1000:
-        return usd(value) if size < 10 else _signed(value, Decimal(1), "$")
-    return f"{_minus(value)}${tokens(size).replace(' ', '')}"
+        return usd(value) if size < 10 else _signed(value, Decimal(1), symbol())
+    return f"{_minus(value)}{symbol()}{tokens(size).replace(' ', '')}"
 
 
 @register.filter

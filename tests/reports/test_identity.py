@@ -10,7 +10,7 @@ from reports.catalog import labels
 from reports.catalog.metrics import OTHER_KEY
 from reports.engine.spec import ReportSpec
 from reports.explore import controls
-from reports.presets import PRESETS
+from reports.presets import presets
 from tests.factories import cost, make_connection, make_person, usage
 from tests.reports.conftest import know
 
@@ -110,7 +110,7 @@ def test_each_of_them_can_be_filtered_for(organization, nameless, dimension, val
 
 
 def test_the_report_by_person_that_is_built_in_tells_them_apart(organization, nameless):
-    (query,) = [preset.query for preset in PRESETS if preset.name == "Spend by person"]
+    (query,) = [preset.query for preset in presets() if preset.name == "Spend by person"]
     query = query.replace("range=30d&", "")
 
     keys = {row[0] for row in ask(organization, query)}

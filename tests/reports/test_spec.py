@@ -226,4 +226,5 @@ def test_counts_of_the_provider_belong_to_days_and_connections_alone():
         "quarter",
         "provider",
         "billing_account",
+        "currency",
     ]

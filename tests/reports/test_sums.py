@@ -47,6 +47,7 @@ def _key(name: str, day: date, product: str, model: str, person: str) -> object:
         "quarter": date(day.year, {9: 7, 10: 10, 11: 10}[day.month], 1),
         "provider": "Anthropic (Analytics API)",
         "billing_account": "my-org",
+        "currency": "USD",
         "project_id": person,
         "service": product,
         "sku": model,

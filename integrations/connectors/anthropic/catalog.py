@@ -1,12 +1,73 @@
-"""Catalog entries of both products: Claude Code, counted under the same paths."""
+"""Catalog entries of both products: dimensions, words, and Claude Code."""
 
 from collections.abc import Iterator
 
-from integrations.connectors.base import ActivityMetric
+from integrations.connectors.base import ActivityMetric, Attribute, Preset, Product
 
 CODE = "Claude Code"  # the section of its metrics
 # What the person of a record answers.
 PERSON = ("project_id", "user_id", "user_email", "user_name", "user_state")
+_TAG = Product("Claude Tag (Slack)", color=5)
+PRODUCTS = {
+    "claude_code": Product("Claude Code", color=1),
+    "chat": Product("Chat", color=2),
+    "cowork": Product("Cowork", color=3),
+    "office_agent": Product("Office agent", color=4),
+    # One product under three names, as Anthropic renamed it.
+    "claude-tag": _TAG,
+    "claude_tag": _TAG,
+    "claude-in-slack": _TAG,
+    "claude_in_slack": Product("Slack bot (retired)"),
+    "claude_in_chrome": Product("Claude in Chrome", color=6),
+    "claude_design": Product("Claude Design"),
+    "science": Product("Claude Science"),
+    "chat_cowork_unified": Product("Chat and Cowork"),
+    "cc_security_autopatch": Product("Claude Security"),
+    "messages_api": Product("Messages API"),
+    "message_batches_api": Product("Message Batches API"),
+    "managed_agents_api": Product("Managed Agents API"),
+    "claude_console": Product("Claude Console"),
+    "other": Product("Other products"),
+}
+VALUES = {
+    "cost_type": {
+        "tokens": "Tokens",
+        "web_search": "Web search",
+        "code_execution": "Code execution",
+        "session_usage": "Session usage",
+        "not_itemized": "Not itemized",
+    },
+    "token_type": {
+        "uncached_input_tokens": "Uncached input",
+        "cache_read_input_tokens": "Cache read",
+        "cache_creation.ephemeral_5m_input_tokens": "Cache write, 5 minutes",
+        "cache_creation.ephemeral_1h_input_tokens": "Cache write, 1 hour",
+        "output_tokens": "Output",
+    },
+}
+CONTEXT_WINDOW = Attribute("context_window", "Context window", is_price_driver=True)
+INFERENCE_GEO = Attribute(
+    "inference_geo",
+    "Inference geography",
+    values={"global": "Global", "us": "United States", "not_available": "Not available"},
+    is_price_driver=True,
+)
+SPEED = Attribute(
+    "speed", "Speed", values={"standard": "Standard", "fast": "Fast"}, is_price_driver=True
+)
+CODE_OUTPUT = Preset(
+    "Claude Code output",
+    "Sessions, commits, lines and the rate of accepted edits, by person.",
+    "metrics=code_sessions,code_commits,code_lines_added,accept_rate&group_by=user_email"
+    "&range=30d&show=top-20",
+    is_of_some=True,
+)
+PRICE_DRIVERS = Preset(
+    "Price drivers",
+    "Long context, fast mode and geography.",
+    "group_by=context_window,speed,inference_geo&range=30d",
+    is_of_some=True,
+)
 _EDITS = ("edit_tool", "multi_edit_tool", "notebook_edit_tool", "write_tool")
 
 

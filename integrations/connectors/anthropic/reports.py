@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache, reduce
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -53,7 +53,7 @@ def meter_of(names: Sequence[str], values: Values) -> MeterKey:
 
 @lru_cache(maxsize=8192)
 def _meter(names: tuple[str, ...], values: Values) -> MeterKey:
-    known = {name: value for name, value in zip(names, values, strict=True) if value}
+    known: dict[str, Any] = {n: value for n, value in zip(names, values, strict=True) if value}
     if "product" in known:
         known["product"] = product_of(known["product"])
     return MeterKey(**known)

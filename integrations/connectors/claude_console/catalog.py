@@ -2,8 +2,17 @@
 
 from typing import Any
 
-from integrations.connectors.anthropic.catalog import CODE, PERSON, code_metrics
-from integrations.connectors.base import ActivityMetric, Catalog, Cut
+from integrations.connectors.anthropic.catalog import (
+    CODE,
+    CODE_OUTPUT,
+    CONTEXT_WINDOW,
+    INFERENCE_GEO,
+    PERSON,
+    PRODUCTS,
+    VALUES,
+    code_metrics,
+)
+from integrations.connectors.base import ActivityMetric, Attribute, Catalog, Cut, Table
 from integrations.connectors.claude_console.endpoints import ENDPOINTS
 
 _ROOT = "claude_code_metrics"
@@ -87,9 +96,46 @@ _BETA_CUT = ("service", "sku", *_KEY, "workspace_id", "workspace_tags", *_MEMBER
 
 _REPORTED = frozenset(
     {
-        *("sku", "service", "context_window", "inference_geo", "service_tier"),
-        *("workspace_id", "workspace_tags", "project_id", "organization_id"),
+        *("sku", "service", "workspace_id", "workspace_tags", "project_id", "organization_id"),
     }
+)
+
+_NO_TABLES: frozenset[Table] = frozenset()  # documents alone have it
+_ATTRIBUTES = (
+    Attribute(
+        "service_tier",
+        "Service tier",
+        values={
+            "standard": "Standard",
+            "batch": "Batch",
+            "priority": "Priority",
+            "priority_on_demand": "Priority, on demand",
+            "flex": "Flex",
+            "flex_discount": "Flex, discounted",
+        },
+    ),
+    Attribute("terminal_type", "Terminal", empty="Not reported", tables=_NO_TABLES),
+    Attribute(
+        "customer_type",
+        "API or subscription",
+        values={"api": "API", "subscription": "Subscription"},
+        empty="Not reported",
+        tables=_NO_TABLES,
+    ),
+    Attribute(
+        "subscription_type",
+        "Subscription",
+        values={"enterprise": "Enterprise", "team": "Team"},
+        empty="No subscription",
+        tables=_NO_TABLES,
+    ),
+    Attribute(
+        "environment",
+        "Where Claude Code ran",
+        values={"local": "Local", "remote": "Remote"},
+        empty="Not reported",
+        tables=_NO_TABLES,
+    ),
 )
 
 CATALOG = Catalog(
@@ -108,6 +154,10 @@ CATALOG = Catalog(
         "cost": _REPORTED | {"cost_type", "token_type"},
         "usage": _REPORTED | {*_KEY, *_MEMBER},
     },
+    attributes=(CONTEXT_WINDOW, INFERENCE_GEO, *_ATTRIBUTES),
+    products=PRODUCTS,
+    values=VALUES,
+    presets=(CODE_OUTPUT,),
     endpoints=ENDPOINTS,
     inferred={
         "service": "The Console does not report products. They are inferred: the tier batch is "

@@ -7,8 +7,19 @@ Where a member has Chat and Cowork unified turned on, the provider counts in the
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from integrations.connectors.anthropic.catalog import CODE, PERSON, code_metrics
-from integrations.connectors.base import ActivityMetric, Catalog, Cut
+from integrations.connectors.anthropic.catalog import (
+    CODE,
+    CODE_OUTPUT,
+    CONTEXT_WINDOW,
+    INFERENCE_GEO,
+    PERSON,
+    PRICE_DRIVERS,
+    PRODUCTS,
+    SPEED,
+    VALUES,
+    code_metrics,
+)
+from integrations.connectors.base import ActivityMetric, Attribute, Catalog, Cut, Preset
 from integrations.connectors.claude_enterprise.endpoints import ENDPOINTS
 
 CHAT, COWORK, OFFICE = "Chat", "Cowork", "Office"
@@ -572,7 +583,7 @@ _SUMMARIES = (
 
 # --- Cuts -----------------------------------------------------------------------------------
 _GROUP, _CHANNEL = "rbac_group_id", "slack_channel_id"
-_METERED = frozenset({"sku", "context_window", "inference_geo", "speed", "organization_id"})
+_METERED = frozenset({"sku", "organization_id"})
 
 
 def _item_breakdowns() -> Iterator[Cut]:
@@ -605,6 +616,55 @@ _GROUPS = ActivityMetric(
     kind="distinct",
 )
 
+_ATTRIBUTES = (
+    Attribute(
+        _GROUP,
+        "Group",
+        empty="In no group",
+        tables=frozenset(),
+        is_identifier=True,
+        resource=_GROUP,
+        is_overlapping=True,
+        note="Groups overlap: a person counts in every group held on that day. So groups are never"
+        " added up, and there is no total.",
+    ),
+    Attribute(
+        _CHANNEL,
+        "Slack channel",
+        values={"not_itemized": "Channels that are not itemized"},
+        empty="Outside Slack",
+        tables=frozenset(),
+        is_identifier=True,
+        resource=_CHANNEL,
+        is_overlapping=True,
+        note="Slack channels are a part of the whole, and one use may be in several. So channels"
+        " are never added up, and there is no total.",
+    ),
+)
+_PRESETS = (
+    Preset(
+        "Spend by group",
+        "Cost of 30 days by group. People may be in several, so groups have no total.",
+        f"group_by={_GROUP}&range=30d&chart=bar",
+        is_of_some=True,
+    ),
+    Preset(
+        "Spend by Slack channel",
+        "Cost of 30 days of Claude in Slack, by channel.",
+        f"group_by={_CHANNEL}&range=30d&chart=bar",
+        is_of_some=True,
+    ),
+    PRICE_DRIVERS,
+    Preset(
+        "Active users",
+        "Of 1, 7 and 30 days, with the seats.",
+        "metrics=weekly_active_users,daily_active_users,monthly_active_users,seats"
+        "&range=30d&interval=day&chart=line",
+        is_of_some=True,
+    ),
+    CODE_OUTPUT,
+)
+
 CATALOG = Catalog(
     metrics=(*_USERS, *_ITEM_FEEDS, *_SUMMARIES, _GROUPS),
     cuts=_CUTS,
@@ -613,4 +673,8 @@ CATALOG = Catalog(
         "cost": _METERED | {"service", "cost_type", "token_type", *PERSON},
         "usage": _METERED | {"service", *PERSON},
     },
+    attributes=(CONTEXT_WINDOW, INFERENCE_GEO, SPEED, *_ATTRIBUTES),
+    products=PRODUCTS,
+    values=VALUES,
+    presets=_PRESETS,
 )

@@ -34,7 +34,7 @@ UNSTACKED = {"stacked": "column", "area": "line", "treemap": "bar"}
 def kind_of(pivot: Pivot) -> str:
     """Return the kind of chart: as requested if the first metric allows it."""
     kind = pivot.spec.chart or "stacked"
-    return kind if pivot.spec.adds_up else UNSTACKED.get(kind, kind)
+    return kind if pivot.adds_up else UNSTACKED.get(kind, kind)
 
 
 def draw(pivot: Pivot) -> AnyChart | None:

@@ -8,6 +8,7 @@ from math import ceil, floor, log10
 
 from integrations.status.days import DayState
 from reports.catalog.metrics import Number, Unit
+from reports.currency import symbol
 from reports.render.pivot import Pivot
 from reports.templatetags import figures
 
@@ -283,7 +284,8 @@ def floats(values: Iterable[Number]) -> list[float]:
 def axis_label(value: float, unit: Unit) -> str:
     """Short enough for the edge: $15k, 1.2 B, $0.25, 25%."""
     if not value:
-        return {Unit.SHARE: "0%", Unit.USD: "$0", Unit.RATE: "$0"}.get(unit, "0")
+        zero = f"{symbol()}0"
+        return {Unit.SHARE: "0%", Unit.USD: zero, Unit.RATE: zero}.get(unit, "0")
     if unit is Unit.SHARE:
         return f"{'−' if value < 0 else ''}{abs(value) * 100:g}%"
     if unit not in {Unit.USD, Unit.RATE}:
@@ -291,8 +293,9 @@ def axis_label(value: float, unit: Unit) -> str:
     sign, size = ("−" if value < 0 else ""), abs(value)
     for letter, scale in (("M", 1e6), ("k", 1e3)):
         if size >= scale:
-            return f"{sign}${size / scale:g}{letter}"
-    return f"{sign}${size:g}" if size >= 1e-4 else f"{sign}${size:.10f}".rstrip("0")
+            return f"{sign}{symbol()}{size / scale:g}{letter}"
+    digits = f"{size:g}" if size >= 1e-4 else f"{size:.10f}".rstrip("0")
+    return f"{sign}{symbol()}{digits}"
 
 
 def _step(span: float) -> float:

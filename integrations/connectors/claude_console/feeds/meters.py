@@ -6,6 +6,7 @@ here means none: the default workspace, no API key, a region that is not availab
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 from integrations.connectors.anthropic.reports import Values
 from integrations.connectors.records import NOT_READ, MeterKey
@@ -28,7 +29,7 @@ def meter_of(names: Sequence[str], values: Values) -> MeterKey:
 
 @lru_cache(maxsize=8192)
 def _meter(names: tuple[str, ...], values: Values) -> MeterKey:
-    known = {name: value for name, value in zip(names, values, strict=True) if value}
+    known: dict[str, Any] = {n: value for n, value in zip(names, values, strict=True) if value}
     if known.get("inference_geo") == "not_available":
         del known["inference_geo"]
     if known.get("cost_type", "tokens") not in {"tokens", NOT_READ}:

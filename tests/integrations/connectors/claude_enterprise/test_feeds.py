@@ -16,6 +16,7 @@ from integrations.connectors.claude_enterprise.feeds import FEEDS
 from integrations.connectors.claude_enterprise.feeds.days import closes_on, open_period
 from integrations.connectors.claude_enterprise.report_api import LegacyReports
 from integrations.connectors.records import (
+    METER_FIELDS,
     CostRecord,
     EngagementRecord,
     MeterKey,
@@ -24,7 +25,6 @@ from integrations.connectors.records import (
     UsageRecord,
 )
 from integrations.loading.spool import Spool, decode
-from integrations.models.dimensions import METER_FIELDS
 from integrations.window import Window
 from tests.integrations.connectors.wire import Script, access, error, ok
 

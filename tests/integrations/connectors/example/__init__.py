@@ -10,12 +10,15 @@ from integrations.connectors.base import (
     Access,
     ActionNeeded,
     ActivityMetric,
+    Attribute,
     Catalog,
     Check,
     Connector,
     Cut,
     Feed,
+    Preset,
     Probe,
+    Product,
     Table,
 )
 from integrations.connectors.records import (
@@ -27,14 +30,24 @@ from integrations.connectors.records import (
 )
 from integrations.window import Window
 
-PRICE_USD = Decimal("0.37")  # of every day
+PRICES_EUR = {"window": Decimal("0.30"), "corner": Decimal("0.07")}  # of every day, by desk
 
 
 def read_cost(client: None, window: Window) -> Iterator[Page]:
-    meter = MeterKey(product="example_product", model="example-1", workspace_id="room-1")
     read_at = datetime.now(UTC)
-    yield Page(tuple(TotalRecord(day, "amount_usd", PRICE_USD) for day in window), read_at)
-    yield Page(tuple(CostRecord(day, meter, None, PRICE_USD, None) for day in window), read_at)
+    total = sum(PRICES_EUR.values(), Decimal())
+    yield Page(tuple(TotalRecord(day, "amount_usd", total) for day in window), read_at)
+    yield Page(tuple(_cost(day, desk) for day in window for desk in PRICES_EUR), read_at)
+
+
+def _cost(day: date, desk: str) -> CostRecord:
+    meter = MeterKey(
+        product="example_product",
+        model="example-1",
+        workspace_id="room-1",
+        attributes=(("example_desk", desk),),
+    )
+    return CostRecord(day, meter, None, PRICES_EUR[desk], None)
 
 
 def read_greetings(client: None, window: Window) -> Iterator[Page]:
@@ -88,6 +101,17 @@ class Example(Connector):
         ),
         cuts=(Cut("example_greetings", "example_greetings", subject="item"),),
         dimensions={"cost": frozenset({"service", "sku", "workspace_id", "project_id"})},
+        attributes=(
+            Attribute(
+                "example_desk",
+                "Desk",
+                values={"window": "By the window"},
+                tables=frozenset({Table.COST}),
+                is_price_driver=True,
+            ),
+        ),
+        products={"example_product": Product("Example product", color=1)},
+        presets=(Preset("Spend by desk", "Cost of 30 days by desk.", "group_by=example_desk"),),
     )
 
     def check_key(self, key: str) -> None:
@@ -98,7 +122,7 @@ class Example(Connector):
         return nullcontext()
 
     def probe(self, access: Access, *, today: date) -> Probe:
-        return Probe("example-org", (Check("Key accepted", "passed"),))
+        return Probe("example-org", (Check("Key accepted", "passed"),), currency="EUR")
 
     def earliest_day(self, today: date) -> date:
         return today - timedelta(days=90)

@@ -1,4 +1,4 @@
-"""A folder and a line in the settings make a provider."""
+"""A folder and a line in the settings make a provider, and nothing else."""
 
 import json
 import re
@@ -50,7 +50,7 @@ def test_it_connects_syncs_and_reports(organization, key):
     today = datetime.now(UTC).date()
     connection = Connection.objects.get()
     assert connection.provider_organization_id == "example-org"
-    assert CostFact.objects.filter(connection=connection).count() == 3
+    assert CostFact.objects.filter(connection=connection).count() == 6
     out = StringIO()
     call_command(
         "report",
@@ -63,6 +63,8 @@ def test_it_connects_syncs_and_reports(organization, key):
         stdout=out,
     )
     assert out.getvalue().splitlines()[1:] == ["Example (Tests),room-1,example_product,1.11"]
+    desks = connection.meters.values_list("attributes", flat=True)
+    assert {desk["example_desk"] for desk in desks} == {"window", "corner"}
 
 
 @pytest.fixture
@@ -99,6 +101,67 @@ def test_its_metric_and_dimension_are_in_the_api(imported, organization, client)
         ("goodbye", 3),
         ("hello", 12),
     ]
+
+
+COST_BY_DESK = {"metrics": "cost", "group_by": "service,example_desk"}
+
+
+def test_its_words_and_its_own_dimension_of_cost_are_on_the_page(imported, organization, client):
+    client.force_login(make_member(organization))
+    explore = reverse("reports:explore", args=["demo"])
+    page = client.get(explore, imported | COST_BY_DESK).content.decode()
+
+    assert "Example product" in page
+    assert "Total, EUR" in page
+    assert "$" not in page
+    assert "By the window" in page
+    assert "Desk" in page
+    filtered = client.get(explore, imported | COST_BY_DESK | {"example_desk": "window"})
+    assert "By the window" in filtered.content.decode()
+    assert "Spend by desk" in client.get(reverse("reports:index", args=["demo"])).content.decode()
+
+
+def test_its_own_dimension_of_cost_is_in_the_api(imported, organization, client):
+    make_token(make_member(organization), "sgt_of-example")
+    headers = {"Authorization": "Bearer sgt_of-example"}
+    answer = client.get("/api/v1/report", imported | COST_BY_DESK, headers=headers)
+    rows = json.loads(answer.getvalue())["rows"]
+    dimensions = client.get("/api/v1/dimensions", headers=headers).json()
+    members = client.get("/api/v1/dimensions/example_desk/members", headers=headers).json()
+
+    assert [(row["service"], row["example_desk"], row["cost"]) for row in rows] == [
+        ("example_product", "corner", "0.21"),
+        ("example_product", "window", "0.90"),
+    ]
+    assert "example_desk" in {dimension["name"] for dimension in dimensions}
+    assert members["members"] == [
+        {"value": "window", "label": "By the window"},
+        {"value": "corner", "label": "corner"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("widget", "words"),
+    [
+        ("price-drivers", ["Desk", "By the window", "€0.90"]),
+        ("spend-over-time", ["Example product"]),
+        ("spend", ["€1.11"]),
+    ],
+)
+def test_it_is_on_the_dashboard(imported, organization, client, widget, words):
+    client.force_login(make_member(organization))
+    url = reverse("dashboards:widget", args=["demo", widget])
+    page = client.get(url, {"range": "30d"}, headers={"HX-Request": "true"}).content.decode()
+
+    assert [word for word in words if word not in page] == []
+
+
+def test_what_the_other_connector_declares_is_not_asked_of_it(imported, organization, client):
+    client.force_login(make_member(organization))
+    explore = reverse("reports:explore", args=["demo"])
+    page = client.get(explore, imported | {"metrics": "cost", "group_by": "speed"})
+
+    assert "does not report cost by speed" in page.content.decode()
 
 
 def test_it_needs_no_migration(organization):
