@@ -142,7 +142,7 @@ def _copy_activity(window: Window) -> None:
         path
         for metric in METRICS.values()
         for measure in metric.measures
-        if measure.source in {Source.ACTIVITY, Source.CODE}
+        if measure.source in {Source("users"), Source.of(["users", "claude_code"])}
         for path in measure.paths
     ]
     paths += [f"{path}_too" for path in paths] + [f"other_metrics.count_{n}" for n in range(10)]

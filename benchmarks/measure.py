@@ -94,7 +94,7 @@ def recorded() -> Iterator[list[Statement]]:
 
 def facts_alone() -> Any:
     """Let reports read only facts, as if there were no rollups."""
-    return mock.patch.object(query, "_smallest", lambda source, spec: engine.TABLES[source][-1])
+    return mock.patch.object(query, "_smallest", lambda source, spec: engine.tables_of(source)[-1])
 
 
 def _duck(ledger: Ledger, name: str, statements: list[Statement], times: int) -> float | None:

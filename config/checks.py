@@ -20,7 +20,6 @@ _MAKE_KEY = (
     'python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"'
 )
 _YEAR = 31_536_000  # seconds
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 @register()
@@ -85,37 +84,6 @@ def check_servers(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
                 "REDIS_URL is not the address of a Redis.",
                 hint="Write it as redis://host:6379/0, rediss://… or unix:///path/to/socket.",
                 id="spendglass.E006",
-            )
-        )
-    return messages
-
-
-@register()
-def check_provider_urls(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
-    messages: list[CheckMessage] = []
-    url = urlsplit(settings.ANTHROPIC_BASE_URL)
-    if url.scheme not in {"http", "https"} or not url.hostname:
-        messages.append(
-            Error(
-                "ANTHROPIC_BASE_URL is not an http or https address.",
-                hint="Leave it unset for https://api.anthropic.com.",
-                id="spendglass.E007",
-            )
-        )
-    elif url.scheme == "http" and url.hostname not in _LOOPBACK:
-        messages.append(
-            Error(
-                "ANTHROPIC_BASE_URL would send API keys over a network unencrypted.",
-                hint="Use https, or an address of this machine.",
-                id="spendglass.E008",
-            )
-        )
-    if settings.ANTHROPIC_REQUESTS_PER_MINUTE < 0:
-        messages.append(
-            Error(
-                "ANTHROPIC_REQUESTS_PER_MINUTE is negative.",
-                hint="60 is what Anthropic allows; 0 means unpaced.",
-                id="spendglass.E009",
             )
         )
     return messages

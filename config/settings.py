@@ -17,6 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 from kombu import Queue
 
 from config import queues
+from config.connectors import CONNECTORS as CONNECTORS
 
 T = TypeVar("T")
 
@@ -77,11 +78,6 @@ INSTALLED_APPS = [
     "csp",
     "django_htmx",
     "ninja",  # its documentation page, from our own files
-]
-# One line makes a provider a card, a page, a command and a sync.
-CONNECTORS = [
-    "integrations.connectors.claude_enterprise.ClaudeEnterprise",
-    "integrations.connectors.claude_console.ClaudeConsole",
 ]
 
 MIDDLEWARE = [
@@ -176,11 +172,7 @@ SERVER_EMAIL = DEFAULT_FROM_EMAIL
 BASE_URL = env.str("BASE_URL", default="").rstrip("/")
 
 # --- Providers ---------------------------------------------------------------------------
-ANTHROPIC_BASE_URL = env.str("ANTHROPIC_BASE_URL", default="https://api.anthropic.com")
-ANTHROPIC_REQUESTS_PER_MINUTE = _read("ANTHROPIC_REQUESTS_PER_MINUTE", env.int, 60, _NUMBER)
-CLAUDE_CONSOLE_REQUESTS_PER_MINUTE = _read(
-    "CLAUDE_CONSOLE_REQUESTS_PER_MINUTE", env.int, 60, _NUMBER
-)
+# Catalogs of connectors declare their own variables, see `integrations.connectors.environment`.
 # Whether the provider's address is the emulator of `python -m sandbox`: the connect pages then show
 # its keys.
 SANDBOX = _read("SANDBOX", _yes_or_no, False, _YES_NO)

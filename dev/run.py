@@ -27,7 +27,9 @@ import environ
 from cryptography.fernet import Fernet
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connections
+from django.utils.module_loading import import_string
 
+from config.connectors import CONNECTORS
 from config.queues import WORKERS
 from dev.servers import (
     EmbeddedError,
@@ -36,6 +38,7 @@ from dev.servers import (
     start_postgres,
     start_redis,
 )
+from integrations.connectors.base import BaseUrl, Setting
 
 ROOT = Path(__file__).resolve().parent.parent
 VAR = Path(os.environ.get("SPENDGLASS_VAR", ROOT / "var"))
@@ -49,10 +52,7 @@ _SHARED = (
     "CREDENTIALS_KEYS",
     "DATABASE_URL",
     "REDIS_URL",
-    "ANTHROPIC_BASE_URL",
     "SANDBOX",
-    "ANTHROPIC_REQUESTS_PER_MINUTE",
-    "CLAUDE_CONSOLE_REQUESTS_PER_MINUTE",
     "HTTPS",
     "STATIC_ROOT",
     "EMAIL_URL",
@@ -203,7 +203,10 @@ def _environment(servers: list[Server]) -> bool:
     environ.Env.read_env(ROOT / ".env")
     port, sandbox_port = _ports()
     _check_free(port, "PORT")
-    serves_sandbox = not os.environ.get("ANTHROPIC_BASE_URL")
+    addresses = [one for one in _declared() if isinstance(one, BaseUrl)]
+    serves_sandbox = not any(
+        os.environ.get(name) for one in addresses for name in (one.name, one.stand_in)
+    )
     if serves_sandbox:
         _check_free(sandbox_port, "SANDBOX_PORT")
     for name, value in _secrets().items():
@@ -220,10 +223,9 @@ def _environment(servers: list[Server]) -> bool:
     os.environ.setdefault("EMAIL_URL", f"filemail:///{MAILS}")
     if serves_sandbox:
         os.environ["SANDBOX"] = "1"
-        os.environ["ANTHROPIC_BASE_URL"] = f"http://127.0.0.1:{sandbox_port}"
-        # Ten times Anthropic's rate limit, because a sandbox need not be slow.
-        os.environ.setdefault("ANTHROPIC_REQUESTS_PER_MINUTE", "600")
-        os.environ.setdefault("CLAUDE_CONSOLE_REQUESTS_PER_MINUTE", "600")
+        os.environ["PROVIDER_BASE_URL"] = f"http://127.0.0.1:{sandbox_port}"
+        # Ten times the usual rate limit, because a sandbox need not be slow.
+        os.environ.setdefault("PROVIDER_REQUESTS_PER_MINUTE", "600")
     if not os.environ.get("DATABASE_URL"):
         servers.append(start_postgres(VAR / "postgres"))
         os.environ["DATABASE_URL"] = servers[-1].url
@@ -231,6 +233,11 @@ def _environment(servers: list[Server]) -> bool:
         servers.append(start_redis(VAR / "redis"))
         os.environ["REDIS_URL"] = servers[-1].url
     return serves_sandbox
+
+
+def _declared() -> list[Setting]:
+    """Return the environment variables that the catalogs of connectors declare."""
+    return [one for path in CONNECTORS for one in import_string(path).catalog.settings]
 
 
 def _ports() -> tuple[int, int]:
@@ -323,7 +330,11 @@ def _write_settings() -> None:
     path = VAR / "run.env"
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.writelines(f"{name}={os.environ[name]}\n" for name in _SHARED if name in os.environ)
+        names = (
+            *_SHARED,
+            *dict.fromkeys(name for it in _declared() for name in (it.name, it.stand_in)),
+        )
+        file.writelines(f"{name}={os.environ[name]}\n" for name in names if name in os.environ)
 
 
 def _children(serves_sandbox: bool) -> list[Child]:

@@ -7,6 +7,7 @@ from typing import Any
 from django.core.checks import CheckMessage, Error, register
 
 from integrations.connectors import connectors
+from integrations.connectors.environment import merged_settings, problem_of
 
 
 @register()
@@ -36,3 +37,16 @@ def check_one_feed_per_grain(app_configs: Any, **kwargs: Any) -> Sequence[CheckM
             if count > 1
         ]
     return messages
+
+
+@register()
+def check_connector_settings(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """Check every environment variable that the catalogs of connectors declare."""
+    declared = merged_settings(
+        setting for connector in connectors().values() for setting in connector.catalog.settings
+    )
+    problems = filter(None, map(problem_of, declared.values()))
+    return [
+        Error(str(problem), hint=problem.hint, id=f"spendglass.{problem.code}")
+        for problem in problems
+    ]

@@ -219,8 +219,8 @@ def replace_key(
         )
     if tested.probe.currency != connection.currency:
         raise OperationError(
-            f"{tested.probe.organization_id} is charged in {tested.probe.currency} now. The history of {connection.label}"
-            f" is in {connection.currency}, and two currencies are never added.",
+            f"{organization_id} is charged in {tested.probe.currency} now. The history of"
+            f" {connection.label} is in {connection.currency}, and two currencies are never added.",
             field="key",
             repair="Disconnect this connection, keep its history, and connect the organization"
             " under another label.",

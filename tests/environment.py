@@ -14,8 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 from dev.servers import start_postgres, start_redis
 
 TEST_SETTINGS = {
-    "ANTHROPIC_REQUESTS_PER_MINUTE": "0",
-    "CLAUDE_CONSOLE_REQUESTS_PER_MINUTE": "0",
+    "PROVIDER_REQUESTS_PER_MINUTE": "0",
     "CREDENTIALS_KEYS": "c3BlbmRnbGFzcy10ZXN0cy1vbmx5LTMyLWJ5dGVzISE=",
     "DEBUG": "false",
     "REPORT_SECONDS": "3000",
@@ -40,8 +39,10 @@ def _start() -> None:
     for name in os.environ.pop(_OURS, "").split():
         del os.environ[name]
     os.environ.update(TEST_SETTINGS)
-    for name in ("ANTHROPIC_BASE_URL", "EMAIL_URL", "DEFAULT_FROM_EMAIL", "BASE_URL", "SANDBOX"):
-        os.environ.pop(name, None)
+    ours = {"EMAIL_URL", "DEFAULT_FROM_EMAIL", "BASE_URL", "SANDBOX"}
+    for name in {*os.environ} - {*TEST_SETTINGS}:
+        if name in ours or name.endswith(("_BASE_URL", "_REQUESTS_PER_MINUTE")):
+            del os.environ[name]
     folder = Path(tempfile.mkdtemp(prefix="spendglass-tests-"))
     folder.chmod(0o711)
     atexit.register(shutil.rmtree, folder, ignore_errors=True)

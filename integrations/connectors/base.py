@@ -229,6 +229,17 @@ class ActivityMetric:
 
 
 @dataclass(frozen=True)
+class ActivityRatio:
+    """Declare the share that one declared metric is of another."""
+
+    name: str
+    label: str
+    definition: str
+    of: str
+    per: str
+
+
+@dataclass(frozen=True)
 class Cut:
     """Declare a feed of documents that break other numbers down by more dimensions.
 
@@ -250,6 +261,36 @@ class Cut:
     def names(self) -> frozenset[str]:
         """Every dimension it can answer, without time and connection."""
         return frozenset({*self.dimensions, *filter(None, [self.subject])})
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Declare an environment variable. `help` is its comment in `.env.example`."""
+
+    name: str
+    default: str | int
+    help: str
+
+    @property
+    def stand_in(self) -> str:
+        """The variable that counts where this one is not set."""
+        raise NotImplementedError
+
+
+class BaseUrl(Setting):
+    """Declare where the provider's API answers."""
+
+    @property
+    def stand_in(self) -> str:
+        return "PROVIDER_BASE_URL"
+
+
+class RequestsPerMinute(Setting):
+    """Declare the request budget of one organization of the provider; 0 is unpaced."""
+
+    @property
+    def stand_in(self) -> str:
+        return "PROVIDER_REQUESTS_PER_MINUTE"
 
 
 @dataclass(frozen=True)
@@ -363,15 +404,20 @@ class Catalog:
     the provider does not send them, each with the sentence that says so.
     `attributes` are dimensions of its own. `products` and `values` are the words that people read
     for values of `service` and of other dimensions: a value without a word is shown as it is.
+    `settings` are the environment variables that its connector reads. `names` are proper names that
+    labels begin with: they keep their capital within a sentence.
     """
 
     metrics: tuple[ActivityMetric, ...] = ()
+    ratios: tuple[ActivityRatio, ...] = ()
     cuts: tuple[Cut, ...] = ()
     dimensions: Mapping[str, frozenset[str]] = field(default_factory=dict)
     attributes: tuple[Attribute, ...] = ()
     products: Mapping[str, Product] = field(default_factory=dict)
     values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     presets: tuple[Preset, ...] = ()
+    settings: tuple[Setting, ...] = ()
+    names: frozenset[str] = frozenset()
     inferred: Mapping[str, str] = field(default_factory=dict)
     endpoints: tuple[Endpoint, ...] = ()
 

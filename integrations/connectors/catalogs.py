@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import TypeVar
 
 from integrations.connectors.base import (
     ActivityMetric,
+    ActivityRatio,
     Attribute,
     Catalog,
     CatalogError,
@@ -103,11 +105,22 @@ def merged_values(catalogs: Iterable[Catalog]) -> dict[str, dict[str, str]]:
     return merged
 
 
+def merged_ratios(catalogs: Iterable[Catalog]) -> tuple[ActivityRatio, ...]:
+    """Return every declared ratio once; raise `CatalogError` for a clash."""
+    return _once_by_name("ratios", (it for catalog in catalogs for it in catalog.ratios))
+
+
 def merged_presets(catalogs: Iterable[Catalog]) -> tuple[Preset, ...]:
     """Return every declared report once; raise `CatalogError` for a clash."""
-    merged: dict[str, Preset] = {}
-    for catalog in catalogs:
-        for preset in catalog.presets:
-            if merged.setdefault(preset.name, preset) != preset:
-                raise CatalogError(f"Two connectors declare different reports “{preset.name}”.")
+    return _once_by_name("reports", (it for catalog in catalogs for it in catalog.presets))
+
+
+T = TypeVar("T", ActivityRatio, Preset)
+
+
+def _once_by_name(noun: str, declared: Iterable[T]) -> tuple[T, ...]:
+    merged: dict[str, T] = {}
+    for one in declared:
+        if merged.setdefault(one.name, one) != one:
+            raise CatalogError(f"Two connectors declare different {noun} “{one.name}”.")
     return tuple(merged.values())

@@ -46,6 +46,7 @@ from django.db.models.lookups import GreaterThan
 from integrations.connectors import connectors
 from integrations.connectors.base import (
     ActivityMetric,
+    ActivityRatio,
     Attribute,
     CatalogError,
     Connector,
@@ -59,6 +60,7 @@ from integrations.connectors.catalogs import (
     merged_metrics,
     merged_presets,
     merged_products,
+    merged_ratios,
     merged_values,
 )
 from integrations.exact import add
@@ -90,15 +92,6 @@ class Source(str):
     _objects: ClassVar[dict[str, "Source"]] = {}
     COST: ClassVar["Source"]
     USAGE: ClassVar["Source"]
-    ACTIVE_USERS: ClassVar["Source"]
-    ACTIVITY: ClassVar["Source"]
-    CODE: ClassVar["Source"]
-    CODE_ESTIMATE: ClassVar["Source"]
-    SKILLS: ClassVar["Source"]
-    CONNECTORS: ClassVar["Source"]
-    PLUGINS: ClassVar["Source"]
-    ARTIFACTS: ClassVar["Source"]
-    PROJECTS: ClassVar["Source"]
 
     def __new__(cls, text: str) -> Self:
         if text not in cls._objects:
@@ -131,15 +124,6 @@ class Source(str):
 
 Source.COST = Source("cost")
 Source.USAGE = Source("usage")
-Source.ACTIVE_USERS = Source("summaries")
-Source.ACTIVITY = Source("users")
-Source.CODE = Source.of(["users", "claude_code"])
-Source.CODE_ESTIMATE = Source("claude_code")
-Source.SKILLS = Source("skills")
-Source.CONNECTORS = Source("connectors")
-Source.PLUGINS = Source("plugins")
-Source.ARTIFACTS = Source("artifacts")
-Source.PROJECTS = Source("projects")
 # The order in which a report reads its sources; others come behind, by name.
 _ORDER = {source: at for at, source in enumerate(Source._objects.values())}
 
@@ -678,7 +662,7 @@ def _ratio(
     return Ratio(name, label, unit, Kind.RATIO, definition, of=of, per=per, times=times)
 
 
-def _ratios(declared: Mapping[str, Measure]) -> Iterator[Ratio]:
+def _ratios(declared: Mapping[str, Measure], shares: Iterable[ActivityRatio]) -> Iterator[Ratio]:
     """Return the quotients of measures; those of activity only where declared."""
     yield _ratio(
         "cost_per_active_user",
@@ -716,24 +700,10 @@ def _ratios(declared: Mapping[str, Measure]) -> Iterator[Ratio]:
         _INPUT_TOKENS,
         "Cache read tokens by all input tokens.",
     )
-    for name, label, of, per, definition in (
-        (
-            "seat_use",
-            "Seat use",
-            "weekly_active_users",
-            "seats",
-            "Weekly active users by assigned seats.",
-        ),
-        (
-            "accept_rate",
-            "Accept rate",
-            "accepted_edits",
-            "proposed_edits",
-            "Accepted edits by proposed edits of Claude Code.",
-        ),
-    ):
-        if of in declared and per in declared:
-            yield _ratio(name, label, Unit.SHARE, declared[of], declared[per], definition)
+    for it in shares:
+        if it.of in declared and it.per in declared:
+            of, per = declared[it.of], declared[it.per]
+            yield _ratio(it.name, it.label, Unit.SHARE, of, per, it.definition)
 
 
 def _active_people(feeds: Sequence[Feed]) -> Iterator[Measure]:
@@ -786,7 +756,7 @@ class Catalogs:
         declared = {m.name: _declared(m) for m in merged_metrics(catalogs).values()}
         every: list[Metric] = [
             *_BUILT_IN,
-            *_ratios(declared),
+            *_ratios(declared, merged_ratios(catalogs)),
             _PEOPLE,
             *_active_people(self._feeds),
             *declared.values(),
@@ -812,11 +782,21 @@ class Catalogs:
         self.products = merged_products(catalogs)
         self.values = merged_values(catalogs)
         self.presets = merged_presets(catalogs)
+        self.names = frozenset(name for catalog in catalogs for name in catalog.names)
 
     @cached_property
     def filters(self) -> Mapping[str, "Dimension"]:
         """The dimensions that can be filtered by: time is filtered by the window."""
         return {n: d for n, d in self.dimensions.items() if d.section is not Section.TIME}
+
+    @cached_property
+    def activity_by_day(self) -> frozenset[str]:
+        """The feeds of people whose documents are added up by day, see `ActivityByDay`."""
+        return frozenset(
+            feed.name
+            for feed in self._feeds
+            if feed.table is Table.ENGAGEMENT and feed.grain == "person"
+        )
 
     @cached_property
     def price_drivers(self) -> tuple[str, ...]:
@@ -920,14 +900,12 @@ METRICS: Mapping[str, Metric] = Declared(lambda known: known.metrics)
 
 # --- Dimensions -------------------------------------------------------------------------------
 METERED_FEEDS = frozenset({Source.COST, Source.USAGE})
-ITEM_FEEDS = frozenset(
-    {Source.SKILLS, Source.CONNECTORS, Source.PLUGINS, Source.ARTIFACTS, Source.PROJECTS}
-)
 
 
 def in_sentence(label: str) -> str:
     """Return a label as it stands within a sentence: abbreviations and names keep capitals."""
-    keeps = label[:2].isupper() or "/" in label or label.startswith(("Claude ", "Slack "))
+    first = label.partition(" ")[0]
+    keeps = label[:2].isupper() or "/" in label or (first != label and first in catalogs().names)
     return label if keeps else label[:1].lower() + label[1:]
 
 

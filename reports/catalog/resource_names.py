@@ -6,7 +6,7 @@ Pages show the names; data, filters, URLs and files keep the identifiers.
 from collections.abc import Collection, Mapping, Sequence
 
 from integrations.models import Connection, EngagementFact, Person, Resource
-from reports.catalog.metrics import ITEM_FEEDS, catalogs
+from reports.catalog.metrics import catalogs
 
 Names = Mapping[tuple[str, str], str]  # by dimension and value
 NONE: Names = {}
@@ -75,4 +75,4 @@ def _of_resources(
 def _item_feeds() -> list[str]:
     """Return the feeds whose documents are each about one named item."""
     cuts = catalogs().cuts.values()
-    return sorted({*ITEM_FEEDS, *(cut.feed for cut in cuts if cut.subject == "item")})
+    return sorted(cut.feed for cut in cuts if cut.subject == "item")

@@ -606,7 +606,7 @@ def _code_prices(scope: Scope, connections: Sequence[Connection]) -> Iterator[Me
     estimates what Claude Code took of another product, the estimate stands by itself.
     """
     counting = activity_queries.with_surface(connections, _CLAUDE_CODE)
-    estimating = [c for c in counting if any(feed_names(c, Source.CODE_ESTIMATE))]
+    estimating = [c for c in counting if any(feed_names(c, Source(_CLAUDE_CODE)))]
     billing = [c for c in counting if c not in estimating]
 
     if billing:

@@ -5,7 +5,6 @@ from reports.engine.query import (
     COMPARED,
     LABELS_APART,
     PARTIAL,
-    TABLES,
     UNATTRIBUTED,
     Keys,
     People,
@@ -23,6 +22,7 @@ from reports.engine.query import (
     run,
     run_if_comparable,
     stream,
+    tables_of,
 )
 
 __all__ = [
@@ -30,7 +30,6 @@ __all__ = [
     "COMPARED",
     "LABELS_APART",
     "PARTIAL",
-    "TABLES",
     "UNATTRIBUTED",
     "Keys",
     "People",
@@ -48,4 +47,5 @@ __all__ = [
     "run",
     "run_if_comparable",
     "stream",
+    "tables_of",
 ]

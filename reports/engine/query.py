@@ -63,6 +63,7 @@ from reports.catalog.metrics import (
     Number,
     Source,
     Unit,
+    catalogs,
     truncated,
 )
 from reports.coverage import Coverage
@@ -84,10 +85,6 @@ CONNECTION_DIMENSIONS = ("provider", "billing_account", "currency")
 TABLES: dict[Source, tuple[Any, ...]] = {
     Source.COST: (CostByMeter, CostByPerson, CostFact),
     Source.USAGE: (UsageByMeter, UsageByPerson, UsageFact),
-    Source.ACTIVE_USERS: (EngagementFact,),
-    Source.ACTIVITY: (ActivityByDay, EngagementFact),
-    Source.CODE: (ActivityByDay, EngagementFact),
-    Source.CODE_ESTIMATE: (ActivityByDay, EngagementFact),
 }
 _WITH_PROJECT = (CostByPerson, UsageByPerson)
 DOCUMENTS = (EngagementFact,)  # of every other source
@@ -707,8 +704,16 @@ def dimension_expression(model: Any, source: Source, dimension: str) -> Any:
     return DIMENSIONS[dimension].of(source)
 
 
+def tables_of(source: Source) -> tuple[Any, ...]:
+    """Return the tables with the numbers of a source, the smallest first."""
+    if not source.is_engagement:
+        return TABLES[source]
+    is_added_up = catalogs().activity_by_day.issuperset(source.feeds)
+    return (ActivityByDay, EngagementFact) if is_added_up else DOCUMENTS
+
+
 def _smallest(source: Source, spec: ReportSpec) -> Any:
-    *rollups, everything = TABLES.get(source, DOCUMENTS)
+    *rollups, everything = tables_of(source)
     return next((model for model in rollups if _can_answer(model, source, spec)), everything)
 
 

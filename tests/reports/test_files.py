@@ -21,7 +21,7 @@ from integrations.connectors.claude_enterprise import ClaudeEnterprise
 from integrations.window import Window
 from reports import engine
 from reports.catalog import metrics
-from reports.catalog.metrics import DIMENSIONS, ITEM_FEEDS, METRICS, OTHER_KEY, UNKNOWN_USER, Source
+from reports.catalog.metrics import DIMENSIONS, METRICS, OTHER_KEY, UNKNOWN_USER, Source
 from reports.dashboard.scope import Scope
 from reports.dashboard.widgets import WIDGET_LIST
 from reports.engine import PARTIAL
@@ -44,13 +44,14 @@ from tests.factories import (
 from tests.reports.conftest import a_feed, know
 
 FIRST, LAST = date(2026, 10, 26), date(2026, 11, 8)
+ITEM_FEEDS = ("skills", "connectors", "plugins", "artifacts", "projects")
 FEEDS = ("all_cost", "person_cost", "person_usage", "summaries", "users", *ITEM_FEEDS)
 
 
 @pytest.fixture
 def company(organization, monkeypatch):
     """Two connections, three people, five products, an unread day and an unreported price."""
-    items = tuple(a_feed(source.value, Table.ENGAGEMENT, "total") for source in ITEM_FEEDS)
+    items = tuple(a_feed(feed, Table.ENGAGEMENT, "total") for feed in ITEM_FEEDS)
     monkeypatch.setattr(ClaudeEnterprise, "feeds", (*ClaudeEnterprise.feeds, *items))
     for label in ("my-org", "labs"):
         connection = make_connection(organization, label)

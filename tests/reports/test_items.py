@@ -9,7 +9,6 @@ from integrations.connectors.claude_enterprise import ClaudeEnterprise
 from integrations.window import Window
 from reports import engine
 from reports.catalog import resource_names
-from reports.catalog.metrics import ITEM_FEEDS
 from reports.engine.spec import Filter, ReportSpec, SpecError
 from reports.explore.controls import dimension_values
 from tests.factories import activity, make_connection, make_organization
@@ -17,6 +16,7 @@ from tests.reports.conftest import a_feed, know
 
 USED = ("skill_uses", "connector_calls", "plugin_uses", "project_messages")
 DAYS = Window(date(2026, 11, 1), date(2026, 11, 4))
+ITEM_FEEDS = ("skills", "connectors", "plugins", "artifacts", "projects")
 
 
 def use(connection, feed, subject, day, *, name="", days=1, **values):
@@ -28,7 +28,7 @@ def use(connection, feed, subject, day, *, name="", days=1, **values):
 @pytest.fixture
 def used(connection, monkeypatch):
     """Two skills on two of three known days, and a connector; plugins are not known at all."""
-    items = (a_feed(source.value, Table.ENGAGEMENT, "total") for source in ITEM_FEEDS)
+    items = (a_feed(feed, Table.ENGAGEMENT, "total") for feed in ITEM_FEEDS)
     monkeypatch.setattr(ClaudeEnterprise, "feeds", (*ClaudeEnterprise.feeds, *items))
     use(connection, "skills", "xlsx", 1, name="Tables", invocation_count=10)
     use(connection, "skills", "xlsx", 2, name="Spreadsheets", invocation_count=7)

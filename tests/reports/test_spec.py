@@ -219,7 +219,7 @@ def test_only_costs_know_their_type():
 
 
 def test_counts_of_the_provider_belong_to_days_and_connections_alone():
-    assert [name for name, d in DIMENSIONS.items() if Source.ACTIVE_USERS in d.sources] == [
+    assert [name for name, d in DIMENSIONS.items() if Source("summaries") in d.sources] == [
         "day",
         "week",
         "month",

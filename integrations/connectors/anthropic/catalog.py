@@ -2,11 +2,23 @@
 
 from collections.abc import Iterator
 
-from integrations.connectors.base import ActivityMetric, Attribute, Preset, Product
+from integrations.connectors.base import (
+    ActivityMetric,
+    ActivityRatio,
+    Attribute,
+    BaseUrl,
+    Preset,
+    Product,
+)
 
 CODE = "Claude Code"  # the section of its metrics
 # What the person of a record answers.
 PERSON = ("project_id", "user_id", "user_email", "user_name", "user_state")
+BASE_URL = BaseUrl(
+    "ANTHROPIC_BASE_URL",
+    "https://api.anthropic.com",
+    help="Where Anthropic's API answers; `make run` starts a sandbox unless this is set.",
+)
 _TAG = Product("Claude Tag (Slack)", color=5)
 PRODUCTS = {
     "claude_code": Product("Claude Code", color=1),
@@ -54,6 +66,14 @@ INFERENCE_GEO = Attribute(
 )
 SPEED = Attribute(
     "speed", "Speed", values={"standard": "Standard", "fast": "Fast"}, is_price_driver=True
+)
+NAMES = frozenset({"Claude", "Slack"})
+ACCEPT_RATE = ActivityRatio(
+    "accept_rate",
+    "Accept rate",
+    "Accepted edits by proposed edits of Claude Code.",
+    of="accepted_edits",
+    per="proposed_edits",
 )
 CODE_OUTPUT = Preset(
     "Claude Code output",

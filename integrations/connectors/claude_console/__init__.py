@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from datetime import date
 
-from django.conf import settings
-
+from integrations.connectors import environment
 from integrations.connectors.anthropic import limits
+from integrations.connectors.anthropic.catalog import BASE_URL
 from integrations.connectors.anthropic.keys import KeyFormat
 from integrations.connectors.base import Access, Connector, Probe
 from integrations.connectors.claude_console import connection_test
-from integrations.connectors.claude_console.catalog import CATALOG
+from integrations.connectors.claude_console.catalog import CATALOG, PACE
 from integrations.connectors.claude_console.client import AdminClient
 from integrations.connectors.claude_console.feeds import FEEDS
 from integrations.connectors.claude_console.feeds.beta import CUT, LABELED
@@ -53,11 +53,11 @@ class ClaudeConsole(Connector):
 
     @property
     def base_url(self) -> str:
-        return str(settings.ANTHROPIC_BASE_URL)
+        return environment.base_url(BASE_URL)
 
     @property
     def requests_per_minute(self) -> int:
-        return int(settings.CLAUDE_CONSOLE_REQUESTS_PER_MINUTE)
+        return environment.requests_per_minute(PACE)
 
     def check_key(self, key: str) -> None:
         """Tell keys apart by their prefix."""

@@ -3,16 +3,26 @@
 from typing import Any
 
 from integrations.connectors.anthropic.catalog import (
+    ACCEPT_RATE,
+    BASE_URL,
     CODE,
     CODE_OUTPUT,
     CONTEXT_WINDOW,
     INFERENCE_GEO,
+    NAMES,
     PERSON,
     PRODUCTS,
     VALUES,
     code_metrics,
 )
-from integrations.connectors.base import ActivityMetric, Attribute, Catalog, Cut, Table
+from integrations.connectors.base import (
+    ActivityMetric,
+    Attribute,
+    Catalog,
+    Cut,
+    RequestsPerMinute,
+    Table,
+)
 from integrations.connectors.claude_console.endpoints import ENDPOINTS
 
 _ROOT = "claude_code_metrics"
@@ -138,7 +148,16 @@ _ATTRIBUTES = (
     ),
 )
 
+PACE = RequestsPerMinute(
+    "CLAUDE_CONSOLE_REQUESTS_PER_MINUTE",
+    60,
+    help="The same for each organization of the Claude Console, for which no limit is known.",
+)
+
 CATALOG = Catalog(
+    settings=(BASE_URL, PACE),
+    names=NAMES,
+    ratios=(ACCEPT_RATE,),
     metrics=(*code_metrics("claude_code"), _ESTIMATE, *_TOKENS, *_BETA_METRICS),
     cuts=(
         Cut(

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from datetime import date
 
-from django.conf import settings
-
+from integrations.connectors import environment
 from integrations.connectors.anthropic import limits
+from integrations.connectors.anthropic.catalog import BASE_URL
 from integrations.connectors.anthropic.keys import KeyFormat
 from integrations.connectors.base import Access, Connector, Probe
 from integrations.connectors.claude_enterprise import connection_test
-from integrations.connectors.claude_enterprise.catalog import CATALOG
+from integrations.connectors.claude_enterprise.catalog import CATALOG, PACE
 from integrations.connectors.claude_enterprise.client import AnalyticsClient
 from integrations.connectors.claude_enterprise.feeds import FEEDS
 from integrations.connectors.claude_enterprise.feeds.activity import ITEM_KINDS
@@ -43,11 +43,11 @@ class ClaudeEnterprise(Connector):
 
     @property
     def base_url(self) -> str:
-        return str(settings.ANTHROPIC_BASE_URL)
+        return environment.base_url(BASE_URL)
 
     @property
     def requests_per_minute(self) -> int:
-        return int(settings.ANTHROPIC_REQUESTS_PER_MINUTE)
+        return environment.requests_per_minute(PACE)
 
     def check_key(self, key: str) -> None:
         """Tell keys apart by their prefix. `sk-ant-api01-` proves the product, not the scope."""

@@ -8,10 +8,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from integrations.connectors.anthropic.catalog import (
+    ACCEPT_RATE,
+    BASE_URL,
     CODE,
     CODE_OUTPUT,
     CONTEXT_WINDOW,
     INFERENCE_GEO,
+    NAMES,
     PERSON,
     PRICE_DRIVERS,
     PRODUCTS,
@@ -19,7 +22,15 @@ from integrations.connectors.anthropic.catalog import (
     VALUES,
     code_metrics,
 )
-from integrations.connectors.base import ActivityMetric, Attribute, Catalog, Cut, Preset
+from integrations.connectors.base import (
+    ActivityMetric,
+    ActivityRatio,
+    Attribute,
+    Catalog,
+    Cut,
+    Preset,
+    RequestsPerMinute,
+)
 from integrations.connectors.claude_enterprise.endpoints import ENDPOINTS
 
 CHAT, COWORK, OFFICE = "Chat", "Cowork", "Office"
@@ -665,7 +676,24 @@ _PRESETS = (
     CODE_OUTPUT,
 )
 
+PACE = RequestsPerMinute(
+    "ANTHROPIC_REQUESTS_PER_MINUTE",
+    60,
+    help="Requests a minute for each Claude organization, over all workers; 0 is unpaced.",
+)
+
+_SEAT_USE = ActivityRatio(
+    "seat_use",
+    "Seat use",
+    "Weekly active users by assigned seats.",
+    of="weekly_active_users",
+    per="seats",
+)
+
 CATALOG = Catalog(
+    settings=(BASE_URL, PACE),
+    names=NAMES,
+    ratios=(_SEAT_USE, ACCEPT_RATE),
     metrics=(*_USERS, *_ITEM_FEEDS, *_SUMMARIES, _GROUPS),
     cuts=_CUTS,
     endpoints=ENDPOINTS,
