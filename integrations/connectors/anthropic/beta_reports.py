@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -18,7 +18,7 @@ from integrations.connectors.anthropic import limits
 from integrations.connectors.anthropic.actors import Actor
 from integrations.connectors.anthropic.client import ApiClient, Decode, Params, decoder
 from integrations.connectors.anthropic.limits import Filters
-from integrations.connectors.anthropic.parsing import requested_day
+from integrations.connectors.anthropic.parts import parts_of_rows
 from integrations.connectors.anthropic.questions import Questions
 from integrations.connectors.anthropic.reports import (
     CacheCreation,
@@ -89,11 +89,22 @@ class Report(msgspec.Struct, Generic[Row]):
     organization_id: str | None = None
 
 
-_COST = decoder(Report[CostRow])
-_USAGE = decoder(Report[UsageRow])
+class Measures(NamedTuple):
+    """Describe what an endpoint reports: its path, its page, and the numbers of a row."""
+
+    path: str
+    decode: Decode
+    numbers_of: Callable[[Any], Numbers]
 
 
-def read_cost(
+_COST = Measures("cost", decoder(Report[CostRow]), lambda row: dollars(row.cost))
+# Requests are null by component of prices.
+_PRICED_REQUESTS = _COST._replace(numbers_of=lambda row: (*dollars(row.cost), row.cost.requests))
+_USAGE = Measures("usage", decoder(Report[UsageRow]), lambda row: counts(row.usage))
+
+
+def _read(
+    measures: Measures,
     client: ApiClient,
     window: Window,
     *,
@@ -102,57 +113,25 @@ def read_cost(
     limit: int = LARGEST_PAGE,
     prefix: str = "/analytics",
 ) -> Iterator[Part]:
-    """Yield the cost of each day, oldest first; at most 31 days and `MOST_DIMENSIONS`.
+    """Yield the numbers of each day, oldest first; at most 31 days and `MOST_DIMENSIONS`.
 
     `prefix` is what stands between the root of the client and the endpoint's name.
     """
-    return _read(
-        client,
-        f"{prefix}/cost",
-        window,
-        _params(window, group_by, filters or {}, limit),
-        _COST,
-        lambda row: dollars(row.cost),
-    )
+    names = [name for name in group_by if name != "actor"]
+
+    def to_line(day: date, row: Any) -> Line:
+        values = tuple(getattr(row.group, name) for name in names)
+        return Line(day, row.group.actor, values, measures.numbers_of(row))
+
+    params = _params(window, group_by, filters or {}, limit)
+    headers = {"anthropic-beta": BETA}
+    pages = client.pages(f"{prefix}/{measures.path}", params, measures.decode, headers=headers)
+    return parts_of_rows(client, pages, window, to_line)
 
 
-def read_priced_requests(
-    client: ApiClient,
-    window: Window,
-    *,
-    group_by: Sequence[str] = (),
-    filters: Filters | None = None,
-    limit: int = LARGEST_PAGE,
-) -> Iterator[Part]:
-    """Yield the cost of each day with its requests, which are null by component of prices."""
-    return _read(
-        client,
-        "/analytics/cost",
-        window,
-        _params(window, group_by, filters or {}, limit),
-        _COST,
-        lambda row: (*dollars(row.cost), row.cost.requests),
-    )
-
-
-def read_usage(
-    client: ApiClient,
-    window: Window,
-    *,
-    group_by: Sequence[str] = (),
-    filters: Filters | None = None,
-    limit: int = LARGEST_PAGE,
-    prefix: str = "/analytics",
-) -> Iterator[Part]:
-    """Yield tokens and requests of each day, likewise."""
-    return _read(
-        client,
-        f"{prefix}/usage",
-        window,
-        _params(window, group_by, filters or {}, limit),
-        _USAGE,
-        lambda row: counts(row.usage),
-    )
+read_cost = partial(_read, _COST)
+read_priced_requests = partial(_read, _PRICED_REQUESTS)
+read_usage = partial(_read, _USAGE)
 
 
 def cost_questions(client: ApiClient, *, optional: tuple[str, ...]) -> Questions:
@@ -196,28 +175,6 @@ def is_closed(problem: ConnectorError) -> bool:
     return problem.code == _NOT_ENROLLED or problem.status in {400, 403, 404}
 
 
-def _read(
-    client: ApiClient,
-    path: str,
-    window: Window,
-    params: Params,
-    decode: Decode,
-    numbers_of: Callable[[Any], Numbers],
-) -> Iterator[Part]:
-    grouped = [value for name, value in params if name == "group_by[]"]
-    names = [name for name in grouped if name != "actor"]
-    for report in client.pages(path, params, decode, headers={"anthropic-beta": BETA}):
-        lines = []
-        for row in report.data:
-            with client.kept_out.guard():
-                day = _day(row.starting_at, window)
-                with client.kept_out.guard(day):
-                    values = tuple(getattr(row.group, name) for name in names)
-                    lines.append(Line(day, row.group.actor, values, numbers_of(row)))
-        organization_id = report.organization_id or client.organization_id
-        yield Part(tuple(lines), report.data_refreshed_at, organization_id)
-
-
 def _params(window: Window, group_by: Sequence[str], filters: Filters, limit: int) -> Params:
     return [
         ("starting_at", f"{window.start}T00:00:00Z"),
@@ -229,9 +186,3 @@ def _params(window: Window, group_by: Sequence[str], filters: Filters, limit: in
         *(("group_by[]", name) for name in group_by),
         *((f"{name}[]", value) for name, values in filters.items() for value in values),
     ]
-
-
-def _day(instant: str | None, window: Window) -> date:
-    if instant is None and len(window) == 1:
-        return window.start
-    return requested_day(window, instant)

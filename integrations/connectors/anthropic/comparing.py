@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 
 from integrations.connectors.anthropic import beta_reports
 from integrations.connectors.anthropic.reports import Line, Part
@@ -88,3 +89,63 @@ def difference(older: Reported, newer: Reported) -> Difference | None:
         return None
     first, zero = min(apart), Decimal()
     return Difference(first[0], older.get(first, zero), newer.get(first, zero))
+
+
+class Pair(NamedTuple):
+    """The same numbers from both versions, and how they are written."""
+
+    older: Iterable[Part]
+    newer: Iterable[Part]
+    number: Callable[[Line], Decimal | int | None]
+    unit: str
+
+
+def pair_of_cost(older: Iterable[Part], newer: Iterable[Part]) -> Pair:
+    return Pair(older, newer, lambda line: line.numbers[0], "${:f}")
+
+
+def pair_of_tokens(older: Iterable[Part], newer: Iterable[Part], counts: slice) -> Pair:
+    """Compare the sum of these counts; `None` counts nothing."""
+    return Pair(
+        older,
+        newer,
+        lambda line: sum(int(number) for number in line.numbers[counts] if number),
+        "{:,} tokens",
+    )
+
+
+def disagreement(
+    days: Sequence[date],
+    pairs: Iterable[Pair],
+    cut: Callable[[Line], str] = lambda line: "",
+) -> str | None:
+    """Say how the beta reports differ; "" if they do not; None if nothing shows it."""
+    was_empty = True
+    for pair in pairs:
+        older, newer = (
+            nonzero(parts, days, pair.number, cut) for parts in (pair.older, pair.newer)
+        )
+        apart = difference(older, newer)
+        if apart is not None:
+            return (
+                f"The beta reports are not used: for {date_in_words(apart.day)} they report "
+                f"{pair.unit.format(apart.newer)} instead of {pair.unit.format(apart.older)}."
+            )
+        was_empty = was_empty and not older
+    return None if was_empty else ""
+
+
+NOTHING_TO_COMPARE = "The beta reports are not used: there was nothing yet to compare."
+
+
+def refreshed(parts: Sequence[Part]) -> datetime | None:
+    """Return the instant up to which the first page is complete."""
+    return parts[0].data_refreshed_at if parts else None
+
+
+def date_in_words(day: date) -> str:
+    return f"{day.day} {day:%b %Y}"
+
+
+def instant_in_words(at: datetime | None) -> str:
+    return f"{date_in_words(at)}, {at:%H:%M} UTC" if at else "no day yet"

@@ -1,9 +1,14 @@
 """The lines of a connection test while it runs, and where a refusal leaves them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import date
+from typing import Any
 
-from integrations.connectors.base import Check, ConnectorError, TransientError
+from integrations.connectors.anthropic import children
+from integrations.connectors.anthropic.client import ApiClient
+from integrations.connectors.anthropic.trial import try_out
+from integrations.connectors.base import Check, ConnectorError, Feed, Probe, TransientError
 
 KEY = "Key accepted"
 
@@ -21,6 +26,22 @@ class TestChecklist:
     def add(self, *checks: Check) -> None:
         """Fill in lines by their labels; new ones stand at the end."""
         self._lines |= {check.label: check for check in checks}
+
+    def conclude(
+        self,
+        client: ApiClient,
+        *checks: Check,
+        feeds: Iterable[Feed],
+        today: date,
+        **read: Any,
+    ) -> Probe:
+        """Fill in the last lines, send the questions of the import, and return the result.
+
+        `read` are further fields of the result.
+        """
+        self.add(*checks, try_out(client, feeds, today), *children.checks(client))
+        options = {**client.learned.options, "dialect": client.api_variant}
+        return Probe(checks=self.checks, options=options, **read)
 
     @contextmanager
     def asking(self, label: str) -> Iterator[None]:

@@ -1,14 +1,12 @@
 """The connection test: what an accepted key opens, and how it wants to be asked."""
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
-from decimal import Decimal
+from datetime import date, timedelta
 
 from integrations.connectors.anthropic import children, comparing
 from integrations.connectors.anthropic.connection_test import KEY, TestChecklist
 from integrations.connectors.anthropic.limits import BETA_REPORTS, LEGACY_REPORTS
-from integrations.connectors.anthropic.reports import Line, Part
-from integrations.connectors.anthropic.trial import try_out
+from integrations.connectors.anthropic.reports import Part
 from integrations.connectors.base import (
     ORGANIZATION,
     Check,
@@ -40,23 +38,21 @@ def probe(client: AdminClient, today: date) -> Probe:
     with checklist.asking(_COST):
         reported = comparing.whole(lambda: LegacyReports(client).cost(window, group_by=_BY))
         newer, endpoints = _newer(client, window, reported)
-    complete_to = _refreshed(newer or reported)
+    complete_to = comparing.refreshed(newer or reported)
     client.api_variant = BETA_REPORTS if newer else LEGACY_REPORTS
     children.learn(client, BetaReports(client).cost, today)
-    checklist.add(
-        Check(_COST, "passed", f"Complete to {_instant(complete_to)}.")
-        if any(line.numbers[0] for part in reported for line in part.lines)
+    had_cost = any(line.numbers[0] for part in reported for line in part.lines)
+    return checklist.conclude(
+        client,
+        Check(_COST, "passed", f"Complete to {comparing.instant_in_words(complete_to)}.")
+        if had_cost
         else Check(_COST, "info", f"No cost in the last {_DAYS} days."),
         endpoints,
-        try_out(client, FEEDS, today),
-        *children.checks(client),
-    )
-    return Probe(
+        feeds=FEEDS,
+        today=today,
         organization_id=organization_id,
-        checks=checklist.checks,
         cost_complete_to=complete_to,
         other_ids=(organization.id,),
-        options={**client.learned.options, "dialect": client.api_variant},
     )
 
 
@@ -78,50 +74,17 @@ def _newer(
     tokens = None if parts is None else _usage_if_open(BetaReports(client), window)
     if parts is None or tokens is None:
         return [], Check(_ENDPOINTS, "passed", _ANYBODY)
-    complete_to = _refreshed(parts)
+    complete_to = comparing.refreshed(parts)
     days = [day for day in window if complete_to and midnight(day) <= complete_to - _UNSETTLED]
-    was_empty = True
-    for older, newer, number, unit in (
-        (reported, parts, _dollars_of, "${:f}"),
-        (_usage_if_open(LegacyReports(client), window), tokens, _tokens_of, "{:,} tokens"),
-    ):
-        if older is None:
-            continue
-        old, new = (
-            comparing.nonzero(them, days, number, lambda line: line.values[0] or "")
-            for them in (older, newer)
-        )
-        apart = comparing.difference(old, new)
-        if apart is not None:
-            sentence = (
-                f"The beta reports are not used: for {_date(apart.day)} they report "
-                f"{unit.format(apart.newer)} instead of {unit.format(apart.older)}."
-            )
-            client.learned.note_versions(sentence)
-            return [], Check(_ENDPOINTS, "info", f"{_ANYBODY} {sentence}")
-        was_empty = was_empty and not old
-    if was_empty:
-        sentence = "The beta reports are not used: there was nothing yet to compare."
-        return [], Check(_ENDPOINTS, "info", f"{_ANYBODY} {sentence}")
+    pairs = [comparing.pair_of_cost(reported, parts)]
+    legacy_tokens = _usage_if_open(LegacyReports(client), window)
+    if legacy_tokens is not None:
+        pairs.append(comparing.pair_of_tokens(legacy_tokens, tokens, slice(None)))
+    apart = comparing.disagreement(days, pairs, cut=lambda line: line.values[0] or "")
+    if apart is None:
+        return [], Check(_ENDPOINTS, "info", f"{_ANYBODY} {comparing.NOTHING_TO_COMPARE}")
+    if apart:
+        client.learned.note_versions(apart)
+        return [], Check(_ENDPOINTS, "info", f"{_ANYBODY} {apart}")
     same = "The beta reports. They report the same cost and tokens as the legacy reports."
     return parts, Check(_ENDPOINTS, "passed", same)
-
-
-def _dollars_of(line: Line) -> Decimal | int | None:
-    return line.numbers[0]
-
-
-def _tokens_of(line: Line) -> int:
-    return sum(int(number) for number in line.numbers if number)
-
-
-def _refreshed(parts: Sequence[Part]) -> datetime | None:
-    return parts[0].data_refreshed_at if parts else None
-
-
-def _date(day: date) -> str:
-    return f"{day.day} {day:%b %Y}"
-
-
-def _instant(at: datetime | None) -> str:
-    return f"{_date(at.date())}, {at:%H:%M} UTC" if at else "no day yet"

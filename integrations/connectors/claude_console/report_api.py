@@ -5,7 +5,7 @@ changes no fact: numbers that only one variant has are left out.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -13,7 +13,7 @@ from integrations.connectors.anthropic import beta_reports, limits
 from integrations.connectors.anthropic.actors import Actor
 from integrations.connectors.anthropic.children import CHILD
 from integrations.connectors.anthropic.limits import BETA_REPORTS, Filters
-from integrations.connectors.anthropic.parsing import requested_day
+from integrations.connectors.anthropic.parts import parts_of_buckets
 from integrations.connectors.anthropic.questions import Questions
 from integrations.connectors.anthropic.reports import (
     Line,
@@ -139,23 +139,16 @@ class LegacyReports:
 
     def _parts(
         self,
-        reports: Iterable[Report[Any]],
+        pages: Iterable[Report[Any]],
         window: Window,
         names: Sequence[str],
         numbers_of: Callable[[Any], Numbers],
     ) -> Iterator[Part]:
-        kept_out = self._client.kept_out
-        for report in reports:
-            lines = []
-            for bucket in report.data:
-                with kept_out.guard():
-                    day = requested_day(window, bucket.starting_at)
-                    for row in bucket.results:
-                        with kept_out.guard(day):
-                            values = tuple(_value(row, name) for name in names)
-                            lines.append(Line(day, _actor(row), values, numbers_of(row)))
-            organization_id = report.organization_id or self._client.organization_id
-            yield Part(tuple(lines), self._complete_to, organization_id)
+        def to_line(day: date, row: CostRow | UsageRow) -> Line:
+            values = tuple(_value(row, name) for name in names)
+            return Line(day, _actor(row), values, numbers_of(row))
+
+        return parts_of_buckets(self._client, pages, window, to_line, self._complete_to)
 
 
 # What the API takes out of a description.

@@ -9,7 +9,6 @@ from integrations.connectors.anthropic.connection_test import KEY, TestChecklist
 from integrations.connectors.anthropic.limits import BETA_REPORTS, LEGACY_REPORTS
 from integrations.connectors.anthropic.parsing import day_of
 from integrations.connectors.anthropic.reports import Part
-from integrations.connectors.anthropic.trial import try_out
 from integrations.connectors.base import (
     ORGANIZATION,
     ActionNeeded,
@@ -47,7 +46,7 @@ def probe(client: AnalyticsClient, today: date) -> Probe:
     checklist.add(
         Check(KEY, "passed"),
         Check(_SCOPE, "passed"),
-        Check(_ENGAGEMENT, "passed", f"Complete to {_day(engagement)}.")
+        Check(_ENGAGEMENT, "passed", f"Complete to {comparing.date_in_words(engagement)}.")
         if engagement
         else Check(_ENGAGEMENT, "info", "Nothing in the last 7 days yet."),
     )
@@ -59,23 +58,20 @@ def probe(client: AnalyticsClient, today: date) -> Probe:
     client.api_variant = cost.api_variant
     children.learn(client, BetaReports(client).cost, today)
     activity.recheck_left_out(client, today)
-    checklist.add(
+    return checklist.conclude(
+        client,
         Check(ORGANIZATION, "passed", organization_id)
         if organization_id
         else Check(ORGANIZATION, "info", "Anthropic did not name it."),
         _plan(cost, was_active=any(entry.get("daily_active_user_count") for entry in summaries)),
         *cost.checks,
         _probe_groups(client),
-        try_out(client, FEEDS, today),
-        *children.checks(client),
-    )
-    return Probe(
+        feeds=FEEDS,
+        today=today,
         organization_id=organization_id,
-        checks=checklist.checks,
         cost_complete_to=cost.complete_to,
         engagement_complete_to=engagement,
         other_ids=(cost.organization_id,),
-        options={**client.learned.options, "dialect": cost.api_variant},
     )
 
 
@@ -132,7 +128,11 @@ def _probe_cost(client: AnalyticsClient, today: date, *, may_be_closed: bool) ->
     if apart == "":
         return _with(newer, BETA_REPORTS, Check(_ENDPOINTS, "passed", _SAME))
     if apart is None:
-        return _with(older, LEGACY_REPORTS, Check(_ENDPOINTS, "info", f"{_ANYBODY} {_NOTHING}"))
+        return _with(
+            older,
+            LEGACY_REPORTS,
+            Check(_ENDPOINTS, "info", f"{_ANYBODY} {comparing.NOTHING_TO_COMPARE}"),
+        )
     client.learned.note_versions(apart)
     return _with(older, LEGACY_REPORTS, Check(_ENDPOINTS, "info", f"{_ANYBODY} {apart}"))
 
@@ -143,7 +143,7 @@ _SAME = (
     "The beta reports: every combination, however many a day has. For each day, their cost and "
     "tokens equal those of the four reports."
 )
-_NOTHING = "The beta reports are not used: there was nothing yet to compare."
+_CHILDREN = "They leave out child organizations with HIPAA readiness."
 _UNCOMPARED = (
     "The beta reports. The four reports are closed, so it is unknown whether the beta reports are "
     "complete: child organizations with HIPAA readiness are not included."
@@ -158,24 +158,12 @@ def _difference(
     Over days that had ended in both exports, in dollars and then in tokens: an organization with
     seats may have no cost.
     """
-    days = comparing.settled(window, _refreshed(older), _refreshed(newer))
-    was_empty = True
-    for pair, number, unit in (
-        ((older, newer), lambda line: line.numbers[0], "${:f}"),
-        (_tokens_of(client, window), lambda line: sum(map(int, line.numbers[1:6])), "{:,} tokens"),
-    ):
-        if pair is None:
-            continue
-        old, new = (comparing.nonzero(parts, days, number) for parts in pair)
-        apart = comparing.difference(old, new)
-        if apart is not None:
-            return (
-                f"The beta reports are not used: for {_day(apart.day)} they report "
-                f"{unit.format(apart.newer)} instead of {unit.format(apart.older)}. They "
-                "leave out child organizations with HIPAA readiness."
-            )
-        was_empty = was_empty and not old
-    return None if was_empty else ""
+    days = comparing.settled(window, comparing.refreshed(older), comparing.refreshed(newer))
+    tokens = _tokens_of(client, window)
+    pairs = [comparing.pair_of_cost(older, newer)]
+    pairs += [comparing.pair_of_tokens(*tokens, slice(1, 6))] if tokens else []
+    apart = comparing.disagreement(days, pairs)
+    return f"{apart} {_CHILDREN}" if apart else apart
 
 
 def _tokens_of(client: AnalyticsClient, window: Window) -> tuple[list[Part], list[Part]] | None:
@@ -189,10 +177,6 @@ def _tokens_of(client: AnalyticsClient, window: Window) -> tuple[list[Part], lis
     return None if newer is None or older is None else (older, newer)
 
 
-def _refreshed(parts: list[Part]) -> datetime | None:
-    return parts[0].data_refreshed_at if parts else None
-
-
 def _with(parts: list[Part], api_variant: str, check: Check) -> _Cost:
     """Return what is known of cost if one version is used."""
     cost = _complete_to(parts)
@@ -201,7 +185,7 @@ def _with(parts: list[Part], api_variant: str, check: Check) -> _Cost:
 
 def _complete_to(parts: list[Part]) -> _Cost:
     """Return the instant to which cost is complete, and whether the last days have any."""
-    watermark = _refreshed(parts)
+    watermark = comparing.refreshed(parts)
     organization_id = next((part.organization_id for part in parts), "")
     if watermark is None:
         check = Check(
@@ -210,7 +194,7 @@ def _complete_to(parts: list[Part]) -> _Cost:
         return _Cost(LEGACY_REPORTS, (check,), organization_id=organization_id)
     lines = [line for part in parts for line in part.lines]
     charged = sum((line.numbers[0] or Decimal() for line in lines), Decimal())
-    check = Check(_COST, "passed", f"Complete to {_day(watermark)}, {watermark:%H:%M} UTC.")
+    check = Check(_COST, "passed", f"Complete to {comparing.instant_in_words(watermark)}.")
     return _Cost(LEGACY_REPORTS, (check,), bool(charged), watermark, organization_id)
 
 
@@ -224,7 +208,3 @@ def _probe_groups(client: AnalyticsClient) -> Check:
             return Check(_GROUPS, "limited", detail)
         return Check(_GROUPS, "skipped", "Anthropic did not say.")
     return Check(_GROUPS, "passed", "Groups are shown by their names.")
-
-
-def _day(day: date) -> str:
-    return f"{day.day} {day:%b %Y}"

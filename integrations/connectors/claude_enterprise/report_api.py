@@ -4,20 +4,20 @@ Every organization has the four legacy reports. The beta reports are open to enr
 leave nothing out, but take one dimension less beside the actor. The choice changes no fact.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date
 from typing import Any, Protocol
 
 from integrations.connectors.anthropic import beta_reports, limits
 from integrations.connectors.anthropic.children import CHILD
 from integrations.connectors.anthropic.limits import BETA_REPORTS, Filters
-from integrations.connectors.anthropic.parsing import requested_day
+from integrations.connectors.anthropic.parts import ToLine, parts_of_buckets, parts_of_rows
 from integrations.connectors.anthropic.questions import Questions
 from integrations.connectors.anthropic.reports import Line, Numbers, Part, counts, dollars
 from integrations.connectors.claude_enterprise.client import (
     LARGEST_PAGE,
     LONGEST_RANGE,
     AnalyticsClient,
-    Report,
 )
 from integrations.window import Window
 
@@ -122,69 +122,34 @@ class LegacyReports:
         return questions.ask(window, group_by=group_by, filters=filters)
 
     def _cost(self, window: Window, *, group_by: Sequence[str], **asked: Any) -> Iterator[Part]:
-        reports = self._client.cost_report(window, group_by=group_by, **asked)
-        return self._buckets(reports, window, group_by, dollars)
+        pages = self._client.cost_report(window, group_by=group_by, **asked)
+        return parts_of_buckets(self._client, pages, window, _to_line(group_by, dollars))
 
     def _usage(self, window: Window, *, group_by: Sequence[str], **asked: Any) -> Iterator[Part]:
-        reports = self._client.usage_report(window, group_by=group_by, **asked)
-        return self._buckets(reports, window, group_by, counts)
+        pages = self._client.usage_report(window, group_by=group_by, **asked)
+        return parts_of_buckets(self._client, pages, window, _to_line(group_by, counts))
 
     def _user_cost(
         self, window: Window, *, group_by: Sequence[str], **asked: Any
     ) -> Iterator[Part]:
-        reports = self._client.user_cost_report(window, group_by=group_by, **asked)
-        return self._rows(reports, window, group_by, dollars)
+        pages = self._client.user_cost_report(window, group_by=group_by, **asked)
+        return parts_of_rows(self._client, pages, window, _to_line(group_by, dollars))
 
     def _user_usage(
         self, window: Window, *, group_by: Sequence[str], **asked: Any
     ) -> Iterator[Part]:
-        reports = self._client.user_usage_report(window, group_by=group_by, **asked)
-        return self._rows(reports, window, group_by, counts)
-
-    def _buckets(
-        self,
-        reports: Iterable[Report[Any]],
-        window: Window,
-        names: Sequence[str],
-        numbers_of: Callable[[Any], Numbers],
-    ) -> Iterator[Part]:
-        kept_out = self._client.kept_out
-        for report in reports:
-            lines = []
-            for bucket in report.data:
-                with kept_out.guard():
-                    day = requested_day(window, bucket.starting_at)
-                    for row in bucket.results:
-                        with kept_out.guard(day):
-                            lines.append(Line(day, None, _values(row, names), numbers_of(row)))
-            yield self._part(report, lines)
-
-    def _rows(
-        self,
-        reports: Iterable[Report[Any]],
-        window: Window,
-        names: Sequence[str],
-        numbers_of: Callable[[Any], Numbers],
-    ) -> Iterator[Part]:
-        only = window.start if len(window) == 1 else None
-        kept_out = self._client.kept_out
-        for report in reports:
-            lines = []
-            for row in report.data:
-                with kept_out.guard():
-                    day = only if only and row.starting_at is None else None
-                    day = day or requested_day(window, row.starting_at)
-                    with kept_out.guard(day):
-                        lines.append(Line(day, row.actor, _values(row, names), numbers_of(row)))
-            yield self._part(report, lines)
-
-    def _part(self, report: Report[Any], lines: list[Line]) -> Part:
-        organization_id = report.organization_id or self._client.organization_id
-        return Part(tuple(lines), report.data_refreshed_at, organization_id)
+        pages = self._client.user_usage_report(window, group_by=group_by, **asked)
+        return parts_of_rows(self._client, pages, window, _to_line(group_by, counts))
 
 
-def _values(row: Any, names: Sequence[str]) -> tuple[str | None, ...]:
-    return tuple(getattr(row, name) for name in names)
+def _to_line(names: Sequence[str], numbers_of: Callable[[Any], Numbers]) -> ToLine:
+    """Return how a row becomes a line; only reports per user name an actor."""
+
+    def to_line(day: date, row: Any) -> Line:
+        values = tuple(getattr(row, name) for name in names)
+        return Line(day, getattr(row, "actor", None), values, numbers_of(row))
+
+    return to_line
 
 
 class BetaReports:
