@@ -50,24 +50,36 @@ class Meters:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._ids: dict[tuple[str, ...], int] = {
+        self._ids = self._stored()
+
+    def _stored(self) -> dict[tuple[str, ...], int]:
+        rows = Meter.objects.filter(connection=self._connection).values_list(
+            "id", "attributes", *METER_FIELDS
+        )
+        return {
             (*values, *chain.from_iterable(sorted(attributes.items()))): pk
-            for pk, attributes, *values in Meter.objects.filter(connection=connection).values_list(
-                "id", "attributes", *METER_FIELDS
-            )
+            for pk, attributes, *values in rows
         }
 
     def __getitem__(self, key: tuple[str, ...]) -> int:
-        if key not in self._ids:
-            values, pairs = key[: len(METER_FIELDS)], key[len(METER_FIELDS) :]
-            names: dict[str, Any] = dict(zip(METER_FIELDS, values, strict=True))
-            meter, _ = Meter.objects.get_or_create(
-                connection=self._connection,
-                attributes=dict(zip(pairs[::2], pairs[1::2], strict=True)),
-                **names,
-            )
-            self._ids[key] = meter.pk
         return self._ids[key]
+
+    def add(self, keys: Iterable[tuple[str, ...]]) -> None:
+        """Store the unseen ones of these, all in one statement."""
+        unseen = {*keys}.difference(self._ids)
+        if not unseen:
+            return
+        # Two feeds may meet the same meter at once: the second takes the row of the first.
+        Meter.objects.bulk_create(map(self._meter, unseen), ignore_conflicts=True, batch_size=1000)
+        self._ids = self._stored()
+
+    def _meter(self, key: tuple[str, ...]) -> Meter:
+        values, pairs = key[: len(METER_FIELDS)], key[len(METER_FIELDS) :]
+        return Meter(
+            connection=self._connection,
+            attributes=dict(zip(pairs[::2], pairs[1::2], strict=True)),
+            **dict(zip(METER_FIELDS, values, strict=True)),
+        )
 
     def names(self) -> dict[int, str]:
         """Return the labels of the meters by id."""
@@ -261,6 +273,7 @@ class DayWriter:
         said = DayTotals.before(stored, measures, by_person) if _was_complete(before) else None
         stored._raw_delete(stored.db)  # nothing points at facts: no need to collect
 
+        self._meters.add(line.key for line in lines if line.kind != "total")
         merged: dict[tuple[int, ...], tuple[str | None, ...]] = {}
         now = DayTotals(measures)
         totals: dict[str, Decimal] = {}

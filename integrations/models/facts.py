@@ -64,8 +64,15 @@ class Usage(models.Model):
         abstract = True
 
 
-# The index of the grain begins with the connection, so that needs none of its own.
-CASCADE_OWNED: dict[str, Any] = {"on_delete": models.CASCADE, "db_index": False}
+# The index of the grain begins with the connection, so that needs none of its own. Nor is there a
+# constraint: PostgreSQL would look up the connection of every fact that is written, more than a
+# million times in one import. Who writes holds a claim of the connection, which is deleted before
+# the connection is, and `deletion` erases what the models say belongs to it.
+CASCADE_OWNED: dict[str, Any] = {
+    "on_delete": models.CASCADE,
+    "db_index": False,
+    "db_constraint": False,
+}
 
 
 class CostFact(Cost):
@@ -143,7 +150,9 @@ class EngagementFact(models.Model):
     dimensions a document is cut by besides, by their names in reports.
     """
 
-    connection = models.ForeignKey(Connection, models.CASCADE, related_name="engagements")
+    connection = models.ForeignKey(
+        Connection, models.CASCADE, related_name="engagements", db_constraint=False
+    )
     feed = models.CharField(max_length=50)
     day = models.DateField()
     subject = models.TextField(blank=True)

@@ -12,7 +12,14 @@ from django.db import models
 
 from integrations.models.connection import Connection
 from integrations.models.dimensions import Meter, Person
-from integrations.models.facts import UNCONSTRAINED, Cost, ExactDecoder, FactQuerySet, Usage
+from integrations.models.facts import (
+    CASCADE_OWNED,
+    UNCONSTRAINED,
+    Cost,
+    ExactDecoder,
+    FactQuerySet,
+    Usage,
+)
 
 
 def _count(**options: Any) -> "models.DecimalField[Any, Any]":
@@ -36,7 +43,7 @@ class UsageSums(Usage):
 class ByMeter(models.Model):
     """Grain: connection, day, meter. Says nothing of people."""
 
-    connection = models.ForeignKey(Connection, models.CASCADE, related_name="+", db_index=False)
+    connection = models.ForeignKey(Connection, related_name="+", **CASCADE_OWNED)
     meter = models.ForeignKey(Meter, models.CASCADE, **UNCONSTRAINED)
 
     class Meta:
@@ -50,7 +57,7 @@ class ByPerson(models.Model):
     own id, "" if there is neither. Stored, because it takes both to know it.
     """
 
-    connection = models.ForeignKey(Connection, models.CASCADE, related_name="+", db_index=False)
+    connection = models.ForeignKey(Connection, related_name="+", **CASCADE_OWNED)
     person = models.ForeignKey(Person, models.CASCADE, null=True, **UNCONSTRAINED)
     project_id = models.TextField(blank=True)
 
@@ -96,7 +103,7 @@ class UsageByPerson(ByPerson, UsageSums):
 class Activity(models.Model):
     """Activity of the people of a feed by day."""
 
-    connection = models.ForeignKey(Connection, models.CASCADE, related_name="+", db_index=False)
+    connection = models.ForeignKey(Connection, related_name="+", **CASCADE_OWNED)
     feed = models.CharField(max_length=50)
     day = models.DateField()
 

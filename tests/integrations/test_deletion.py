@@ -12,7 +12,19 @@ from django.utils import timezone
 
 from integrations import connections, deletion, notices, sync
 from integrations.encryption import Secret
-from integrations.models import Connection, CostFact, Notice, Person, SyncRun, SyncWindow
+from integrations.models import (
+    Connection,
+    CostByPerson,
+    CostFact,
+    CostTotal,
+    EngagementFact,
+    Notice,
+    Person,
+    SyncRun,
+    SyncWindow,
+    UsageFact,
+    UsageTotal,
+)
 from integrations.window import Window
 from tests.factories import cost, make_connection, make_member, make_organization, make_person
 
@@ -65,6 +77,22 @@ def test_everything_of_the_connection_goes_and_nothing_of_another(two):
     assert tables_with_rows_of(old) == set()
     assert not Connection.objects.filter(pk=old.pk).exists()
     assert tables_with_rows_of(other) == before
+
+
+def test_no_fact_looks_up_its_connection_as_it_is_written(db):
+    with database.cursor() as cursor:
+        cursor.execute(
+            "SELECT conrelid::regclass::text FROM pg_constraint"
+            " WHERE contype = 'f' AND confrelid = 'integrations_connection'::regclass"
+        )
+        constrained = {name for (name,) in cursor.fetchall()}
+
+    facts = {
+        model._meta.db_table
+        for model in (CostFact, CostTotal, UsageFact, UsageTotal, EngagementFact, CostByPerson)
+    }
+    assert not constrained & facts
+    assert "integrations_meter" in constrained
 
 
 def test_it_goes_piece_by_piece_and_says_how_far_it_is(two, monkeypatch):

@@ -6,6 +6,8 @@ from decimal import Decimal
 
 import pytest
 from django.db import IntegrityError, transaction
+from django.db import connection as database
+from django.test.utils import CaptureQueriesContext
 
 from integrations.connectors import connectors
 from integrations.connectors.base import (
@@ -100,6 +102,16 @@ def test_a_second_read_knows_the_meters_of_the_first(connection):
     assert _load(connection, pairs).changed == ()
     assert _load(connection, pairs, amount="2").rows_written == 1
     assert list(Meter.objects.values_list("pk", flat=True)) == before
+
+
+def test_unseen_meters_are_stored_in_one_statement(connection):
+    pairs = [(("region", str(number)),) for number in range(50)]
+    with CaptureQueriesContext(database) as queries:
+        _load(connection, *pairs)
+
+    assert Meter.objects.count() == 50
+    statements = [query["sql"].partition("(")[0] for query in queries]
+    assert statements.count('INSERT INTO "integrations_meter" ') == 1
 
 
 def test_the_database_refuses_a_meter_that_differs_in_the_order_of_attributes(connection):
