@@ -6,16 +6,17 @@ never None, so that keys compare; an unknown number is None and never 0.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+
+import msgspec
 
 # The value of a dimension that the provider refuses to be asked by. "" is a known absence.
 NOT_READ = "not_read"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class MeterKey:
+class MeterKey(msgspec.Struct, frozen=True, order=True, array_like=True):
     """Meter: one combination of the provider's own dimension values.
 
     The only list of dimensions: stored columns, the unique key and reports follow from it. Open
@@ -39,11 +40,10 @@ class MeterKey:
 
 
 # The dimensions that have a column of their own.
-METER_FIELDS = tuple(field.name for field in fields(MeterKey) if field.name != "attributes")
+METER_FIELDS = tuple(name for name in MeterKey.__struct_fields__ if name != "attributes")
 
 
-@dataclass(frozen=True, slots=True)
-class PersonRef:
+class PersonRef(msgspec.Struct, frozen=True, array_like=True):
     """Person: `external_id` is the key, the other attributes can change.
 
     A feed that only knows an address gives it as the key too; it stands for the person with that
@@ -89,8 +89,7 @@ USAGE_MEASURES = (
 TOKEN_MEASURES = USAGE_MEASURES[1:6]
 
 
-@dataclass(frozen=True, slots=True)
-class CostRecord:
+class CostRecord(msgspec.Struct, frozen=True, array_like=True, tag="cost"):
     """One priced line of one UTC day. `person` None: a line of the whole organization.
 
     Several records of one day, meter and person within one read are parts of one fact.
@@ -103,8 +102,7 @@ class CostRecord:
     list_amount_usd: Decimal | None
 
 
-@dataclass(frozen=True, slots=True)
-class UsageRecord:
+class UsageRecord(msgspec.Struct, frozen=True, array_like=True, tag="usage"):
     """Counted tokens and requests of one UTC day; `person` as above."""
 
     day: date
@@ -119,8 +117,7 @@ class UsageRecord:
     web_searches: int
 
 
-@dataclass(frozen=True, slots=True)
-class EngagementRecord:
+class EngagementRecord(msgspec.Struct, frozen=True, array_like=True, tag="activity"):
     """Activity of one subject on one UTC day, or over the `days` days that end with it.
 
     Only the provider can count distinct people over several days, so such a span is read as a whole
@@ -139,11 +136,10 @@ class EngagementRecord:
     values: Mapping[str, int | Decimal]
     name: str = ""
     days: int = 1
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class TotalRecord:
+class TotalRecord(msgspec.Struct, frozen=True, array_like=True, tag="total"):
     """The provider's own ungrouped total of one UTC day, to check our lines against.
 
     `measure` is a field name of the fact it checks, such as `amount_usd`.

@@ -113,24 +113,24 @@ def _store(
         confirmed: list[FeedDay] = []
         written = 0
         for day in spool.window:
-            lines = spool.day(day)
+            packed = spool.day(day)
             kept_out = spool.kept_out(day)
             lost_all = spool.lost_all(day)
-            covered = bool(lines) or lost_all or _answered(feed, spool.window, day, watermark)
+            covered = bool(packed) or lost_all or _answered(feed, spool.window, day, watermark)
             if day in known:
                 if _is_older(watermark, known[day].watermark):
                     continue  # a server that lags behind: what it says we have had
             elif not covered:
                 continue
-            digest = hashlib.sha256(b"\n".join(lines)).digest()
+            digest = hashlib.sha256(b"\n".join(packed)).digest()
             # A day none of whose rows made sense keeps the numbers of an earlier read.
             if day in known and (lost_all or bytes(known[day].content_hash) == digest):
                 known[day].kept_out, known[day].kept_out_reason = kept_out
                 confirmed.append(known[day])
                 continue
-            decoded = [decode(line) for line in lines]
-            written += writer.replace(day, decoded, known.get(day))
-            _save_feed_day(connection, feed, day, digest, len(lines), watermark, kept_out)
+            records = [decode(record) for record in packed]
+            written += writer.replace(day, records, known.get(day))
+            _save_feed_day(connection, feed, day, digest, len(packed), watermark, kept_out)
             changed.append(day)
         if changed and feed.is_metered:
             write_unattributed(connection, feed.table, changed)

@@ -10,17 +10,17 @@ from functools import cache
 
 from integrations.connectors.base import Connector, Feed
 from integrations.connectors.records import is_sum
-from integrations.exact import EXACT
+from integrations.exact import EXACT, add
+
+Number = Decimal | int | None
 
 
-def plus(one: str | None, other: str | None) -> str | None:
-    """Add two numbers as text; an unknown value makes the sum unknown."""
-    if one is None or other is None:
-        return None
-    return format(EXACT.add(Decimal(one), Decimal(other)), "f")
+def plus(one: Number, other: Number) -> Number:
+    """Add two numbers; what one side does not know, the sum does not know."""
+    return None if one is None or other is None else add(one, other)
 
 
-def added_up(one: Sequence[str | None], other: Sequence[str | None]) -> tuple[str | None, ...]:
+def added_up(one: Sequence[Number], other: Sequence[Number]) -> tuple[Number, ...]:
     return tuple(plus(left, right) for left, right in zip(one, other, strict=True))
 
 

@@ -10,6 +10,7 @@ from django.db.models import Count, Sum
 
 from integrations.connectors.records import COST_MEASURES, TOKEN_MEASURES, USAGE_MEASURES
 from integrations.exact import EXACT
+from integrations.loading.adding import Number, added_up
 from integrations.loading.spool import plain_or_none
 
 # The measures of restatements, and the numbers of a fact that each one sums.
@@ -22,7 +23,7 @@ _MEASURES: dict[tuple[str, ...], dict[str, tuple[str, ...]]] = {
     },
 }
 
-Numbers = tuple[Decimal | None, ...]  # in the order of a fact's measures
+Numbers = tuple[Number, ...]  # in the order of a fact's measures
 
 
 class DayTotals:
@@ -42,11 +43,12 @@ class DayTotals:
             said.people = _sums(rows, "person_id", measures)
         return said
 
-    def add(self, meter: int, person: int | None, numbers: Sequence[str | None]) -> None:
-        amounts = tuple(None if number is None else Decimal(number) for number in numbers)
-        self._meters[meter] = _plus(self._meters.get(meter), amounts)
+    def add(self, meter: int, person: int | None, numbers: Numbers) -> None:
+        known = self._meters.get(meter)
+        self._meters[meter] = added_up(known, numbers) if known else numbers
         if person is not None:
-            self.people[person] = _plus(self.people.get(person), amounts)
+            known = self.people.get(person)
+            self.people[person] = added_up(known, numbers) if known else numbers
 
     def by_meter(self, parts: Sequence[str]) -> dict[int, Numbers]:
         """Return the measures of each meter that has any; all zeros count as none."""
@@ -79,16 +81,7 @@ def _sums(rows: Any, key: str, measures: Sequence[str]) -> dict[int, Numbers]:
     }
 
 
-def _plus(one: Numbers | None, other: Numbers) -> Numbers:
-    if one is None:
-        return other
-    return tuple(
-        None if left is None or right is None else EXACT.add(left, right)
-        for left, right in zip(one, other, strict=True)
-    )
-
-
-def _sum(numbers: Iterable[Decimal | None]) -> Decimal | None:
+def _sum(numbers: Iterable[Number]) -> Decimal | None:
     total = Decimal()
     for number in numbers:
         if number is None:

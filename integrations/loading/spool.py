@@ -3,22 +3,21 @@
 Memory follows the largest day and not the window: records are spooled in one file a day.
 """
 
+import dataclasses
 import tempfile
-from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
 from hashlib import blake2b
-from itertools import chain
-from typing import IO, Any
+from typing import IO
 
 import msgspec
+from msgspec.structs import replace
 
 from integrations import text
 from integrations.connectors.base import PayloadError, SnapshotMoved
 from integrations.connectors.records import (
     METER_FIELDS,
-    USAGE_MEASURES,
     CostRecord,
     EngagementRecord,
     KeptOut,
@@ -28,11 +27,14 @@ from integrations.connectors.records import (
     Record,
     ResourceRef,
     TotalRecord,
+    UsageRecord,
 )
+from integrations.exact import EXACT
 from integrations.window import Window
 
 # Ids of resources: the same cut as their own key, and short enough for an index of rollups.
 _ID_FIELDS = {"organization_id", "workspace_id", "api_key_id"}
+_LARGE = 2**63  # from here on msgpack has no signed integer
 
 
 class Spool:
@@ -46,7 +48,7 @@ class Spool:
         self.rows = 0
         self.pages = 0
         self._files: dict[date, IO[bytes]] = {}
-        self._encoder = msgspec.msgpack.Encoder()
+        self._encoder = msgspec.msgpack.Encoder(order="deterministic")
         self._seen: set[bytes] = set()  # fingerprints of pages
         self._kept_out: dict[date | None, list[KeptOut]] = {}
         self._days_with_rows: set[date] = set()
@@ -90,91 +92,96 @@ class Spool:
         Rows with one key are different: within one read they are parts of one fact, and are added
         up when their day is written.
         """
-        lines = [self._line(record) for record in records]
-        packed = [self._encoder.encode(line) for line in lines]
+        kept = [self._stored(record) for record in records]
+        packed = [self._encoder.encode(record) for record in kept]
         fingerprint = blake2b(b"\n".join(packed), digest_size=16).digest()
         if packed and fingerprint in self._seen:
             return
         self._seen.add(fingerprint)
-        for line, content in zip(lines, packed, strict=True):
-            if line.kind != "total":
+        for record, content in zip(kept, packed, strict=True):
+            if not isinstance(record, TotalRecord):
                 self.rows += 1
-                self._days_with_rows.add(line.day)
-            if line.day not in self._files:
+                self._days_with_rows.add(record.day)
+            if record.day not in self._files:
                 # Closed together in __exit__; small days never touch the disk.
-                self._files[line.day] = tempfile.SpooledTemporaryFile(1 << 18)  # noqa: SIM115
-            self._files[line.day].write(len(content).to_bytes(4, "big") + content)
+                self._files[record.day] = tempfile.SpooledTemporaryFile(1 << 18)  # noqa: SIM115
+            self._files[record.day].write(len(content).to_bytes(4, "big") + content)
 
     def _meet(self, person: PersonRef) -> None:
         self.people[person.external_id] = newest(self.people.get(person.external_id), person)
 
-    def _line(self, record: Record) -> "Line":
+    def _stored(self, record: Record) -> Record:
         if record.day not in self.window:
             raise PayloadError(
                 f"The provider sent {record.day}, which was not asked for.", code="payload"
             )
-        person = getattr(record, "person", None)
-        if person is not None:
-            person = stored_person(person)
-            self._meet(person)
-        return line(record, person.external_id if person else "")
+        if not isinstance(record, TotalRecord) and record.person is not None:
+            self._meet(stored_person(record.person))
+        return stored(record)
 
     def day(self, day: date) -> list[bytes]:
-        """Return the day's lines in canonical order, so that equal content is equal bytes."""
+        """Return the day's records in canonical order, so that equal content is equal bytes."""
         file = self._files.get(day)
-        lines: list[bytes] = []
+        packed: list[bytes] = []
         if file is not None:
             file.seek(0)
             while size := file.read(4):
-                lines.append(file.read(int.from_bytes(size, "big")))
-        return sorted(lines)
+                packed.append(file.read(int.from_bytes(size, "big")))
+        return sorted(packed)
 
 
-class Line(msgspec.Struct, frozen=True, array_like=True):
-    """A record as it is spooled: its kind, key and numbers, person by id only."""
-
-    kind: str
-    day: date
-    person: str
-    key: tuple[str, ...]
-    numbers: tuple[Any, ...]
+decode = msgspec.msgpack.Decoder(Record).decode
 
 
-decode = msgspec.msgpack.Decoder(Line).decode
+def stored(record: Record) -> Record:
+    """Return the record as it is kept: every text can be stored, one number has one spelling.
 
-
-def line(record: Record, person: str) -> Line:
-    """Return the record as spooled, with storable texts only. `person` is its stored id."""
-    if isinstance(record, TotalRecord):
-        return Line("total", record.day, "", (record.measure,), (plain(record.value),))
-    if isinstance(record, EngagementRecord):
-        pairs = [(text.key(path, None), plain(value)) for path, value in record.values.items()]
-        numbers = tuple(chain.from_iterable(sorted(pairs)))
-        # Labels only where there are some: a day without them keeps its content hash.
-        labels = sorted((name, text.key(value)) for name, value in record.labels.items())
-        subject, name = _subject(record.subject, record.name)
-        key = (subject, str(record.days), name, *chain.from_iterable(labels))
-        return Line("engagement", record.day, person, key, numbers)
-    meter = _meter(record.meter)
+    Only the id of its person is kept, so that a new name changes no content.
+    """
     if isinstance(record, CostRecord):
-        amounts = (record.amount_usd, record.list_amount_usd)
-        return Line("cost", record.day, person, meter, tuple(map(plain_or_none, amounts)))
-    counts = tuple(plain_or_none(getattr(record, name)) for name in USAGE_MEASURES)
-    return Line("usage", record.day, person, meter, counts)
+        return CostRecord(
+            record.day,
+            _meter(record.meter),
+            _id_alone(record.person),
+            canonical(record.amount_usd),
+            None if record.list_amount_usd is None else canonical(record.list_amount_usd),
+        )
+    if isinstance(record, UsageRecord):
+        return replace(record, meter=_meter(record.meter), person=_id_alone(record.person))
+    if isinstance(record, EngagementRecord):
+        subject, name = _subject(record.subject, record.name)
+        return replace(
+            record,
+            subject=subject,
+            name=name,
+            person=_id_alone(record.person),
+            values={_path(path): _number(value) for path, value in record.values.items()},
+            labels={name: text.key(value) for name, value in record.labels.items()},
+        )
+    return replace(record, value=canonical(record.value))
 
 
 # --- Text that can be stored ---------------------------------------------------------------
 
 
 @lru_cache(maxsize=8192)
-def _meter(meter: MeterKey) -> tuple[str, ...]:
+def _meter(meter: MeterKey) -> MeterKey:
     values = (
         text.key(getattr(meter, name), text.LONGEST_KEY if name in _ID_FIELDS else None)
         for name in METER_FIELDS
     )
-    # Attributes only where there are some: a day without them keeps its content hash.
     attributes = sorted((name, text.key(it, None)) for name, it in meter.attributes if it)
-    return (*values, *chain.from_iterable(attributes))
+    return MeterKey(*values, attributes=tuple(attributes))
+
+
+@lru_cache(maxsize=8192)
+def _path(path: str) -> str:
+    return text.key(path, None)
+
+
+@lru_cache(maxsize=8192)
+def _id_alone(person: PersonRef | None) -> PersonRef | None:
+    return person and PersonRef(stored_person(person).external_id)
 
 
 @lru_cache(maxsize=8192)
@@ -195,7 +202,7 @@ def stored_resource(resource: ResourceRef) -> ResourceRef:
     attributes = resource.attributes
     if attributes is not None:
         attributes = {text.key(key, None): text.label(it) for key, it in attributes.items()}
-    return replace(resource, external_id=external_id, name=name, attributes=attributes)
+    return dataclasses.replace(resource, external_id=external_id, name=name, attributes=attributes)
 
 
 def _subject(id: str, name: str) -> tuple[str, str]:
@@ -205,6 +212,19 @@ def _subject(id: str, name: str) -> tuple[str, str]:
 
 
 # --- Numbers -------------------------------------------------------------------------------
+
+
+def canonical(value: Decimal | int) -> Decimal:
+    """Return an equal number whose text is the same for all that equal it."""
+    return Decimal(value).normalize(EXACT)
+
+
+def _number(value: Decimal | int) -> Decimal | int:
+    """Return an integer for a whole number that fits into one, so that 3 and 3.0 are the same."""
+    if isinstance(value, int):
+        return value if abs(value) < _LARGE else canonical(value)
+    number = canonical(value)
+    return int(number) if abs(number) < _LARGE and number == number.to_integral_value() else number
 
 
 def plain(value: Decimal | int) -> str:

@@ -1,11 +1,11 @@
 """Replace the stored rows of one day by what was sent, and keep what a complete day said before."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from datetime import date
 from decimal import Decimal
-from itertools import chain
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -13,18 +13,32 @@ from django.db import connection as database
 from django.db.models import F
 from django.db.models.functions import Lower
 from django.utils import timezone
+from msgspec import structs
 
 from integrations.connectors.base import Feed, Table
 from integrations.connectors.records import (
     COST_MEASURES,
     METER_FIELDS,
     USAGE_MEASURES,
+    CostRecord,
+    EngagementRecord,
+    MeterKey,
     PersonRef,
+    Record,
     ResourceRef,
+    TotalRecord,
+    UsageRecord,
 )
 from integrations.loading.adding import Documents, added_up
-from integrations.loading.restatements import Change, DayTotals, activity, changed_activity, diff
-from integrations.loading.spool import Line, Spool, newest
+from integrations.loading.restatements import (
+    Change,
+    DayTotals,
+    Numbers,
+    activity,
+    changed_activity,
+    diff,
+)
+from integrations.loading.spool import Spool, newest
 from integrations.models import (
     Connection,
     CostFact,
@@ -43,28 +57,25 @@ from integrations.models import (
 
 
 class Meters:
-    """Ids of a connection's meters by key; unseen ones are added.
-
-    A key holds the values of `METER_FIELDS`, then names and values of the attributes in turn.
-    """
+    """Ids of a connection's meters by key; unseen ones are added."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._ids = self._stored()
 
-    def _stored(self) -> dict[tuple[str, ...], int]:
+    def _stored(self) -> dict[MeterKey, int]:
         rows = Meter.objects.filter(connection=self._connection).values_list(
             "id", "attributes", *METER_FIELDS
         )
         return {
-            (*values, *chain.from_iterable(sorted(attributes.items()))): pk
+            MeterKey(*values, attributes=tuple(sorted(attributes.items()))): pk
             for pk, attributes, *values in rows
         }
 
-    def __getitem__(self, key: tuple[str, ...]) -> int:
+    def __getitem__(self, key: MeterKey) -> int:
         return self._ids[key]
 
-    def add(self, keys: Iterable[tuple[str, ...]]) -> None:
+    def add(self, keys: Iterable[MeterKey]) -> None:
         """Store the unseen ones of these, all in one statement."""
         unseen = {*keys}.difference(self._ids)
         if not unseen:
@@ -73,25 +84,24 @@ class Meters:
         Meter.objects.bulk_create(map(self._meter, unseen), ignore_conflicts=True, batch_size=1000)
         self._ids = self._stored()
 
-    def _meter(self, key: tuple[str, ...]) -> Meter:
-        values, pairs = key[: len(METER_FIELDS)], key[len(METER_FIELDS) :]
-        return Meter(
-            connection=self._connection,
-            attributes=dict(zip(pairs[::2], pairs[1::2], strict=True)),
-            **dict(zip(METER_FIELDS, values, strict=True)),
-        )
+    def _meter(self, key: MeterKey) -> Meter:
+        values = {name: getattr(key, name) for name in METER_FIELDS}
+        return Meter(connection=self._connection, attributes=dict(key.attributes), **values)
 
     def names(self) -> dict[int, str]:
-        """Return the labels of the meters by id."""
+        """Return what the meters are called, by id."""
         return {
-            pk: " · ".join(filter(None, _values(key))) or "everything"
+            pk: " · ".join(
+                value
+                for value in (
+                    *(getattr(key, name) for name in METER_FIELDS),
+                    *(value for _, value in key.attributes),
+                )
+                if value
+            )
+            or "everything"
             for key, pk in self._ids.items()
         }
-
-
-def _values(key: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the values of a key of a meter, without the names of its attributes."""
-    return (*key[: len(METER_FIELDS)], *key[len(METER_FIELDS) + 1 :: 2])
 
 
 _SEEN = ("email", "name", "kind", "state", "role")  # what a sighting may tell of a person
@@ -122,7 +132,7 @@ def people_ids(connection: Connection, people: dict[str, PersonRef]) -> dict[str
             )
             continue
         seen = PersonRef(external_id, *(getattr(person, name) for name in _SEEN))
-        now = newest(seen, replace(ref, name="") if person.is_named_here else ref)
+        now = newest(seen, structs.replace(ref, name="") if person.is_named_here else ref)
         if now != seen:
             for name in _SEEN:
                 setattr(person, name, getattr(now, name))
@@ -226,13 +236,15 @@ class DayWriter:
         self._meters = Meters(connection)
         self._documents = Documents(connection.connector, feed)
 
-    def replace(self, day: date, lines: Sequence[Line], before: FeedDay | None) -> int:
-        """Make the stored rows of `day` equal to `lines`; return the rows written."""
+    def replace(self, day: date, records: Sequence[Record], before: FeedDay | None) -> int:
+        """Make the stored rows of `day` equal to `records`; return the rows written."""
         if self._feed.table is Table.ENGAGEMENT:
-            return self._replace_engagement(day, lines, before)
-        return self._replace_metered(day, lines, before)
+            return self._replace_engagement(day, records, before)
+        return self._replace_metered(day, records, before)
 
-    def _replace_engagement(self, day: date, lines: Sequence[Line], before: FeedDay | None) -> int:
+    def _replace_engagement(
+        self, day: date, records: Sequence[Record], before: FeedDay | None
+    ) -> int:
         stored = EngagementFact.objects.filter(
             connection=self._connection, feed=self._feed.name, day=day
         )
@@ -240,8 +252,10 @@ class DayWriter:
         said = activity(stored.values_list("days", "values")) if restated else {}
         stored._raw_delete(stored.db)  # nothing points at facts: no need to collect
         merged: dict[tuple[str, int], _Document] = {}
-        for line in lines:
-            document = _document(line)
+        for record in records:
+            if not isinstance(record, EngagementRecord):
+                continue  # no other is sent by feeds of activity
+            document = _document(record)
             known = merged.setdefault((document.subject, document.days), document)
             if known is not document:
                 self._documents.merge(known.numbers, document.numbers)
@@ -262,7 +276,7 @@ class DayWriter:
             self._keep(day, before, changed_activity(said, activity(values)))
         return len(rows)
 
-    def _replace_metered(self, day: date, lines: Sequence[Line], before: FeedDay | None) -> int:
+    def _replace_metered(self, day: date, records: Sequence[Record], before: FeedDay | None) -> int:
         model, measures = _metered(self._feed)
         by_person = self._feed.grain == "person"
         stored = model.objects.filter(connection=self._connection, day=day)
@@ -273,26 +287,25 @@ class DayWriter:
         said = DayTotals.before(stored, measures, by_person) if _was_complete(before) else None
         stored._raw_delete(stored.db)  # nothing points at facts: no need to collect
 
-        self._meters.add(line.key for line in lines if line.kind != "total")
-        merged: dict[tuple[int, ...], tuple[str | None, ...]] = {}
+        metered = [it for it in records if isinstance(it, CostRecord | UsageRecord)]
+        self._meters.add(record.meter for record in metered)
+        merged: dict[tuple[int, ...], Numbers] = {}
         now = DayTotals(measures)
-        totals: dict[str, Decimal] = {}
-        for line in lines:
-            if line.kind == "total":
-                totals[line.key[0]] = Decimal(line.numbers[0])
-                continue
-            meter = self._meters[line.key]
-            person = self._people[line.person] if by_person else None
+        numbers_of = attrgetter(*measures)
+        for record in metered:
+            meter, numbers = self._meters[record.meter], numbers_of(record)
+            person = self._people[record.person.external_id] if record.person else None
             key = (meter,) if person is None else (meter, person)
             known = merged.get(key)
-            merged[key] = line.numbers if known is None else added_up(known, line.numbers)
+            merged[key] = numbers if known is None else added_up(known, numbers)
             if said is not None:
-                now.add(meter, person, line.numbers)
+                now.add(meter, person, numbers)
         rows = ((self._connection.pk, day, *key, *numbers) for key, numbers in merged.items())
         _copy(model._meta.db_table, [*columns, *measures], rows)
         if before is not None and said is not None:
             self._keep(day, before, diff(said, now, self._meters.names()))
         if not by_person:
+            totals = {it.measure: it.value for it in records if isinstance(it, TotalRecord)}
             self._replace_totals(day, totals)
         return len(merged)
 
@@ -352,11 +365,11 @@ class _Document:
     numbers: dict[str, Decimal]
 
 
-def _document(line: Line) -> _Document:
-    subject, days, name, *labels = line.key
-    numbers = {path: Decimal(number) for path, number in measure_pairs(line)}
-    cut = dict(zip(labels[::2], labels[1::2], strict=True))
-    return _Document(subject, int(days), name, cut, line.person, numbers)
+def _document(record: EngagementRecord) -> _Document:
+    numbers = {path: Decimal(number) for path, number in record.values.items()}
+    person = record.person.external_id if record.person else ""
+    labels = dict(record.labels)
+    return _Document(record.subject, record.days, record.name, labels, person, numbers)
 
 
 def _metered(feed: Feed) -> tuple[Any, Sequence[str]]:
@@ -380,8 +393,3 @@ def _copy(table: str, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -
 
 
 _json = msgspec.json.Encoder(decimal_format="number").encode
-
-
-def measure_pairs(line: Line) -> Iterator[tuple[str, str]]:
-    """Return the pairs of an activity row as keys and values in turn."""
-    return zip(line.numbers[::2], line.numbers[1::2], strict=True)

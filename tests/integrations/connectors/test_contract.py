@@ -1,7 +1,7 @@
 """What every connector promises to `sync`, tested on the emulator of its API."""
 
 from collections import defaultdict
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -242,7 +242,7 @@ def test_a_lasting_fault_anywhere_in_a_read_is_an_error_and_not_half_a_read(
 def measured(record, measure):
     if measure != "total_tokens":
         return getattr(record, measure)
-    return sum(getattr(record, f.name) for f in fields(record) if f.name.endswith("_tokens"))
+    return sum(getattr(record, n) for n in record.__struct_fields__ if n.endswith("_tokens"))
 
 
 @every_connector

@@ -1,13 +1,13 @@
 """Cost and usage are the same facts in both API variants."""
 
 from collections import Counter
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import httpx
 import pytest
 import time_machine
+from msgspec.structs import replace
 
 from integrations.connectors import get_connector
 from integrations.connectors.base import Access, SnapshotMoved

@@ -16,7 +16,6 @@ from integrations.connectors.claude_enterprise.feeds import FEEDS
 from integrations.connectors.claude_enterprise.feeds.days import closes_on, open_period
 from integrations.connectors.claude_enterprise.report_api import LegacyReports
 from integrations.connectors.records import (
-    METER_FIELDS,
     CostRecord,
     EngagementRecord,
     MeterKey,
@@ -329,10 +328,9 @@ def test_a_page_that_comes_again_counts_once_and_every_row_of_others_counts(pair
 
     stored = lines_to_store("user_cost", Script(*answers))
 
-    model = METER_FIELDS.index("model")
     pages = {tuple(pairs[start : start + size]) for start in range(0, len(pairs), size)}
     expected = sorted(pair for page in pages for pair in page)
-    assert sorted((line.person, line.key[model]) for line in stored) == expected
+    assert sorted((line.person.external_id, line.meter.model) for line in stored) == expected
 
 
 def test_a_reader_of_many_rows_needs_no_more_memory_than_one_of_few():
