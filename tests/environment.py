@@ -39,9 +39,9 @@ def _start() -> None:
     for name in os.environ.pop(_OURS, "").split():
         del os.environ[name]
     os.environ.update(TEST_SETTINGS)
-    ours = {"EMAIL_URL", "DEFAULT_FROM_EMAIL", "BASE_URL", "SANDBOX"}
+    unset = {"EMAIL_URL", "DEFAULT_FROM_EMAIL", "BASE_URL", "SANDBOX"}
     for name in {*os.environ} - {*TEST_SETTINGS}:
-        if name in ours or name.endswith(("_BASE_URL", "_REQUESTS_PER_MINUTE")):
+        if name in unset or name.endswith(("_BASE_URL", "_REQUESTS_PER_MINUTE")):
             del os.environ[name]
     folder = Path(tempfile.mkdtemp(prefix="spendglass-tests-"))
     folder.chmod(0o711)

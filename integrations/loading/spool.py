@@ -166,12 +166,12 @@ def stored(record: Record) -> Record:
 
 @lru_cache(maxsize=8192)
 def _meter(meter: MeterKey) -> MeterKey:
-    values = (
-        text.key(getattr(meter, name), text.LONGEST_KEY if name in _ID_FIELDS else None)
+    values = {
+        name: text.key(getattr(meter, name), text.LONGEST_KEY if name in _ID_FIELDS else None)
         for name in METER_FIELDS
-    )
+    }
     attributes = sorted((name, text.key(it, None)) for name, it in meter.attributes if it)
-    return MeterKey(*values, attributes=tuple(attributes))
+    return replace(meter, attributes=tuple(attributes), **values)
 
 
 @lru_cache(maxsize=8192)

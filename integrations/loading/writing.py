@@ -68,7 +68,11 @@ class Meters:
             "id", "attributes", *METER_FIELDS
         )
         return {
-            MeterKey(*values, attributes=tuple(sorted(attributes.items()))): pk
+            structs.replace(
+                MeterKey(),
+                attributes=tuple(sorted(attributes.items())),
+                **dict(zip(METER_FIELDS, values, strict=True)),
+            ): pk
             for pk, attributes, *values in rows
         }
 

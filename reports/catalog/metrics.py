@@ -744,6 +744,15 @@ def _differences(declared: Mapping[str, Measure]) -> Iterator[Difference]:
             )
 
 
+# Parameters of an address, which no dimension can be called: filters are parameters, too.
+RESERVED_NAMES = frozenset(
+    {
+        *("metrics", "range", "from", "to", "interval", "group_by", "show"),
+        *("cumulative", "final", "forecast", "heat", "compare", "chart", "numbers"),
+    }
+)
+
+
 # --- Catalogs ---------------------------------------------------------------------------------
 class Catalogs:
     """Catalogs of the installed connectors together, as reports use them."""
@@ -773,16 +782,16 @@ class Catalogs:
         self.attributes = merged_attributes(catalogs)
         self.dimensions = {**_BUILT_IN_DIMENSIONS}
         for attribute in self.attributes.values():
-            if attribute.name in self.dimensions:
+            if attribute.name in self.dimensions or attribute.name in RESERVED_NAMES:
                 raise CatalogError(
-                    f"A connector declares the dimension {attribute.name}, which every provider"
-                    " has. Give it another name."
+                    f"A connector declares the dimension {attribute.name}, a name that every report"
+                    " uses. Give it another name."
                 )
             self.dimensions[attribute.name] = _of_attribute(attribute)
         self.products = merged_products(catalogs)
         self.values = merged_values(catalogs)
         self.presets = merged_presets(catalogs)
-        self.names = frozenset(name for catalog in catalogs for name in catalog.names)
+        self.proper_names = frozenset(name for catalog in catalogs for name in catalog.names)
 
     @cached_property
     def filters(self) -> Mapping[str, "Dimension"]:
@@ -905,7 +914,8 @@ METERED_FEEDS = frozenset({Source.COST, Source.USAGE})
 def in_sentence(label: str) -> str:
     """Return a label as it stands within a sentence: abbreviations and names keep capitals."""
     first = label.partition(" ")[0]
-    keeps = label[:2].isupper() or "/" in label or (first != label and first in catalogs().names)
+    is_name = first != label and first in catalogs().proper_names
+    keeps = is_name or label[:2].isupper() or "/" in label
     return label if keeps else label[:1].lower() + label[1:]
 
 

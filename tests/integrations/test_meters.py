@@ -1,6 +1,7 @@
 """`MeterKey` is the only list of dimensions, and attributes need no column."""
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -28,7 +29,8 @@ from integrations.connectors.records import METER_FIELDS, CostRecord, MeterKey, 
 from integrations.loading import load
 from integrations.models import CostFact, Meter
 from integrations.window import Window
-from reports.catalog.metrics import DIMENSIONS, Source
+from reports.catalog.metrics import DIMENSIONS, RESERVED_NAMES, Catalogs, Source
+from reports.engine.spec import PARAMETERS
 from tests.factories import make_connection, make_organization
 
 
@@ -173,3 +175,17 @@ def test_a_clash_of_two_connectors_is_refused_by_name(merge, one, other, message
 
     with pytest.raises(CatalogError, match=message):
         merge([one, other])
+
+
+@pytest.mark.parametrize("name", ["service", "range", "item"])
+def test_a_name_that_every_report_uses_is_refused(name, monkeypatch):
+    (connector, *_) = connectors().values()
+    catalog = replace(connector.catalog, attributes=(Attribute(name, "Taken"),))
+    monkeypatch.setattr(connector, "catalog", catalog)
+
+    with pytest.raises(CatalogError, match=f"the dimension {name}, a name that every report uses"):
+        Catalogs([connector])
+
+
+def test_parameters_of_addresses_are_reserved():
+    assert set(PARAMETERS) == RESERVED_NAMES

@@ -17,7 +17,7 @@ from integrations.connectors.base import (
     PayloadError,
     SnapshotMoved,
 )
-from integrations.connectors.records import CostRecord
+from integrations.connectors.records import CostRecord, TotalRecord
 from integrations.loading.spool import Spool, decode
 from integrations.window import Window
 from sandbox.app import APIS
@@ -173,7 +173,7 @@ def kept_out(pages):
 def without_totals(recording, pages):
     """Return what is stored; a total that lacks a row is none."""
     lines, *names = stored(recording, pages)
-    return [line for line in lines if decode(line).kind != "total"], names
+    return [line for line in lines if not isinstance(decode(line), TotalRecord)], names
 
 
 @pytest.mark.parametrize("broken", ["a word", None])

@@ -268,8 +268,11 @@ def test_two_spellings_on_one_day_are_one_meter_and_a_repeated_page_counts_once(
 
     lines = lines_to_store("user_cost", script)
 
-    assert {line.key for line in lines} == {lines[0].key}
-    assert sorted(line.numbers for line in lines) == [("0.5", "0.5"), ("1", "1")]
+    assert {line.meter for line in lines} == {lines[0].meter}
+    assert sorted((line.amount_usd, line.list_amount_usd) for line in lines) == [
+        (Decimal("0.5"), Decimal("0.5")),
+        (Decimal(1), Decimal(1)),
+    ]
 
 
 def test_a_null_dimension_is_an_empty_string():
