@@ -70,10 +70,10 @@ def test_a_filter_by_currency_leaves_one(organization):
 
 def test_groups_of_two_currencies_are_not_stacked_or_put_together(organization):
     _, report = _rows(organization, "group_by=day,service")
-    laid_out = pivot.build(report)
+    pivot_table = pivot.build(report)
 
-    assert charts.kind_of(laid_out) == "column"
-    assert [total.value for total in laid_out.totals] == [None]
+    assert charts.kind_of(pivot_table) == "column"
+    assert [total.value for total in pivot_table.totals] == [None]
 
 
 @time_machine.travel(TODAY, tick=False)

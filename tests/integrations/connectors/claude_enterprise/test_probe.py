@@ -197,10 +197,10 @@ def test_tokens_are_compared_too_because_seats_may_have_no_cost():
 @pytest.mark.parametrize(
     "answers",
     [
-        {"successor": newer("4", refreshed=None)},
-        {"successor": NOTHING, "cost": cost_answer()},
+        {"beta": newer("4", refreshed=None)},
+        {"beta": NOTHING, "cost": cost_answer()},
         # Both exports have to cover the whole day.
-        {"successor": newer("4", refreshed="2026-08-21T20:00:00Z")},
+        {"beta": newer("4", refreshed="2026-08-21T20:00:00Z")},
     ],
     ids=["no export yet", "nothing used", "an earlier export"],
 )
