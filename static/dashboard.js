@@ -56,10 +56,6 @@ document.addEventListener("click", event => {
   rows.focus();
 });
 
-// Typing a date means custom dates.
-document.addEventListener("input", event => {
-  if (event.target.type === "date") document.querySelector('[name="range"][value="custom"]').checked = true;
-});
 
 // After an error of the filters focus goes to what is wrong.
 document.addEventListener("htmx:afterSettle", event => {

@@ -26,10 +26,11 @@ function read(index) {
   const ahead = document.querySelector(`#ahead tr[data-at="${at}"]`);
   if (heads[at]) {
     const open = heads[at].classList.contains("prov");
-    title.textContent = heads[at].textContent + (open ? " · can still change" : "");
+    const lead = Number(table.dataset.lead);
+    title.textContent = heads[at].textContent.trim().replace(/\s+/g, " ") + (open ? " · can still change" : "");
     for (const row of table.tBodies[0].querySelectorAll("tr[data-drawn]"))
-      rows.append(line(row.cells[0].textContent.trim(), row.cells[at + 1].textContent, row.querySelector(".sw")));
-    if (table.tFoot) rows.append(line("Total", table.tFoot.rows[0].cells[at + 1].textContent));
+      rows.append(line(row.cells[0].textContent.trim(), row.cells[at + lead].textContent.trim(), row.querySelector(".sw")));
+    if (table.tFoot) rows.append(line("Total", table.tFoot.rows[0].cells[at + lead].textContent.trim()));
   } else title.textContent = ahead.cells[0].textContent + " · forecast";
   if (ahead) rows.append(line("Expected", ahead.cells[1].textContent), line("Eight of ten", ahead.cells[2].textContent));
   box.replaceChildren(title, rows);
@@ -59,10 +60,6 @@ document.addEventListener("pointermove", event => {
   if (place !== at && place >= 0 && place < page.places) read(place);
 });
 
-// Typing a date means custom dates.
-document.addEventListener("input", event => {
-  if (event.target.type === "date") document.querySelector('[name="range"][value="custom"]').checked = true;
-});
 
 // Keys on a filter: Delete removes it.
 document.addEventListener("keydown", event => {

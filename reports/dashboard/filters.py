@@ -22,7 +22,7 @@ from reports.engine.periods import CUSTOM, RANGES
 from reports.explore.controls import dates
 from reports.explore.menus import Option
 
-RANGE_OPTIONS = ("7d", "30d", "90d", "mtd", "last_month")
+RANGE_OPTIONS = ("7d", "30d", "90d", "last_week", "mtd", "last_month", "qtd", "12m")
 MATCHES = 20  # people that a search shows
 
 

@@ -36,15 +36,26 @@ def _days(count: int) -> Callable[[date], Window]:
     return lambda today: Window.last(count, today=today)
 
 
+def _last_12_months(today: date) -> Window:
+    """Return the twelve whole months before this one."""
+    end = first_day("month", today)
+    return Window(plus_months(end, -12), end)
+
+
 RANGES: dict[str, Range] = {
+    "today": Range("Today", _to_date("day")),
+    "yesterday": Range("Yesterday", _last("day")),
     "7d": Range("Last 7 days", _days(7)),
     "30d": Range("Last 30 days", _days(30)),
     "90d": Range("Last 90 days", _days(90)),
     "365d": Range("Last 365 days", _days(365)),
-    "mtd": Range("Month to date", _to_date("month")),
+    "wtd": Range("This week", _to_date("week")),
+    "last_week": Range("Last week", _last("week")),
+    "mtd": Range("This month", _to_date("month")),
     "last_month": Range("Last month", _last("month")),
     "qtd": Range("Quarter to date", _to_date("quarter")),
     "last_quarter": Range("Last quarter", _last("quarter")),
+    "12m": Range("Last 12 months", _last_12_months),
     "ytd": Range("Year to date", lambda t: Window(date(t.year, 1, 1), t + timedelta(days=1))),
 }
 
@@ -133,16 +144,22 @@ class Shift:
         return Window(start, last + timedelta(days=1))
 
 
-TO_DATE = {"mtd": 1, "qtd": 3, "ytd": 12}  # months
+# The same days of the period before, for a period that has begun.
+TO_DATE = {
+    "wtd": Shift(days=7),
+    "mtd": Shift(months=1),
+    "qtd": Shift(months=3),
+    "ytd": Shift(months=12),
+}
 
 
 def shift_of(comparison: str, window: Window, range_: str) -> Shift:
     """Return the distance to the comparison period.
 
-    What began with a month, a quarter or a year is compared with the same days of the one before.
+    What began with a week, month, quarter or year is compared with the same days of the one before.
     """
     if comparison == "previous" and range_ in TO_DATE:
-        return Shift(months=TO_DATE[range_])
+        return TO_DATE[range_]
     return COMPARISONS[comparison].shift(window)
 
 

@@ -34,13 +34,33 @@ MOST_DAYS = 3_660  # ten years
 MOST_METRICS, MOST_GROUPINGS, MOST_FILTER_VALUES = 20, 8, 500
 
 
-class SpecError(ValueError):
-    """A report that cannot be asked. `str(error)` is fit for the page and the terminal."""
+# Columns of a comparison beside the total, in their order.
+COMPARED = ("before", "difference", "change")
+NO_COLUMNS = "none"
+NAME_COLUMN = "name"
 
-    def __init__(self, message: str, *, field: str, known: Iterable[str] = ()) -> None:
+
+class SpecError(ValueError):
+    """A report that cannot be asked. `str(error)` is fit for the page and the terminal.
+
+    `uncut` is the metric that cannot be cut by all of `cuts`, the names of dimensions; "" if that
+    is not what is wrong.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        field: str,
+        known: Iterable[str] = (),
+        uncut: str = "",
+        cuts: Iterable[str] = (),
+    ) -> None:
         super().__init__(message)
         self.field = field
         self.known = tuple(known)
+        self.uncut = uncut
+        self.cuts = tuple(cuts)
 
 
 class Operator(StrEnum):
@@ -103,7 +123,9 @@ class ReportSpec:
     `limit` keeps so many values of the first grouping, the largest (or smallest) by the first
     metric, and puts the rest into one row; 0 keeps all. `cumulative` adds up from the first day,
     `compare` names days to compare with, `final` ends before the first day that can still change.
-    `forecast` shows how the first metric is expected to go on. The last three say how it looks.
+    `forecast` shows how the first metric is expected to go on. The last five say how it looks:
+    `compared` names the columns of a comparison, and `sort` the column that orders the rows of the
+    table, a "-" before it for the largest first; "" is the order of `limit`.
     """
 
     metrics: tuple[str, ...]
@@ -121,6 +143,8 @@ class ReportSpec:
     chart: str = ""
     numbers: str = ""
     heat: bool = False
+    compared: tuple[str, ...] = COMPARED
+    sort: str = ""
     # Reads the connections of the main currency alone; an address names that by a filter.
     single_currency: bool = field(default=False, compare=False)
 
@@ -133,6 +157,8 @@ class ReportSpec:
         for name, known in CHOICES.items():
             if (chosen := getattr(self, name)) and chosen not in known:
                 raise SpecError(f"There is no {name} “{chosen}”.", field=name, known=known)
+        _names(self.compared, COMPARED, "column", "compared")
+        self._check_sort()
         if not 0 <= self.limit <= MAX_GROUPS:
             raise SpecError(f"Show between 1 and {MAX_GROUPS} groups.", field="show")
         if self.smallest and not self.limit:
@@ -142,6 +168,17 @@ class ReportSpec:
         self._check_filters()
         self._check_sources()
         self._check_overlaps()
+
+    def _check_sort(self) -> None:
+        known = (NAME_COLUMN, *self.metrics, *COMPARED)
+        column = self.sort.removeprefix("-")
+        if column and column not in known and not _is_day(column):
+            raise SpecError(
+                f"Rows cannot be sorted by “{self.sort}”. Name a column: {', '.join(known)}, or the"
+                " first day of a column.",
+                field="sort",
+                known=known,
+            )
 
     def _check_days(self) -> None:
         window = self.window
@@ -205,6 +242,8 @@ class ReportSpec:
                         f" ({metric.name}, {name}): the provider does not report it by that "
                         "dimension. Remove one of the two.",
                         field="group_by" if name in self.group_by else "filters",
+                        uncut=metric.name,
+                        cuts=(name,),
                     )
         for metric in self.metric_objects:
             if not _is_placed(metric, self.cut_by):
@@ -213,6 +252,8 @@ class ReportSpec:
                     f"{metric.label} is not available by {words} together ({metric.name}): the "
                     "provider reports it by each of them alone. Remove one of them.",
                     field="group_by" if self.cut_by & {*self.group_by} else "filters",
+                    uncut=metric.name,
+                    cuts=[name for name in self.used if name in self.cut_by],
                 )
 
     def _check_overlaps(self) -> None:
@@ -337,6 +378,8 @@ class ReportSpec:
             parameters += [(name, "yes")] if getattr(self, name) else []
         for name in DISPLAY_PARAMETERS:
             parameters += [(name, getattr(self, name))] if getattr(self, name) else []
+        if self.compared != COMPARED:
+            parameters += [("compared", ",".join(self.compared) or NO_COLUMNS)]
         return parameters + [(f.parameter, value) for f in self.filters for value in f.values]
 
     def to_query(self) -> str:
@@ -362,6 +405,7 @@ class ReportSpec:
             group_by=_listed(parameters, "group_by"),
             limit=limit,
             smallest=smallest,
+            compared=_compared(parameters),
             filters=tuple(
                 parse_filter(name, values)
                 for name, values in parameters.lists()
@@ -383,12 +427,13 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "numbers": NUMBERS,
 }
 FLAGS = ("cumulative", "final", "forecast", "heat")
-DISPLAY_PARAMETERS = ("compare", "chart", "numbers")
+DISPLAY_PARAMETERS = ("compare", "chart", "numbers", "sort")
 # The parameters of an address that are not filters.
 PARAMETERS = (
     *("metrics", "range", "from", "to", "interval", "group_by", "show"),
     *FLAGS,
     *DISPLAY_PARAMETERS,
+    "compared",
 )
 
 
@@ -465,7 +510,24 @@ def _flag(parameters: QueryDict, name: str) -> bool:
 def _words(parameters: QueryDict) -> dict[str, Any]:
     """Return the parameters of one word, whose values the spec validates."""
     flags = {name: _flag(parameters, name) for name in FLAGS}
-    return {**flags, **{name: parameters.get(name, "") for name in CHOICES}}
+    return {**flags, **{name: parameters.get(name, "") for name in (*CHOICES, "sort")}}
+
+
+def _compared(parameters: QueryDict) -> tuple[str, ...]:
+    """Return the columns of a comparison: all if none is named, none for the word none."""
+    if "compared" not in parameters:
+        return COMPARED
+    named = _listed(parameters, "compared")
+    unknown = [name for name in named if name not in {*COMPARED, NO_COLUMNS}]
+    return (*unknown, *(name for name in COMPARED if name in named))
+
+
+def _is_day(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _listed(parameters: QueryDict, name: str) -> tuple[str, ...]:

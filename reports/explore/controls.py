@@ -1,6 +1,6 @@
 """Controls of the report page: available options and the current choice."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -16,14 +16,16 @@ from integrations.models import Connection, EngagementFact, Meter, Person, Resou
 from integrations.window import Window
 from reports import identity
 from reports.catalog import labels, resource_names
-from reports.catalog.metrics import METRICS, in_order, in_sentence, place
+from reports.catalog.metrics import DIMENSIONS, METRICS, Unit, in_order, in_sentence, place
 from reports.catalog.resource_names import Names
 from reports.engine import provider_name
 from reports.engine.periods import COMPARISONS, CUSTOM, INTERVALS, RANGES, split_into_intervals
 from reports.engine.spec import (
     CHARTS,
+    COMPARED,
     DATE_PARAMETERS,
     FILTERABLE,
+    NAME_COLUMN,
     Filter,
     Operator,
     ReportSpec,
@@ -32,6 +34,7 @@ from reports.engine.spec import (
 from reports.explore import menus
 from reports.explore.menus import MOST_GROUPS, Option
 from reports.forecast.columns import HORIZON
+from reports.render.pivot import Column
 from reports.templatetags import figures
 
 MOST_METRICS, MOST_COLUMNS = 4, 100
@@ -48,6 +51,7 @@ AHEAD_LABELS = {
 }
 PERIOD_ADVERBS = {"day": "daily", "week": "weekly", "month": "monthly", "quarter": "quarterly"}
 DISPLAY_LABELS = ((False, 5), (False, 6), (False, 10), (False, 20), (True, 5), (True, 10))
+COMPARED_LABELS = {"before": "Before", "difference": "Difference", "change": "Change"}
 CHART_LABELS = {
     "stacked": ("Stacked columns", "c_stack"),
     "column": ("Columns", "c_col"),
@@ -82,6 +86,28 @@ class OptionLink:
     icon: str
     query: str
     is_chosen: bool
+
+
+@dataclass(frozen=True)
+class Head:
+    """Head of a column that sorts the table: `query` is the report sorted by it, or reversed."""
+
+    key: str
+    label: str
+    query: str
+    direction: str  # for aria-sort; "" if the table is sorted by another column
+    column: Column | None = None
+
+
+@dataclass(frozen=True)
+class Heads:
+    """Heads of the table: the name, the total, its comparison, further metrics and the times."""
+
+    name: Head
+    total: Head
+    compared: tuple[Head, ...]
+    metrics: tuple[Head, ...]
+    columns: tuple[Head, ...]
 
 
 @dataclass(frozen=True)
@@ -180,6 +206,39 @@ class ReportControls:
         return dates(shift.before(self.spec.window)) if shift else "Nothing"
 
     @property
+    def compared(self) -> list[Option]:
+        """Return the columns of a comparison."""
+        return [
+            Option(name, COMPARED_LABELS[name], name in self.spec.compared) for name in COMPARED
+        ]
+
+    def heads(self, columns: Sequence[Column], currency: str, *, is_compared: bool) -> Heads:
+        """Return the heads of the table, each with a link that sorts by it."""
+        first, *others = self.spec.metric_objects
+        total = f"Total, {currency}" if first.unit is Unit.USD and currency else "Total"
+        compared = [
+            self._head(name, COMPARED_LABELS[name]) for name in self.spec.compared if is_compared
+        ]
+        return Heads(
+            name=self._head(NAME_COLUMN, self.grouping_label),
+            total=self._head(first.name, total),
+            compared=tuple(compared),
+            metrics=tuple(self._head(metric.name, metric.label) for metric in others),
+            columns=tuple(self._head(f"{c.start}", c.label, c) for c in columns),
+        )
+
+    def _head(self, key: str, label: str, column: Column | None = None) -> Head:
+        usual = self.spec.metrics[0] if self.spec.smallest else f"-{self.spec.metrics[0]}"
+        now = self.spec.sort or usual
+        is_sorted = now.removeprefix("-") == key
+        is_falling = now.startswith("-")
+        falls = not is_falling if is_sorted else key != NAME_COLUMN
+        sort = f"-{key}" if falls else key
+        direction = ("descending" if is_falling else "ascending") if is_sorted else ""
+        query = self._query(replace(self.spec, sort="" if sort == usual else sort))
+        return Head(key, label, query, direction, column)
+
+    @property
     def forecasts(self) -> list[Option]:
         ahead = f"The next {AHEAD_LABELS[self.spec.columns_by]}"
         return [
@@ -219,7 +278,9 @@ class ReportControls:
     @property
     def looks(self) -> list[tuple[str, str]]:
         """Parameters that links set and the form has no field for."""
-        return [pair for pair in self.spec.pairs() if pair[0] in {"chart", "numbers", "heat"}]
+        return [
+            pair for pair in self.spec.pairs() if pair[0] in {"chart", "numbers", "heat", "sort"}
+        ]
 
     @property
     def chips(self) -> list[FilterChip]:
@@ -278,6 +339,84 @@ class Repair:
     query: str
 
 
+@dataclass(frozen=True)
+class Dropped:
+    """What was left out of a report because the chosen metrics cannot be cut by it.
+
+    `undo` is the address of the report before.
+    """
+
+    text: str
+    undo: str
+
+
+def without_uncut_groupings(
+    query: QueryDict, before: QueryDict | None, today: date
+) -> tuple[QueryDict, Dropped | None]:
+    """Return the query without the groupings that newly chosen metrics cannot be cut by.
+
+    `before` is the report the page shows. Unless its metrics are others, and its groupings the
+    same, nothing is left out: a choice that was just made is not undone.
+    """
+    if before is None or not _differs(query, before, "metrics"):
+        return query, None
+    if _differs(query, before, "group_by"):
+        return query, None
+    smaller, left_out, metric = query, [], ""
+    while True:
+        try:
+            ReportSpec.from_query(smaller, today=today)
+        except SpecError as error:
+            groups = _names_of(smaller, "group_by")
+            cut = next((name for name in error.cuts if name in groups), None)
+            if cut is None:
+                return query, None
+            left_out.append(in_sentence(DIMENSIONS[cut].label))
+            metric = metric or METRICS[error.uncut].label
+            smaller = _with(smaller, {"group_by": ",".join(g for g in groups if g != cut)})
+            continue
+        break
+    if not left_out:
+        return query, None
+    text = f"{metric} is not available by {_listed(left_out)}, so that grouping was removed."
+    return smaller, Dropped(text, before.urlencode())
+
+
+def _differs(query: QueryDict, before: QueryDict, name: str) -> bool:
+    return _names_of(query, name) != _names_of(before, name)
+
+
+def _names_of(query: QueryDict, name: str) -> list[str]:
+    return [word for word in ",".join(query.getlist(name)).split(",") if word]
+
+
+def _with(query: QueryDict, values: Mapping[str, str]) -> QueryDict:
+    """Return the query with other values; "" leaves a parameter out."""
+    changed = query.copy()
+    for name, value in values.items():
+        changed.setlist(name, [value] if value else [])
+    for name in [name for name in changed if not changed.getlist(name)]:
+        del changed[name]
+    return changed
+
+
+def _repairs_of_cuts(query: QueryDict, error: SpecError) -> Iterator[tuple[str, QueryDict]]:
+    """Yield reports without a metric, a grouping or a filter that do not combine."""
+    groups = _names_of(query, "group_by")
+    for name in error.cuts:
+        label = in_sentence(DIMENSIONS[name].label)
+        if name in groups:
+            rest = ",".join(group for group in groups if group != name)
+            yield f"Without the grouping by {label}", _with(query, {"group_by": rest})
+        filters = {each: "" for each in query if each.partition(".")[0] == name}
+        if filters:
+            yield f"Without the filter by {label}", _with(query, filters)
+    metrics = [name for name in _names_of(query, "metrics") if name != error.uncut]
+    if error.uncut and metrics:
+        label = in_sentence(METRICS[error.uncut].label)
+        yield f"Without {label}", _with(query, {"metrics": ",".join(metrics)})
+
+
 def repairs(query: QueryDict, error: SpecError, today: date) -> list[Repair]:
     """Smaller reports to offer beside an error; those that cannot be asked either are left out."""
     first_group = query.get("group_by", "").partition(",")[0]
@@ -294,14 +433,17 @@ def repairs(query: QueryDict, error: SpecError, today: date) -> list[Repair]:
             {"metrics": ",".join(query.get("metrics", "").split(",")[:MOST_METRICS])},
         ),
     }
+    offers = [
+        *_repairs_of_cuts(query, error),
+        *(
+            (label, _with(query, values))
+            for label, (fields, values) in changes.items()
+            if error.field in fields and not error.cuts
+        ),
+    ]
     links = []
-    for label, (fields, values) in changes.items():
-        smaller = query.copy()
-        for name, value in values.items():
-            smaller.setlist(name, [value] if value else [])
-        for name in [name for name in smaller if not smaller.getlist(name)]:
-            del smaller[name]
-        if error.field not in fields or smaller == query:
+    for label, smaller in offers:
+        if smaller == query:
             continue
         with suppress(SpecError):
             spec = check(ReportSpec.from_query(smaller, today=today))

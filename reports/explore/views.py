@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from urllib.parse import urlsplit
 
 from django.http import HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import redirect, render
@@ -96,6 +97,7 @@ def explore(request: OrganizationRequest) -> HttpResponseBase:
     number = saved.pk if saved else None
     is_edited = "set" in query
     query = controls.apply_filter_edit(query)
+    query, context["dropped"] = controls.without_uncut_groupings(query, _shown(request), today)
     try:
         spec = controls.check(ReportSpec.from_query(query or DEFAULT_QUERY, today=today))
         limits.refuse_unanswerable(request.organization, spec)
@@ -121,6 +123,7 @@ def explore(request: OrganizationRequest) -> HttpResponseBase:
     context |= {
         "outlook": ahead,
         "bar": bar,
+        "heads": bar.heads(pivot_table.columns, is_compared=pivot_table.before_window is not None),
         "opened": saved and OpenReport(saved, spec, saved.may_be_changed_by(request.membership)),
         "result": Result(report, pivot_table, charts.draw(pivot_table), reconcile(report)),
     }
@@ -132,6 +135,14 @@ def explore(request: OrganizationRequest) -> HttpResponseBase:
     if HtmxDetails(request):
         response["HX-Push-Url"] = f"{request.path}?{bar.query}"
     return response
+
+
+def _shown(request: OrganizationRequest) -> QueryDict | None:
+    """Return the query of the report that the page shows while it asks for another; or None."""
+    address = urlsplit(HtmxDetails(request).current_url or "")
+    if address.path != request.path:
+        return None
+    return QueryDict(address.query or DEFAULT_QUERY)
 
 
 def _saved(request: OrganizationRequest, number: str) -> SavedReport | None:

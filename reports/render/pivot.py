@@ -1,7 +1,7 @@
 """Arrange a report as a table: groups down, days, weeks, months or quarters across."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -17,7 +17,7 @@ from reports.catalog.resource_names import Names
 from reports.coverage import Coverage
 from reports.engine import Keys, Reason, Report
 from reports.engine.periods import first_day, last_day, split_into_intervals
-from reports.engine.spec import Filter, ReportSpec, SpecError
+from reports.engine.spec import COMPARED, NAME_COLUMN, Filter, ReportSpec, SpecError
 from reports.forecast import Estimate
 
 MAX_SERIES = 6  # series with a color of their own; the rest is drawn as Other
@@ -116,6 +116,13 @@ class Total:
         if self.alike is None or not self.before or not self.is_comparable:
             return None
         return (Decimal(self.alike) - Decimal(self.before)) / abs(Decimal(self.before))
+
+    @property
+    def difference(self) -> Number:
+        """Return how much more there is now, on as many days of each side; None if unknown."""
+        if self.alike is None or self.before is None or not self.is_comparable:
+            return None
+        return self.alike - self.before
 
     @property
     def is_new(self) -> bool:
@@ -232,6 +239,13 @@ class Pivot:
         return not self.spec.is_overlapping
 
     @property
+    def lead(self) -> int:
+        """Return how many columns of the table stand before the first interval."""
+        more = len(self.spec.metrics) - 1
+        is_compared = self.before_window is not None
+        return 2 + more + (len(self.spec.compared) + more if is_compared else 0)
+
+    @property
     def places(self) -> int:
         """Number of columns a chart can show, including forecast ones."""
         return max([len(self.columns), *(ahead.at + 1 for ahead in self.ahead)])
@@ -300,7 +314,13 @@ def build(report: Report, ahead: Sequence[ForecastColumn] = ()) -> Pivot:
         series = _series(values, named, colors, is_additive=tops.adds_up)
         parts = _parts(report, groups)
         left_out = max(0, len(ranked) + sum(map(len, parts.values())) - MAX_ROWS)
-        drawn = _lines(report, groups, ranked, values, parts, named, known, colors, across)
+        order = _Order(report.spec, across, known)
+        rows = order.sorted(ranked, groups[0], lambda keys: values[keys])
+        parts = {
+            key: [*order.sorted(dict.fromkeys(below, report.by(*groups)), groups[-1])]
+            for key, below in parts.items()
+        }
+        drawn = _lines(report, groups, rows, values, parts, named, known, colors, across)
         lines = list(islice(drawn, MAX_ROWS))
         bars = _bars(ranked, values, named, colors, tops, across)
     whole = report.by()
@@ -410,6 +430,60 @@ def _ranked(report: Report) -> dict[Keys, Report]:
         return (keys[-1] == OTHER_KEY, value is None, sign * (value or 0), keys)
 
     return dict.fromkeys(sorted((row.keys for row in report.rows), key=place), report)
+
+
+@dataclass(frozen=True)
+class _Order:
+    """Order rows by the column that `spec.sort` names; unknown values and *Other* come last."""
+
+    spec: ReportSpec
+    across: Sequence[Column]
+    known: Names
+
+    def sorted(
+        self,
+        ranked: Mapping[Keys, Report],
+        dimension: str,
+        values: Callable[[Keys], Sequence[Number]] | None = None,
+    ) -> Mapping[Keys, Report]:
+        """Return the groups in order. `values` are those of the columns, if they are at hand."""
+        column = self.spec.sort.removeprefix("-")
+        if not column:
+            return ranked
+        sign = -1 if self.spec.sort.startswith("-") else 1
+        if column == NAME_COLUMN:
+            by_name = sorted(ranked, key=lambda keys: self._name(dimension, keys), reverse=sign < 0)
+            return {keys: ranked[keys] for keys in sorted(by_name, key=_is_other)}
+
+        def place(keys: Keys) -> tuple[bool, bool, Decimal | int]:
+            value = self._value(column, keys, ranked[keys], values)
+            return _is_other(keys), value is None, sign * (value or 0)
+
+        return {keys: ranked[keys] for keys in sorted(ranked, key=place)}
+
+    def _name(self, dimension: str, keys: Keys) -> str:
+        return labels.label(dimension, str(keys[-1]), self.known).casefold()
+
+    def _value(
+        self,
+        column: str,
+        keys: Keys,
+        report: Report,
+        values: Callable[[Keys], Sequence[Number]] | None,
+    ) -> Number:
+        if column in self.spec.metrics:
+            return report.values(keys)[self.spec.metrics.index(column)]
+        if column in COMPARED:
+            number: Number = getattr(_totals(report, keys)[0], column)
+            return number
+        starts = [f"{each.start}" for each in self.across]
+        if column not in starts or values is None:
+            return None
+        return values(keys)[starts.index(column)]
+
+
+def _is_other(keys: Keys) -> bool:
+    return keys[-1] == OTHER_KEY
 
 
 def _names(dimension: str, values: Iterable[Key], known: Names) -> dict[Key, str]:

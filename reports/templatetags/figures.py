@@ -151,6 +151,13 @@ def size(value: Decimal | float | None) -> str:
 
 
 @register.filter
+def difference(value: Figure, unit: str) -> str:
+    """Format a difference in its unit with its sign: +$12.30, −4."""
+    text = figure(value, unit)
+    return f"+{text}" if value is not None and value > 0 else text
+
+
+@register.filter
 def day(value: date | None) -> str:
     """Format a day: 22 Nov."""
     return UNKNOWN if value is None else f"{value.day} {value:%b}"

@@ -216,9 +216,9 @@ def test_statement_has_a_timeout():
     began = time.monotonic()
 
     with pytest.raises(TooSlow), transaction.atomic(), deadlines.bounded(Deadline(0.1, None)):
-        connection.cursor().execute("SELECT pg_sleep(60)")
+        connection.cursor().execute("SELECT pg_sleep(600)")
 
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 300
 
 
 def test_statement_ends_when_its_reader_leaves():
@@ -226,12 +226,12 @@ def test_statement_ends_when_its_reader_leaves():
     threading.Timer(0.2, theirs.close).start()
     began = time.monotonic()
 
-    deadline = Deadline(60, None, ours)
+    deadline = Deadline(600, None, ours)
     with pytest.raises(ReaderLeft), transaction.atomic(), deadlines.bounded(deadline):
-        connection.cursor().execute("SELECT pg_sleep(60)")
+        connection.cursor().execute("SELECT pg_sleep(600)")
 
     ours.close()
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 300
 
 
 def test_reader_who_has_sent_more_is_still_there():

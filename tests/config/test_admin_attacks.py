@@ -39,4 +39,4 @@ def test_no_address_of_a_list_in_the_admin_breaks_it(client, attack):
         response = client.get(f"{path}?{ATTACKS[attack]}")
 
         assert response.status_code in {200, 302, 400}, model
-        assert time.monotonic() - began < 10, model
+        assert time.monotonic() - began < 60, model

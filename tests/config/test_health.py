@@ -56,7 +56,7 @@ def test_frozen_servers_are_named_in_time(
     response = client.get("/healthz")
 
     assert (response.status_code, response.content.decode()) == (503, ", ".join(names))
-    assert time.monotonic() - began < health.ANSWER_SECONDS + 1
+    assert time.monotonic() - began < health.ANSWER_SECONDS + 10
 
 
 def test_requests_while_a_server_is_frozen_share_one_question(

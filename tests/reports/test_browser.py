@@ -1,5 +1,6 @@
 """What the report page does in a real browser: swaps, addresses, focus, keys."""
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -180,11 +181,95 @@ def test_metrics_can_be_searched_and_chosen_by_keyboard(page):
     expect(page.locator("#q-m details:visible")).to_have_count(17)
 
 
-def test_enter_in_a_field_of_the_settings_adds_no_filter(page):
-    """Its first button is what Enter presses, and the menu of filters has thirty of them."""
-    page.get_by_role("button", name="Time range").click()
-    page.locator("#q-t input[type=date]").first.press("Enter")
+@pytest.mark.parametrize("address", ["reports/explore/?range=30d", "dashboards/genai/"])
+def test_custom_dates_are_typed_by_keyboard_alone(page, address):
+    """Nothing is requested while someone types, and a reversed range keeps the page as it is."""
+    page.goto(f"/o/demo/{address}")
+    button = page.locator("#q-t-label, #f-d-label")
+    before = button.inner_text()
+    page.locator("[popovertarget]").filter(has=button).focus()
+    page.keyboard.press("Enter")
+    first, last = page.locator('[name="from"]'), page.locator('[name="to"]')
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
 
-    page.wait_for_load_state("networkidle")
+    first.press_sequentially("11042026")
+    last.press_sequentially("11032026")
+    assert [url for url in requests if "from=" in url] == []
+    assert (first.input_value(), last.input_value()) == ("2026-11-04", "2026-11-03")
+
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_have_text("The first day is after the last day.")
+    expect(first).to_be_focused()
+    assert [url for url in requests if "from=" in url] == []
+    assert button.inner_text() == before
+
+    first.press_sequentially("11022026")
+    page.keyboard.press("Enter")
+    expect(button).to_contain_text("2 Nov – 3 Nov 2026")
+    expect(page).to_have_url(re.compile("from=2026-11-02&to=2026-11-03"))
     expect(page.locator("#editor form")).to_have_count(0)
-    assert "add=" not in page.url
+
+
+def test_dates_that_were_not_used_go_when_the_menu_closes(page):
+    page.goto("/o/demo/reports/explore/?from=2026-11-02&to=2026-11-04&group_by=service")
+    page.get_by_role("button", name="Time range").click()
+    page.locator('[name="from"]').press_sequentially("12312026")
+    page.keyboard.press("Escape")
+
+    page.get_by_role("button", name="Metric Cost").click()
+    page.locator("#q-m [value=list_cost]").check()
+    expect(page.locator("#title")).to_have_text("Cost and list cost by service, daily")
+    expect(page).to_have_url(re.compile("from=2026-11-02&to=2026-11-04"))
+
+
+def test_rows_are_sorted_by_every_column_and_the_total_stays_in_sight(page):
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto("/o/demo/reports/explore/?from=2026-11-02&to=2026-11-04&group_by=service")
+    rows = page.locator("#pivot tbody th")
+    expect(rows).to_have_text(["Claude Code", "Chat"])
+    total = page.locator("#pivot tbody td.sum").first
+    expect(total).to_have_text("$90.00")
+    expect(total).to_be_in_viewport()
+
+    page.get_by_role("link", name="Service", exact=True).click()
+    expect(rows).to_have_text(["Chat", "Claude Code"])
+    expect(page.locator("#pivot thead th").first).to_have_attribute("aria-sort", "ascending")
+    page.get_by_role("link", name="3 Nov", exact=True).click()
+    expect(rows).to_have_text(["Claude Code", "Chat"])
+    page.get_by_role("link", name="3 Nov", exact=True).click()
+    expect(rows).to_have_text(["Chat", "Claude Code"])
+    expect(page.locator("#title")).to_have_text("Cost by service, daily")
+
+
+def test_a_metric_that_does_not_combine_drops_the_grouping_with_an_undo(page):
+    page.goto("/o/demo/reports/explore/?from=2026-11-02&to=2026-11-04&group_by=service,token_type")
+    page.get_by_role("button", name="Metric Cost").click()
+    page.locator("#q-m").get_by_label("Find a metric").fill("requests")
+    page.locator("#q-m [value=requests]").check()
+
+    expect(page.locator("#dropped")).to_contain_text(
+        "Requests is not available by token type, so that grouping was removed."
+    )
+    expect(page.locator("#title")).to_have_text("Cost and requests by service, daily")
+    expect(page.locator("#q-g select").nth(1)).to_have_value("")
+    expect(page.locator("#q-g select").nth(0)).to_have_value("service")
+    assert page.locator("#q-m [value=requests]").is_checked()
+
+    page.get_by_role("link", name="Undo").click()
+    expect(page.locator("#title")).to_have_text("Cost by service and token type, daily")
+
+
+def test_a_grouping_that_does_not_combine_offers_its_repair_and_stays_chosen(page):
+    page.goto("/o/demo/reports/explore/?metrics=cost,requests&from=2026-11-02&to=2026-11-04")
+    page.get_by_role("button", name="Group by").click()
+    page.locator("#q-g select").first.select_option("token_type")
+
+    error = page.locator("#result [role=alert]")
+    expect(error).to_contain_text("Requests is not available by token type")
+    expect(page.locator("#q-g select").first).to_have_value("token_type")
+    expect(error.get_by_role("link")).to_have_text(
+        ["Without the grouping by token type", "Without requests"]
+    )
+    error.get_by_role("link", name="Without requests").click()
+    expect(page.locator("#title")).to_have_text("Cost by token type, daily")

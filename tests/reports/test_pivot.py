@@ -295,6 +295,46 @@ def test_a_change_compares_the_days_that_are_known_on_both_sides(organization, c
     assert pivot.lines[1].totals[0].is_new
 
 
+def test_rows_are_sorted_by_the_column_that_is_named(organization, connection):
+    """By hand: a 9 after 1, b 5 after 8, c 7 after 2; and d, new, which has no change."""
+    know(connection, "2026-10-26", "2026-11-08")
+    for product, before, now in (("a", "1", "9"), ("b", "8", "5"), ("c", "2", "7"), ("d", "", "6")):
+        cost(connection, "2026-11-03", now, product=product)
+        if before:
+            cost(connection, "2026-10-27", before, product=product)
+
+    def order(sort):
+        table = lay_out(organization, compare="previous", sort=sort)
+        assert [series.label for series in table.series] == ["a", "c", "d", "b"]  # by size, always
+        return "".join(line.label for line in table.lines)
+
+    assert order("") == "acdb"
+    assert order("cost") == "bdca"
+    assert order("-before") == "bcad"
+    assert order("-difference") == "adcb"  # 8, 6, 5, -3
+    assert order("change") == "bcad"  # -0.375, 2.5, 8, and none
+    assert order("-change") == "acbd"
+    assert order("-name") == "dcba"
+    assert order("2026-11-03") == "bdca"
+    assert order("2026-11-04") == "acdb"  # all zero
+    assert order("2020-01-01") == "acdb"  # no such column
+
+
+def test_a_difference_compares_as_many_days_and_other_stays_last(organization, connection):
+    know(connection, "2026-10-27", "2026-11-08")  # 2 November has nothing to stand beside
+    cost(connection, "2026-10-28", "4", product="chat")
+    cost(connection, "2026-11-02", "5", product="chat")
+    cost(connection, "2026-11-05", "1", product="chat")
+    cost(connection, "2026-11-05", "9", product="cowork")
+    cost(connection, "2026-11-05", "2", product="office_agent")
+
+    table = lay_out(organization, compare="previous", limit=1, sort="cost")
+
+    assert [line.label for line in table.lines] == ["Cowork", "Other"]
+    total = table.totals[0]
+    assert (total.value, total.before, total.difference) == (17, 4, 8)
+
+
 def test_other_comes_last_whatever_its_size(organization, connection):
     for number, product in enumerate(["a", "b", "c"], start=1):
         cost(connection, "2026-11-02", number, product=product)

@@ -12,6 +12,7 @@ from reports.catalog.metrics import DIMENSIONS, METRICS, Source
 from reports.engine.periods import COMPARISONS, CUSTOM, INTERVALS, RANGES, first_day, last_day
 from reports.engine.spec import (
     CHARTS,
+    COMPARED,
     FILTERABLE,
     NUMBERS,
     Filter,
@@ -65,6 +66,8 @@ def specs(draw) -> ReportSpec:
         cumulative=draw(st.booleans()),
         final=draw(st.booleans()),
         heat=draw(st.booleans()),
+        compared=tuple(name for name in COMPARED if draw(st.booleans())),
+        sort=draw(st.sampled_from(["", "name", f"-{metrics[0]}", "change", "-2026-11-02"])),
         compare=draw(st.sampled_from(["", *COMPARISONS])),
         chart=draw(st.sampled_from(["", *CHARTS])),
         numbers=draw(st.sampled_from(["", *NUMBERS])),
@@ -128,6 +131,11 @@ def test_an_empty_filter_value_is_a_filter():
         ("7d", "2026-11-16", "2026-11-22"),
         ("30d", "2026-10-24", "2026-11-22"),
         ("90d", "2026-08-25", "2026-11-22"),
+        ("today", "2026-11-22", "2026-11-22"),
+        ("yesterday", "2026-11-21", "2026-11-21"),
+        ("wtd", "2026-11-16", "2026-11-22"),  # a Sunday
+        ("last_week", "2026-11-09", "2026-11-15"),
+        ("12m", "2025-11-01", "2026-10-31"),
         ("mtd", "2026-11-01", "2026-11-22"),
         ("last_month", "2026-10-01", "2026-10-31"),
         ("qtd", "2026-10-01", "2026-11-22"),
@@ -179,6 +187,9 @@ def test_both_custom_days_are_included():
         ("compare=decade", "compare"),
         ("chart=pie", "chart"),
         ("numbers=roman", "numbers"),
+        ("sort=size", "sort"),
+        ("sort=-list_cost", "sort"),  # not a metric of this report
+        ("compared=after", "compared"),
         ("cumulative=maybe", "cumulative"),
         ("from=1999-01-01&to=1999-12-31", "range"),
         ("metrics=weekly_active_users&group_by=service", "group_by"),

@@ -393,6 +393,7 @@ def test_to_date_ranges_stand_beside_the_same_days_of_the_period_before():
     window = Window(date(2026, 11, 1), date(2026, 11, 18))
 
     assert shift_of("previous", window, "mtd") == Shift(months=1)
+    assert shift_of("previous", window, "wtd") == Shift(days=7)
     assert shift_of("previous", window, "qtd") == Shift(months=3)
     assert shift_of("previous", window, "ytd") == Shift(months=12)
     assert shift_of("previous", window, "custom") == Shift(days=17)
