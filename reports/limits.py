@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
+from django.utils.text import get_text_list
+
 from accounts.models import Organization
 from integrations.models import Connection
 from reports import engine
@@ -45,7 +47,7 @@ def is_reported(connections: Sequence[Connection], spec: ReportSpec) -> bool:
 def _unanswerable(
     connections: Sequence[Connection], metric: Metric, name: str, spec: ReportSpec
 ) -> SpecError:
-    labels = " and ".join(connection.label for connection in connections)
+    labels = _listed([connection.label for connection in connections])
     auxiliary = "does" if len(connections) == 1 else "do"
     word = in_sentence(DIMENSIONS[name].label)
     return SpecError(
@@ -139,16 +141,28 @@ def _differences(spec: ReportSpec, connections: Sequence[Connection]) -> Iterato
 
 
 def _silent(spec: ReportSpec, connections: Sequence[Connection]) -> Iterator[str]:
-    """Return connections that report a metric, but not by this dimension."""
+    """Return connections that report metrics, but not by some dimensions; each once."""
+    measures: dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]] = {}
     for measure in spec.measures:
+        dimensions: dict[tuple[str, ...], list[str]] = {}
         for name in _cut_by(spec):
-            silent = [c.label for c in connections if not _answers(c, measure, name)]
+            silent = tuple(c.label for c in connections if not _answers(c, measure, name))
             if silent:
-                auxiliary, whose = ("does", "its") if len(silent) == 1 else ("do", "their")
-                yield (
-                    f"{' and '.join(silent)} {auxiliary} not report {measure.label.lower()} by"
-                    f" {in_sentence(DIMENSIONS[name].label)}: {whose} part has no value there."
-                )
+                word = in_sentence(DIMENSIONS[name].label)
+                dimensions.setdefault(silent, []).append(word)
+        for labels, words in dimensions.items():
+            measures.setdefault((labels, tuple(words)), []).append(measure.label.lower())
+    for (silent, cut_by), names in measures.items():
+        auxiliary, whose = ("does", "its") if len(silent) == 1 else ("do", "their")
+        yield (
+            f"{_listed(silent)} {auxiliary} not report {_listed(names)} by {_listed(cut_by)}:"
+            f" {whose} part has no value there."
+        )
+
+
+def _listed(words: Sequence[str]) -> str:
+    """Join words as in "a, b and c"."""
+    return str(get_text_list([*words], "and"))
 
 
 def _cut_by(spec: ReportSpec) -> list[str]:

@@ -18,6 +18,9 @@ _KINDS = {
     "project_id": "workspace_id",
 }
 
+# Those and the others whose values have names: a file has them in a column of their own.
+NAMED = frozenset({*KINDS, "item", "api_key_owner"})
+
 
 def of(connections: Sequence[Connection], dimensions: Collection[str]) -> Names:
     """Return the names of all values of those dimensions; no query if none has names."""

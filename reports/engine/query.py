@@ -51,6 +51,8 @@ from integrations.status.days import DayState
 from integrations.window import Window
 from reports import coverage as coverages
 from reports import identity
+from reports.catalog import resource_names
+from reports.catalog.labels import label
 from reports.catalog.metrics import (
     DIMENSIONS,
     OTHER_KEY,
@@ -66,6 +68,7 @@ from reports.catalog.metrics import (
     catalogs,
     truncated,
 )
+from reports.catalog.resource_names import NAMED
 from reports.coverage import Coverage
 from reports.engine.periods import CUSTOM, INTERVALS, Shift, first_day, last_day, spans
 from reports.engine.spec import Filter, Operator, ReportSpec, SpecError
@@ -277,7 +280,12 @@ class Report:
         return replace(
             self,
             has_no_sum=self.has_no_sum or overlap,
-            spec=replace(self.spec, group_by=names),
+            # Groups that overlap are never added up: their total is not looked for.
+            spec=replace(
+                self.spec,
+                group_by=names,
+                merged=frozenset() if overlap or self.has_no_sum else self.spec.merged | dropped,
+            ),
             sides=tuple(side.merged(at) for side in self.sides),
             before=self.before and self.before.by(*names),
             alike=self.alike and self.alike.by(*names),
@@ -486,23 +494,56 @@ def columns(
 ) -> tuple[str, ...]:
     """Return the column names of an exported row.
 
-    A comparison adds, for each metric, as many known days of the report and of before. Several
-    connections add whether a number lacks one of them, and which.
+    A dimension of identifiers is followed by their names. A comparison adds, for each metric, as
+    many known days of the report and of before. Several connections add whether a number lacks one
+    of them, and which.
     """
     compared = [f"{name}_{end}" for end in COMPARED for name in spec.metrics] if is_compared else []
     lacking = PARTIAL if len(connections) > 1 else ()
-    return (*spec.group_by, *spec.metrics, *compared, *lacking)
+    return (*key_columns(spec), *spec.metrics, *compared, *lacking)
+
+
+def key_columns(spec: ReportSpec) -> tuple[str, ...]:
+    """Return the columns of an exported row before its numbers: dimensions and their names."""
+    return tuple(column for name in spec.group_by for column in (name, *_name_column(name)))
+
+
+def _name_column(dimension: str) -> tuple[str, ...]:
+    return (f"{dimension.removesuffix('_id')}_name",) if dimension in NAMED else ()
+
+
+def named_keys(
+    spec: ReportSpec, connections: Sequence[Connection]
+) -> Callable[[Row], list[tuple[Key, str]]]:
+    """Return a function from a row to the key and text of each of its `key_columns`.
+
+    A value without a name has "" for it.
+    """
+    names = resource_names.of(connections, spec.group_by)
+    dimensions = spec.dimension_objects
+
+    def of(row: Row) -> list[tuple[Key, str]]:
+        keys: list[tuple[Key, str]] = []
+        for dimension, key in zip(dimensions, row.keys, strict=True):
+            text = dimension.text(key)
+            keys.append((key, text))
+            if dimension.name in NAMED:
+                name = label(dimension.name, text, names)
+                keys.append(("", "" if name == text else name))
+        return keys
+
+    return of
 
 
 def export_rows(
     spec: ReportSpec, connections: Sequence[Connection], rows: Iterable[Row]
 ) -> Iterator[list[str]]:
     """Rows as they stand in files: exact, "" for what is not known."""
-    dimensions, metrics = spec.dimension_objects, spec.metric_objects
+    keys_of, metrics = named_keys(spec, connections), spec.metric_objects
     is_several = len(connections) > 1
     for row in rows:
         texts = [
-            *(d.text(key) for d, key in zip(dimensions, row.keys, strict=True)),
+            *(text for _, text in keys_of(row)),
             *(m.text(v) for m, v in zip(metrics, row.values, strict=True)),
             *(m.text(v) for m, v in zip(metrics, row.alike, strict=False)),
             *(m.text(v) for m, v in zip(metrics, row.before, strict=False)),

@@ -126,6 +126,7 @@ class ReportSpec:
     `forecast` shows how the first metric is expected to go on. The last five say how it looks:
     `compared` names the columns of a comparison, and `sort` the column that orders the rows of the
     table, a "-" before it for the largest first; "" is the order of `limit`.
+    `merged` are dimensions it was read by and is not grouped by any more: no part of a link.
     """
 
     metrics: tuple[str, ...]
@@ -147,6 +148,7 @@ class ReportSpec:
     sort: str = ""
     # Reads the connections of the main currency alone; an address names that by a filter.
     single_currency: bool = field(default=False, compare=False)
+    merged: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if not self.metrics:
@@ -288,8 +290,9 @@ class ReportSpec:
 
     @property
     def cut_by(self) -> frozenset[str]:
-        """The dimensions that not every source knows."""
-        return frozenset(name for name in self.used if not DIMENSIONS[name].is_everywhere)
+        """The dimensions it is read by that not every source knows."""
+        names = {*self.used, *self.merged}
+        return frozenset(name for name in names if not DIMENSIONS[name].is_everywhere)
 
     @property
     def overlapping(self) -> tuple[Dimension, ...]:

@@ -202,15 +202,17 @@ def command(**options):
 def test_the_command_answers(cut):
     out, err = command(metrics="cost", group_by="rbac_group_id", format="csv")
 
-    assert out.split() == [
-        "rbac_group_id,cost",
-        ",4.00",
-        "rbac_group_a,6.00",
-        "rbac_group_b,6.50",
+    assert out.splitlines() == [
+        "rbac_group_id,rbac_group_name,cost",
+        ",In no group,4.00",
+        "rbac_group_a,Research,6.00",
+        "rbac_group_b,,6.50",
     ]
     assert "Groups overlap" in err
     out, err = command(metrics="cost", group_by="slack_channel_id", format="json")
-    assert json.loads(out) == [{"slack_channel_id": "C01", "cost": "3.00"}]
+    assert json.loads(out) == [
+        {"slack_channel_id": "C01", "slack_channel_name": "", "cost": "3.00"}
+    ]
     assert "Slack channels are a part" in err
 
 
@@ -220,7 +222,11 @@ ASKED = {
     "from": "2026-11-01",
     "to": "2026-11-03",
 }
-GROUPS = [["", "4.00"], ["rbac_group_a", "6.00"], ["rbac_group_b", "6.50"]]
+GROUPS = [
+    ["", "In no group", "4.00"],
+    ["rbac_group_a", "Research", "6.00"],
+    ["rbac_group_b", "", "6.50"],
+]
 
 
 @pytest.fixture
@@ -252,16 +258,16 @@ def test_files_have_every_group_and_no_total(cut, signed_in):
     csv_ = signed_in.get(reverse("reports:explore_csv", args=["demo"]) + f"?{query}")
     book = signed_in.get(reverse("reports:explore_xlsx", args=["demo"]) + f"?{query}")
 
-    lines = b"".join(csv_).decode("utf-8-sig").split()
-    assert lines[1:] == [
-        "2026-11-01,,4.00",
-        "2026-11-01,rbac_group_a,6.00",
-        "2026-11-01,rbac_group_b,6.00",
-        "2026-11-02,rbac_group_b,0.50",
+    assert b"".join(csv_).decode("utf-8-sig").splitlines() == [
+        "day,rbac_group_id,rbac_group_name,cost",
+        "2026-11-01,,In no group,4.00",
+        "2026-11-01,rbac_group_a,Research,6.00",
+        "2026-11-01,rbac_group_b,,6.00",
+        "2026-11-02,rbac_group_b,,0.50",
     ]
     sheets = load_workbook(BytesIO(b"".join(book)), read_only=True).worksheets
     cells = [cell for sheet in sheets for row in sheet.iter_rows(values_only=True) for cell in row]
-    assert {4, 6, 0.5} <= {*cells}
+    assert {4, 6, 0.5, "rbac_group_a", "Research", "rbac_group_name"} <= {*cells}
     assert not {6.5, 10, 16, 16.5} & {*cells}
     assert any("Groups overlap" in str(cell) for cell in cells)
 
@@ -340,6 +346,11 @@ def test_a_skill_is_cut_by_person_group_and_product(used, group_by, expected):
     report = ask(used, "skill_uses", group_by=tuple(filter(None, group_by.split(","))))
 
     assert rows(report) == [expected]
+    # The total is of what was read: 9 in all, of which 6 are of people. Groups have none.
+    assert report.totals == ((None,) if "rbac_group_id" in group_by else expected[-1:])
+    assert bool(report.missing) is False
+    for name in {*report.spec.group_by} - {"rbac_group_id"}:
+        assert report.by(name).rows[0].values == report.totals
 
 
 def test_artifacts_are_a_metric_by_item(used):

@@ -4,9 +4,13 @@ import json
 from collections.abc import Iterator
 from itertools import chain
 
+from django.utils.text import Truncator
+
 from common import spreadsheets
 from reports.catalog.metrics import Unit
-from reports.engine import COMPARED, LABELS_APART, PARTIAL, Report, StreamedReport
+from reports.engine import COMPARED, LABELS_APART, PARTIAL, Report, StreamedReport, key_columns
+
+_LONGEST = 60  # letters of a key in a table for people
 
 
 def as_csv(report: Report | StreamedReport) -> Iterator[str]:
@@ -18,7 +22,7 @@ def as_json(report: Report | StreamedReport) -> Iterator[str]:
     """Write a list with one object per line; dollars are strings and unknown is null."""
     counts = {m.name for m in report.spec.metric_objects if m.unit in {Unit.TOKENS, Unit.COUNT}}
     counts |= {f"{name}_{end}" for name in counts for end in COMPARED}
-    metrics = set(report.columns[len(report.spec.group_by) :])
+    metrics = set(report.columns[len(key_columns(report.spec)) :])
     before = "[\n"
     for row in report.text_rows():
         values: dict[str, object] = {
@@ -36,10 +40,16 @@ def as_json(report: Report | StreamedReport) -> Iterator[str]:
 
 
 def as_table(report: Report) -> Iterator[str]:
-    """Aligned columns for people; numbers end at the same place. "–" is not known."""
-    keys = len(report.spec.group_by)
+    """Aligned columns for people; numbers end at the same place. "–" is not known.
+
+    Long names are cut: files have them whole.
+    """
+    keys = len(key_columns(report.spec))
     rows = [
-        [text or ("–" if at >= keys else "") for at, text in enumerate(row)]
+        [
+            (text or "–") if at >= keys else Truncator(text).chars(_LONGEST)
+            for at, text in enumerate(row)
+        ]
         for row in report.text_rows()
     ]
     widths = [max(map(len, column)) for column in zip(report.columns, *rows, strict=True)]

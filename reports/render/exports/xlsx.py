@@ -11,7 +11,14 @@ from xlsxwriter.worksheet import Worksheet
 
 from reports import limits
 from reports.catalog.metrics import Key, Metric, Number, Unit
-from reports.engine import LABELS_APART, PARTIAL, Report, StreamedReport
+from reports.engine import (
+    LABELS_APART,
+    PARTIAL,
+    Report,
+    StreamedReport,
+    key_columns,
+    named_keys,
+)
 from reports.explore.controls import ReportControls
 
 ROWS = 1_048_575  # of a sheet, below its head
@@ -56,14 +63,15 @@ class _Sheets:
 
     def fill(self) -> int:
         """Write all rows; return how many there are."""
-        dimensions, metrics = self._report.spec.dimension_objects, self._report.spec.metric_objects
+        spec = self._report.spec
+        keys_of, metrics = named_keys(spec, self._report.connections), spec.metric_objects
         sheet, at, rows = self._sheet(1), 1, 0
         for row in self._report.rows:
             if at > ROWS:
                 sheet, at = self._sheet(rows // ROWS + 1), 1
-            for place, (dimension, key) in enumerate(zip(dimensions, row.keys, strict=True)):
-                self._key(sheet, at, place, key, dimension.text(key))
-            start = len(dimensions)
+            for place, (key, text) in enumerate(keys_of(row)):
+                self._key(sheet, at, place, key, text)
+            start = len(key_columns(spec))
             self._numbers(sheet, at, start, metrics, row.values)
             for values in (row.alike, row.before):
                 start += len(metrics)
