@@ -18,9 +18,6 @@ _KINDS = {
     "project_id": "workspace_id",
 }
 
-# Those and the others whose values have names: a file has them in a column of their own.
-NAMED = frozenset({*KINDS, "item", "api_key_owner"})
-
 
 def of(connections: Sequence[Connection], dimensions: Collection[str]) -> Names:
     """Return the names of all values of those dimensions; no query if none has names."""
@@ -30,6 +27,11 @@ def of(connections: Sequence[Connection], dimensions: Collection[str]) -> Names:
     if "item" in dimensions:
         names |= {("item", item): name for item, name in items(connections).items() if name}
     return names
+
+
+def has_names(dimension: str) -> bool:
+    """Return whether values of a dimension have names: a file has them in a column of their own."""
+    return dimension in {"item", "api_key_owner"} or _kind(dimension) != ""
 
 
 def _kind(dimension: str) -> str:

@@ -68,7 +68,7 @@ from reports.catalog.metrics import (
     catalogs,
     truncated,
 )
-from reports.catalog.resource_names import NAMED
+from reports.catalog.resource_names import has_names
 from reports.coverage import Coverage
 from reports.engine.periods import CUSTOM, INTERVALS, Shift, first_day, last_day, spans
 from reports.engine.spec import Filter, Operator, ReportSpec, SpecError
@@ -509,7 +509,7 @@ def key_columns(spec: ReportSpec) -> tuple[str, ...]:
 
 
 def _name_column(dimension: str) -> tuple[str, ...]:
-    return (f"{dimension.removesuffix('_id')}_name",) if dimension in NAMED else ()
+    return (f"{dimension.removesuffix('_id')}_name",) if has_names(dimension) else ()
 
 
 def named_keys(
@@ -527,7 +527,7 @@ def named_keys(
         for dimension, key in zip(dimensions, row.keys, strict=True):
             text = dimension.text(key)
             keys.append((key, text))
-            if dimension.name in NAMED:
+            if has_names(dimension.name):
                 name = label(dimension.name, text, names)
                 keys.append(("", "" if name == text else name))
         return keys

@@ -123,7 +123,11 @@ def explore(request: OrganizationRequest) -> HttpResponseBase:
     context |= {
         "outlook": ahead,
         "bar": bar,
-        "heads": bar.heads(pivot_table.columns, is_compared=pivot_table.before_window is not None),
+        "heads": bar.heads(
+            pivot_table.columns,
+            pivot_table.currency,
+            is_compared=pivot_table.before_window is not None,
+        ),
         "opened": saved and OpenReport(saved, spec, saved.may_be_changed_by(request.membership)),
         "result": Result(report, pivot_table, charts.draw(pivot_table), reconcile(report)),
     }

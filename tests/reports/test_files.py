@@ -255,12 +255,9 @@ def _numbers(report) -> list[list[object]]:
     """Return a report's numbers as Excel stores them: 15 digits, days as instants."""
     numbers = []
     for row, texts in zip(report.rows, report.text_rows(), strict=True):
-        keys = [
-            datetime(key.year, key.month, key.day)  # noqa: DTZ001
-            if text == str(key) and isinstance(key, date)
-            else text
-            for key, text in zip(row.keys, texts, strict=False)
-        ]
+        keys: list[object] = [*texts[: len(engine.key_columns(report.spec))]]
+        if isinstance(first := row.keys[0], date) and keys[0] == str(first):
+            keys[0] = datetime(first.year, first.month, first.day)  # noqa: DTZ001
         values = [
             None if v is None else float(f"{float(v):.16G}")
             for v in (*row.values, *row.alike, *row.before)
