@@ -72,6 +72,8 @@ document.addEventListener("click", event => { dropped = Boolean(event.target.clo
 document.addEventListener("htmx:afterSettle", event => {
   if (event.detail.target?.id !== "result") return;
   document.title = `${document.getElementById("title").textContent} · Spendglass`;
+  // What was left out must be seen, and the menu in which it was chosen covers it.
+  if (document.getElementById("dropped")) document.querySelector(".q-menu:popover-open")?.hidePopover();
   const target = document.querySelector("[data-focus]") || (dropped && document.getElementById("q-add"));
   if (target) target.focus();
   dropped = false;
