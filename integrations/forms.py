@@ -103,6 +103,12 @@ class ServiceAccountForm(KeylessForm, forms.Form):
     )
 
 
+class IdentifierForm(ServiceAccountForm):
+    """A name for one value of a dimension; an empty one removes the name."""
+
+    dimension = forms.CharField(max_length=50)
+
+
 class DeleteForm(forms.Form):
     """Form that asks for the label, so that the wrong row is not deleted by mistake."""
 

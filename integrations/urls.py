@@ -28,6 +28,7 @@ urlpatterns = [
         manage.name_service_account,
         name="name_service_account",
     ),
+    path("connections/<slug:label>/names/", manage.name_identifier, name="name_identifier"),
     path("connections/<slug:label>/import/", manage.import_everything, name="import_everything"),
     path("connections/<slug:label>/disconnect/", manage.disconnect, name="disconnect"),
     path("connections/<slug:label>/delete/", manage.delete, name="delete"),

@@ -55,6 +55,7 @@ def _unanswerable(
         f" so all of it would be in one row without a value. Remove {word}, or choose another"
         " metric.",
         field="group_by" if name in spec.group_by else "filters",
+        cuts=(name,),
     )
 
 

@@ -83,6 +83,7 @@ PAGES = {
     "integrations:delete": Page(CONNECTIONS, get=200, post=422),
     "integrations:rename": Page(CONNECTIONS, get=200, post=422),
     "integrations:name_service_account": Page(CONNECTIONS, post=422),
+    "integrations:name_identifier": Page(CONNECTIONS, post=422),
     "integrations:import_everything": Page(CONNECTIONS, get=200, post=302),
     "integrations:feeds": Page(CONNECTIONS, get=200),
     "integrations:label": Page(CONNECTIONS, get=200),

@@ -303,9 +303,10 @@ class Attribute:
 
     `values` are the words that people read for the provider's own, `empty` is what no value reads.
     `is_identifier`: its values are ids, which are never translated; `resource` is the kind of
-    `ResourceRef` that names them. `is_price_driver`: the same model costs more with some values.
-    `is_overlapping`: one number may be in several groups or in none, so groups are never added up;
-    `note` says why, beside every report that has it.
+    `ResourceRef` that names them. `is_named_by_members`: the provider has no names for them, and
+    members who manage connections give them. `is_price_driver`: the same model costs more with some
+    values. `is_overlapping`: one number may be in several groups or in none, so groups are never
+    added up; `note` says why, beside every report that has it.
     """
 
     name: str
@@ -315,6 +316,7 @@ class Attribute:
     tables: frozenset[Table] = frozenset({Table.COST, Table.USAGE})
     is_identifier: bool = False
     resource: str = ""
+    is_named_by_members: bool = False
     is_price_driver: bool = False
     is_overlapping: bool = False
     note: str = ""

@@ -15,13 +15,20 @@ from accounts.tenancy import OrganizationRequest, connection_manager_required
 from accounts.views.dialogs import redirect_to, render_dialog
 from integrations import (
     connections,
+    identifier_names,
     import_range,
     inquiries,
     limits,
     service_accounts,
 )
 from integrations.connectors.base import Connector, ConnectorError
-from integrations.forms import DeleteForm, RenameForm, ReplaceKeyForm, ServiceAccountForm
+from integrations.forms import (
+    DeleteForm,
+    IdentifierForm,
+    RenameForm,
+    ReplaceKeyForm,
+    ServiceAccountForm,
+)
 from integrations.models import Connection
 from integrations.status.connections import ConnectionStatus, retained, status_of, statuses
 from integrations.status.summary import Summary
@@ -42,10 +49,14 @@ def _manage_page(
     *,
     problem: connections.OperationError | None = None,
     named: ServiceAccountForm | None = None,
+    named_identifier: IdentifierForm | None = None,
     label: str = "",
     status: int = 200,
 ) -> HttpResponse:
-    """Render the page of a connector. `named` is an invalid form of the connection `label`."""
+    """Render the page of a connector.
+
+    `named` and `named_identifier` are invalid forms of the connection `label`.
+    """
     overviews = statuses(request.organization, connector)
     chosen = _chosen(overviews, label or request.GET.get("connection", ""))
     context = {
@@ -58,6 +69,8 @@ def _manage_page(
         "feeds": chosen.feeds if chosen else (),
         "accounts": service_accounts.service_accounts(chosen.connection) if chosen else [],
         "named": named,
+        "named_dimensions": identifier_names.named_dimensions(chosen.connection) if chosen else [],
+        "named_identifier": named_identifier,
         "problem": problem,
     }
     return render(request, connector_template(connector, "manage.html"), context, status=status)
@@ -188,13 +201,40 @@ def name_service_account(request: OrganizationRequest, label: str) -> HttpRespon
                 raise Http404 from refused
             add_form_error(form, refused)
         else:
-            shown = f"{external_id} is named {account.name}." if account.name else "Name removed."
-            messages.success(request, shown)
-            page = resolve_url(
-                "integrations:manage", request.organization.slug, connection.connector_slug
-            )
-            return redirect_to(request, f"{page}?{urlencode({'connection': label})}#accounts-h")
+            return _named(request, connection, external_id, account.name, "accounts-h")
     return _manage_page(request, connection.connector, named=form, label=label, status=422)
+
+
+@connection_manager_required
+@require_POST
+def name_identifier(request: OrganizationRequest, label: str) -> HttpResponse:
+    """Name one value of a dimension, or remove its name; reports show it from then on."""
+    connection = connection_or_404(request, label)
+    form = IdentifierForm(request.POST)
+    if form.is_valid():
+        try:
+            named = identifier_names.name_identifier(
+                connection, actor=request.user, **form.cleaned_data
+            )
+        except connections.OperationError as refused:
+            if refused.code == "not_found":
+                raise Http404 from refused
+            add_form_error(form, refused)
+        else:
+            place = f"names-{named.dimension}"
+            return _named(request, connection, named.external_id, named.name, place)
+    return _manage_page(
+        request, connection.connector, named_identifier=form, label=label, status=422
+    )
+
+
+def _named(
+    request: OrganizationRequest, connection: Connection, external_id: str, name: str, place: str
+) -> HttpResponse:
+    """Confirm a name and return to the list it stands in."""
+    messages.success(request, f"{external_id} is named {name}." if name else "Name removed.")
+    page = resolve_url("integrations:manage", request.organization.slug, connection.connector_slug)
+    return redirect_to(request, f"{page}?{urlencode({'connection': connection.label})}#{place}")
 
 
 @connection_manager_required

@@ -647,6 +647,7 @@ _ATTRIBUTES = (
         tables=frozenset(),
         is_identifier=True,
         resource=_CHANNEL,
+        is_named_by_members=True,
         is_overlapping=True,
         note="Slack channels are a part of the whole, and one use may be in several. So channels"
         " are never added up, and there is no total.",
