@@ -749,6 +749,7 @@ RESERVED_NAMES = frozenset(
     {
         *("metrics", "range", "from", "to", "interval", "group_by", "show"),
         *("cumulative", "final", "forecast", "heat", "compare", "chart", "numbers"),
+        *("sort", "compared"),
     }
 )
 

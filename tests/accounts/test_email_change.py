@@ -81,7 +81,7 @@ def test_the_old_address_is_notified_before_the_change(asked):
     bodies = asked()
 
     assert set(bodies) == {OLD, NEW}
-    assert "Your email changes as soon as the link that went to ines.ito" in bodies[OLD]
+    assert "Your email changes when the link sent to ines.ito" in bodies[OLD]
     assert "change your password now" in bodies[OLD]
     assert LINK.search(bodies[OLD]) is None
 

@@ -57,7 +57,7 @@ def report(metrics, group_by):
             stderr=err,
         )
     _, *rows = csv.reader(StringIO(out.getvalue()))
-    return dict(rows), err.getvalue()
+    return {row[0]: row[-1] for row in rows}, err.getvalue()
 
 
 def ledger(company, keys, number):

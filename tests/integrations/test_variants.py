@@ -117,7 +117,7 @@ def test_data_health_shows_the_difference(console, client):
     assert "Beta reports beside the totals that count" in words
     assert '<td data-l="Total that counts" class="num">$15.00</td>' in words
     assert '<td data-l="Difference" class="num">−$2.75</td>' in words
-    assert "2 of 3 <div>3 Nov: −$5.00</div> <div>2 Nov: +$2.25</div>" in words
+    assert "2 of 3<div>3 Nov: −$5.00</div><div>2 Nov: +$2.25</div>" in words
     assert "Not compared: no complete day is known to both reports." in words
 
 

@@ -26,7 +26,8 @@ CONNECTOR = get_connector("claude-enterprise")
 MY_ORG, CAMPUS = "sk-ant-api01-sandbox-my-org", "sk-ant-api01-sandbox-campus"
 
 
-def read_three_days(key, **options):
+def read_three_days(key, api_variant=""):
+    options = {"dialect": api_variant} if api_variant else {}
     connection = make_connection(
         make_organization(), "labs", credential=Secret(key), options=options
     )

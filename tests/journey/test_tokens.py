@@ -31,7 +31,7 @@ def test_a_token_is_made_read_with_and_revoked(page):
 
     page.get_by_role("button", name="Actions for month-end sheet").click()
     page.get_by_role("button", name="Revoke").click()
-    expect(page.get_by_role("status").last).to_contain_text("month-end sheet is revoked")
+    expect(page.get_by_role("status").last).to_contain_text("month-end sheet revoked")
     assert page.request.get("/api/v1/connections", headers=headers).status == 401
 
 

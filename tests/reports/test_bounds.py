@@ -308,7 +308,7 @@ def test_command_prints_csv_row_by_row_and_other_formats_up_to_the_bound(company
 
     assert printed.getvalue().split() == ["day,cost", "2026-11-20,1.50", "2026-11-21,2.25"]
     with pytest.raises(CommandError, match="more than 1 rows"):
-        call_command(*command, "--format=json", stdout=printed)
+        call_command(*command, "--format=table", stdout=printed)
 
 
 def count_by_day(company, days, people=3):

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from integrations.loading.rollups import roll_up_activity
 from integrations.models import EngagementFact, FeedDay, Resource, ResourceVersion
 from integrations.window import Window
 from reports import engine, limits
@@ -71,6 +72,8 @@ def document(connection, day, amount, requests, *, person=None, **labels):
         values={"amount_usd": amount, "list_amount_usd": amount * 2, "requests": requests},
         labels=labels,
     )
+    feed = connection.connector.feed("beta_cost")
+    roll_up_activity(connection, feed, [date(2026, 11, day)])
 
 
 def ask(connection, *metrics, group_by=(), filters=()):

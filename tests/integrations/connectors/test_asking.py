@@ -280,7 +280,7 @@ def test_rows_that_a_version_leaves_out_are_detected_everywhere(ledger, hidden):
     shown = [line for line in ledger if line[3] != hidden]
 
     older, newer = (
-        comparing.reported(
+        comparing.nonzero(
             comparing.whole(
                 lambda them=them: Api(them).read(DAYS, group_by=(), filters={}, limit=9)
             ),

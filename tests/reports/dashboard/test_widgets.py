@@ -469,7 +469,7 @@ def test_skills_show_the_most_on_one_day_unless_the_span_was_counted(company, as
     answer = ask("catalog", "from=2026-11-01&to=2026-11-12")
     assert shown(answer) == [("Skill", "Spreadsheets", "xlsx", "20", "5", "the most on one day")]
     report = engine.run(connection.organization, answer.spec)
-    assert report.columns[:2] == ("item", "skill_uses")
+    assert report.columns[:3] == ("item", "item_name", "skill_uses")
     assert [(row.keys, row.values[0]) for row in report.rows] == [(("xlsx",), 20)]
 
     fact.pk, fact.days, fact.day = None, 12, date(2026, 11, 12)

@@ -139,9 +139,13 @@ def test_an_empty_day_is_a_zero_and_checked_as_one():
     assert read("cost", day(), day()) == [TotalRecord(DAY, "amount_usd", Decimal(0))]
 
 
-def test_another_currency_and_another_day_are_refused():
-    with pytest.raises(PayloadError):
-        read("cost", day({"amount": "1", "currency": "EUR"}))
+def test_another_currency_is_kept_out_and_another_day_refused():
+    euros = day({"amount": "1", "currency": "EUR"})
+    with CONNECTOR.open(access(Script(euros, euros))) as client:
+        pages = list(CONNECTOR.feed("cost").read(client, ONE_DAY))
+
+    assert not any(page.records for page in pages)
+    assert ["EUR" in kept.reason for page in pages for kept in page.kept_out] == [True]
     with pytest.raises(PayloadError):
         read("cost", day(of=date(2026, 11, 17)))
 

@@ -1,5 +1,6 @@
 """A Console organization from its key to a report, through everything that is not its folder."""
 
+import csv
 from collections import defaultdict
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -284,8 +285,8 @@ def test_the_report_cuts_cost_by_workspace_surface_and_model(connection):
             )
             model = line.model if charge.cost_type == "tokens" else ""
             expected[line.workspace_id or "default", surface, model] += charge.amount
-    rows = [row.split(",") for row in out.getvalue().split()[1:]]
-    assert {tuple(row[:3]): Decimal(row[3]) for row in rows} == {
+    _, *rows = csv.reader(out.getvalue().splitlines())
+    assert {(place, *cut): Decimal(value) for place, _, *cut, value in rows} == {
         key: Decimal(amount) / 10**8 for key, amount in expected.items()
     }
 

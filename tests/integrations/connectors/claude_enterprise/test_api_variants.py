@@ -58,7 +58,7 @@ def test_both_api_variants_bring_the_same_facts(feed):
 
 @pytest.mark.parametrize("feed", REPORTED, ids=lambda feed: feed.name)
 @pytest.mark.parametrize(
-    ("api_variant", "newer"), [("", False), ("reports", False), ("beta_reports", True)]
+    ("api_variant", "newer"), [("", False), ("reports", False), ("successors", True)]
 )
 def test_only_the_detected_api_variant_is_used(feed, api_variant, newer):
     requests = []

@@ -62,7 +62,7 @@ def test_it_connects_syncs_and_reports(organization, key):
         format="csv",
         stdout=out,
     )
-    assert out.getvalue().splitlines()[1:] == ["Example (Tests),room-1,example_product,1.11"]
+    assert out.getvalue().splitlines()[1:] == ["Example (Tests),room-1,,example_product,1.11"]
     desks = connection.meters.values_list("attributes", flat=True)
     assert {desk["example_desk"] for desk in desks} == {"window", "corner"}
 
