@@ -386,7 +386,7 @@ class ReportSpec:
         return parameters + [(f.parameter, value) for f in self.filters for value in f.values]
 
     def to_query(self) -> str:
-        return urlencode(self.pairs(), safe=",")
+        return to_query(self.pairs())
 
     @classmethod
     def from_query(cls, query: QueryDict | str, *, today: date) -> Self:
@@ -416,6 +416,11 @@ class ReportSpec:
             ),
             **_words(parameters),
         )
+
+
+def to_query(pairs: Iterable[tuple[str, str]]) -> str:
+    """Return the query string of parameter names and values, as reports write it."""
+    return urlencode([*pairs], safe=",")
 
 
 # Time is filtered by the window.

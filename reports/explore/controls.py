@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import cached_property
 from typing import Any
 
 from django.db.models import F
@@ -30,6 +31,7 @@ from reports.engine.spec import (
     Operator,
     ReportSpec,
     SpecError,
+    to_query,
 )
 from reports.explore import menus
 from reports.explore.menus import MOST_GROUPS, Option
@@ -235,8 +237,23 @@ class ReportControls:
         falls = not is_falling if is_sorted else key != NAME_COLUMN
         sort = f"-{key}" if falls else key
         direction = ("descending" if is_falling else "ascending") if is_sorted else ""
-        query = self._query(replace(self.spec, sort="" if sort == usual else sort))
+        query = self._sorted_query("" if sort == usual else sort)
         return Head(key, label, query, direction, column)
+
+    def _sorted_query(self, sort: str) -> str:
+        """Return the query of the report sorted by a column; "" is the usual order."""
+        pairs = self._sortable_pairs
+        return self._with_report(
+            to_query((n, sort if n == "sort" else v) for n, v in pairs if sort or n != "sort")
+        )
+
+    @cached_property
+    def _sortable_pairs(self) -> list[tuple[str, str]]:
+        """Parameters of the report with a place for `sort`.
+
+        A table may have a hundred heads, and the report is not validated again for each.
+        """
+        return replace(self.spec, sort=NAME_COLUMN).pairs()
 
     @property
     def forecasts(self) -> list[Option]:
@@ -309,7 +326,10 @@ class ReportControls:
         return self._query(self.spec)
 
     def _query(self, spec: ReportSpec) -> str:
-        return spec.to_query() + (f"&report={self.report}" if self.report else "")
+        return self._with_report(spec.to_query())
+
+    def _with_report(self, query: str) -> str:
+        return query + (f"&report={self.report}" if self.report else "")
 
 
 def check(spec: ReportSpec) -> ReportSpec:
@@ -363,23 +383,34 @@ def without_uncut_groupings(
     if _differs(query, before, "group_by"):
         return query, None
     smaller, left_out, metric = query, [], ""
-    while True:
-        try:
-            ReportSpec.from_query(smaller, today=today)
-        except SpecError as error:
-            groups = _names_of(smaller, "group_by")
-            cut = next((name for name in error.cuts if name in groups), None)
-            if cut is None:
-                return query, None
-            left_out.append(in_sentence(DIMENSIONS[cut].label))
-            metric = metric or METRICS[error.uncut].label
-            smaller = _with(smaller, {"group_by": ",".join(g for g in groups if g != cut)})
-            continue
-        break
+    while error := _refusal(smaller, today):
+        groups = _names_of(smaller, "group_by")
+        cut = next((name for name in error.cuts if name in groups), None)
+        if cut is None:
+            return query, None
+        left_out.append(in_sentence(DIMENSIONS[cut].label))
+        metric = metric or METRICS[error.uncut].label
+        smaller = _with(smaller, {"group_by": ",".join(g for g in groups if g != cut)})
     if not left_out:
         return query, None
     text = f"{metric} is not available by {_listed(left_out)}, so that grouping was removed."
     return smaller, Dropped(text, before.urlencode())
+
+
+def without_lost_sort(query: QueryDict) -> QueryDict:
+    """Return the query without a sort by a metric that was just left out of the report."""
+    column = query.get("sort", "").removeprefix("-")
+    metrics = _names_of(query, "metrics") or ["cost"]
+    is_lost = column in METRICS and column not in metrics
+    return _with(query, {"sort": ""}) if is_lost else query
+
+
+def _refusal(query: QueryDict, today: date) -> SpecError | None:
+    try:
+        ReportSpec.from_query(query, today=today)
+    except SpecError as error:
+        return error
+    return None
 
 
 def _differs(query: QueryDict, before: QueryDict, name: str) -> bool:

@@ -96,7 +96,7 @@ def explore(request: OrganizationRequest) -> HttpResponseBase:
     saved = _saved(request, query.pop("report", [""])[-1])
     number = saved.pk if saved else None
     is_edited = "set" in query
-    query = controls.apply_filter_edit(query)
+    query = controls.without_lost_sort(controls.apply_filter_edit(query))
     query, context["dropped"] = controls.without_uncut_groupings(query, _shown(request), today)
     try:
         spec = controls.check(ReportSpec.from_query(query or DEFAULT_QUERY, today=today))

@@ -337,6 +337,14 @@ def test_a_report_that_cannot_be_asked_says_why(page, connection, query, sentenc
     assert "hx-swap-oob" not in part.content.decode()
 
 
+def test_a_sort_by_a_metric_that_was_left_out_is_left_out_as_well(page, connection):
+    """The form keeps the sort in a hidden field when the metric is ticked off."""
+    html = page(f"metrics=list_cost&sort=-cost&{NOVEMBER}").content.decode()
+
+    assert 'name="sort"' not in html
+    assert 'name="sort" value="cost"' in page(f"sort=cost&{NOVEMBER}").content.decode()
+
+
 def test_the_rest_of_the_settings_survives_an_error(page, connection):
     html = page(f"metrics=requests&group_by=token_type&service=chat&{NOVEMBER}").content.decode()
 
