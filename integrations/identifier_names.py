@@ -10,11 +10,10 @@ from django.db import transaction
 
 from accounts import audit
 from accounts.models import User
-from integrations import text
 from integrations.connections import OperationError
 from integrations.connectors.base import Attribute
 from integrations.models import Connection, EngagementFact, Resource
-from integrations.service_accounts import LONGEST_NAME
+from integrations.service_accounts import checked_name
 
 
 @dataclass(frozen=True)
@@ -52,9 +51,7 @@ def name_identifier(
 
     Only identifiers that `named_dimensions` lists can be named; others raise `OperationError`.
     """
-    name = text.label(name)
-    if len(name) > LONGEST_NAME:
-        raise OperationError(f"A name has at most {LONGEST_NAME} characters.", field="name")
+    name = checked_name(name)
     with transaction.atomic():
         # Locked, so that two members who name one identifier at once do so one after the other.
         Connection.objects.select_for_update(no_key=True).get(pk=connection.pk)

@@ -53,6 +53,14 @@ def service_accounts(connection: Connection) -> list[ServiceAccount]:
     ]
 
 
+def checked_name(name: str) -> str:
+    """Return a name as it is stored; raise `OperationError` if it is too long."""
+    name = text.label(name)
+    if len(name) > LONGEST_NAME:
+        raise OperationError(f"A name has at most {LONGEST_NAME} characters.", field="name")
+    return name
+
+
 def name_service_account(
     connection: Connection, *, actor: User | None, external_id: str, name: str
 ) -> ServiceAccount:
@@ -60,9 +68,7 @@ def name_service_account(
 
     Only accounts that `service_accounts` lists can be named; others raise `OperationError`.
     """
-    name = text.label(name)
-    if len(name) > LONGEST_NAME:
-        raise OperationError(f"A name has at most {LONGEST_NAME} characters.", field="name")
+    name = checked_name(name)
     with transaction.atomic():
         # Held, so that two members who name one account at once do so one after the other.
         Connection.objects.select_for_update(no_key=True).get(pk=connection.pk)

@@ -1,5 +1,6 @@
 """Show the connections of one connector with their state and operations."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import messages
@@ -29,7 +30,9 @@ from integrations.forms import (
     ReplaceKeyForm,
     ServiceAccountForm,
 )
+from integrations.identifier_names import NamedIdentifier
 from integrations.models import Connection
+from integrations.service_accounts import ServiceAccount
 from integrations.status.connections import ConnectionStatus, retained, status_of, statuses
 from integrations.status.summary import Summary
 from integrations.views.lookups import (
@@ -49,14 +52,10 @@ def _manage_page(
     *,
     problem: connections.OperationError | None = None,
     named: ServiceAccountForm | None = None,
-    named_identifier: IdentifierForm | None = None,
     label: str = "",
     status: int = 200,
 ) -> HttpResponse:
-    """Render the page of a connector.
-
-    `named` and `named_identifier` are invalid forms of the connection `label`.
-    """
+    """Render the page of a connector. `named` is an invalid form of the connection `label`."""
     overviews = statuses(request.organization, connector)
     chosen = _chosen(overviews, label or request.GET.get("connection", ""))
     context = {
@@ -70,7 +69,6 @@ def _manage_page(
         "accounts": service_accounts.service_accounts(chosen.connection) if chosen else [],
         "named": named,
         "named_dimensions": identifier_names.named_dimensions(chosen.connection) if chosen else [],
-        "named_identifier": named_identifier,
         "problem": problem,
     }
     return render(request, connector_template(connector, "manage.html"), context, status=status)
@@ -188,53 +186,43 @@ def rename(request: OrganizationRequest, label: str) -> HttpResponse:
 @require_POST
 def name_service_account(request: OrganizationRequest, label: str) -> HttpResponse:
     """Name one service account, or take its name away; reports show it from then on."""
-    connection = connection_or_404(request, label)
     form = ServiceAccountForm(request.POST)
-    if form.is_valid():
-        external_id, name = form.cleaned_data["external_id"], form.cleaned_data["name"]
-        try:
-            account = service_accounts.name_service_account(
-                connection, actor=request.user, external_id=external_id, name=name
-            )
-        except connections.OperationError as refused:
-            if refused.code == "not_found":
-                raise Http404 from refused
-            add_form_error(form, refused)
-        else:
-            return _named(request, connection, external_id, account.name, "accounts-h")
-    return _manage_page(request, connection.connector, named=form, label=label, status=422)
+    return _save_name(request, label, form, service_accounts.name_service_account, "accounts-h")
 
 
 @connection_manager_required
 @require_POST
 def name_identifier(request: OrganizationRequest, label: str) -> HttpResponse:
     """Name one value of a dimension, or remove its name; reports show it from then on."""
-    connection = connection_or_404(request, label)
     form = IdentifierForm(request.POST)
+    place = f"names-{form['dimension'].value()}"
+    return _save_name(request, label, form, identifier_names.name_identifier, place)
+
+
+def _save_name(
+    request: OrganizationRequest,
+    label: str,
+    form: ServiceAccountForm,
+    save: Callable[..., ServiceAccount | NamedIdentifier],
+    place: str,
+) -> HttpResponse:
+    """Save a name and return to the list it stands in, or show why it is refused."""
+    connection = connection_or_404(request, label)
     if form.is_valid():
         try:
-            named = identifier_names.name_identifier(
-                connection, actor=request.user, **form.cleaned_data
-            )
+            named = save(connection, actor=request.user, **form.cleaned_data)
         except connections.OperationError as refused:
             if refused.code == "not_found":
                 raise Http404 from refused
             add_form_error(form, refused)
         else:
-            place = f"names-{named.dimension}"
-            return _named(request, connection, named.external_id, named.name, place)
-    return _manage_page(
-        request, connection.connector, named_identifier=form, label=label, status=422
-    )
-
-
-def _named(
-    request: OrganizationRequest, connection: Connection, external_id: str, name: str, place: str
-) -> HttpResponse:
-    """Confirm a name and return to the list it stands in."""
-    messages.success(request, f"{external_id} is named {name}." if name else "Name removed.")
-    page = resolve_url("integrations:manage", request.organization.slug, connection.connector_slug)
-    return redirect_to(request, f"{page}?{urlencode({'connection': connection.label})}#{place}")
+            shown = f"{named.external_id} is named {named.name}." if named.name else "Name removed."
+            messages.success(request, shown)
+            page = resolve_url(
+                "integrations:manage", request.organization.slug, connection.connector_slug
+            )
+            return redirect_to(request, f"{page}?{urlencode({'connection': label})}#{place}")
+    return _manage_page(request, connection.connector, named=form, label=label, status=422)
 
 
 @connection_manager_required
