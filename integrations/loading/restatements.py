@@ -37,11 +37,11 @@ class DayTotals:
     @classmethod
     def before(cls, rows: Any, measures: Sequence[str], by_person: bool) -> "DayTotals":
         """From the stored rows of the day."""
-        said = cls(measures)
-        said._meters = _sums(rows, "meter_id", measures)
+        totals = cls(measures)
+        totals._meters = _sums(rows, "meter_id", measures)
         if by_person:
-            said.people = _sums(rows, "person_id", measures)
-        return said
+            totals.people = _sums(rows, "person_id", measures)
+        return totals
 
     def add(self, meter: int, person: int | None, numbers: Numbers) -> None:
         known = self._meters.get(meter)
@@ -101,25 +101,25 @@ class Change:
     people: int = 0
 
 
-def diff(said: DayTotals, now: DayTotals, names: Mapping[int, str]) -> Iterator[Change]:
+def diff(earlier: DayTotals, now: DayTotals, names: Mapping[int, str]) -> Iterator[Change]:
     """Return a change per measure that moved; without meters if only attribution changed."""
     people = sum(
-        said.people.get(person) != now.people.get(person)
-        for person in said.people.keys() | now.people.keys()
+        earlier.people.get(person) != now.people.get(person)
+        for person in earlier.people.keys() | now.people.keys()
     )
-    measures = _MEASURES[tuple(said.measures)]
+    measures = _MEASURES[tuple(earlier.measures)]
     moved = {
         name: parts
         for name, parts in measures.items()
-        if said.by_meter(parts) != now.by_meter(parts)
+        if earlier.by_meter(parts) != now.by_meter(parts)
     }
     if not moved and people:
         moved = dict([next(iter(measures.items()))])
     for measure, parts in moved.items():
         meters = _differing(
-            _summed(said.by_meter(parts), names), _summed(now.by_meter(parts), names)
+            _summed(earlier.by_meter(parts), names), _summed(now.by_meter(parts), names)
         )
-        yield Change(measure, said.total(parts), now.total(parts), meters, people)
+        yield Change(measure, earlier.total(parts), now.total(parts), meters, people)
 
 
 def activity(documents: Iterable[tuple[int, dict[str, Any]]]) -> dict[str, Decimal]:
@@ -132,9 +132,11 @@ def activity(documents: Iterable[tuple[int, dict[str, Any]]]) -> dict[str, Decim
     return sums
 
 
-def changed_activity(said: Mapping[str, Decimal], now: Mapping[str, Decimal]) -> Iterator[Change]:
+def changed_activity(
+    earlier: Mapping[str, Decimal], now: Mapping[str, Decimal]
+) -> Iterator[Change]:
     """One change that names the paths; what they count is too different to have a sum."""
-    moved = _differing(said, now)
+    moved = _differing(earlier, now)
     if moved:
         yield Change("activity", meters=moved)
 
