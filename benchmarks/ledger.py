@@ -31,7 +31,7 @@ TOKEN_TYPES = (
     "cache_write_5m_tokens",
     "output_tokens",
 )
-COST_COLUMNS = "connection_id, day, meter_id, person_id, amount_usd, list_amount_usd"
+COST_COLUMNS = "connection_id, day, meter_id, person_id, effective_cost, list_cost"
 USAGE_COLUMNS = (
     "connection_id, day, meter_id, person_id, requests, uncached_input_tokens, cache_read_tokens,"
     " cache_write_5m_tokens, cache_write_1h_tokens, output_tokens, web_searches"
@@ -57,18 +57,18 @@ FROM (
 _COST = """
 CREATE TABLE integrations_costfact AS
 SELECT row_number() OVER () AS id, {connection} AS connection_id, day, meter_id, person_id,
-       amount_usd, CASE WHEN n % 99991 = 0 THEN NULL ELSE amount_usd * 1.25 END AS list_amount_usd
+       effective_cost, CASE WHEN n % 99991 = 0 THEN NULL ELSE effective_cost * 1.25 END AS list_cost
 FROM (
     SELECT u.day, m.id AS meter_id, u.person_id,
            (hash({seed}, u.id, m.id) % 1000000007)::BIGINT AS n,
            (n % 3000000)::DECIMAL(28, 12) / 1000000 AS amount
-           , CAST(amount AS DECIMAL(28, 8)) AS amount_usd
+           , CAST(amount AS DECIMAL(28, 8)) AS effective_cost
     FROM integrations_usagefact u JOIN cost_meters m ON m.usage_meter = u.meter_id
     UNION ALL
     SELECT d.day, m.id, NULL,
            (hash({seed}, d.day, m.id) % 1000000007)::BIGINT AS n,
            (n % 40000000)::DECIMAL(28, 12) / 1000000 AS amount
-           , CAST(amount AS DECIMAL(28, 8)) AS amount_usd
+           , CAST(amount AS DECIMAL(28, 8)) AS effective_cost
     FROM days d CROSS JOIN cost_meters m
 ) ORDER BY day, meter_id
 """

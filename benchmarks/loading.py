@@ -40,7 +40,7 @@ def rows_a_second(ledger: Ledger, *, days: int) -> tuple[int, float, float]:
     took = timed(by_load, 1)
     facts: list[Any] = list(CostFact.objects.filter(connection=other, person__isnull=False))
     for fact in facts:
-        fact.amount_usd += 1
+        fact.effective_cost += 1
         fact.pk = None
 
     def by_upsert() -> None:
@@ -50,7 +50,7 @@ def rows_a_second(ledger: Ledger, *, days: int) -> tuple[int, float, float]:
                 batch_size=1000,
                 update_conflicts=True,
                 unique_fields=["connection", "day", "meter", "person"],
-                update_fields=["amount_usd", "list_amount_usd"],
+                update_fields=["effective_cost", "list_cost"],
             )
 
     upsert = timed(by_upsert, 1)
@@ -66,8 +66,8 @@ def _pages(stored: list[Any], more: Decimal, export: datetime) -> list[Page]:
             fact.day,
             MeterKey(**{name: getattr(fact.meter, name) for name in METER_FIELDS}),
             PersonRef(fact.person.external_id, fact.person.email, fact.person.name),
-            fact.amount_usd + more,
-            fact.list_amount_usd,
+            fact.effective_cost + more,
+            fact.list_cost,
         )
         for fact in stored
     )

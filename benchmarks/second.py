@@ -111,7 +111,7 @@ def _records(
                 lines.append(_record(is_cost, day, meter, person, 3))
     if feed.grain == "person":
         return lines
-    measure = "amount_usd" if is_cost else "total_tokens"
+    measure = "effective_cost" if is_cost else "total_tokens"
     return [
         TotalRecord(day, measure, Decimal(sum(whole.values()))),
         *(_record(is_cost, day, meter, None, amount) for meter, amount in whole.items()),

@@ -373,7 +373,7 @@ class FactAdmin(ReadOnlyAdmin):
 
 @admin.register(CostFact)
 class CostFactAdmin(FactAdmin):
-    list_display = ("day", "connection", "person", "meter", "amount_usd", "list_amount_usd")
+    list_display = ("day", "connection", "person", "meter", "effective_cost", "list_cost")
     search_fields: ClassVar[tuple[str, ...]] = (
         *FactAdmin.search_fields,
         "person__email",
@@ -384,7 +384,7 @@ class CostFactAdmin(FactAdmin):
 
 @admin.register(CostTotal)
 class CostTotalAdmin(FactAdmin):
-    list_display = ("day", "connection", "meter", "amount_usd", "list_amount_usd")
+    list_display = ("day", "connection", "meter", "effective_cost", "list_cost")
     list_select_related = ("connection", "meter")
 
 

@@ -19,7 +19,7 @@ from integrations.window import Window
 # What is compared, and the parts that add up to it: measures of the authoritative total, which are
 # also paths of the second report.
 _COMPARED: dict[Table, tuple[str, tuple[str, ...]]] = {
-    Table.COST: ("amount_usd", ("amount_usd",)),
+    Table.COST: ("effective_cost", ("effective_cost",)),
     Table.USAGE: ("total_tokens", TOKEN_MEASURES),
 }
 

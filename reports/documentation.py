@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from integrations.connectors import connectors
 from integrations.connectors.base import Connector, Endpoint, Field
+from integrations.connectors.records import COST_MEASURES
 from reports.catalog.metrics import (
     METRICS,
     Difference,
@@ -97,6 +98,11 @@ def _endpoints() -> Iterator[str]:
             yield ""
 
 
+def _is_computed(path: str) -> bool:
+    """Return whether the connector works the number out, so that no field has its name."""
+    return path in COST_MEASURES or path.endswith("_usd")
+
+
 def fields(connector: Connector, endpoint: Endpoint) -> list[Field]:
     """Return the declared fields of an endpoint, with the numbers that metrics read."""
     names: dict[str, list[str]] = {}
@@ -107,6 +113,6 @@ def fields(connector: Connector, endpoint: Endpoint) -> list[Field]:
     numbers = [
         Field(path, "EngagementFact.values", ",".join(shown))
         for path, shown in names.items()
-        if endpoint.field(path) is None and not path.endswith("_usd")
+        if endpoint.field(path) is None and not _is_computed(path)
     ]
     return [*endpoint.fields, *numbers]

@@ -88,15 +88,15 @@ def reconcile(report: Report) -> Reconciliation | None:
         .filter(connection__in=connections)
         .values("connection_id", "day")
         .annotate(
-            attributed=Sum("amount_usd", filter=Q(person__isnull=False)),
-            unattributed=Sum("amount_usd", filter=Q(person__isnull=True)),
+            attributed=Sum("effective_cost", filter=Q(person__isnull=False)),
+            unattributed=Sum("effective_cost", filter=Q(person__isnull=True)),
         )
         .values_list("connection_id", "day", "attributed", "unattributed")
     }
     theirs: dict[tuple[int, date], Decimal] = {
         (connection_id, day): reported
         for connection_id, day, reported in DayCheck.objects.filter(
-            feeds, days, measure="amount_usd"
+            feeds, days, measure="effective_cost"
         ).values_list("connection_id", "day", "reported")
     }
     known = {

@@ -132,8 +132,8 @@ def cost(
         day=_day(day),
         meter=make_meter(connection, **meter),
         person=person,
-        amount_usd=Decimal(amount),
-        list_amount_usd=None if listed is None else Decimal(listed),
+        effective_cost=Decimal(amount),
+        list_cost=None if listed is None else Decimal(listed),
     )
     roll_up(connection, Table.COST, [fact.day])  # reports read these, as loading leaves them
     return fact
@@ -147,7 +147,7 @@ def total(
         connection=connection,
         day=_day(day),
         meter=make_meter(connection, **meter),
-        amount_usd=Decimal(amount),
+        effective_cost=Decimal(amount),
     )
 
 
@@ -221,7 +221,7 @@ def day_check(
     feed: str,
     day: date | str,
     reported: Decimal | str,
-    measure: str = "amount_usd",
+    measure: str = "effective_cost",
 ) -> DayCheck:
     """Store the provider's own total of one day."""
     return DayCheck.objects.create(

@@ -1,8 +1,8 @@
 """Records that every connector makes of its provider's responses.
 
 Plain frozen values, no database. Money is `Decimal` units of the connection's one currency, see
-`base.Probe`; fields named `_usd` were named before there was another. An absent dimension is "" and
-never None, so that keys compare; an unknown number is None and never 0.
+`base.Probe`. An absent dimension is "" and never None, so that keys compare; an unknown number is
+None and never 0.
 """
 
 from collections.abc import Mapping
@@ -76,7 +76,7 @@ class ResourceRef:
 
 
 # The numbers of the two metered records, by field name.
-COST_MEASURES = ("amount_usd", "list_amount_usd")
+COST_MEASURES = ("effective_cost", "list_cost")
 USAGE_MEASURES = (
     "requests",
     "uncached_input_tokens",
@@ -98,8 +98,8 @@ class CostRecord(msgspec.Struct, frozen=True, array_like=True, tag="cost"):
     day: date
     meter: MeterKey
     person: PersonRef | None
-    amount_usd: Decimal
-    list_amount_usd: Decimal | None
+    effective_cost: Decimal
+    list_cost: Decimal | None
 
 
 class UsageRecord(msgspec.Struct, frozen=True, array_like=True, tag="usage"):
@@ -142,7 +142,7 @@ class EngagementRecord(msgspec.Struct, frozen=True, array_like=True, tag="activi
 class TotalRecord(msgspec.Struct, frozen=True, array_like=True, tag="total"):
     """The provider's own ungrouped total of one UTC day, to check our lines against.
 
-    `measure` is a field name of the fact it checks, such as `amount_usd`.
+    `measure` is a field name of the fact it checks, such as `effective_cost`.
     """
 
     day: date

@@ -12,6 +12,7 @@ from django.core.paginator import Page, Paginator
 
 from accounts.models import Organization
 from common import spreadsheets
+from integrations.connectors.records import COST_MEASURES
 from integrations.loading.spool import plain_or_none
 from integrations.models import Connection, DayCheck, Restatement
 from integrations.variants import compare_variants
@@ -20,8 +21,8 @@ from integrations.window import Window
 PAGE_SIZE = 50
 UNKNOWN = "–"
 _MEASURES = {
-    "amount_usd": "Cost",
-    "list_amount_usd": "List price",
+    "effective_cost": "Cost",
+    "list_cost": "List price",
     "total_tokens": "Tokens",
     "requests": "Requests",
     "web_searches": "Web searches",
@@ -257,7 +258,7 @@ def figure(measure: str, value: Decimal | None, *, signed: bool = False) -> str:
     """Every digit that is there, with at least two after the point for dollars: $1,234.50."""
     if value is None:
         return UNKNOWN
-    dollars = measure.endswith("_usd")
+    dollars = measure in COST_MEASURES
     text = f"{abs(value):,f}"
     if "." in text:
         text = text.rstrip("0").rstrip(".")

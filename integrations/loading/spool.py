@@ -143,8 +143,8 @@ def stored(record: Record) -> Record:
             record.day,
             _meter(record.meter),
             _id_alone(record.person),
-            canonical(record.amount_usd),
-            None if record.list_amount_usd is None else canonical(record.list_amount_usd),
+            canonical(record.effective_cost),
+            None if record.list_cost is None else canonical(record.list_cost),
         )
     if isinstance(record, UsageRecord):
         return replace(record, meter=_meter(record.meter), person=_id_alone(record.person))

@@ -37,8 +37,8 @@ class Cost(models.Model):
     """US dollars of one UTC day: after discounts, and at list price (None: not reported)."""
 
     day = models.DateField()
-    amount_usd = ExactField()
-    list_amount_usd = ExactField(null=True)
+    effective_cost = ExactField()
+    list_cost = ExactField(null=True)
 
     objects = FactQuerySet.as_manager()
 

@@ -284,7 +284,7 @@ def delete(request: OrganizationRequest, label: str) -> HttpResponse:
         form=form,
         problem=problem,
         days=connection.feed_days.values("day").distinct().count(),
-        amount_usd=connection.cost_totals.aggregate(sum=Sum("amount_usd"))["sum"],
+        effective_cost=connection.cost_totals.aggregate(sum=Sum("effective_cost"))["sum"],
     )
 
 

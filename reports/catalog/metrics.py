@@ -565,12 +565,12 @@ def _value(metric: ActivityMetric) -> Any:
     return value / Value(Decimal(100), ExactField()) if metric.unit == "percent" else value
 
 
-_LIST = "list_amount_usd"
+_LIST = "list_cost"
 _COST = _cost(
     "cost",
     "Cost",
     "After discounts, before credits and tax.",
-    lambda column: column("amount_usd"),
+    lambda column: column("effective_cost"),
 )
 _LIST_COST = _cost(
     "list_cost",
@@ -583,7 +583,7 @@ _SAVINGS = _cost(
     "savings",
     "Savings",
     "List cost minus cost: the amount of the discounts.",
-    lambda column: column(_LIST) - column("amount_usd"),
+    lambda column: column(_LIST) - column("effective_cost"),
     _LIST,
 )
 _REQUESTS = _usage(

@@ -190,7 +190,7 @@ def restated(connections: Sequence[Connection]) -> tuple[Decimal, int]:
         names = [f.name for f in connection.connector.feeds if f.grain == "total"]
         totals |= Q(connection=connection, feed__in=names)
     rows = Restatement.objects.filter(
-        totals, measure="amount_usd", at__gte=timezone.now() - timedelta(days=1)
+        totals, measure="effective_cost", at__gte=timezone.now() - timedelta(days=1)
     ).aggregate(moved=Sum(F("new") - F("old")), days=Count("day", distinct=True))
     return rows["moved"] or Decimal(), rows["days"]
 

@@ -61,7 +61,7 @@ class Surface:
 @dataclass(frozen=True)
 class Estimate:
     label: str
-    amount_usd: Number
+    effective_cost: Number
 
 
 @dataclass(frozen=True)

@@ -170,7 +170,7 @@ def test_health_lists_every_feed_with_the_days_that_are_known(ask, connection):
         {
             "feed": TOTAL_FEED,
             "day": "2026-11-01",
-            "measure": "amount_usd",
+            "measure": "effective_cost",
             "reported": "10.5",
             "stored": "10.5",
             "difference": "0",

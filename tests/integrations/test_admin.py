@@ -66,7 +66,12 @@ def connection(sandbox):
     zeros = dict.fromkeys(USAGE_MEASURES, 0)
     UsageTotal.objects.create(connection=connection, day=yesterday, meter=meter, **zeros)
     Restatement.objects.create(
-        connection=connection, feed="user_cost", day=yesterday, measure="amount_usd", old=1, new=2
+        connection=connection,
+        feed="user_cost",
+        day=yesterday,
+        measure="effective_cost",
+        old=1,
+        new=2,
     )
     notices.detect(timezone.now())
     ExpertInquiry.objects.create(

@@ -100,7 +100,7 @@ def read_two_days(connection, wanted=lambda feed: feed.is_metered, days=2):
 
 def sums():
     """Return stored dollars, tokens, and tokens of people by day."""
-    costs = CostFact.objects.values("day").annotate(sum=Sum("amount_usd"))
+    costs = CostFact.objects.values("day").annotate(sum=Sum("effective_cost"))
     tokens = UsageFact.objects.values("day", "person__external_id").annotate(
         sum=Sum("output_tokens")
     )
@@ -280,7 +280,7 @@ def test_one_closed_endpoint_costs_no_other_its_numbers(refusals, slug, api_vari
     verified = verify(connection)
     assert verified.compared
     assert {gap.feed.table for gap in verified.not_compared} == {"usage"}
-    assert CostFact.objects.aggregate(sum=Sum("amount_usd"))["sum"] > Decimal()
+    assert CostFact.objects.aggregate(sum=Sum("effective_cost"))["sum"] > Decimal()
 
 
 def test_the_beta_reports_of_keys_and_people_come_in_smaller_pages_if_need_be(refusals):
@@ -401,7 +401,7 @@ def cuts():
     """Return what is stored by all dimensions."""
     return [
         sorted(model.objects.values_list("day", "meter__inference_geo", "meter__model", number))
-        for model, number in ((CostFact, "amount_usd"), (UsageFact, "output_tokens"))
+        for model, number in ((CostFact, "effective_cost"), (UsageFact, "output_tokens"))
     ]
 
 

@@ -146,8 +146,8 @@ def test_an_import_of_everything_reads_a_history_of_more_than_two_years(connecti
     assert (waiting.percent, waiting.days_total) == (0, 1420)  # 1 January 2023 to today
     work(run)
 
-    totals = CostTotal.objects.filter(amount_usd__gt=0)
-    stored = dict(totals.values_list("day").annotate(Sum("amount_usd")))
+    totals = CostTotal.objects.filter(effective_cost__gt=0)
+    stored = dict(totals.values_list("day").annotate(Sum("effective_cost")))
     assert stored == {day: Decimal(cents) / 10**8 for day, cents in expected.items()}
     assert min(stored) == date(2024, 9, 4)
     assert len(stored) == 27

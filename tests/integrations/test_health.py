@@ -297,7 +297,7 @@ def test_only_differences_are_shown_if_one_asks(member, connection):
 
 
 def test_what_cannot_be_compared_is_no_difference(member, connection):
-    check = day_check(connection, "organization_cost", "2026-11-16", "10", "list_amount_usd")
+    check = day_check(connection, "organization_cost", "2026-11-16", "10", "list_cost")
     DayCheck.objects.filter(pk=check.pk).update(stored=None)
 
     assert "Cannot be compared" in text(member.get(url("checks")))
@@ -325,7 +325,7 @@ def restated(connection, **fields):
             "connection": connection,
             "feed": "organization_cost",
             "day": date(2026, 11, 16),
-            "measure": "amount_usd",
+            "measure": "effective_cost",
             "old": Decimal("15"),
             "new": Decimal("17.5"),
             "old_watermark": datetime(2026, 11, 17, 8, tzinfo=UTC),

@@ -41,7 +41,7 @@ def connection():
             feed="slack_channel_cost",
             day=date(2026, 11, 1),
             subject=channel,
-            values={"amount_usd": dollars, "list_amount_usd": dollars},
+            values={"effective_cost": dollars, "list_cost": dollars},
         )
     feed_day(connection, "slack_channel_cost", date(2026, 11, 1))
     return connection

@@ -95,7 +95,7 @@ class Provider:
                 sums[day, meter] = EXACT.add(sums.get((day, meter), 0), amount)
                 totals[day] = EXACT.add(totals.get(day, 0), amount)
         yield from self.pages(
-            [TotalRecord(day, "amount_usd", Decimal(totals.get(day, 0))) for day in window]
+            [TotalRecord(day, "effective_cost", Decimal(totals.get(day, 0))) for day in window]
             + [CostRecord(*key, None, amount, amount) for key, amount in sums.items()]
         )
 
@@ -166,7 +166,9 @@ def test_whatever_happens_on_the_way_the_facts_are_the_ledger(
         read_all(connection)
 
         facts = CostFact.objects.filter(connection=connection).select_related("meter", "person")
-        stored = {(f.day, f.meter.model, f.person and f.person.name): f.amount_usd for f in facts}
+        stored = {
+            (f.day, f.meter.model, f.person and f.person.name): f.effective_cost for f in facts
+        }
         assert stored == {
             (day, meter.model, person and person.name): amount
             for (day, meter, person), amount in ledger.items()

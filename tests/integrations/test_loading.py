@@ -94,7 +94,7 @@ def pages(*records, watermark=EXPORT, size=100):
 def costs(connection):
     """(day, product, person, dollars) of every stored fact."""
     return {
-        (fact.day, fact.meter.product, fact.person and fact.person.external_id): fact.amount_usd
+        (fact.day, fact.meter.product, fact.person and fact.person.external_id): fact.effective_cost
         for fact in CostFact.objects.filter(connection=connection).select_related("meter", "person")
     }
 
@@ -124,7 +124,7 @@ def test_an_unknown_list_price_makes_the_rest_unknown_and_not_zero(connection):
     load(connection, USER_COST, DAYS, pages(line(FIRST, CODE, "4", JANE)))
 
     rest = CostFact.objects.get(connection=connection, person=None)
-    assert (rest.amount_usd, rest.list_amount_usd) == (Decimal("6"), None)
+    assert (rest.effective_cost, rest.list_cost) == (Decimal("6"), None)
 
 
 def test_reading_the_same_again_writes_nothing(connection):
@@ -196,7 +196,7 @@ def test_a_restated_day_keeps_what_it_said_before(connection):
         pages(line(FIRST, CODE, "10"), line(FIRST, CHAT, "7.5"), watermark=LATER_EXPORT),
     )
 
-    moved = Restatement.objects.get(measure="amount_usd")
+    moved = Restatement.objects.get(measure="effective_cost")
     assert moved.day == FIRST
     assert (moved.old, moved.new) == (Decimal("15"), Decimal("17.5"))
     assert (moved.old_watermark, moved.new_watermark) == (EXPORT, LATER_EXPORT)
@@ -217,15 +217,15 @@ def test_a_list_price_that_moves_alone_is_a_restatement_of_its_own(connection):
         [line(FIRST, CODE, "10", list_amount="11")],
     )
 
-    assert moved.keys() == {"list_amount_usd"}
-    assert moved["list_amount_usd"].change == Decimal("-1")
+    assert moved.keys() == {"list_cost"}
+    assert moved["list_cost"].change == Decimal("-1")
 
 
 def test_a_list_price_that_becomes_known_was_not_zero_before(connection):
     unknown = CostRecord(FIRST, CODE, None, Decimal("10"), None)
     moved = restate(connection, ORGANIZATION_COST, [unknown], [line(FIRST, CODE, "10")])
 
-    restatement = moved["list_amount_usd"]
+    restatement = moved["list_cost"]
     assert (restatement.old, restatement.new, restatement.change) == (None, Decimal("10"), None)
     assert restatement.meters[0]["old"] is None
 
@@ -238,7 +238,7 @@ def test_what_vanishes_from_a_complete_day_is_a_restatement(connection):
         [line(FIRST, CODE, "10", JANE)],
     )
 
-    restatement = moved["amount_usd"]
+    restatement = moved["effective_cost"]
     assert (restatement.old, restatement.new, restatement.people) == (
         Decimal("13"),
         Decimal("10"),
@@ -255,7 +255,7 @@ def test_reattributed_numbers_are_a_restatement_without_a_changed_sum(connection
         [line(FIRST, CODE, "4", JANE), line(FIRST, CODE, "6", OMAR)],
     )
 
-    restatement = moved["amount_usd"]
+    restatement = moved["effective_cost"]
     assert (restatement.old, restatement.new, restatement.meters, restatement.people) == (
         Decimal(10),
         Decimal(10),
@@ -348,7 +348,9 @@ def test_totals_are_checked_against_what_is_stored(connection):
         connection,
         ORGANIZATION_COST,
         DAYS,
-        pages(TotalRecord(FIRST, "amount_usd", Decimal("10.00000001")), line(FIRST, CODE, "10")),
+        pages(
+            TotalRecord(FIRST, "effective_cost", Decimal("10.00000001")), line(FIRST, CODE, "10")
+        ),
     )
     load(connection, USER_COST, DAYS, pages(line(FIRST, CODE, "4", JANE)))
 
@@ -356,7 +358,7 @@ def test_totals_are_checked_against_what_is_stored(connection):
     assert (check.reported, check.stored) == (Decimal("10.00000001"), Decimal("10"))
 
 
-def total(value, day=FIRST, measure="amount_usd"):
+def total(value, day=FIRST, measure="effective_cost"):
     return TotalRecord(day, measure, Decimal(value))
 
 
@@ -397,7 +399,7 @@ def test_a_credit_of_the_organization_is_no_excess(connection):
 
 
 def test_a_total_is_not_compared_with_a_sum_that_lacks_a_part(connection):
-    known = total("22", measure="list_amount_usd")
+    known = total("22", measure="list_cost")
     unknown = CostRecord(FIRST, CHAT, None, Decimal("10"), None)
     load(connection, ORGANIZATION_COST, DAYS, pages(known, line(FIRST, CODE, "12"), unknown))
 
@@ -440,7 +442,7 @@ def test_what_one_part_does_not_know_is_unknown_of_all(connection):
     load(connection, USER_COST, DAYS, pages(*parts))
 
     fact = CostFact.objects.get()
-    assert (fact.amount_usd, fact.list_amount_usd) == (Decimal("3"), None)
+    assert (fact.effective_cost, fact.list_cost) == (Decimal("3"), None)
 
 
 def test_a_later_read_replaces_what_an_earlier_one_added_up(connection):
@@ -508,13 +510,13 @@ def test_any_number_of_decimals_is_stored_and_summed_exactly(connection):
     )
     check = DayCheck.objects.get()
     assert (str(check.stored.normalize(WIDE)), check.agrees) == (whole, True)
-    assert CostByMeter.objects.get().amount_usd == Decimal(whole)
+    assert CostByMeter.objects.get().effective_cost == Decimal(whole)
 
 
 def test_parts_with_many_decimals_are_not_rounded(connection):
     load(connection, USER_COST, DAYS, pages(*(line(FIRST, CODE, a, JANE) for a in (LONG, "1"))))
 
-    assert CostFact.objects.get().amount_usd == Decimal("1" + LONG[1:])
+    assert CostFact.objects.get().effective_cost == Decimal("1" + LONG[1:])
 
 
 # --- Text that no column takes as it is ----------------------------------------------------
@@ -755,7 +757,7 @@ def test_any_history_of_ledgers_ends_as_the_last_one(fresh_connection, ledgers, 
     }
     assert costs(connection) == expected
     totals = CostTotal.objects.filter(connection=connection)
-    assert sum(costs(connection).values()) == sum(row.amount_usd for row in totals)
+    assert sum(costs(connection).values()) == sum(row.effective_cost for row in totals)
 
 
 @pytest.fixture

@@ -90,7 +90,7 @@ def test_attributes_tell_meters_apart_whatever_their_order(connection):
     )
 
     stored = sorted(
-        CostFact.objects.values_list("meter__attributes__region", "amount_usd"),
+        CostFact.objects.values_list("meter__attributes__region", "effective_cost"),
         key=lambda row: row[0] or "",
     )
     assert stored == [(None, Decimal(2)), ("eu", Decimal(2)), ("us", Decimal(1))]

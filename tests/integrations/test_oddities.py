@@ -120,7 +120,7 @@ def test_an_import_equals_the_ledger_to_the_last_digit_and_counts_the_broken_row
     connection = read(slug, variant)
 
     lines = {day: ledger(slug, variant, day) for day in DAYS}
-    assert by_day(CostFact, "amount_usd", connection) == {
+    assert by_day(CostFact, "effective_cost", connection) == {
         day: dollars(sum(charge.amount for line in lines[day] for charge in line.charges))
         for day in DAYS
     }
@@ -136,7 +136,8 @@ def test_an_import_equals_the_ledger_to_the_last_digit_and_counts_the_broken_row
     assert not DayCheck.objects.exclude(excess=0).exists()
     # Amounts with more than twenty decimals are stored as they came.
     exponents = {
-        fact.amount_usd.as_tuple().exponent for fact in CostFact.objects.filter(amount_usd__gt=0)
+        fact.effective_cost.as_tuple().exponent
+        for fact in CostFact.objects.filter(effective_cost__gt=0)
     }
     assert min(exponents) <= -20
     verified = verify(connection)
@@ -176,7 +177,7 @@ def test_people_lack_what_the_broken_row_says_and_nothing_else(sandbox, variant)
     rows = (
         CostFact.objects.filter(connection=connection, person__isnull=False)
         .values("day", "person__external_id")
-        .annotate(sum=Sum("amount_usd"))
+        .annotate(sum=Sum("effective_cost"))
     )
     stored = {(row["day"], row["person__external_id"]): row["sum"] for row in rows}
     apart = {
@@ -224,7 +225,7 @@ def facts(connection):
     """Return what is stored of the 13th, by feed."""
     return {
         **{key: value for key, value in documents(connection).items() if key[1] == TUESDAY},
-        "cost": by_day(CostFact, "amount_usd", connection, person__isnull=False, day=TUESDAY),
+        "cost": by_day(CostFact, "effective_cost", connection, person__isnull=False, day=TUESDAY),
     }
 
 

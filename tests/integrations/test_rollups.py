@@ -3,11 +3,8 @@
 from collections import defaultdict
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from importlib import import_module
 
 import pytest
-from django.db import connection as database
-from django.db.migrations import RunSQL
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -65,7 +62,7 @@ WHOLE = st.dictionaries(
     st.tuples(AMOUNTS, st.none() | AMOUNTS),
     max_size=6,
 )
-COST = ("amount_usd", "list_amount_usd")
+COST = ("effective_cost", "list_cost")
 USAGE = (
     "requests",
     "uncached_input_tokens",
@@ -145,14 +142,12 @@ def test_a_rollup_adds_up_people_and_one_adds_up_meters(connection):
     cost(connection, FIRST, "8", product="cowork")
 
     assert {
-        (r.meter.product, r.amount_usd, r.list_amount_usd) for r in CostByMeter.objects.all()
+        (r.meter.product, r.effective_cost, r.list_cost) for r in CostByMeter.objects.all()
     } == {
         ("chat", Decimal("3.75"), Decimal("3.75")),
         ("cowork", Decimal(12), None),
     }
-    assert {
-        (r.project_id, r.amount_usd, r.list_amount_usd) for r in CostByPerson.objects.all()
-    } == {
+    assert {(r.project_id, r.effective_cost, r.list_cost) for r in CostByPerson.objects.all()} == {
         ("user_jane", Decimal("1.25"), Decimal("1.25")),
         ("user_omar", Decimal("6.50"), None),
         ("", Decimal(8), Decimal(8)),
@@ -202,7 +197,7 @@ def test_a_load_that_fails_leaves_facts_and_rollups_as_they_were(connection, mon
     with pytest.raises(RuntimeError):
         load(connection, USER_COST, DAYS, page("2"))
 
-    assert CostFact.objects.get().amount_usd == Decimal(1)
+    assert CostFact.objects.get().effective_cost == Decimal(1)
     assert_equal_to_the_facts(connection)
 
 
@@ -298,52 +293,8 @@ def test_an_erased_connection_leaves_no_rollup(connection):
     assert not ActivityByPerson.objects.exists()
 
 
-def test_the_migration_fills_the_rollups_of_facts_that_were_there(connection):
-    jane = make_person(connection, "user_jane")
-    cost(connection, FIRST, "1.25", person=jane, product="chat")
-    cost(connection, FIRST, "2", list_amount=None, product="chat", workspace_id="wrkspc_1")
-    usage(connection, SECOND, requests=None, person=jane, output_tokens=7)
-    rollups = (CostByMeter, CostByPerson, UsageByMeter, UsageByPerson)
-    for rollup in rollups:
-        rollup.objects.all().delete()
-    migration = import_module("integrations.migrations.0003_rollups").Migration
-
-    with database.cursor() as cursor:
-        for operation in migration.operations:
-            if isinstance(operation, RunSQL):
-                cursor.execute(operation.sql)
-
-    assert [rollup.objects.count() for rollup in rollups] == [2, 2, 1, 1]
-    assert_equal_to_the_facts(connection)
-
-
-def test_the_migration_fills_the_rollups_of_what_people_had_done(connection):
-    jane, omar = make_person(connection, "user_jane"), make_person(connection, "user_omar")
-    office = {"office_metrics__word__message_count": 3}
-    activity(connection, FIRST, person=jane, chat_metrics__message_count=2, **office)
-    activity(connection, FIRST, person=omar, chat_metrics__message_count=1)
-    activity(connection, FIRST, daily_active_user_count=2)
-    before = days(), people()
-    ActivityByDay.objects.all().delete()
-    ActivityByPerson.objects.all().delete()
-    migration = import_module("integrations.migrations.0009_activity_rollups").Migration
-
-    with database.cursor() as cursor:
-        for operation in migration.operations:
-            if isinstance(operation, RunSQL):
-                cursor.execute(operation.sql)
-
-    assert (days(), people()) == before
-    assert people() == {
-        (FIRST, "user_jane"): ["chat", "office_agent"],
-        (FIRST, "user_omar"): ["chat"],
-    }
-
-
-def test_what_was_stored_before_counts_unified_activity_tag_and_science():
-    """The rows are as an older release wrote them; the migration adds what it left out."""
+def test_unified_activity_tag_and_science_count_as_surfaces():
     connection = make_connection(make_organization())
-    module = import_module("integrations.migrations.0015_unified_activity")
     unified = "chat_cowork_unified_metrics__chat__message_count"
     ann, zoe = make_person(connection, "user_ann"), make_person(connection, "user_zoe")
     activity(connection, "2026-11-01", person=ann, chat_metrics__message_count=2)
@@ -356,18 +307,8 @@ def test_what_was_stored_before_counts_unified_activity_tag_and_science():
         claude_tag_metrics__active_message_count=4,
         **{unified: 8},
     )
-    written = _rolled_up(connection)
-    ActivityByDay.objects.update(values={"chat_metrics.message_count": 2})
-    ActivityByPerson.objects.filter(person=zoe).update(surfaces=[])
-    ActivityByPerson.objects.filter(person=ann).update(surfaces=["chat"])
 
-    with database.cursor() as cursor:
-        cursor.execute(module.BY_DAY)
-        for surface, paths in module.ACTIVE.items():
-            cursor.execute(module.by_person(surface, paths))
-
-    assert _rolled_up(connection) == written
-    assert written == (
+    assert _rolled_up(connection) == (
         {
             "chat_metrics.message_count": 2,
             unified.replace("__", "."): 8,

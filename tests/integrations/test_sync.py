@@ -176,7 +176,7 @@ def test_known_days_of_activity_are_read_again_once_a_day(connection):
 
 def test_where_sums_differ_both_sides_are_read_again_once(connection):
     work_off(short_run(connection))
-    wrong = connection.checks.filter(measure="amount_usd").order_by("day").first()
+    wrong = connection.checks.filter(measure="effective_cost").order_by("day").first()
     connection.checks.filter(pk=wrong.pk).update(reported=wrong.reported + 1)
 
     run = short_run(connection)

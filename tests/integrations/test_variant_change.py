@@ -26,8 +26,8 @@ pytestmark = pytest.mark.django_db
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)  # the instant of an export
 DAY = date(2026, 11, 18)
 MEASURES = {
-    "claude-enterprise": {"amount_usd", "list_amount_usd", "requests", "total_tokens"},
-    "claude-console": {"amount_usd", *TOKEN_MEASURES},
+    "claude-enterprise": {"effective_cost", "list_cost", "requests", "total_tokens"},
+    "claude-console": {"effective_cost", *TOKEN_MEASURES},
 }
 
 

@@ -46,7 +46,7 @@ def console():
             connection=console,
             feed="cost",
             day=day,
-            measure="amount_usd",
+            measure="effective_cost",
             reported=Decimal(5),
             stored=Decimal(5),
         )
@@ -55,7 +55,7 @@ def console():
                 connection=console,
                 feed="beta_cost",
                 day=day,
-                values={"amount_usd": amount, "requests": 3},
+                values={"effective_cost": amount, "requests": 3},
             )
     return console
 
@@ -132,8 +132,8 @@ def test_verify_names_the_days_and_is_no_failure(console, monkeypatch):
 
     label = "platform: Cost by key, person and product (beta)"
     assert output.getvalue().splitlines() == [
-        f"{label}: 2026-11-02 amount_usd: 7.25, the total that counts is 5",
-        f"{label}: 2026-11-03 amount_usd: 0, the total that counts is 5",
+        f"{label}: 2026-11-02 effective_cost: 7.25, the total that counts is 5",
+        f"{label}: 2026-11-03 effective_cost: 0, the total that counts is 5",
         f"{label}: compared with Organization cost on 3 days, difference -2.75.",
         "platform: Tokens by key, person and product (beta): not compared with Organization tokens."
         " No complete day is known to both.",

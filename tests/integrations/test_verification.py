@@ -69,7 +69,7 @@ def test_what_was_just_read_agrees(connection):
 
 def test_a_changed_fact_is_detected_and_named(connection):
     fact = CostFact.objects.filter(person=None).first()
-    fact.amount_usd += Decimal("0.00000001")
+    fact.effective_cost += Decimal("0.00000001")
     fact.save()
 
     output = io.StringIO()
@@ -77,7 +77,7 @@ def test_a_changed_fact_is_detected_and_named(connection):
         call_command("verify", "--organization=demo", stdout=output)
 
     assert failed.value.returncode == 1
-    assert f"labs: {fact.day} amount_usd: reported" in output.getvalue()
+    assert f"labs: {fact.day} effective_cost: reported" in output.getvalue()
     assert "12 totals compared, 1 difference." in output.getvalue()
 
 
@@ -196,7 +196,7 @@ def test_an_incomplete_report_is_detected_by_the_legacy_one(sandbox):
 
     lines = failing("labs")
 
-    assert "amount_usd: the other version reports" in lines[0]
+    assert "effective_cost: the other version reports" in lines[0]
     assert lines[-1] == "labs: 24 totals compared, 12 differences."
 
 

@@ -69,7 +69,7 @@ def document(connection, day, amount, requests, *, person=None, **labels):
         day=date(2026, 11, day),
         subject="|".join(labels.values()),
         person=person,
-        values={"amount_usd": amount, "list_amount_usd": amount * 2, "requests": requests},
+        values={"effective_cost": amount, "list_cost": amount * 2, "requests": requests},
         labels=labels,
     )
     feed = connection.connector.feed("beta_cost")

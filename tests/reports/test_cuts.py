@@ -52,7 +52,7 @@ def document(connection, feed, subject, day, values, *, person=None, name="", **
 
 
 def dollars(amount, listed):
-    return {"amount_usd": float(amount), "list_amount_usd": float(listed)}
+    return {"effective_cost": float(amount), "list_cost": float(listed)}
 
 
 @pytest.fixture

@@ -111,7 +111,7 @@ def test_totals_of_other_feeds_measures_and_organizations_do_not_count(organizat
     know(connection, "2026-11-02", "2026-11-02")
     cost(connection, "2026-11-02", "1")
     day_check(connection, "all_cost", "2026-11-02", "1")
-    day_check(connection, "all_cost", "2026-11-02", "7", measure="list_amount_usd")
+    day_check(connection, "all_cost", "2026-11-02", "7", measure="list_cost")
     day_check(connection, "person_cost", "2026-11-02", "7")
     day_check(theirs, "all_cost", "2026-11-02", "7")
 

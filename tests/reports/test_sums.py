@@ -91,7 +91,7 @@ def test_every_cut_equals_the_sums_of_plain_python(organization, people, lines, 
             "meter": meters[product, model],
             "person": people[person],
         }
-        CostFact.objects.create(**line, amount_usd=amount, list_amount_usd=amount)
+        CostFact.objects.create(**line, effective_cost=amount, list_cost=amount)
         UsageFact.objects.create(
             **line,
             requests=1,

@@ -18,8 +18,8 @@ def unread(name: str, why: str, shown: str = "") -> Field:
 
 
 COST = (
-    Field("amount", "CostFact.amount_usd", "cost"),
-    Field("list_amount", "CostFact.list_amount_usd", "list_cost"),
+    Field("amount", "CostFact.effective_cost", "cost"),
+    Field("list_amount", "CostFact.list_cost", "list_cost"),
     unread("currency", "Not stored: another currency than US dollars is refused."),
     Field("requests", why="Not stored: the requests of usage are."),
 )

@@ -79,13 +79,13 @@ _INPUT = (
     *("cache_write_5m_tokens", "cache_write_1h_tokens"),
 )
 _BETA_METRICS = (
-    _beta("beta_cost", "cost", "Cost (beta)", "After discounts.", "amount_usd", unit="usd"),
+    _beta("beta_cost", "cost", "Cost (beta)", "After discounts.", "effective_cost", unit="usd"),
     _beta(
         "beta_cost",
         "list_cost",
         "List cost (beta)",
         "At list price.",
-        "list_amount_usd",
+        "list_cost",
         unit="usd",
     ),
     _beta("beta_cost", "requests", "Billed requests (beta)", "Requests that cost.", "requests"),

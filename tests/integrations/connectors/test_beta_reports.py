@@ -194,5 +194,5 @@ def test_what_one_side_does_not_know_neither_sum_nor_difference_knows():
 
     assert add_measures(known, unknown) == (7, None)
     assert subtract_measures(known, unknown) == (3, None)
-    assert total([known, known], ("amount_usd", "list_amount_usd")) == (10, 14)
-    assert total([], ("amount_usd", "list_amount_usd")) == (0, 0)
+    assert total([known, known], ("effective_cost", "list_cost")) == (10, 14)
+    assert total([], ("effective_cost", "list_cost")) == (0, 0)

@@ -271,7 +271,7 @@ def test_people_never_cost_more_than_the_organization(connector):
             sign = 1 if feed.grain == "total" else -1
             for record in read(connector, feed):
                 if isinstance(record, CostRecord):
-                    rest[record.day, record.meter] += sign * record.amount_usd
+                    rest[record.day, record.meter] += sign * record.effective_cost
 
     assert rest
     assert min(rest.values()) >= 0

@@ -337,7 +337,7 @@ def test_values_nobody_has_heard_of_are_values(recording):
 
 
 def dollars(records):
-    return sum(record.amount_usd for record in records if isinstance(record, CostRecord))
+    return sum(record.effective_cost for record in records if isinstance(record, CostRecord))
 
 
 # What a row cannot do without: what it is about, whose it is, and how much.

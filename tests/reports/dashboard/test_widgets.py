@@ -499,11 +499,11 @@ def test_engagement_that_was_not_read_is_not_zero(ask, connection):
 def test_health_tells_every_feed_day_by_day(company, ask, connection):
     day_check(connection, "all_cost", "2026-11-02", "60")
     Restatement.objects.create(
-        connection=connection, feed="all_cost", day="2026-11-02", measure="amount_usd",
+        connection=connection, feed="all_cost", day="2026-11-02", measure="effective_cost",
         old="41.58", new="60",
     )  # fmt: skip
     Restatement.objects.create(  # the same dollars as people's lines are not counted again
-        connection=connection, feed="person_cost", day="2026-11-02", measure="amount_usd",
+        connection=connection, feed="person_cost", day="2026-11-02", measure="effective_cost",
         old="41.58", new="60",
     )  # fmt: skip
 

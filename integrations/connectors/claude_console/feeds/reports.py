@@ -76,7 +76,7 @@ _COST = _Kind(
     ask=lambda api_variant: api_variant.cost,
     cut=COST_CUT,
     measures=COST_MEASURES,
-    checked=("amount_usd",),
+    checked=("effective_cost",),
     record=CostRecord,
     rest=MeterKey(cost_type=NOT_ITEMIZED),
 )

@@ -122,8 +122,8 @@ def test_the_workspace_on_no_list_is_the_default_one():
     )
 
     assert total.value == Decimal("0.30")
-    assert (mine.meter.workspace_id, mine.amount_usd) == ("wrkspc_listed", Decimal("0.10"))
-    assert (default.meter.workspace_id, default.amount_usd) == ("default", Decimal("0.20"))
+    assert (mine.meter.workspace_id, mine.effective_cost) == ("wrkspc_listed", Decimal("0.10"))
+    assert (default.meter.workspace_id, default.effective_cost) == ("default", Decimal("0.20"))
 
 
 def test_two_workspaces_on_no_list_are_not_guessed_at():
@@ -151,8 +151,8 @@ def test_what_the_reports_do_not_tell_is_left_out():
         ),
     )
 
-    assert (tokens.meter.model, tokens.list_amount_usd) == ("opus", None)
-    assert (search.meter.model, search.amount_usd) == ("", Decimal("0.05"))
+    assert (tokens.meter.model, tokens.list_cost) == ("opus", None)
+    assert (search.meter.model, search.effective_cost) == ("", Decimal("0.05"))
 
     records = records_of(
         "usage", newer(used(7)), newer(used(7)), newer(used(7, workspace_id="wrkspc_listed"))
@@ -182,7 +182,7 @@ def test_what_the_total_holds_beyond_the_lines_is_a_line_of_its_own():
         newer(priced("7", workspace_id="wrkspc_listed", cost_type="tokens")),
     )
 
-    assert (line.amount_usd, rest.amount_usd) == (Decimal("0.07"), Decimal("0.03"))
+    assert (line.effective_cost, rest.effective_cost) == (Decimal("0.07"), Decimal("0.03"))
     assert rest.meter.cost_type == "not_itemized"
 
 

@@ -71,8 +71,8 @@ def test_cents_become_dollars_and_the_parsed_description_the_meter():
         )
     )
 
-    assert line.amount_usd == Decimal("1.2378912")
-    assert line.list_amount_usd is None  # the report has one amount only
+    assert line.effective_cost == Decimal("1.2378912")
+    assert line.list_cost is None  # the report has one amount only
     assert line.meter.product == "message_batches_api"
     assert line.meter.workspace_id == "wrkspc_1"
     assert line.meter.token_type == "uncached_input_tokens"
@@ -99,7 +99,7 @@ def test_lines_that_mean_one_meter_are_added_up():
         )
     )
 
-    assert line.amount_usd == Decimal("0.03")
+    assert line.effective_cost == Decimal("0.03")
 
 
 def test_what_cannot_be_itemized_is_a_line_of_its_own():
@@ -112,7 +112,7 @@ def test_what_cannot_be_itemized_is_a_line_of_its_own():
         )
     )
 
-    assert {line.meter.cost_type: line.amount_usd for line in rows} == {
+    assert {line.meter.cost_type: line.effective_cost for line in rows} == {
         "web_search": Decimal("0.07"),
         "not_itemized": Decimal("0.03"),
     }
@@ -136,7 +136,7 @@ def test_today_is_checked_only_where_both_answers_agree():
 
 
 def test_an_empty_day_is_a_zero_and_checked_as_one():
-    assert read("cost", day(), day()) == [TotalRecord(DAY, "amount_usd", Decimal(0))]
+    assert read("cost", day(), day()) == [TotalRecord(DAY, "effective_cost", Decimal(0))]
 
 
 @pytest.mark.parametrize(
@@ -422,12 +422,12 @@ def test_beta_cost_has_key_person_workspace_product_and_model():
     }
     assert ci.labels["api_key_id"] == "apikey_1"
     assert jo.values == {
-        "amount_usd": Decimal("1"),
-        "list_amount_usd": Decimal("1.25"),
+        "effective_cost": Decimal("1"),
+        "list_cost": Decimal("1.25"),
         "requests": 3,
     }
     assert nobody.labels["workspace_id"] == "w1"
-    assert nobody.values["amount_usd"] == Decimal("0.1050000000000005")
+    assert nobody.values["effective_cost"] == Decimal("0.1050000000000005")
     assert nobody.values["requests"] == 6
     asked = script.requests[0].url.params.get_list("group_by[]")
     assert asked == ["actor", "product", "model", "api_key_id", "workspace_id"]

@@ -79,7 +79,7 @@ def test_every_day_sums_to_the_ledger_to_the_last_digit(connection):
 
     for day in DAYS:
         cents = sum(charge.amount for line in ledger(day) for charge in line.charges)
-        stored = CostFact.objects.filter(day=day).aggregate(sum=Sum("amount_usd"))["sum"]
+        stored = CostFact.objects.filter(day=day).aggregate(sum=Sum("effective_cost"))["sum"]
         assert stored == Decimal(cents) / 10**8 > 0
 
 
@@ -150,7 +150,7 @@ def test_what_no_account_used_is_the_line_without_a_person(connection):
 def test_every_day_is_checked_with_the_totals_and_verifies(connection):
     read(connection)
 
-    checks = DayCheck.objects.filter(measure="amount_usd")
+    checks = DayCheck.objects.filter(measure="effective_cost")
     assert set(checks.values_list("day", flat=True)) == set(DAYS)
     assert all(check.reported == check.stored for check in DayCheck.objects.all())
     verified = verify(connection)
@@ -248,7 +248,7 @@ def test_claude_code_belongs_to_the_person_with_that_address_and_its_estimate_to
         fact.values["claude_code_metrics.estimated_cost_usd"] for fact in (*by_key, *by_person)
     )
     assert estimate == by_model > 0
-    everything = CostFact.objects.aggregate(sum=Sum("amount_usd"))["sum"]
+    everything = CostFact.objects.aggregate(sum=Sum("effective_cost"))["sum"]
     assert everything == sum(
         Decimal(charge.amount) / 10**8
         for day in DAYS
@@ -362,13 +362,13 @@ def test_cost_by_key_and_person_stands_beside_the_total_and_enters_no_sum(connec
     documents = EngagementFact.objects.filter(feed="beta_cost", day=day)
     stored_by_key, stored_by_person, listed = defaultdict(Decimal), defaultdict(Decimal), Decimal()
     for document in documents.select_related("person"):
-        amount = document.values["amount_usd"]
+        amount = document.values["effective_cost"]
         stored_by_key[document.labels["api_key_id"]] += amount
         stored_by_person[document.person and document.person.external_id] += amount
-        listed += document.values["list_amount_usd"]
+        listed += document.values["list_cost"]
     assert stored_by_key == {key: Decimal(c) / 10**8 for key, c in by_key.items()}
     assert stored_by_person == {who: Decimal(c) / 10**8 for who, c in by_person.items()}
-    total = CostTotal.objects.filter(day=day).aggregate(sum=Sum("amount_usd"))["sum"]
+    total = CostTotal.objects.filter(day=day).aggregate(sum=Sum("effective_cost"))["sum"]
     assert listed * 80 / 100 == total == sum(stored_by_key.values())
     # The authoritative total is unchanged and unattributed.
     assert not CostFact.objects.filter(person__isnull=False).exists()

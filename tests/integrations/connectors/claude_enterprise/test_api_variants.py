@@ -83,10 +83,10 @@ def test_groups_overlap_and_are_no_part_of_any_total():
     (total,) = [
         r.value
         for r in read(CONNECTOR.feed("organization_cost"), "successors")
-        if isinstance(r, TotalRecord) and (r.day, r.measure) == (DAYS.start, "amount_usd")
+        if isinstance(r, TotalRecord) and (r.day, r.measure) == (DAYS.start, "effective_cost")
     ]
     groups = [
-        r.values["amount_usd"]
+        r.values["effective_cost"]
         for r in read(CONNECTOR.feed("group_cost"), "successors")
         if r.day == DAYS.start
     ]

@@ -279,7 +279,7 @@ def test_two_spellings_on_one_day_are_one_meter_and_a_repeated_page_counts_once(
     lines = lines_to_store("user_cost", script)
 
     assert {line.meter for line in lines} == {lines[0].meter}
-    assert sorted((line.amount_usd, line.list_amount_usd) for line in lines) == [
+    assert sorted((line.effective_cost, line.list_cost) for line in lines) == [
         (Decimal("0.5"), Decimal("0.5")),
         (Decimal(1), Decimal(1)),
     ]
@@ -407,7 +407,7 @@ class Cap(httpx.BaseTransport):
 
 
 def lines_of(read):
-    return {r.meter: r.amount_usd for r in read if isinstance(r, CostRecord)}
+    return {r.meter: r.effective_cost for r in read if isinstance(r, CostRecord)}
 
 
 def test_totals_come_first_and_lines_sum_to_them():
@@ -426,10 +426,10 @@ def test_totals_come_first_and_lines_sum_to_them():
     totals, lines = read("organization_cost", script, TWO_DAYS)
 
     assert totals.records == (
-        TotalRecord(FIRST, "amount_usd", Decimal("10")),
-        TotalRecord(FIRST, "list_amount_usd", Decimal("12.5")),
-        TotalRecord(SECOND, "amount_usd", Decimal("0")),
-        TotalRecord(SECOND, "list_amount_usd", Decimal("0")),
+        TotalRecord(FIRST, "effective_cost", Decimal("10")),
+        TotalRecord(FIRST, "list_cost", Decimal("12.5")),
+        TotalRecord(SECOND, "effective_cost", Decimal("0")),
+        TotalRecord(SECOND, "list_cost", Decimal("0")),
     )
     assert lines.records == (
         CostRecord(
@@ -884,7 +884,7 @@ def test_slack_channels_stand_for_themselves_and_what_is_outside_is_left_out():
     (record,) = records("slack_channel_cost", Script(report(bucket(FIRST, *rows))))
 
     assert (record.subject, record.person) == ("C0HELP", None)
-    assert record.values == {"amount_usd": Decimal("7"), "list_amount_usd": Decimal("7")}
+    assert record.values == {"effective_cost": Decimal("7"), "list_cost": Decimal("7")}
 
 
 def test_slack_channels_beyond_the_cap_stand_as_one_line(monkeypatch):
@@ -899,7 +899,7 @@ def test_slack_channels_beyond_the_cap_stand_as_one_line(monkeypatch):
 
     read_records = records("slack_channel_cost", Script(answer), TWO_DAYS)
 
-    assert [(r.day, r.subject, r.values["amount_usd"]) for r in read_records] == [
+    assert [(r.day, r.subject, r.values["effective_cost"]) for r in read_records] == [
         (FIRST, "C0HELP", Decimal("12")),
         (SECOND, "C0DATA", Decimal("5")),
         (FIRST, "not_itemized", Decimal("8")),
@@ -914,7 +914,7 @@ def test_who_is_in_no_group_is_a_subject_of_its_own():
 
     read_records = records("group_cost", Script(report(bucket(FIRST, *rows))))
 
-    assert {r.subject: r.values["amount_usd"] for r in read_records} == {
+    assert {r.subject: r.values["effective_cost"] for r in read_records} == {
         "rbac_group_1": Decimal("1"),
         "no_group": Decimal("2.5"),
     }

@@ -36,7 +36,7 @@ PRICES_EUR = {"window": Decimal("0.30"), "corner": Decimal("0.07")}  # of every 
 def read_cost(client: None, window: Window) -> Iterator[Page]:
     read_at = datetime.now(UTC)
     total = sum(PRICES_EUR.values(), Decimal())
-    yield Page(tuple(TotalRecord(day, "amount_usd", total) for day in window), read_at)
+    yield Page(tuple(TotalRecord(day, "effective_cost", total) for day in window), read_at)
     yield Page(tuple(_cost(day, desk) for day in window for desk in PRICES_EUR), read_at)
 
 
