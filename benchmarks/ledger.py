@@ -177,7 +177,11 @@ def _dimensions(connection: Connection, people: int) -> list[tuple[int, int | No
     for product in PRODUCTS:
         for model in MODELS:
             for window in ("0-200k", "200k-1M"):
-                meter = {"product": product, "model": model, "context_window": window}
+                meter = {
+                    "product": product,
+                    "model": model,
+                    "attributes": {"context_window": window},
+                }
                 usage = Meter.objects.create(connection=connection, **meter)
                 pairs.append((usage.pk, None))
                 for token_type in TOKEN_TYPES:
@@ -222,7 +226,7 @@ def _mirror(
         (
             "integrations_meter",
             Meter,
-            ("id", "product", "model", "context_window", "workspace_id", "token_type", "cost_type"),
+            ("id", "product", "model", "workspace_id", "token_type", "cost_type"),
         ),
         ("integrations_connection", Connection, ("id", "label", "connector_slug")),
     ):

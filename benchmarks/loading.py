@@ -64,7 +64,10 @@ def _pages(stored: list[Any], more: Decimal, export: datetime) -> list[Page]:
     records = tuple(
         CostRecord(
             fact.day,
-            MeterKey(**{name: getattr(fact.meter, name) for name in METER_FIELDS}),
+            MeterKey(
+                **{name: getattr(fact.meter, name) for name in METER_FIELDS},
+                attributes=tuple(sorted(fact.meter.attributes.items())),
+            ),
             PersonRef(fact.person.external_id, fact.person.email, fact.person.name),
             fact.effective_cost + more,
             fact.list_cost,

@@ -29,7 +29,11 @@ from integrations.window import Window, midnight
 
 _FEEDS = ("organization_cost", "user_cost", "organization_usage", "user_usage")
 _METERS = tuple(
-    MeterKey(product=f"product-{number % 6}", model=f"model-{number}", speed="standard")
+    MeterKey(
+        product=f"product-{number % 6}",
+        model=f"model-{number}",
+        attributes=(("speed", "standard"),),
+    )
     for number in range(90)
 )
 _METERS_OF_ONE = 8  # that a person uses on a day

@@ -352,7 +352,7 @@ class ResourceVersionAdmin(ReadOnlyAdmin):
 
 @admin.register(Meter)
 class MeterAdmin(ReadOnlyAdmin):
-    list_display = ("connection", "product", "model", "speed", "cost_type", "token_type")
+    list_display = ("connection", "product", "model", "cost_type", "token_type", "attributes")
     list_filter = ("cost_type", "token_type")
     search_fields = ("product", "model", "connection__label")
     list_select_related = ("connection",)

@@ -6,6 +6,7 @@ from integrations.connectors import connectors
 from integrations.connectors.base import Connector, Endpoint, Field
 from integrations.connectors.records import COST_MEASURES
 from reports.catalog.metrics import (
+    DIMENSIONS,
     METRICS,
     Difference,
     DistinctCount,
@@ -14,6 +15,7 @@ from reports.catalog.metrics import (
     OfOneDay,
     OfOneDocument,
     Ratio,
+    Section,
 )
 from reports.dashboard.widgets import WIDGET_LIST
 
@@ -30,6 +32,7 @@ def tables() -> dict[str, str]:
     """Every generated part by the name in its markers."""
     return {
         "metrics": "\n".join(_metrics()),
+        "dimensions": "\n".join(_dimensions()),
         "fields": "\n".join(_endpoints()),
         "widgets": "\n".join(_widgets()),
     }
@@ -59,6 +62,16 @@ def _metrics() -> Iterator[str]:
                 words = f"{metric.label}. {metric.definition}"
                 yield f"| `{metric.name}` | {words} | {_UNITS[metric.unit]} | {_added(metric)} |"
         yield ""
+
+
+def _dimensions() -> Iterator[str]:
+    yield from ("| section | name | label | is |", "|---|---|---|---|")
+    section = ""
+    for it in sorted(DIMENSIONS.values(), key=lambda it: [*Section].index(it.section)):
+        first = "" if it.section == section else str(it.section)
+        overlapping = " **Overlapping.**" if it.is_overlapping else ""
+        yield f"| {first} | `{it.name}` | {it.label} | {it.definition}{overlapping} |"
+        section = it.section
 
 
 def _added(metric: Metric) -> str:

@@ -21,7 +21,7 @@ import httpx
 
 from integrations import text
 from integrations.connectors.ids import canonical_id
-from integrations.connectors.records import METER_FIELDS, Page
+from integrations.connectors.records import Page
 from integrations.window import Window
 
 
@@ -297,9 +297,9 @@ class RequestsPerMinute(Setting):
 class Attribute:
     """Declare a dimension that not every provider has.
 
-    Cost and usage have it in their meters (`tables`): in the field of `MeterKey` of that name or,
-    if there is none, in `MeterKey.attributes`. Documents have it as a `Cut` says. Two connectors
-    may share one by declaring it alike. `name` is its name in addresses and files.
+    Cost and usage have it in the `attributes` of their meters (`tables`), documents as a `Cut`
+    says. Two connectors may share one by declaring it alike. `name` is its name in addresses and
+    files, and `definition` says what its values are.
 
     `values` are the words that people read for the provider's own, `empty` is what no value reads.
     `is_identifier`: its values are ids, which are never translated; `resource` is the kind of
@@ -311,6 +311,7 @@ class Attribute:
 
     name: str
     label: str
+    definition: str
     values: Mapping[str, str] = field(default_factory=dict)
     empty: str = "Not set"
     tables: frozenset[Table] = frozenset({Table.COST, Table.USAGE})
@@ -320,11 +321,6 @@ class Attribute:
     is_price_driver: bool = False
     is_overlapping: bool = False
     note: str = ""
-
-    @property
-    def has_column(self) -> bool:
-        """Return True if meters have a field of this name."""
-        return self.name in METER_FIELDS
 
 
 @dataclass(frozen=True)
@@ -424,9 +420,9 @@ class Catalog:
     endpoints: tuple[Endpoint, ...] = ()
 
     @property
-    def own_attributes(self) -> tuple[Attribute, ...]:
-        """Those that meters keep in `attributes`, as they have no column."""
-        return tuple(it for it in self.attributes if it.tables and not it.has_column)
+    def metered_attributes(self) -> tuple[Attribute, ...]:
+        """Those that cost or usage has."""
+        return tuple(it for it in self.attributes if it.tables)
 
     @property
     def attribute_names(self) -> frozenset[str]:

@@ -21,18 +21,15 @@ class MeterKey(msgspec.Struct, frozen=True, order=True, array_like=True):
 
     The only list of dimensions: stored columns, the unique key and reports follow from it. Open
     strings: a new product or model is a new combination, not an error.
-    `attributes` are dimensions that this provider alone has, as (name, value) sorted by name; its
-    catalog declares them (`base.Attribute`). "" and absent are the same, so leave those out.
+    A dimension is a field if several providers have it or our own code reads it. All others are
+    `attributes`, (name, value) sorted by name, that the catalog of the connector declares
+    (`base.Attribute`). "" and absent are the same, so leave those out.
     """
 
     product: str = ""
     model: str = ""
-    context_window: str = ""
-    inference_geo: str = ""
-    speed: str = ""
     cost_type: str = ""
     token_type: str = ""
-    service_tier: str = ""
     organization_id: str = ""
     workspace_id: str = ""
     api_key_id: str = ""
@@ -41,6 +38,13 @@ class MeterKey(msgspec.Struct, frozen=True, order=True, array_like=True):
 
 # The dimensions that have a column of their own.
 METER_FIELDS = tuple(name for name in MeterKey.__struct_fields__ if name != "attributes")
+
+
+def meter_key(values: Mapping[str, str]) -> MeterKey:
+    """Return the meter with these dimensions; those without a column become attributes."""
+    fields = {name: value for name, value in values.items() if name in METER_FIELDS}
+    attributes = sorted((name, it) for name, it in values.items() if it and name not in fields)
+    return MeterKey(**fields, attributes=tuple(attributes))
 
 
 class PersonRef(msgspec.Struct, frozen=True, array_like=True):

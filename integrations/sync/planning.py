@@ -194,7 +194,7 @@ def queue_days_not_read(
     for table, by_meter in ((Table.COST, CostByMeter), (Table.USAGE, UsageByMeter)):
         again = answered_again.get(table, ())
         fields = {name: name for name in METER_FIELDS}
-        fields |= {it.name: f"attributes__{it.name}" for it in connector.catalog.own_attributes}
+        fields |= {it.name: f"attributes__{it.name}" for it in connector.catalog.metered_attributes}
         meters = Meter.objects.filter(connection=connection).filter(
             reduce(
                 or_,

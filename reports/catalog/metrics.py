@@ -933,6 +933,7 @@ class Dimension:
     name: str
     label: str
     section: Section
+    definition: str
     value: Expression | F | None = None
     is_person: bool = False
     tables: frozenset[Source] = METERED_FEEDS
@@ -1003,50 +1004,52 @@ def truncated(interval: str, day: Expression | F) -> Expression | F:
     return Cast(function(day, output_field=DateField()), DateField()) if function else day
 
 
-def _time(name: str, label: str) -> Dimension:
-    return Dimension(name, label, Section.TIME, truncated(name, F("day")))
+def _time(name: str, label: str, definition: str) -> Dimension:
+    return Dimension(name, label, Section.TIME, definition, truncated(name, F("day")))
 
 
-def _connection(name: str, label: str) -> Dimension:
-    return Dimension(name, label, Section.STANDARD)
+def _connection(name: str, label: str, definition: str) -> Dimension:
+    return Dimension(name, label, Section.STANDARD, definition)
 
 
 def _of_person(field: str) -> Expression:
     return Coalesce(F(f"person__{field}"), Value(""), output_field=CharField())
 
 
-def _person(name: str, label: str, value: Expression) -> Dimension:
-    return Dimension(name, label, Section.GENAI, value, is_person=True, on_documents=value)
+def _person(name: str, label: str, definition: str, value: Expression) -> Dimension:
+    return Dimension(
+        name, label, Section.GENAI, definition, value, is_person=True, on_documents=value
+    )
 
 
 def _meter(
     name: str,
     label: str,
+    definition: str,
     field: str = "",
     section: Section = Section.GENAI,
     tables: frozenset[Source] = METERED_FEEDS,
 ) -> Dimension:
-    return Dimension(name, label, section, F(f"meter__{field or name}"), tables=tables)
+    return Dimension(name, label, section, definition, F(f"meter__{field or name}"), tables=tables)
 
 
 def _of_attribute(attribute: Attribute) -> Dimension:
     """Return the dimension that a connector declares."""
-    value: Any = F(f"meter__{attribute.name}")
-    if not attribute.has_column:
-        text = KeyTextTransform(attribute.name, "meter__attributes")
-        value = Coalesce(text, Value(""), output_field=CharField())
+    text = KeyTextTransform(attribute.name, "meter__attributes")
+    value = Coalesce(text, Value(""), output_field=CharField())
     tables = {Table.COST: Source.COST, Table.USAGE: Source.USAGE}
     return Dimension(
         attribute.name,
         attribute.label,
         Section.GENAI,
+        attribute.definition,
         value if attribute.tables else None,
         tables=frozenset(tables[table] for table in attribute.tables),
         is_overlapping=attribute.is_overlapping,
     )
 
 
-def _of_resource(name: str, label: str, kind: str, attribute: str) -> Dimension:
+def _of_resource(name: str, label: str, definition: str, kind: str, attribute: str) -> Dimension:
     """Return an attribute of the key or workspace of a meter, as it was on that day.
 
     Providers keep no history, so the oldest version we have stands for the days before it.
@@ -1068,6 +1071,7 @@ def _of_resource(name: str, label: str, kind: str, attribute: str) -> Dimension:
         name,
         label,
         Section.GENAI,
+        definition,
         value(OuterRef(f"meter__{kind}")),
         on_documents=value(KeyTextTransform(kind, OuterRef("labels"))),
         resource=(kind, attribute),
@@ -1085,37 +1089,109 @@ _COST_ONLY = frozenset({Source.COST})
 _BUILT_IN_DIMENSIONS: dict[str, Dimension] = {
     dimension.name: dimension
     for dimension in (
-        _time("day", "Day"),
-        _time("week", "Week"),
-        _time("month", "Month"),
-        _time("quarter", "Quarter"),
-        _connection("provider", "Provider"),
-        _connection("billing_account", "Billing Account"),
-        _connection("currency", "Currency"),
+        _time("day", "Day", "The UTC day: 2026-11-22."),
+        _time("week", "Week", "The Monday of the ISO week: 2026-11-16."),
+        _time("month", "Month", "The month: 2026-11."),
+        _time("quarter", "Quarter", "The quarter: 2026-Q4."),
+        _connection("provider", "Provider", "The connector, by the name on its card."),
+        _connection(
+            "billing_account", "Billing Account", "The Organization Label of the connection."
+        ),
+        _connection(
+            "currency",
+            "Currency",
+            "What the connection is charged in: USD. Amounts of two currencies are never added.",
+        ),
         Dimension(
             "project_id",
             "Project/Account ID",
             Section.STANDARD,
+            "The workspace's id for usage in a workspace, otherwise the user's id. Empty: not "
+            "attributed to a user.",
             _PROJECT,
             is_person=True,
             on_documents=_of_person("external_id"),
         ),
-        _meter("service", "Service", "product", Section.STANDARD),
-        _meter("sku", "SKU", "model", Section.STANDARD),
-        _person("user_id", "User ID", _of_person("external_id")),
-        _person("user_email", "User email", identity.email_of("person__")),
-        _person("user_name", "User name", identity.name_of("person__")),
-        _person("user_state", "User state", _of_person("state")),
-        _person("user_role", "User role", _of_person("role")),
-        _meter("cost_type", "Cost type", tables=_COST_ONLY),
-        _meter("token_type", "Token type", tables=_COST_ONLY),
-        _meter("organization_id", "Organization ID"),
-        _meter("workspace_id", "Workspace"),
-        _of_resource("workspace_tags", "Workspace tags", "workspace_id", "tags"),
-        _meter("api_key_id", "API key"),
-        _of_resource("api_key_owner", "API key owner", "api_key_id", "owner"),
-        _of_resource("api_key_expiry", "API key expiry", "api_key_id", "expires_on"),
-        Dimension("item", "Skill, connector or project", Section.GENAI, tables=frozenset()),
+        _meter(
+            "service",
+            "Service",
+            "The product, in the provider's word: claude_code.",
+            "product",
+            Section.STANDARD,
+        ),
+        _meter("sku", "SKU", "The model: claude-sonnet-4-6.", "model", Section.STANDARD),
+        _person(
+            "user_id",
+            "User ID",
+            "The user's id, whatever workspace it was in. Empty: not attributed to a user.",
+            _of_person("external_id"),
+        ),
+        _person(
+            "user_email",
+            "User email",
+            "In small letters, whatever the spelling. Without one: deleted account, service "
+            "identity or user without email.",
+            identity.email_of("person__"),
+        ),
+        _person(
+            "user_name",
+            "User name",
+            "As last reported, with the email or id behind it where several people have the name. "
+            "Without a name as the email.",
+            identity.name_of("person__"),
+        ),
+        _person(
+            "user_state",
+            "User state",
+            "active or deleted. Empty: not attributed to a user.",
+            _of_person("state"),
+        ),
+        _person(
+            "user_role",
+            "User role",
+            "The member's role at the provider as last listed, such as developer.",
+            _of_person("role"),
+        ),
+        _meter("cost_type", "Cost type", "What was charged. Cost only.", tables=_COST_ONLY),
+        _meter(
+            "token_type", "Token type", "Which tokens were charged. Cost only.", tables=_COST_ONLY
+        ),
+        _meter(
+            "organization_id",
+            "Organization ID",
+            "The provider's organization, where one key reads several.",
+        ),
+        _meter("workspace_id", "Workspace", "The workspace. Its default has an id of its own."),
+        _of_resource(
+            "workspace_tags",
+            "Workspace tags",
+            "All tags of the workspace on that day, by name: cost_center=42, team=search. Days "
+            "before the first import have the oldest tags that are known.",
+            "workspace_id",
+            "tags",
+        ),
+        _meter("api_key_id", "API key", "The API key. Empty: not reported, or none was used."),
+        _of_resource(
+            "api_key_owner",
+            "API key owner",
+            "The account that the API key acts as, or else the one that created it.",
+            "api_key_id",
+            "owner",
+        ),
+        _of_resource(
+            "api_key_expiry",
+            "API key expiry",
+            "The day on which the API key expires.",
+            "api_key_id",
+            "expires_on",
+        ),
+        Dimension(
+            "item",
+            "Skill, connector or project",
+            Section.GENAI,
+            "The skill, connector, plugin, artifact or project that people use.",
+            tables=frozenset(),
+        ),
     )
 }
 DIMENSIONS: Mapping[str, Dimension] = Declared(lambda known: known.dimensions)

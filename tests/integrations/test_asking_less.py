@@ -218,7 +218,7 @@ def test_a_region_that_cannot_be_asked_for_has_no_name_on_either_side(refusals):
 
     read_two_days(connection)
 
-    regions = set(UsageFact.objects.values_list("meter__inference_geo", flat=True))
+    regions = set(UsageFact.objects.values_list("meter__attributes__inference_geo", flat=True))
     assert NOT_READ in regions
     assert "us" not in regions
     connection.refresh_from_db()
@@ -400,7 +400,12 @@ def read_open_days(connection):
 def cuts():
     """Return what is stored by all dimensions."""
     return [
-        sorted(model.objects.values_list("day", "meter__inference_geo", "meter__model", number))
+        sorted(
+            (day, region or "", *rest)
+            for day, region, *rest in model.objects.values_list(
+                "day", "meter__attributes__inference_geo", "meter__model", number
+            )
+        )
         for model, number in ((CostFact, "effective_cost"), (UsageFact, "output_tokens"))
     ]
 
@@ -565,7 +570,8 @@ def test_older_days_do_not_wait_for_the_last_of_several_refused_values(refusals)
 
 
 def regions():
-    return set(UsageFact.objects.values_list("meter__inference_geo", flat=True))
+    stored = UsageFact.objects.values_list("meter__attributes__inference_geo", flat=True)
+    return {region or "" for region in stored}
 
 
 def no_products(name, params):

@@ -124,15 +124,15 @@ def test_the_database_refuses_a_meter_that_differs_in_the_order_of_attributes(co
 
 
 # --- Catalogs ------------------------------------------------------------------------------
-PLAN = Attribute("plan", "Plan", tables=frozenset({Table.COST}))
+PLAN = Attribute("plan", "Plan", "The plan.", tables=frozenset({Table.COST}))
 
 
 def test_connectors_share_a_dimension_that_they_declare_alike():
-    usage = Attribute("plan", "Plan", tables=frozenset({Table.USAGE}))
+    usage = Attribute("plan", "Plan", "The plan.", tables=frozenset({Table.USAGE}))
 
     shared = merged_attributes([Catalog(attributes=(PLAN,)), Catalog(attributes=(usage,))])
 
-    assert shared == {"plan": Attribute("plan", "Plan")}
+    assert shared == {"plan": Attribute("plan", "Plan", "The plan.")}
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_connectors_share_a_dimension_that_they_declare_alike():
         (
             merged_attributes,
             Catalog(attributes=(PLAN,)),
-            Catalog(attributes=(Attribute("plan", "Tariff"),)),
+            Catalog(attributes=(Attribute("plan", "Tariff", "The plan."),)),
             "Two connectors declare the dimension plan differently",
         ),
         (
@@ -180,7 +180,7 @@ def test_a_clash_of_two_connectors_is_refused_by_name(merge, one, other, message
 @pytest.mark.parametrize("name", ["service", "range", "item"])
 def test_a_name_that_every_report_uses_is_refused(name, monkeypatch):
     (connector, *_) = connectors().values()
-    catalog = replace(connector.catalog, attributes=(Attribute(name, "Taken"),))
+    catalog = replace(connector.catalog, attributes=(Attribute(name, "Taken", "Taken."),))
     monkeypatch.setattr(connector, "catalog", catalog)
 
     with pytest.raises(CatalogError, match=f"the dimension {name}, a name that every report uses"):

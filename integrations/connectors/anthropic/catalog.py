@@ -57,15 +57,25 @@ VALUES = {
         "output_tokens": "Output",
     },
 }
-CONTEXT_WINDOW = Attribute("context_window", "Context window", is_price_driver=True)
+CONTEXT_WINDOW = Attribute(
+    "context_window",
+    "Context window",
+    "The size of context that the price depends on.",
+    is_price_driver=True,
+)
 INFERENCE_GEO = Attribute(
     "inference_geo",
     "Inference geography",
+    "Where the model ran, as far as the price depends on it.",
     values={"global": "Global", "us": "United States", "not_available": "Not available"},
     is_price_driver=True,
 )
 SPEED = Attribute(
-    "speed", "Speed", values={"standard": "Standard", "fast": "Fast"}, is_price_driver=True
+    "speed",
+    "Speed",
+    "Standard or fast mode, which has its own price.",
+    values={"standard": "Standard", "fast": "Fast"},
+    is_price_driver=True,
 )
 NAMES = frozenset({"Claude", "Slack"})
 ACCEPT_RATE = ActivityRatio(

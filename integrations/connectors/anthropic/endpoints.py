@@ -1,6 +1,7 @@
 """Declarations of the fields that reports of both products share."""
 
 from integrations.connectors.base import Field
+from integrations.connectors.records import METER_FIELDS
 
 DOCUMENT = "EngagementFact"
 NAMES = "Resource.name"
@@ -8,8 +9,8 @@ NAMES = "Resource.name"
 
 def meter(name: str, shown: str = "") -> Field:
     """Declare a dimension of cost and tokens."""
-    field = {"product": "product", "model": "model"}.get(name, name)
-    return Field(name, f"Meter.{field}", shown or name)
+    column = name if name in METER_FIELDS else "attributes"
+    return Field(name, f"Meter.{column}", shown or name)
 
 
 def unread(name: str, why: str, shown: str = "") -> Field:

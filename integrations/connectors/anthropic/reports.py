@@ -8,13 +8,13 @@ from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache, reduce
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
 from integrations.connectors.anthropic.actors import Actor
 from integrations.connectors.anthropic.parsing import in_dollars, payload_error, usd
-from integrations.connectors.records import MeterKey
+from integrations.connectors.records import MeterKey, meter_key
 from integrations.exact import add, subtract
 
 Numbers = tuple[Decimal | int | None, ...]  # in the order of COST_MEASURES or USAGE_MEASURES
@@ -53,10 +53,10 @@ def meter_of(names: Sequence[str], values: Values) -> MeterKey:
 
 @lru_cache(maxsize=8192)
 def _meter(names: tuple[str, ...], values: Values) -> MeterKey:
-    known: dict[str, Any] = {n: value for n, value in zip(names, values, strict=True) if value}
+    known = {n: value for n, value in zip(names, values, strict=True) if value}
     if "product" in known:
         known["product"] = product_of(known["product"])
-    return MeterKey(**known)
+    return meter_key(known)
 
 
 def product_of(word: str | None) -> str:

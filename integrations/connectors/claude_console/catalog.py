@@ -115,6 +115,7 @@ _ATTRIBUTES = (
     Attribute(
         "service_tier",
         "Service tier",
+        "The tier that the request was served in.",
         values={
             "standard": "Standard",
             "batch": "Batch",
@@ -124,10 +125,17 @@ _ATTRIBUTES = (
             "flex_discount": "Flex, discounted",
         },
     ),
-    Attribute("terminal_type", "Terminal", empty="Not reported", tables=_NO_TABLES),
+    Attribute(
+        "terminal_type",
+        "Terminal",
+        "The terminal or editor in which Claude Code ran.",
+        empty="Not reported",
+        tables=_NO_TABLES,
+    ),
     Attribute(
         "customer_type",
         "API or subscription",
+        "Whether Claude Code was paid by API or by a subscription.",
         values={"api": "API", "subscription": "Subscription"},
         empty="Not reported",
         tables=_NO_TABLES,
@@ -135,6 +143,7 @@ _ATTRIBUTES = (
     Attribute(
         "subscription_type",
         "Subscription",
+        "The subscription that Claude Code was used with.",
         values={"enterprise": "Enterprise", "team": "Team"},
         empty="No subscription",
         tables=_NO_TABLES,
@@ -142,6 +151,7 @@ _ATTRIBUTES = (
     Attribute(
         "environment",
         "Where Claude Code ran",
+        "On a person's machine or remotely.",
         values={"local": "Local", "remote": "Remote"},
         empty="Not reported",
         tables=_NO_TABLES,

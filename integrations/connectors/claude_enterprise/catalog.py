@@ -631,6 +631,7 @@ _ATTRIBUTES = (
     Attribute(
         _GROUP,
         "Group",
+        "The group of people, by membership on the day of use.",
         empty="In no group",
         tables=frozenset(),
         is_identifier=True,
@@ -642,6 +643,7 @@ _ATTRIBUTES = (
     Attribute(
         _CHANNEL,
         "Slack channel",
+        "The Slack channel. Use outside Slack is left out.",
         values={"not_itemized": "Channels that are not itemized"},
         empty="Outside Slack",
         tables=frozenset(),

@@ -10,7 +10,7 @@ from reports.documentation import replaced
 
 
 class Command(BaseCommand):
-    help = "Write the generated tables of docs/metrics.md: metrics, endpoints and their fields."
+    help = "Write the tables of docs/metrics.md that are generated from the code."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(

@@ -136,7 +136,10 @@ def test_the_dimensions_of_both_products_become_a_meter():
     (line,) = lines(Script(report(row(**group, product="claude-tag"))), group_by=names)
 
     assert meter_of(names, line.values) == MeterKey(
-        product="claude_tag", service_tier="flex", workspace_id="wrkspc_1", api_key_id="apikey_1"
+        product="claude_tag",
+        workspace_id="wrkspc_1",
+        api_key_id="apikey_1",
+        attributes=(("service_tier", "flex"),),
     )
 
 

@@ -6,10 +6,9 @@ here means none: the default workspace, no API key, a region that is not availab
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
 
 from integrations.connectors.anthropic.reports import Values
-from integrations.connectors.records import NOT_READ, MeterKey
+from integrations.connectors.records import NOT_READ, MeterKey, meter_key
 
 DEFAULT_WORKSPACE = "default"
 NOT_ITEMIZED = "not_itemized"
@@ -29,7 +28,7 @@ def meter_of(names: Sequence[str], values: Values) -> MeterKey:
 
 @lru_cache(maxsize=8192)
 def _meter(names: tuple[str, ...], values: Values) -> MeterKey:
-    known: dict[str, Any] = {n: value for n, value in zip(names, values, strict=True) if value}
+    known = {n: value for n, value in zip(names, values, strict=True) if value}
     if known.get("inference_geo") == "not_available":
         del known["inference_geo"]
     if known.get("cost_type", "tokens") not in {"tokens", NOT_READ}:
@@ -37,7 +36,8 @@ def _meter(names: tuple[str, ...], values: Values) -> MeterKey:
         kept = ("organization_id", "workspace_id", "cost_type")
         known = {name: known[name] for name in kept if name in known}
     known.setdefault("workspace_id", DEFAULT_WORKSPACE)
-    return MeterKey(product=surface(known.get("service_tier"), known.get("cost_type")), **known)
+    product = surface(known.get("service_tier"), known.get("cost_type"))
+    return meter_key({**known, "product": product})
 
 
 def surface(service_tier: str | None, cost_type: str | None) -> str:

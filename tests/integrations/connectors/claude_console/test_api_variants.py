@@ -171,7 +171,7 @@ def test_a_region_that_is_not_available_is_asked_for_by_its_word_and_kept_as_non
     records = records_of("usage", newer(used(7)), newer(used(7, inference_geo=None)), answer)
 
     assert asked == [["not_available"]]
-    assert records[-1].meter.inference_geo == ""
+    assert "inference_geo" not in dict(records[-1].meter.attributes)
 
 
 def test_what_the_total_holds_beyond_the_lines_is_a_line_of_its_own():

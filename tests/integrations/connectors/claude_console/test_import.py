@@ -123,7 +123,9 @@ def test_tokens_of_every_kind_equal_the_ledger_although_questions_are_capped(con
     assert {day for (day,) in whole} == set(DAYS)
     assert all(all(numbers[:5]) for numbers in whole.values())
     assert stored() == whole
-    assert stored("meter__model", "meter__service_tier", "meter__context_window") == known(
+    assert stored(
+        "meter__model", "meter__attributes__service_tier", "meter__attributes__context_window"
+    ) == known(
         lambda line: line.model, lambda line: line.service_tier, lambda line: line.context_window
     )
     assert stored("meter__api_key_id", "meter__workspace_id") == known(

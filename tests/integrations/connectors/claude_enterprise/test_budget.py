@@ -59,17 +59,21 @@ def fewest(feed, records, api_variant="reports"):
     lines = [record for record in records if not isinstance(record, TotalRecord)]
     if feed.grain == "person":
         # The parts of a price come along with their row.
-        rows = {(r.day, r.person, *(getattr(r.meter, name) for name in CUT)) for r in lines}
+        rows = {(r.day, r.person, *_dimensions(r.meter)) for r in lines}
         return max(1, ceil(len(rows) / ROWS))
     totals = 1 if feed.is_metered else 0
     if api_variant == "successors":
         rows = {
-            (r.day, *(getattr(r.meter, name) for name in CUT)) if feed.is_metered else r
-            for r in map(_hashable, lines)
+            (r.day, *_dimensions(r.meter)) if feed.is_metered else r for r in map(_hashable, lines)
         }
         return totals + max(1, ceil(len(rows) / ROWS))
     fullest = max(Counter(record.day for record in lines).values(), default=0)
     return totals + max(1, ceil(fullest / GROUPS))
+
+
+def _dimensions(meter):
+    attributes = dict(meter.attributes)
+    return tuple(attributes.get(name) or getattr(meter, name, "") for name in CUT)
 
 
 def _hashable(record):

@@ -202,7 +202,11 @@ def test_tokens_keep_their_kinds_apart():
 
     assert record == UsageRecord(
         day=FIRST,
-        meter=MeterKey("claude_code", "claude-opus-4-8", "0-200k", "us", "fast"),
+        meter=MeterKey(
+            product="claude_code",
+            model="claude-opus-4-8",
+            attributes=(("context_window", "0-200k"), ("inference_geo", "us"), ("speed", "fast")),
+        ),
         person=PersonRef("user_jane", "jane@example.com", "Jane Smith", "user", "active"),
         requests=128,
         uncached_input_tokens=1_284_500,

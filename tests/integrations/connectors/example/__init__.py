@@ -105,6 +105,7 @@ class Example(Connector):
             Attribute(
                 "example_desk",
                 "Desk",
+                "The desk where the question was asked.",
                 values={"window": "By the window"},
                 tables=frozenset({Table.COST}),
                 is_price_driver=True,
