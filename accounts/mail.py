@@ -148,7 +148,7 @@ def send_mail(*, delivery_id: int) -> None:
     connection = get_connection()
     try:
         connection.open()
-        if not _mine(delivery).update(state=Delivery.State.HANDING_OVER):
+        if not _claimed(delivery).update(state=Delivery.State.HANDING_OVER):
             return
         domain = parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2] or "localhost"
         message_id = f"<{delivery.created_at:%Y%m%d%H%M%S}.{delivery.pk}@{domain}>"
@@ -193,7 +193,7 @@ def _claim(delivery_id: int, now: datetime) -> Delivery | None:
     return Delivery.objects.select_related("content").filter(pk=delivery_id).first()
 
 
-def _mine(delivery: Delivery) -> QuerySet[Delivery]:
+def _claimed(delivery: Delivery) -> QuerySet[Delivery]:
     """Return the row unless another worker has claimed it since."""
     return Delivery.objects.filter(pk=delivery.pk, attempts=delivery.attempts)
 
@@ -222,14 +222,14 @@ def _try_later(delivery: Delivery, exc: OSError, now: datetime) -> None:
     error = " ".join([type(exc).__name__, *map(str, codes)])[:200]
     if is_final or delivery.attempts >= _MOST_ATTEMPTS:
         logger.error("Mail %s failed permanently: %s", delivery.pk, error)
-        _mine(delivery).update(state=Delivery.State.FAILED, error=error)
+        _claimed(delivery).update(state=Delivery.State.FAILED, error=error)
         return
     pause = min(timedelta(seconds=30 * 2 ** (delivery.attempts - 1)), _LONGEST_PAUSE)
-    _mine(delivery).update(state=Delivery.State.WAITING, not_before=now + pause, error=error)
+    _claimed(delivery).update(state=Delivery.State.WAITING, not_before=now + pause, error=error)
 
 
 def _forget(delivery: Delivery) -> None:
-    _mine(delivery).delete()
+    _claimed(delivery).delete()
     if delivery.content is not None:
         MailContent.objects.filter(pk=delivery.content.pk, deliveries=None).delete()
 

@@ -28,17 +28,17 @@ class _Probe:
         self.name = name
         self._ask = ask
         self._lock = threading.Lock()
-        self._open: _Question | None = None
+        self._open: _HealthCheck | None = None
 
-    def start(self) -> "_Question":
+    def start(self) -> "_HealthCheck":
         with self._lock:
             if self._open is None or not self._open.is_alive():
-                self._open = _Question(self._ask)
+                self._open = _HealthCheck(self._ask)
                 self._open.start()
             return self._open
 
 
-class _Question(threading.Thread):
+class _HealthCheck(threading.Thread):
     """One question; `is_answered` once the server has answered."""
 
     def __init__(self, ask: Callable[[], None]) -> None:

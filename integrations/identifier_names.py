@@ -88,16 +88,20 @@ def _attribute(connection: Connection, dimension: str) -> Attribute:
 
 def _identifiers(connection: Connection, attribute: Attribute) -> tuple[NamedIdentifier, ...]:
     """Return the values in stored documents and those with a name, ordered by id."""
-    cuts = [cut for cut in connection.connector.catalog.cuts if cut.subject == attribute.name]
+    declared = [
+        it
+        for it in connection.connector.catalog.document_dimensions
+        if it.subject == attribute.name
+    ]
     facts = EngagementFact.objects.filter(
-        connection=connection, feed__in=[cut.feed for cut in cuts], days=1
+        connection=connection, feed__in=[it.feed for it in declared], days=1
     )
     names = dict(
         Resource.objects.filter(connection=connection, kind=attribute.resource).values_list(
             "external_id", "name"
         )
     )
-    without_name = {"", *attribute.values, *(cut.absent for cut in cuts)}
+    without_name = {"", *attribute.values, *(it.absent for it in declared)}
     reported = {*facts.order_by().values_list("subject", flat=True).distinct()} - without_name
     return tuple(
         NamedIdentifier(attribute.name, external_id, names.get(external_id, ""))

@@ -1,8 +1,8 @@
 """Compare a provider's second report, such as a beta, with the total that counts, day by day.
 
-A report may cut numbers finer than the authoritative one and still not come to the same sum: it
-leaves out organizations, or holds cost that the other lacks. Both are imported, so every import
-renews the comparison, and nothing is asked for it.
+A report may break numbers down further than the authoritative one and still not come to the same
+sum: it leaves out organizations, or holds cost that the other lacks. Both are imported, so every
+import renews the comparison, and nothing is asked for it.
 """
 
 from collections import defaultdict

@@ -47,7 +47,7 @@ class Window:
         return self.end - timedelta(days=1)
 
     def split(self, days: int) -> list["Window"]:
-        """Cut into windows of at most `days` days, newest first."""
+        """DocumentDimensions into windows of at most `days` days, newest first."""
         windows = []
         end = self.end
         while end > self.start:

@@ -121,7 +121,7 @@ def make(file_id: int) -> None:
     delay a small one of another by one file.
     """
     now = timezone.now()
-    file = _take(now)
+    file = _claim(now)
     if file is None:
         return
     try:
@@ -135,7 +135,7 @@ def make(file_id: int) -> None:
         raise
 
 
-def _take(now: datetime) -> ReportFile | None:
+def _claim(now: datetime) -> ReportFile | None:
     """Claim the next file, of the organization that has waited longest; None if none waits."""
     State = ReportFile.State
     waits = Q(state=State.WAITING) | Q(state=State.WORKING, touched_at__lt=now - _GONE_AFTER)

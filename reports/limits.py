@@ -180,7 +180,7 @@ def _answers(connection: Connection, measure: Measure, dimension: str) -> bool:
     catalog = connection.connector.catalog
     if dimension in catalogs().attributes and dimension not in catalog.attribute_names:
         return False
-    return catalog.can_cut(source.value, dimension)
+    return catalog.has_dimension(source.value, dimension)
 
 
 def _brings(connection: Connection, source: Source) -> bool:

@@ -107,7 +107,7 @@ class Access:
     it. `observe` is called after every request. `attempts` is how often one request is tried
     before a `TransientError` is raised: 1 where a person waits. `options` is what the connection
     test found out, see `Probe`. `learn` keeps an option that a read found out: its name, its value,
-    and the table whose stored lines have another cut than those to come ("": none).
+    and the table whose stored rows have other dimensions than those to come ("": none).
     `retries_refused` asks again for what `options` say was refused.
     """
 
@@ -240,7 +240,7 @@ class ActivityRatio:
 
 
 @dataclass(frozen=True)
-class Cut:
+class DocumentDimensions:
     """Declare a feed of documents that break other numbers down by more dimensions.
 
     `of` names these numbers: `cost`, `usage` (paths are the measures of their records), or a feed
@@ -297,9 +297,9 @@ class RequestsPerMinute(Setting):
 class Attribute:
     """Declare a dimension that not every provider has.
 
-    Cost and usage have it in the `attributes` of their meters (`tables`), documents as a `Cut`
-    says. Two connectors may share one by declaring it alike. `name` is its name in addresses and
-    files, and `definition` says what its values are.
+    Cost and usage have it in the `attributes` of their meters (`tables`), documents as their
+    `DocumentDimensions` say. Two connectors may share one by declaring it alike. `name` is its name
+    in addresses and files, and `definition` says what its values are.
 
     `values` are the words that people read for the provider's own, `empty` is what no value reads.
     `is_identifier`: its values are ids, which are never translated; `resource` is the kind of
@@ -396,7 +396,7 @@ def _matches(pattern: list[str], parts: list[str]) -> bool:
 class Catalog:
     """Declare what reports can ask of a connector.
 
-    `dimensions` are what cost and usage can be cut by, by table (`cost`, `usage`): a connection
+    `dimensions` are what cost and usage can be grouped by, by table (`cost`, `usage`): a connection
     whose connector does not name one cannot answer for it. A table that is not named can answer
     everything but the attributes of others. `inferred` are dimensions whose values we conclude, as
     the provider does not send them, each with the sentence that says so.
@@ -408,7 +408,7 @@ class Catalog:
 
     metrics: tuple[ActivityMetric, ...] = ()
     ratios: tuple[ActivityRatio, ...] = ()
-    cuts: tuple[Cut, ...] = ()
+    document_dimensions: tuple[DocumentDimensions, ...] = ()
     dimensions: Mapping[str, frozenset[str]] = field(default_factory=dict)
     attributes: tuple[Attribute, ...] = ()
     products: Mapping[str, Product] = field(default_factory=dict)
@@ -428,8 +428,8 @@ class Catalog:
     def attribute_names(self) -> frozenset[str]:
         return frozenset(it.name for it in self.attributes)
 
-    def can_cut(self, table: str, dimension: str) -> bool:
-        """Can cost or usage be cut by this dimension? `table` is its name."""
+    def has_dimension(self, table: str, dimension: str) -> bool:
+        """Return whether cost or usage has this dimension. `table` is its name."""
         for attribute in self.attributes:
             if attribute.name == dimension:
                 return table in attribute.tables

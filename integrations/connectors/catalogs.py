@@ -10,7 +10,7 @@ from integrations.connectors.base import (
     Attribute,
     Catalog,
     CatalogError,
-    Cut,
+    DocumentDimensions,
     Preset,
     Product,
 )
@@ -39,15 +39,15 @@ def merged_metrics(catalogs: Iterable[Catalog]) -> dict[str, ActivityMetric]:
     return merged
 
 
-def merged_cuts(catalogs: Iterable[Catalog]) -> dict[str, Cut]:
-    """Return every declared cut by its feed; raise `CatalogError` for a clash."""
-    merged: dict[str, Cut] = {}
+def merged_document_dimensions(catalogs: Iterable[Catalog]) -> dict[str, DocumentDimensions]:
+    """Return the dimensions of documents by their feed; raise `CatalogError` for a clash."""
+    merged: dict[str, DocumentDimensions] = {}
     for catalog in catalogs:
-        for cut in catalog.cuts:
-            if merged.setdefault(cut.feed, cut) != cut:
+        for it in catalog.document_dimensions:
+            if merged.setdefault(it.feed, it) != it:
                 raise CatalogError(
-                    f"Two connectors cut different numbers in the feed {cut.feed}. Give one of the"
-                    " two feeds another name."
+                    f"Two connectors declare different dimensions for the feed {it.feed}."
+                    " Give one of the two feeds another name."
                 )
     return merged
 

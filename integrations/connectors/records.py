@@ -130,8 +130,8 @@ class EngagementRecord(msgspec.Struct, frozen=True, array_like=True, tag="activi
     left out, zero is kept.
 
     `labels` are further dimensions of a document by the names of reports (`item`, `service`,
-    `rbac_group_id`), see `base.Cut`. They do not identify documents: `subject` has to include them
-    too.
+    `rbac_group_id`), see `base.DocumentDimensions`. They do not identify documents: `subject` has
+    to include them too.
     """
 
     day: date

@@ -15,13 +15,13 @@ from integrations.exact import EXACT, add
 Number = Decimal | int | None
 
 
-def plus(one: Number, other: Number) -> Number:
+def add_known(one: Number, other: Number) -> Number:
     """Add two numbers; what one side does not know, the sum does not know."""
     return None if one is None or other is None else add(one, other)
 
 
-def added_up(one: Sequence[Number], other: Sequence[Number]) -> tuple[Number, ...]:
-    return tuple(plus(left, right) for left, right in zip(one, other, strict=True))
+def sum_measures(one: Sequence[Number], other: Sequence[Number]) -> tuple[Number, ...]:
+    return tuple(add_known(left, right) for left, right in zip(one, other, strict=True))
 
 
 class Documents:

@@ -10,7 +10,7 @@ from django.db.models import Count, Sum
 
 from integrations.connectors.records import COST_MEASURES, TOKEN_MEASURES, USAGE_MEASURES
 from integrations.exact import EXACT
-from integrations.loading.adding import Number, added_up
+from integrations.loading.adding import Number, sum_measures
 from integrations.loading.spool import plain_or_none
 
 # The measures of restatements, and the numbers of a fact that each one sums.
@@ -45,10 +45,10 @@ class DayTotals:
 
     def add(self, meter: int, person: int | None, numbers: Numbers) -> None:
         known = self._meters.get(meter)
-        self._meters[meter] = added_up(known, numbers) if known else numbers
+        self._meters[meter] = sum_measures(known, numbers) if known else numbers
         if person is not None:
             known = self.people.get(person)
-            self.people[person] = added_up(known, numbers) if known else numbers
+            self.people[person] = sum_measures(known, numbers) if known else numbers
 
     def by_meter(self, parts: Sequence[str]) -> dict[int, Numbers]:
         """Return the measures of each meter that has any; all zeros count as none."""

@@ -32,7 +32,7 @@ from integrations.connectors.records import (
 from integrations.exact import EXACT
 from integrations.window import Window
 
-# Ids of resources: the same cut as their own key, and short enough for an index of rollups.
+# Ids of resources: shortened like their own key, and short enough for an index of rollups.
 _ID_FIELDS = {"organization_id", "workspace_id", "api_key_id"}
 _LARGE = 2**63  # from here on msgpack has no signed integer
 
@@ -108,7 +108,7 @@ class Spool:
             self._files[record.day].write(len(content).to_bytes(4, "big") + content)
 
     def _meet(self, person: PersonRef) -> None:
-        self.people[person.external_id] = newest(self.people.get(person.external_id), person)
+        self.people[person.external_id] = merge_person(self.people.get(person.external_id), person)
 
     def _stored(self, record: Record) -> Record:
         if record.day not in self.window:
@@ -239,7 +239,7 @@ def plain_or_none(value: Decimal | int | None) -> str | None:
     return None if value is None else plain(value)
 
 
-def newest(old: PersonRef | None, new: PersonRef) -> PersonRef:
+def merge_person(old: PersonRef | None, new: PersonRef) -> PersonRef:
     """Attributes of the newer sighting; what it does not say is kept."""
     if old is None:
         return new

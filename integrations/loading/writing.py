@@ -29,7 +29,7 @@ from integrations.connectors.records import (
     TotalRecord,
     UsageRecord,
 )
-from integrations.loading.adding import Documents, added_up
+from integrations.loading.adding import Documents, sum_measures
 from integrations.loading.restatements import (
     Change,
     DayTotals,
@@ -38,7 +38,7 @@ from integrations.loading.restatements import (
     changed_activity,
     diff,
 )
-from integrations.loading.spool import Spool, newest
+from integrations.loading.spool import Spool, merge_person
 from integrations.models import (
     Connection,
     CostFact,
@@ -136,7 +136,7 @@ def people_ids(connection: Connection, people: dict[str, PersonRef]) -> dict[str
             )
             continue
         seen = PersonRef(external_id, *(getattr(person, name) for name in _SEEN))
-        now = newest(seen, structs.replace(ref, name="") if person.is_named_here else ref)
+        now = merge_person(seen, structs.replace(ref, name="") if person.is_named_here else ref)
         if now != seen:
             for name in _SEEN:
                 setattr(person, name, getattr(now, name))
@@ -277,7 +277,7 @@ class DayWriter:
         columns = [*keys, "name", "person_id", "values", "labels"]
         _copy(EngagementFact._meta.db_table, columns, rows)
         if before is not None and restated:
-            self._keep(day, before, changed_activity(said, activity(values)))
+            self._record_restatement(day, before, changed_activity(said, activity(values)))
         return len(rows)
 
     def _replace_metered(self, day: date, records: Sequence[Record], before: FeedDay | None) -> int:
@@ -301,13 +301,13 @@ class DayWriter:
             person = self._people[record.person.external_id] if record.person else None
             key = (meter,) if person is None else (meter, person)
             known = merged.get(key)
-            merged[key] = numbers if known is None else added_up(known, numbers)
+            merged[key] = numbers if known is None else sum_measures(known, numbers)
             if said is not None:
                 now.add(meter, person, numbers)
         rows = ((self._connection.pk, day, *key, *numbers) for key, numbers in merged.items())
         _copy(model._meta.db_table, [*columns, *measures], rows)
         if before is not None and said is not None:
-            self._keep(day, before, diff(said, now, self._meters.names()))
+            self._record_restatement(day, before, diff(said, now, self._meters.names()))
         if not by_person:
             totals = {it.measure: it.value for it in records if isinstance(it, TotalRecord)}
             self._replace_totals(day, totals)
@@ -337,7 +337,7 @@ class DayWriter:
             stored_check.watermark = self._watermark
             stored_check.save()
 
-    def _keep(self, day: date, before: FeedDay, changes: Iterable[Change]) -> None:
+    def _record_restatement(self, day: date, before: FeedDay, changes: Iterable[Change]) -> None:
         """Record a restatement of a complete day: the old sums, the new ones and the difference."""
         Restatement.objects.bulk_create(
             Restatement(

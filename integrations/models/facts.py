@@ -147,7 +147,7 @@ class EngagementFact(models.Model):
 
     They cover the `days` days that end with `day`. A path that is missing is not known; zero is
     measured. A field the provider adds next month is a new path, not a migration. `labels` are the
-    dimensions a document is cut by besides, by their names in reports.
+    dimensions a document is grouped by besides, by their names in reports.
     """
 
     connection = models.ForeignKey(

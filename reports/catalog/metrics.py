@@ -50,13 +50,13 @@ from integrations.connectors.base import (
     Attribute,
     CatalogError,
     Connector,
-    Cut,
+    DocumentDimensions,
     Feed,
     Table,
 )
 from integrations.connectors.catalogs import (
     merged_attributes,
-    merged_cuts,
+    merged_document_dimensions,
     merged_metrics,
     merged_presets,
     merged_products,
@@ -762,7 +762,9 @@ class Catalogs:
         installed = tuple(installed)
         catalogs = [connector.catalog for connector in installed]
         self._feeds = [feed for connector in installed for feed in connector.feeds]
-        self.cuts: dict[str, Cut] = merged_cuts(catalogs)
+        self.document_dimensions: dict[str, DocumentDimensions] = merged_document_dimensions(
+            catalogs
+        )
         declared = {m.name: _declared(m) for m in merged_metrics(catalogs).values()}
         every: list[Metric] = [
             *_BUILT_IN,
@@ -824,7 +826,11 @@ class Catalogs:
 
     def names(self, feed: str) -> frozenset[str]:
         """Return the dimensions of the documents of a feed."""
-        return self.cuts[feed].names if feed in self.cuts else frozenset()
+        return (
+            self.document_dimensions[feed].names
+            if feed in self.document_dimensions
+            else frozenset()
+        )
 
     def place(self, measure: Measure, wanted: frozenset[str]) -> Measure | None:
         """Return the measure on a source that knows all `wanted` dimensions, or None.
@@ -849,16 +855,16 @@ class Catalogs:
         """Return the feed with the fewest dimensions that are enough for `whole`, or ""."""
         brought = {feed.name for feed in self._feeds}
         sufficient = [
-            cut
-            for cut in self.cuts.values()
-            if cut.of == whole
-            and cut.feed in brought
-            and wanted <= cut.names
-            and (not cut.is_overlapping or any(DIMENSIONS[name].is_overlapping for name in wanted))
+            it
+            for it in self.document_dimensions.values()
+            if it.of == whole
+            and it.feed in brought
+            and wanted <= it.names
+            and (not it.is_overlapping or any(DIMENSIONS[name].is_overlapping for name in wanted))
         ]
         if not sufficient:
             return ""
-        return min(sufficient, key=lambda cut: (cut.feed != whole, len(cut.names), cut.feed)).feed
+        return min(sufficient, key=lambda it: (it.feed != whole, len(it.names), it.feed)).feed
 
 
 def place(measure: Measure, wanted: frozenset[str]) -> Measure | None:
@@ -926,8 +932,9 @@ class Dimension:
 
     `tables` are the facts that have it; `on_documents` is where documents with a person
     have it from. Other documents have it as their subject or as a label, as their
-    connector declares (`Cut`). `is_overlapping`: one number may be in several groups or in none,
-    so groups are never added up. `resource`: the kind of resource and its attribute it comes from.
+    connector declares (`DocumentDimensions`). `is_overlapping`: one number may be in several groups
+    or in none, so groups are never added up. `resource`: the kind of resource and its attribute it
+    comes from.
     """
 
     name: str
@@ -969,18 +976,18 @@ class Dimension:
             return self.value
         if self.on_documents is not None:
             return self.on_documents
-        cuts = [catalogs().cuts[feed] for feed in source.feeds]
-        if len({(cut.subject == self.name, cut.absent) for cut in cuts}) == 1:
-            return self._on(cuts[0])
+        declared = [catalogs().document_dimensions[feed] for feed in source.feeds]
+        if len({(it.subject == self.name, it.absent) for it in declared}) == 1:
+            return self._on(declared[0])
         return Case(
-            *(When(feed=cut.feed, then=self._on(cut)) for cut in cuts), output_field=CharField()
+            *(When(feed=it.feed, then=self._on(it)) for it in declared), output_field=CharField()
         )
 
-    def _on(self, cut: Cut) -> Expression | F:
+    def _on(self, it: DocumentDimensions) -> Expression | F:
         """Return the item or label of a document; "" for values that stand for none."""
-        expression: Any = F("subject") if cut.subject == self.name else _label(self.name)
-        if cut.absent:
-            some = NullIf(expression, Value(cut.absent))
+        expression: Any = F("subject") if it.subject == self.name else _label(self.name)
+        if it.absent:
+            some = NullIf(expression, Value(it.absent))
             expression = Coalesce(some, Value(""), output_field=CharField())
         return expression  # type: ignore[no-any-return]
 

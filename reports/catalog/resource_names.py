@@ -79,5 +79,5 @@ def _of_resources(
 
 def _item_feeds() -> list[str]:
     """Return the feeds whose documents are each about one named item."""
-    cuts = catalogs().cuts.values()
-    return sorted(cut.feed for cut in cuts if cut.subject == "item")
+    declared = catalogs().document_dimensions.values()
+    return sorted(it.feed for it in declared if it.subject == "item")

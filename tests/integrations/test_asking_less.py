@@ -397,7 +397,7 @@ def read_open_days(connection):
     return run
 
 
-def cuts():
+def stored_by_dimension():
     """Return what is stored by all dimensions."""
     return [
         sorted(
@@ -448,7 +448,7 @@ def test_what_is_answered_again_is_read_again_without_anybody_testing(
     ways = without_beta if api_variant == "reports" else lambda rule: rule
     connection = connect(slug, api_variant, NO_PARENT)
     read_open_days(connection)
-    whole = cuts()
+    whole = stored_by_dimension()
     Organization.objects.all().delete()
     connection = connect(slug, api_variant, NO_PARENT)
     refusals.rule = ways(rule)
@@ -469,7 +469,7 @@ def test_what_is_answered_again_is_read_again_without_anybody_testing(
     assert not [name for name in connection.options if option in name]
     assert connection.not_read == ()
     read_open_days(connection)
-    assert cuts() == whole
+    assert stored_by_dimension() == whole
 
 
 @pytest.mark.parametrize(
@@ -488,12 +488,12 @@ def test_older_days_are_read_again_once_when_a_refused_dimension_is_answered(
     ways = without_beta if variant == "reports" else lambda rule: rule
     connection = connect(slug, variant, NO_PARENT)
     read_two_days(connection)
-    whole = cuts()
+    whole = stored_by_dimension()
     Organization.objects.all().delete()
     connection = connect(slug, variant, NO_PARENT)
     refusals.rule = ways(rule)
     days = read_two_days(connection)
-    assert cuts() != whole
+    assert stored_by_dimension() != whole
     assert queued(connection, days) == set()
     refusals.rule = ways(lambda name, params: None)
 
@@ -507,7 +507,7 @@ def test_older_days_are_read_again_once_when_a_refused_dimension_is_answered(
         for day in Window(days.start, days.end)
     }
     read_two_days(connection)  # as those windows do
-    assert cuts() == whole
+    assert stored_by_dimension() == whole
     assert all(check.agrees for check in DayCheck.objects.all())
     sync.compare_ways(connection, today=today + timedelta(days=1))
     assert queued(connection, days) == set()

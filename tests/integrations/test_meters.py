@@ -59,7 +59,7 @@ def test_every_field_that_connectors_declare_as_attribute_is_on_their_tables():
     for connector in connectors().values():
         for attribute in connector.catalog.attributes:
             assert attribute.tables or any(
-                attribute.name in cut.names for cut in connector.catalog.cuts
+                attribute.name in it.names for it in connector.catalog.document_dimensions
             )
 
 

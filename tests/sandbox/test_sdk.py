@@ -23,11 +23,11 @@ ODD = "sk-ant-api01-sandbox-oddities"  # see `oddities.py` for what its answers 
 NOON = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
 FRIDAY = {"starting_at": "2026-11-13T00:00:00Z", "ending_at": "2026-11-14T00:00:00Z"}
 MONDAY = {"starting_at": "2026-11-16T00:00:00Z", "ending_at": "2026-11-17T00:00:00Z"}
-USAGE_CUT = [
+USAGE_DIMENSIONS = [
     *("product", "model", "context_window", "inference_geo", "speed"),
     *("rbac_group_id", "slack_channel_id", "claude_tag_category"),
 ]
-COST_CUT = [*USAGE_CUT, "cost_type", "token_type"]
+COST_DIMENSIONS = [*USAGE_DIMENSIONS, "cost_type", "token_type"]
 
 
 @pytest.fixture(params=Sandbox.keys)
@@ -200,11 +200,11 @@ def test_cost_report(analytics):
 
     assert len(total()) == 19  # over three pages
     assert total(limit=31) == total(limit=31, group_by=["cost_type", "token_type"])
-    assert len(total(limit=31, group_by=COST_CUT)) == 19
+    assert len(total(limit=31, group_by=COST_DIMENSIONS)) == 19
 
 
 def test_usage_report(analytics):
-    page = analytics.usage_report.list(**MONDAY, bucket_width="1h", group_by=USAGE_CUT)
+    page = analytics.usage_report.list(**MONDAY, bucket_width="1h", group_by=USAGE_DIMENSIONS)
 
     assert len(page.data) == 24
     rows = [row for bucket in page.data for row in bucket.results]
@@ -215,7 +215,7 @@ def test_usage_report(analytics):
 def test_user_cost_report(analytics):
     rows = list(
         analytics.user_cost_report.list(
-            **MONDAY, bucket_width="1d", group_by=COST_CUT, limit=500, order_by="list_amount"
+            **MONDAY, bucket_width="1d", group_by=COST_DIMENSIONS, limit=500, order_by="list_amount"
         )
     )
 
@@ -225,7 +225,7 @@ def test_user_cost_report(analytics):
 
 
 def test_user_usage_report(analytics):
-    rows = list(analytics.user_usage_report.list(**MONDAY, group_by=USAGE_CUT, limit=500))
+    rows = list(analytics.user_usage_report.list(**MONDAY, group_by=USAGE_DIMENSIONS, limit=500))
 
     assert rows
     assert all(row.total_tokens >= row.output_tokens for row in rows)

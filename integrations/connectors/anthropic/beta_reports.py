@@ -18,14 +18,14 @@ from integrations.connectors.anthropic import limits
 from integrations.connectors.anthropic.actors import Actor
 from integrations.connectors.anthropic.client import ApiClient, Decode, Params, decoder
 from integrations.connectors.anthropic.limits import Filters
-from integrations.connectors.anthropic.parts import parts_of_rows
 from integrations.connectors.anthropic.questions import Questions
+from integrations.connectors.anthropic.report_pages import pages_of_rows
 from integrations.connectors.anthropic.reports import (
     CacheCreation,
     Dimensions,
-    Line,
     Numbers,
-    Part,
+    ReportPage,
+    ReportRow,
     ServerToolUse,
     counts,
     dollars,
@@ -112,21 +112,21 @@ def _read(
     filters: Filters | None = None,
     limit: int = LARGEST_PAGE,
     prefix: str = "/analytics",
-) -> Iterator[Part]:
+) -> Iterator[ReportPage]:
     """Yield the numbers of each day, oldest first; at most 31 days and `MOST_DIMENSIONS`.
 
     `prefix` is what stands between the root of the client and the endpoint's name.
     """
     names = [name for name in group_by if name != "actor"]
 
-    def to_line(day: date, row: Any) -> Line:
+    def to_row(day: date, row: Any) -> ReportRow:
         values = tuple(getattr(row.group, name) for name in names)
-        return Line(day, row.group.actor, values, measures.numbers_of(row))
+        return ReportRow(day, row.group.actor, values, measures.numbers_of(row))
 
     params = _params(window, group_by, filters or {}, limit)
     headers = {"anthropic-beta": BETA}
     pages = client.pages(f"{prefix}/{measures.path}", params, measures.decode, headers=headers)
-    return parts_of_rows(client, pages, window, to_line)
+    return pages_of_rows(client, pages, window, to_row)
 
 
 read_cost = partial(_read, _COST)

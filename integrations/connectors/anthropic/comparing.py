@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from integrations.connectors.anthropic import beta_reports
-from integrations.connectors.anthropic.reports import Line, Part
+from integrations.connectors.anthropic.reports import ReportPage, ReportRow
 from integrations.connectors.base import (
     AskDifferently,
     ConnectorError,
@@ -21,7 +21,7 @@ from integrations.connectors.base import (
 )
 from integrations.window import Window, midnight
 
-Place = tuple[date, str]  # a day, and what it is cut by: "" is the whole organization
+Place = tuple[date, str]  # a day, and what it is grouped by: "" is the whole organization
 Reported = dict[Place, Decimal]
 
 _MOST_REFUSALS = 20  # of one question: each leads to a smaller one
@@ -36,7 +36,7 @@ class Difference:
     newer: Decimal
 
 
-def whole(read: Callable[[], Iterator[Part]]) -> list[Part]:
+def whole(read: Callable[[], Iterator[ReportPage]]) -> list[ReportPage]:
     """All parts of a read, asked again as often as the question has to be a smaller one."""
     for _ in range(_MOST_REFUSALS):
         try:
@@ -46,7 +46,7 @@ def whole(read: Callable[[], Iterator[Part]]) -> list[Part]:
     raise problem
 
 
-def whole_if_open(read: Callable[[], Iterator[Part]]) -> list[Part] | None:
+def whole_if_open(read: Callable[[], Iterator[ReportPage]]) -> list[ReportPage] | None:
     """Return all parts of a read; None if the report is closed.
 
     A report whose answers cannot be read is as good as closed.
@@ -68,17 +68,17 @@ def settled(window: Window, *complete_to: datetime | None) -> list[date]:
 
 
 def nonzero(
-    parts: Iterable[Part],
+    parts: Iterable[ReportPage],
     days: Sequence[date],
-    number: Callable[[Line], Decimal | int | None],
-    cut: Callable[[Line], str] = lambda line: "",
+    number: Callable[[ReportRow], Decimal | int | None],
+    group: Callable[[ReportRow], str] = lambda line: "",
 ) -> Reported:
     """Return the values that are not zero, by day and dimension values."""
     sums: Reported = defaultdict(Decimal)
     for part in parts:
-        for line in part.lines:
+        for line in part.rows:
             if line.day in days:
-                sums[line.day, cut(line)] += number(line) or 0
+                sums[line.day, group(line)] += number(line) or 0
     return {place: amount for place, amount in sums.items() if amount}
 
 
@@ -94,17 +94,17 @@ def difference(older: Reported, newer: Reported) -> Difference | None:
 class Pair(NamedTuple):
     """The same numbers from both versions, and how they are written."""
 
-    older: Iterable[Part]
-    newer: Iterable[Part]
-    number: Callable[[Line], Decimal | int | None]
+    older: Iterable[ReportPage]
+    newer: Iterable[ReportPage]
+    number: Callable[[ReportRow], Decimal | int | None]
     unit: str
 
 
-def pair_of_cost(older: Iterable[Part], newer: Iterable[Part]) -> Pair:
+def pair_of_cost(older: Iterable[ReportPage], newer: Iterable[ReportPage]) -> Pair:
     return Pair(older, newer, lambda line: line.numbers[0], "${:f}")
 
 
-def pair_of_tokens(older: Iterable[Part], newer: Iterable[Part], counts: slice) -> Pair:
+def pair_of_tokens(older: Iterable[ReportPage], newer: Iterable[ReportPage], counts: slice) -> Pair:
     """Compare the sum of these counts; `None` counts nothing."""
     return Pair(
         older,
@@ -117,13 +117,13 @@ def pair_of_tokens(older: Iterable[Part], newer: Iterable[Part], counts: slice) 
 def disagreement(
     days: Sequence[date],
     pairs: Iterable[Pair],
-    cut: Callable[[Line], str] = lambda line: "",
+    group: Callable[[ReportRow], str] = lambda line: "",
 ) -> str | None:
     """Say how the beta reports differ; "" if they do not; None if nothing shows it."""
     was_empty = True
     for pair in pairs:
         older, newer = (
-            nonzero(parts, days, pair.number, cut) for parts in (pair.older, pair.newer)
+            nonzero(parts, days, pair.number, group) for parts in (pair.older, pair.newer)
         )
         apart = difference(older, newer)
         if apart is not None:
@@ -138,7 +138,7 @@ def disagreement(
 NOTHING_TO_COMPARE = "The beta reports are not used: there was nothing yet to compare."
 
 
-def refreshed(parts: Sequence[Part]) -> datetime | None:
+def refreshed(parts: Sequence[ReportPage]) -> datetime | None:
     """Return the instant up to which the first page is complete."""
     return parts[0].data_refreshed_at if parts else None
 

@@ -55,13 +55,13 @@ class TestChecklist:
 
     def _stop(self, label: str, exc: ConnectorError) -> None:
         if self._lines[KEY].state != "passed":
-            self.add(_about_key(exc))
+            self.add(_key_result(exc))
         if self._lines[KEY].state == "passed":
             waits = isinstance(exc, TransientError)
             self.add(Check(label, "waiting" if waits else "failed", _reason(exc)))
 
 
-def _about_key(exc: ConnectorError) -> Check:
+def _key_result(exc: ConnectorError) -> Check:
     """Return what the first rejection proves about the key: one that names it has recognized it."""
     match exc.status:
         case None:

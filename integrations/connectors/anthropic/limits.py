@@ -50,7 +50,7 @@ class Learned:
     """Rejections learned for a connection, and the smaller queries used instead.
 
     Kept as plain text in the options of the connection. `tell` is called with what is new, and
-    with the table whose stored lines have another cut than those to come ("": none).
+    with the table whose stored rows have other dimensions than those to come ("": none).
     """
 
     def __init__(

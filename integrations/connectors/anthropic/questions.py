@@ -23,9 +23,9 @@ from integrations.connectors.anthropic.limits import (
 )
 from integrations.connectors.anthropic.page_sizes import shrinking
 from integrations.connectors.anthropic.reports import (
-    Line,
     Numbers,
-    Part,
+    ReportPage,
+    ReportRow,
     Values,
     add_measures,
     subtract_measures,
@@ -36,7 +36,7 @@ from integrations.window import Window
 
 _REFUSED = 400
 
-Read = Callable[..., Iterator[Part]]
+ReportReader = Callable[..., Iterator[ReportPage]]
 
 
 class _Rest:
@@ -58,7 +58,7 @@ class Questions:
     hold the values of `group_by`, without the dimensions of people, in that order.
     """
 
-    def __init__(self, report: Report, learned: Learned, read: Read) -> None:
+    def __init__(self, report: Report, learned: Learned, read: ReportReader) -> None:
         self._report = report
         self._learned = learned
         self._read = read
@@ -70,7 +70,7 @@ class Questions:
         group_by: Sequence[str] = (),
         by: Sequence[str] = (),
         filters: Filters | None = None,
-    ) -> Iterator[Part]:
+    ) -> Iterator[ReportPage]:
         """Yield lines by all of `group_by`, and by the dimensions of people in `by`.
 
         Raises `AskDifferently` where that takes another question than those already sent.
@@ -81,12 +81,12 @@ class Questions:
         names = tuple(name for name in group_by if name not in left_out)
         over = self._giving_way(names, by)
         refused = self._learned.refused(report.table)
-        cuts = [(name,) for name in by] if self._is_apart(by) else [tuple(by)]
+        groupings = [(name,) for name in by] if self._is_apart(by) else [tuple(by)]
         parts = chain.from_iterable(
-            self._split(window, names, cut, filters, over, refused)
+            self._split(window, names, grouping, filters, over, refused)
             if over
-            else self._pages(window, (*cut, *names), filters)
-            for cut in cuts
+            else self._pages(window, (*grouping, *names), filters)
+            for grouping in groupings
         )
         return self._named(parts, group_by, names, refused)
 
@@ -117,7 +117,7 @@ class Questions:
 
     def _pages(
         self, window: Window, group_by: Sequence[str], filters: Filters, only: Filters | None = None
-    ) -> Iterator[Part]:
+    ) -> Iterator[ReportPage]:
         """Send one question, with a smaller page or a smaller question if it is refused.
 
         `only` are the filters of a split, beside those that were asked for.
@@ -207,7 +207,7 @@ class Questions:
         filters: Filters,
         over: Sequence[str],
         refused: Mapping[str, frozenset[str]],
-    ) -> Iterator[Part]:
+    ) -> Iterator[ReportPage]:
         """Ask once for each combination of the dimensions that gave way. The first part is empty.
 
         What no filter selects is the difference to the question without that filter.
@@ -223,14 +223,14 @@ class Questions:
                     self._place(name, value, refused)
                     for name, value in zip(over, line.values, strict=True)
                 )
-                for line in part.lines
+                for line in part.rows
                 if line.actor or not people
             }
-            yield part._replace(lines=())
+            yield part._replace(rows=())
         rest = tuple(name for name in names if name not in over)
         order = [[*rest, *over].index(name) for name in names]
         has_rest = any(_REST in place for place in places)
-        sums: dict[_Place, dict[_Key, tuple[Line, Numbers]]] = {}
+        sums: dict[_Place, dict[_Key, tuple[ReportRow, Numbers]]] = {}
         for place in sorted(places, key=_by_rest):
             only = {
                 self._report.filters[name]: (self._report.nulls[name] if value is None else value,)
@@ -243,13 +243,13 @@ class Questions:
                 parts = self._summed(parts, place, sums)
             for part in parts:
                 yield part._replace(
-                    lines=tuple(
+                    rows=tuple(
                         line._replace(
                             values=tuple(
                                 (*line.values, *_shown(place, over, refused))[at] for at in order
                             )
                         )
-                        for line in part.lines
+                        for line in part.rows
                     )
                 )
 
@@ -262,19 +262,19 @@ class Questions:
 
     def _summed(
         self,
-        parts: Iterable[Part],
+        parts: Iterable[ReportPage],
         place: _Place,
-        sums: dict[_Place, dict[_Key, tuple[Line, Numbers]]],
-    ) -> Iterator[Part]:
+        sums: dict[_Place, dict[_Key, tuple[ReportRow, Numbers]]],
+    ) -> Iterator[ReportPage]:
         """Keep what a combination holds; of a rest, subtract what is known of it."""
         mine, rows = sums[place], defaultdict[date, int](int)
         for part in parts:
-            for line in part.lines:
+            for line in part.rows:
                 rows[line.day] += 1
                 key = (line.day, _name(line.actor), line.values)
                 known = mine.get(key)
                 mine[key] = (line, add_measures(known[1], line.numbers) if known else line.numbers)
-            yield part if _REST not in place else part._replace(lines=())
+            yield part if _REST not in place else part._replace(rows=())
         if _REST not in place:
             return
         for other, lines in sums.items():
@@ -291,17 +291,17 @@ class Questions:
         }
         if mine:
             lines_of_rest = tuple(line._replace(numbers=them) for line, them in mine.values())
-            yield part._replace(lines=lines_of_rest)
+            yield part._replace(rows=lines_of_rest)
 
     # --- What it is called -----------------------------------------------------------------
 
     def _named(
         self,
-        parts: Iterable[Part],
+        parts: Iterable[ReportPage],
         group_by: Sequence[str],
         names: Sequence[str],
         refused: Mapping[str, frozenset[str]],
-    ) -> Iterator[Part]:
+    ) -> Iterator[ReportPage]:
         """Return the values in the order of `group_by`, with a marker for those not read."""
         wanted = tuple(name for name in group_by)
         mapped = any(name in refused for name in names)
@@ -309,10 +309,10 @@ class Questions:
             yield from parts
             return
         places = {name: at for at, name in enumerate(names)}
-        merged: dict[_Key, Line] = {}
+        merged: dict[_Key, ReportRow] = {}
         for part in parts:
             lines = []
-            for line in part.lines:
+            for line in part.rows:
                 values = tuple(
                     self._shown_value(name, line.values[places[name]], refused)
                     if name in places
@@ -330,9 +330,9 @@ class Questions:
                     )
                 else:
                     lines.append(line)
-            yield part._replace(lines=tuple(lines))
+            yield part._replace(rows=tuple(lines))
         if merged:
-            yield part._replace(lines=tuple(merged.values()))
+            yield part._replace(rows=tuple(merged.values()))
 
     def _shown_value(
         self, name: str, value: str | None, refused: Mapping[str, frozenset[str]]

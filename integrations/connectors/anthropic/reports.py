@@ -29,7 +29,7 @@ _TOO_MANY = 2**63
 Values = tuple[str | None, ...]  # of the dimensions grouped by, in their order, as sent
 
 
-class Line(NamedTuple):
+class ReportRow(NamedTuple):
     """One row. `actor` is None if the report was not grouped by it, or if the row has none."""
 
     day: date
@@ -38,10 +38,10 @@ class Line(NamedTuple):
     numbers: Numbers
 
 
-class Part(NamedTuple):
-    """One page of lines. `data_refreshed_at` is the instant of the export that served it."""
+class ReportPage(NamedTuple):
+    """One page of rows. `data_refreshed_at` is the instant of the export that served it."""
 
-    lines: tuple[Line, ...]
+    rows: tuple[ReportRow, ...]
     data_refreshed_at: datetime | None
     organization_id: str
 

@@ -19,7 +19,7 @@ from integrations.connectors.base import (
     ActivityMetric,
     Attribute,
     Catalog,
-    Cut,
+    DocumentDimensions,
     RequestsPerMinute,
     Table,
 )
@@ -102,7 +102,7 @@ _BETA_METRICS = (
         "output_tokens",
     ),
 )
-_BETA_CUT = ("service", "sku", *_KEY, "workspace_id", "workspace_tags", *_MEMBER)
+_BETA_DIMENSIONS = ("service", "sku", *_KEY, "workspace_id", "workspace_tags", *_MEMBER)
 
 _REPORTED = frozenset(
     {
@@ -169,15 +169,15 @@ CATALOG = Catalog(
     names=NAMES,
     ratios=(ACCEPT_RATE,),
     metrics=(*code_metrics("claude_code"), _ESTIMATE, *_TOKENS, *_BETA_METRICS),
-    cuts=(
-        Cut(
+    document_dimensions=(
+        DocumentDimensions(
             "claude_code",
             of="claude_code",
             dimensions=(*_HOW, *_MEMBER),
         ),
-        Cut(_BY_MODEL, of="claude_code", dimensions=("sku", *_HOW, *_MEMBER)),
-        Cut("beta_cost", of="beta_cost", dimensions=_BETA_CUT),
-        Cut("beta_usage", of="beta_usage", dimensions=_BETA_CUT),
+        DocumentDimensions(_BY_MODEL, of="claude_code", dimensions=("sku", *_HOW, *_MEMBER)),
+        DocumentDimensions("beta_cost", of="beta_cost", dimensions=_BETA_DIMENSIONS),
+        DocumentDimensions("beta_usage", of="beta_usage", dimensions=_BETA_DIMENSIONS),
     ),
     dimensions={
         "cost": _REPORTED | {"cost_type", "token_type"},

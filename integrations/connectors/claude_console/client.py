@@ -84,7 +84,7 @@ class Report(msgspec.Struct, Generic[Row]):
     organization_id: str | None = None
 
 
-class Developer(msgspec.Struct):
+class DeveloperActivity(msgspec.Struct):
     """User of Claude Code: a person by address, or an API key by name. Ids are not sent."""
 
     type: str = ""
@@ -107,11 +107,11 @@ class ModelUse(msgspec.Struct):
     estimated_cost: Estimate | None = None
 
 
-class Developed(msgspec.Struct):
+class ActivityRow(msgspec.Struct):
     """One developer, day, terminal and kind of customer. The maps are open."""
 
     date: str
-    actor: Developer | None
+    actor: DeveloperActivity | None
     customer_type: str | None = None
     subscription_type: str | None = None
     terminal_type: str | None = None
@@ -121,8 +121,8 @@ class Developed(msgspec.Struct):
     model_breakdown: list[ModelUse] = []
 
 
-class Developments(msgspec.Struct):
-    data: list[Developed]
+class ActivityPage(msgspec.Struct):
+    data: list[ActivityRow]
     has_more: bool | None = None
     next_page: str | None = None
 
@@ -206,7 +206,7 @@ class Listing(msgspec.Struct, Generic[Object]):
 
 _COST = decoder(Report[CostRow])
 _USAGE = decoder(Report[UsageRow])
-_DEVELOPMENTS = decoder(Developments)
+_DEVELOPMENTS = decoder(ActivityPage)
 _ORGANIZATION = decoder(Organization)
 _WORKSPACES = decoder(Listing[Workspace])
 _API_KEYS = decoder(Listing[ApiKey])
@@ -247,14 +247,14 @@ class AdminClient(ApiClient):
         params = _report_params(window, group_by, filters or {}, limit)
         return self.pages("/usage_report/messages", params, _USAGE)
 
-    def claude_code(self, day: date) -> Iterator[Developments]:
+    def claude_code(self, day: date) -> Iterator[ActivityPage]:
         """Yield pages of what developers did with Claude Code on one day.
 
         Raises `NotAvailable` for a day that is too recent or too old.
         """
         path, start = "/usage_report/claude_code", ("starting_at", day.isoformat())
 
-        def read(limit: int) -> Iterator[Developments]:
+        def read(limit: int) -> Iterator[ActivityPage]:
             params = [start, ("limit", str(limit))]
             return self.pages(path, params, _DEVELOPMENTS, bad_request=NotAvailable)
 

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from integrations.connectors.anthropic import children, comparing
 from integrations.connectors.anthropic.connection_test import KEY, TestChecklist
 from integrations.connectors.anthropic.limits import BETA_REPORTS, LEGACY_REPORTS
-from integrations.connectors.anthropic.reports import Part
+from integrations.connectors.anthropic.reports import ReportPage
 from integrations.connectors.base import (
     ORGANIZATION,
     Check,
@@ -41,7 +41,7 @@ def probe(client: AdminClient, today: date) -> Probe:
     complete_to = comparing.refreshed(newer or reported)
     client.api_variant = BETA_REPORTS if newer else LEGACY_REPORTS
     children.learn(client, BetaReports(client).cost, today)
-    had_cost = any(line.numbers[0] for part in reported for line in part.lines)
+    had_cost = any(line.numbers[0] for part in reported for line in part.rows)
     return checklist.conclude(
         client,
         Check(_COST, "passed", f"Complete to {comparing.instant_in_words(complete_to)}.")
@@ -56,13 +56,13 @@ def probe(client: AdminClient, today: date) -> Probe:
     )
 
 
-def _usage_if_open(api_variant: ReportApi, window: Window) -> list[Part] | None:
+def _usage_if_open(api_variant: ReportApi, window: Window) -> list[ReportPage] | None:
     return comparing.whole_if_open(lambda: api_variant.usage(window, group_by=_BY))
 
 
 def _newer(
-    client: AdminClient, window: Window, reported: Sequence[Part]
-) -> tuple[list[Part], Check]:
+    client: AdminClient, window: Window, reported: Sequence[ReportPage]
+) -> tuple[list[ReportPage], Check]:
     """Return the cost of the beta reports, or nothing if they shall not be used; and why.
 
     Nothing documents what they hold for an Admin key: they have to report the same dollars and
@@ -80,7 +80,7 @@ def _newer(
     legacy_tokens = _usage_if_open(LegacyReports(client), window)
     if legacy_tokens is not None:
         pairs.append(comparing.pair_of_tokens(legacy_tokens, tokens, slice(None)))
-    apart = comparing.disagreement(days, pairs, cut=lambda line: line.values[0] or "")
+    apart = comparing.disagreement(days, pairs, group=lambda line: line.values[0] or "")
     if apart is None:
         return [], Check(_ENDPOINTS, "info", f"{_ANYBODY} {comparing.NOTHING_TO_COMPARE}")
     if apart:

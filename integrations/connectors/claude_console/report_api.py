@@ -13,12 +13,12 @@ from integrations.connectors.anthropic import beta_reports, limits
 from integrations.connectors.anthropic.actors import Actor
 from integrations.connectors.anthropic.children import CHILD
 from integrations.connectors.anthropic.limits import BETA_REPORTS, Filters
-from integrations.connectors.anthropic.parts import parts_of_buckets
 from integrations.connectors.anthropic.questions import Questions
+from integrations.connectors.anthropic.report_pages import pages_of_buckets
 from integrations.connectors.anthropic.reports import (
-    Line,
     Numbers,
-    Part,
+    ReportPage,
+    ReportRow,
     Values,
     counts,
     dollars,
@@ -66,17 +66,17 @@ _MESSAGES_REPORT = limits.Report(
 class ReportApi(Protocol):
     """Reports as feeds read them. `is_snapshot`: all of its answers come from one snapshot.
 
-    `has_children` says that lines can be cut by the child organizations of a parent.
+    `has_children` says that rows can be grouped by the child organizations of a parent.
     """
 
     is_snapshot: bool
     has_children: bool
 
-    def cost(self, window: Window, *, group_by: Sequence[str] = ()) -> Iterator[Part]: ...
+    def cost(self, window: Window, *, group_by: Sequence[str] = ()) -> Iterator[ReportPage]: ...
 
-    def usage(self, window: Window, *, group_by: Sequence[str] = ()) -> Iterator[Part]: ...
+    def usage(self, window: Window, *, group_by: Sequence[str] = ()) -> Iterator[ReportPage]: ...
 
-    def usage_of_people(self, window: Window, *, group_by: Sequence[str]) -> Iterator[Part]:
+    def usage_of_people(self, window: Window, *, group_by: Sequence[str]) -> Iterator[ReportPage]:
         """Return usage of signed-in accounts and of service accounts, with the actor."""
 
 
@@ -96,27 +96,27 @@ class LegacyReports:
         # Up to when everything used has arrived, if it is read from now on.
         self._complete_to = datetime.now(UTC).replace(microsecond=0) - _LAG
 
-    def cost(self, window: Window, *, group_by: Sequence[str] = ()) -> Iterator[Part]:
-        """Cost is cut by workspace and description; the API takes the description apart."""
+    def cost(self, window: Window, *, group_by: Sequence[str] = ()) -> Iterator[ReportPage]:
+        """Cost is grouped by workspace and description; the API takes the description apart."""
         by_workspace = [name for name in group_by if name == "workspace_id"]
         described = ["description"] if len(group_by) > len(by_workspace) else []
         asked = (*by_workspace, *described)
         questions = Questions(_COST_REPORT, self._client.learned, self._cost)
         for part in questions.ask(window, group_by=asked):
             yield part._replace(
-                lines=tuple(
+                rows=tuple(
                     line._replace(values=_described(asked, line.values, group_by))
-                    for line in part.lines
+                    for line in part.rows
                 )
             )
 
-    def usage(self, window: Window, *, group_by: Sequence[str] = ()) -> Iterator[Part]:
+    def usage(self, window: Window, *, group_by: Sequence[str] = ()) -> Iterator[ReportPage]:
         return self._questions.ask(window, group_by=group_by)
 
-    def usage_of_people(self, window: Window, *, group_by: Sequence[str]) -> Iterator[Part]:
+    def usage_of_people(self, window: Window, *, group_by: Sequence[str]) -> Iterator[ReportPage]:
         # None is remembered: there are as many rows as people and days.
         for part in self._questions.ask(window, group_by=group_by, by=_PEOPLE):
-            yield part._replace(lines=tuple(line for line in part.lines if line.actor))
+            yield part._replace(rows=tuple(line for line in part.rows if line.actor))
 
     @property
     def _questions(self) -> Questions:
@@ -124,13 +124,13 @@ class LegacyReports:
 
     def _cost(
         self, window: Window, *, group_by: Sequence[str], filters: Filters, limit: int
-    ) -> Iterator[Part]:
+    ) -> Iterator[ReportPage]:
         reports = self._client.cost_report(window, group_by=group_by, limit=limit)
         return self._parts(reports, window, group_by, dollars)
 
     def _usage(
         self, window: Window, *, group_by: Sequence[str], filters: Filters, limit: int
-    ) -> Iterator[Part]:
+    ) -> Iterator[ReportPage]:
         reports = self._client.messages_report(
             window, group_by=group_by, filters=filters, limit=limit
         )
@@ -143,12 +143,12 @@ class LegacyReports:
         window: Window,
         names: Sequence[str],
         numbers_of: Callable[[Any], Numbers],
-    ) -> Iterator[Part]:
-        def to_line(day: date, row: CostRow | UsageRow) -> Line:
+    ) -> Iterator[ReportPage]:
+        def to_row(day: date, row: CostRow | UsageRow) -> ReportRow:
             values = tuple(_value(row, name) for name in names)
-            return Line(day, _actor(row), values, numbers_of(row))
+            return ReportRow(day, _actor(row), values, numbers_of(row))
 
-        return parts_of_buckets(self._client, pages, window, to_line, self._complete_to)
+        return pages_of_buckets(self._client, pages, window, to_row, self._complete_to)
 
 
 # What the API takes out of a description.
@@ -193,15 +193,15 @@ class BetaReports:
         self.has_children = client.is_parent
         self._unlisted: set[str] = set()
 
-    def cost(self, window: Window, *, group_by: Sequence[str] = ()) -> Iterator[Part]:
+    def cost(self, window: Window, *, group_by: Sequence[str] = ()) -> Iterator[ReportPage]:
         questions = beta_reports.cost_questions(self._client, optional=_OPTIONAL_IN_BETA)
         return self._reported(questions.ask(window, group_by=group_by), group_by, _amount)
 
-    def usage(self, window: Window, *, group_by: Sequence[str] = ()) -> Iterator[Part]:
+    def usage(self, window: Window, *, group_by: Sequence[str] = ()) -> Iterator[ReportPage]:
         parts = self._usage.ask(window, group_by=group_by)
         return self._reported(parts, group_by, _tokens)
 
-    def usage_of_people(self, window: Window, *, group_by: Sequence[str]) -> Iterator[Part]:
+    def usage_of_people(self, window: Window, *, group_by: Sequence[str]) -> Iterator[ReportPage]:
         for filters in (self._USERS, self._SERVICES):
             parts = self._usage.ask(window, group_by=group_by, by=("actor",), filters=filters)
             yield from self._reported(parts, group_by, _tokens)
@@ -211,20 +211,20 @@ class BetaReports:
         return beta_reports.usage_questions(self._client, optional=_OPTIONAL_IN_BETA)
 
     def _reported(
-        self, parts: Iterable[Part], names: Sequence[str], known: Callable[[Numbers], Numbers]
-    ) -> Iterator[Part]:
+        self, parts: Iterable[ReportPage], names: Sequence[str], known: Callable[[Numbers], Numbers]
+    ) -> Iterator[ReportPage]:
         """Return the rows as the reports have them, without combinations that have no numbers."""
         place = names.index("workspace_id") if "workspace_id" in names else None
         for part in parts:
             lines = []
-            for line in part.lines:
+            for line in part.rows:
                 numbers, values = known(line.numbers), line.values
                 if place is not None:
                     workspace = self.workspace(values[place])
                     values = (*values[:place], workspace, *values[place + 1 :])
                 if any(numbers):
                     lines.append(line._replace(values=values, numbers=numbers))
-            yield part._replace(lines=tuple(lines))
+            yield part._replace(rows=tuple(lines))
 
     def workspace(self, id: str | None) -> str | None:
         """Return the workspace; the default one has an id here, but is null in reports."""

@@ -14,7 +14,7 @@ from integrations.connectors.claude_enterprise.catalog import CATALOG, PACE
 from integrations.connectors.claude_enterprise.client import AnalyticsClient
 from integrations.connectors.claude_enterprise.feeds import FEEDS
 from integrations.connectors.claude_enterprise.feeds.activity import ITEM_KINDS
-from integrations.connectors.claude_enterprise.feeds.days import first_day
+from integrations.connectors.claude_enterprise.feeds.days import earliest_day
 
 _KEY = KeyFormat(
     name="an Analytics API key",
@@ -71,15 +71,15 @@ class ClaudeEnterprise(Connector):
         self, before: Mapping[str, str], after: Mapping[str, str]
     ) -> Mapping[str, Mapping[str, frozenset[str]]]:
         answered = limits.answered_again(before, after)
-        cuts = {
+        feeds = {
             f"{kind.feed}_by_person": {"service": values}
             for kind in ITEM_KINDS
             for values in answered.pop(kind.endpoint, {}).values()
         }
-        return answered | cuts
+        return answered | feeds
 
     def independent_way(self, options: Mapping[str, str]) -> Mapping[str, str] | None:
         return limits.older_way(options)
 
     def earliest_day(self, today: date) -> date:
-        return first_day(today)
+        return earliest_day(today)

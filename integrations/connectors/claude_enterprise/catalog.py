@@ -27,7 +27,7 @@ from integrations.connectors.base import (
     ActivityRatio,
     Attribute,
     Catalog,
-    Cut,
+    DocumentDimensions,
     Preset,
     RequestsPerMinute,
 )
@@ -597,23 +597,33 @@ _GROUP, _CHANNEL = "rbac_group_id", "slack_channel_id"
 _METERED = frozenset({"sku", "organization_id"})
 
 
-def _item_breakdowns() -> Iterator[Cut]:
+def _item_breakdowns() -> Iterator[DocumentDimensions]:
     """Skills, connectors, plugins, artifacts and projects by person, group and product."""
     for feed in ("skills", "connectors", "plugins", "artifacts", "projects"):
-        yield Cut(feed, of=feed, subject="item")
-        # Projects belong to Chat: the provider refuses to cut them by product.
+        yield DocumentDimensions(feed, of=feed, subject="item")
+        # Projects belong to Chat: the provider refuses to group them by product.
         product = () if feed == "projects" else ("service",)
-        yield Cut(f"{feed}_by_person", of=feed, dimensions=("item", *product, *PERSON))
-        yield Cut(f"{feed}_by_group", of=feed, dimensions=("item", _GROUP), is_overlapping=True)
+        yield DocumentDimensions(
+            f"{feed}_by_person", of=feed, dimensions=("item", *product, *PERSON)
+        )
+        yield DocumentDimensions(
+            f"{feed}_by_group", of=feed, dimensions=("item", _GROUP), is_overlapping=True
+        )
 
 
-_CUTS = (
-    Cut("users", of="users", dimensions=PERSON),
-    Cut("group_cost", "cost", subject=_GROUP, absent="no_group", is_overlapping=True),
-    Cut("group_usage", "usage", subject=_GROUP, absent="no_group", is_overlapping=True),
-    Cut("group_activity", "users", subject=_GROUP, absent="no_group", is_overlapping=True),
-    Cut("slack_channel_cost", "cost", subject=_CHANNEL, is_overlapping=True),
-    Cut("slack_channel_usage", "usage", subject=_CHANNEL, is_overlapping=True),
+_DOCUMENT_DIMENSIONS = (
+    DocumentDimensions("users", of="users", dimensions=PERSON),
+    DocumentDimensions(
+        "group_cost", "cost", subject=_GROUP, absent="no_group", is_overlapping=True
+    ),
+    DocumentDimensions(
+        "group_usage", "usage", subject=_GROUP, absent="no_group", is_overlapping=True
+    ),
+    DocumentDimensions(
+        "group_activity", "users", subject=_GROUP, absent="no_group", is_overlapping=True
+    ),
+    DocumentDimensions("slack_channel_cost", "cost", subject=_CHANNEL, is_overlapping=True),
+    DocumentDimensions("slack_channel_usage", "usage", subject=_CHANNEL, is_overlapping=True),
     *_item_breakdowns(),
 )
 
@@ -698,7 +708,7 @@ CATALOG = Catalog(
     names=NAMES,
     ratios=(_SEAT_USE, ACCEPT_RATE),
     metrics=(*_USERS, *_ITEM_FEEDS, *_SUMMARIES, _GROUPS),
-    cuts=_CUTS,
+    document_dimensions=_DOCUMENT_DIMENSIONS,
     endpoints=ENDPOINTS,
     dimensions={
         "cost": _METERED | {"service", "cost_type", "token_type", *PERSON},

@@ -8,7 +8,7 @@ from integrations.connectors.anthropic import children, comparing
 from integrations.connectors.anthropic.connection_test import KEY, TestChecklist
 from integrations.connectors.anthropic.limits import BETA_REPORTS, LEGACY_REPORTS
 from integrations.connectors.anthropic.parsing import day_of
-from integrations.connectors.anthropic.reports import Part
+from integrations.connectors.anthropic.reports import ReportPage
 from integrations.connectors.base import (
     ORGANIZATION,
     ActionNeeded,
@@ -151,7 +151,7 @@ _UNCOMPARED = (
 
 
 def _difference(
-    client: AnalyticsClient, window: Window, older: list[Part], newer: list[Part]
+    client: AnalyticsClient, window: Window, older: list[ReportPage], newer: list[ReportPage]
 ) -> str | None:
     """Describe how the beta reports differ; "" if not at all; None if nothing shows it.
 
@@ -166,7 +166,9 @@ def _difference(
     return f"{apart} {_CHILDREN}" if apart else apart
 
 
-def _tokens_of(client: AnalyticsClient, window: Window) -> tuple[list[Part], list[Part]] | None:
+def _tokens_of(
+    client: AnalyticsClient, window: Window
+) -> tuple[list[ReportPage], list[ReportPage]] | None:
     """Return the tokens in both versions; None if one of them is closed."""
     newer = comparing.whole_if_open(lambda: BetaReports(client).usage(window))
     older = (
@@ -177,13 +179,13 @@ def _tokens_of(client: AnalyticsClient, window: Window) -> tuple[list[Part], lis
     return None if newer is None or older is None else (older, newer)
 
 
-def _with(parts: list[Part], api_variant: str, check: Check) -> _Cost:
+def _with(parts: list[ReportPage], api_variant: str, check: Check) -> _Cost:
     """Return what is known of cost if one version is used."""
     cost = _complete_to(parts)
     return replace(cost, api_variant=api_variant, checks=(*cost.checks, check))
 
 
-def _complete_to(parts: list[Part]) -> _Cost:
+def _complete_to(parts: list[ReportPage]) -> _Cost:
     """Return the instant to which cost is complete, and whether the last days have any."""
     watermark = comparing.refreshed(parts)
     organization_id = next((part.organization_id for part in parts), "")
@@ -192,7 +194,7 @@ def _complete_to(parts: list[Part]) -> _Cost:
             _COST, "limited", "Anthropic has not published any cost of the last days yet."
         )
         return _Cost(LEGACY_REPORTS, (check,), organization_id=organization_id)
-    lines = [line for part in parts for line in part.lines]
+    lines = [line for part in parts for line in part.rows]
     charged = sum((line.numbers[0] or Decimal() for line in lines), Decimal())
     check = Check(_COST, "passed", f"Complete to {comparing.instant_in_words(watermark)}.")
     return _Cost(LEGACY_REPORTS, (check,), bool(charged), watermark, organization_id)

@@ -32,7 +32,7 @@ _DIMENSIONS = (
     unread("claude_tag_user_id", _SLACK),
 )
 _COST_DIMENSIONS = (*_DIMENSIONS, meter("cost_type"), meter("token_type"))
-_CUT = (
+_SHARED_DIMENSIONS = (
     Field("product", f"{DOCUMENT}.labels", "service"),
     Field("user_id", "Person.external_id", "user_id"),
     Field("rbac_group_id", f"{DOCUMENT}.labels", "rbac_group_id"),
@@ -108,7 +108,7 @@ ENDPOINTS = (
             Field("user.email_address", "Person.email", "user_email"),
             unread("user.type", "Not stored: it is always a user."),
             unread("last_activity_date", "Not stored: the days of activity say the same."),
-            *_CUT[2:],
+            *_SHARED_DIMENSIONS[2:],
             Field("distinct_user_count", f"{DOCUMENT}.values", "group_people"),
         ),
     ),
@@ -126,7 +126,7 @@ ENDPOINTS = (
             Field("attributed_list_price", f"{DOCUMENT}.values, in dollars", "skill_list_price"),
             unread("currency", "Not stored: another currency than US dollars is refused."),
             unread("share_status", "Not stored: who may see a skill is neither cost nor use."),
-            *_CUT,
+            *_SHARED_DIMENSIONS,
         ),
     ),
     Endpoint(
@@ -138,7 +138,7 @@ ENDPOINTS = (
         (
             Field("connector_name", f"{DOCUMENT}.subject", "item"),
             Field("connector_display_name", f"{DOCUMENT}.name", "item"),
-            *_CUT,
+            *_SHARED_DIMENSIONS,
         ),
     ),
     Endpoint(
@@ -147,7 +147,7 @@ ENDPOINTS = (
         (
             Field("plugin_id", f"{DOCUMENT}.subject", "item"),
             Field("plugin_name", f"{DOCUMENT}.name", "item"),
-            *_CUT,
+            *_SHARED_DIMENSIONS,
         ),
     ),
     Endpoint(
@@ -156,7 +156,7 @@ ENDPOINTS = (
         (
             Field("artifact_type", f"{DOCUMENT}.subject", "item"),
             Field("is_shared", f"{DOCUMENT}.subject", "item"),
-            *_CUT,
+            *_SHARED_DIMENSIONS,
         ),
     ),
     Endpoint(
@@ -167,7 +167,7 @@ ENDPOINTS = (
             Field("project_name", f"{DOCUMENT}.name", "item"),
             unread("created_at", "Not stored: no report asks how old a project is."),
             unread("created_by.*", "Not stored: who made a project is no use of it."),
-            *_CUT[1:],
+            *_SHARED_DIMENSIONS[1:],
         ),
     ),
     Endpoint(

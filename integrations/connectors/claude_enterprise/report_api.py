@@ -11,9 +11,15 @@ from typing import Any, Protocol
 from integrations.connectors.anthropic import beta_reports, limits
 from integrations.connectors.anthropic.children import CHILD
 from integrations.connectors.anthropic.limits import BETA_REPORTS, Filters
-from integrations.connectors.anthropic.parts import ToLine, parts_of_buckets, parts_of_rows
 from integrations.connectors.anthropic.questions import Questions
-from integrations.connectors.anthropic.reports import Line, Numbers, Part, counts, dollars
+from integrations.connectors.anthropic.report_pages import ToRow, pages_of_buckets, pages_of_rows
+from integrations.connectors.anthropic.reports import (
+    Numbers,
+    ReportPage,
+    ReportRow,
+    counts,
+    dollars,
+)
 from integrations.connectors.claude_enterprise.client import (
     LARGEST_PAGE,
     LONGEST_RANGE,
@@ -60,7 +66,7 @@ USER_USAGE_REPORT = _report("user_usage_report", LARGEST_PAGE)
 class ReportApi(Protocol):
     """Reports as feeds read them. `group_cap` is the number of groups of a day; None is all.
 
-    `has_children` says that lines can be cut by the child organizations of a parent.
+    `has_children` says that rows can be grouped by the child organizations of a parent.
     """
 
     group_cap: int | None
@@ -68,16 +74,16 @@ class ReportApi(Protocol):
 
     def cost(
         self, window: Window, *, group_by: Sequence[str] = (), filters: Filters | None = None
-    ) -> Iterator[Part]: ...
+    ) -> Iterator[ReportPage]: ...
 
     def usage(
         self, window: Window, *, group_by: Sequence[str] = (), filters: Filters | None = None
-    ) -> Iterator[Part]: ...
+    ) -> Iterator[ReportPage]: ...
 
-    def user_cost(self, window: Window, *, group_by: Sequence[str]) -> Iterator[Part]:
+    def user_cost(self, window: Window, *, group_by: Sequence[str]) -> Iterator[ReportPage]:
         """Return the cost of users, each with its actor."""
 
-    def user_usage(self, window: Window, *, group_by: Sequence[str]) -> Iterator[Part]: ...
+    def user_usage(self, window: Window, *, group_by: Sequence[str]) -> Iterator[ReportPage]: ...
 
 
 def report_api_for(client: AnalyticsClient) -> ReportApi:
@@ -96,60 +102,64 @@ class LegacyReports:
 
     def cost(
         self, window: Window, *, group_by: Sequence[str] = (), filters: Filters | None = None
-    ) -> Iterator[Part]:
+    ) -> Iterator[ReportPage]:
         return self._ask(COST_REPORT, self._cost, window, group_by, filters)
 
     def usage(
         self, window: Window, *, group_by: Sequence[str] = (), filters: Filters | None = None
-    ) -> Iterator[Part]:
+    ) -> Iterator[ReportPage]:
         return self._ask(USAGE_REPORT, self._usage, window, group_by, filters)
 
-    def user_cost(self, window: Window, *, group_by: Sequence[str]) -> Iterator[Part]:
+    def user_cost(self, window: Window, *, group_by: Sequence[str]) -> Iterator[ReportPage]:
         return self._ask(USER_COST_REPORT, self._user_cost, window, group_by)
 
-    def user_usage(self, window: Window, *, group_by: Sequence[str]) -> Iterator[Part]:
+    def user_usage(self, window: Window, *, group_by: Sequence[str]) -> Iterator[ReportPage]:
         return self._ask(USER_USAGE_REPORT, self._user_usage, window, group_by)
 
     def _ask(
         self,
         report: limits.Report,
-        read: Callable[..., Iterator[Part]],
+        read: Callable[..., Iterator[ReportPage]],
         window: Window,
         group_by: Sequence[str],
         filters: Filters | None = None,
-    ) -> Iterator[Part]:
+    ) -> Iterator[ReportPage]:
         questions = Questions(report, self._client.learned, read)
         return questions.ask(window, group_by=group_by, filters=filters)
 
-    def _cost(self, window: Window, *, group_by: Sequence[str], **asked: Any) -> Iterator[Part]:
+    def _cost(
+        self, window: Window, *, group_by: Sequence[str], **asked: Any
+    ) -> Iterator[ReportPage]:
         pages = self._client.cost_report(window, group_by=group_by, **asked)
-        return parts_of_buckets(self._client, pages, window, _to_line(group_by, dollars))
+        return pages_of_buckets(self._client, pages, window, _to_row(group_by, dollars))
 
-    def _usage(self, window: Window, *, group_by: Sequence[str], **asked: Any) -> Iterator[Part]:
+    def _usage(
+        self, window: Window, *, group_by: Sequence[str], **asked: Any
+    ) -> Iterator[ReportPage]:
         pages = self._client.usage_report(window, group_by=group_by, **asked)
-        return parts_of_buckets(self._client, pages, window, _to_line(group_by, counts))
+        return pages_of_buckets(self._client, pages, window, _to_row(group_by, counts))
 
     def _user_cost(
         self, window: Window, *, group_by: Sequence[str], **asked: Any
-    ) -> Iterator[Part]:
+    ) -> Iterator[ReportPage]:
         pages = self._client.user_cost_report(window, group_by=group_by, **asked)
-        return parts_of_rows(self._client, pages, window, _to_line(group_by, dollars))
+        return pages_of_rows(self._client, pages, window, _to_row(group_by, dollars))
 
     def _user_usage(
         self, window: Window, *, group_by: Sequence[str], **asked: Any
-    ) -> Iterator[Part]:
+    ) -> Iterator[ReportPage]:
         pages = self._client.user_usage_report(window, group_by=group_by, **asked)
-        return parts_of_rows(self._client, pages, window, _to_line(group_by, counts))
+        return pages_of_rows(self._client, pages, window, _to_row(group_by, counts))
 
 
-def _to_line(names: Sequence[str], numbers_of: Callable[[Any], Numbers]) -> ToLine:
+def _to_row(names: Sequence[str], numbers_of: Callable[[Any], Numbers]) -> ToRow:
     """Return how a row becomes a line; only reports per user name an actor."""
 
-    def to_line(day: date, row: Any) -> Line:
+    def to_row(day: date, row: Any) -> ReportRow:
         values = tuple(getattr(row, name) for name in names)
-        return Line(day, getattr(row, "actor", None), values, numbers_of(row))
+        return ReportRow(day, getattr(row, "actor", None), values, numbers_of(row))
 
-    return to_line
+    return to_row
 
 
 class BetaReports:
@@ -167,16 +177,16 @@ class BetaReports:
 
     def cost(
         self, window: Window, *, group_by: Sequence[str] = (), filters: Filters | None = None
-    ) -> Iterator[Part]:
+    ) -> Iterator[ReportPage]:
         return self._cost.ask(window, group_by=group_by, filters=filters)
 
     def usage(
         self, window: Window, *, group_by: Sequence[str] = (), filters: Filters | None = None
-    ) -> Iterator[Part]:
+    ) -> Iterator[ReportPage]:
         return self._usage.ask(window, group_by=group_by, filters=filters)
 
-    def user_cost(self, window: Window, *, group_by: Sequence[str]) -> Iterator[Part]:
+    def user_cost(self, window: Window, *, group_by: Sequence[str]) -> Iterator[ReportPage]:
         return self._cost.ask(window, group_by=group_by, by=("actor",), filters=self._USERS)
 
-    def user_usage(self, window: Window, *, group_by: Sequence[str]) -> Iterator[Part]:
+    def user_usage(self, window: Window, *, group_by: Sequence[str]) -> Iterator[ReportPage]:
         return self._usage.ask(window, group_by=group_by, by=("actor",), filters=self._USERS)

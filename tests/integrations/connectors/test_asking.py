@@ -17,7 +17,7 @@ from integrations.connectors.anthropic.actors import Actor
 from integrations.connectors.anthropic.errors import unexpected
 from integrations.connectors.anthropic.limits import Learned, Report
 from integrations.connectors.anthropic.questions import Questions
-from integrations.connectors.anthropic.reports import Line, Part
+from integrations.connectors.anthropic.reports import ReportPage, ReportRow
 from integrations.connectors.base import ActionNeeded, AskDifferently, PayloadError
 from integrations.window import Window
 
@@ -78,8 +78,8 @@ class Api:
             actor = (
                 Actor(user_id=account, service_account_id=service) if account or service else None
             )
-            lines.append(Line(day, actor, tuple(row.values()), (tokens,)))
-        yield Part(tuple(lines), EXPORT, "org")
+            lines.append(ReportRow(day, actor, tuple(row.values()), (tokens,)))
+        yield ReportPage(tuple(lines), EXPORT, "org")
 
 
 def asked(api, *, group_by=NAMES, by=(), learned=None, report=REPORT):
@@ -90,7 +90,7 @@ def asked(api, *, group_by=NAMES, by=(), learned=None, report=REPORT):
             parts = list(Questions(report, learned, api.read).ask(DAYS, group_by=group_by, by=by))
         except AskDifferently:
             continue
-        return [line for part in parts for line in part.lines]
+        return [line for part in parts for line in part.rows]
     raise AssertionError("never done")
 
 

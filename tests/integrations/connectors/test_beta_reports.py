@@ -9,7 +9,7 @@ from integrations.connectors.anthropic import beta_reports
 from integrations.connectors.anthropic.actors import to_person
 from integrations.connectors.anthropic.client import ApiClient
 from integrations.connectors.anthropic.reports import (
-    Line,
+    ReportRow,
     add_measures,
     meter_of,
     subtract_measures,
@@ -70,7 +70,7 @@ def read(script, reader=beta_reports.read_cost, window=DAYS, **asked):
 
 
 def lines(script, *args, **asked):
-    return [line for part in read(script, *args, **asked) for line in part.lines]
+    return [line for part in read(script, *args, **asked) for line in part.rows]
 
 
 def test_they_are_asked_day_by_day_oldest_first_with_the_header_of_the_beta():
@@ -110,7 +110,7 @@ def test_cents_of_a_row_are_dollars_of_a_line():
 
     (part,) = read(script, group_by=["actor", "product", "model"])
 
-    (line,) = part.lines
+    (line,) = part.rows
     assert part.data_refreshed_at == datetime(2026, 11, 2, 8, tzinfo=UTC)
     assert part.organization_id == "org_1"
     assert line.day == FIRST
@@ -126,7 +126,7 @@ def test_tokens_keep_their_kinds_apart():
 
     rows = lines(Script(report(usage)), beta_reports.read_usage, group_by=["model"])
 
-    assert rows == [Line(SECOND, None, ("opus",), (6, 10, 20, 4, 3, 50, 7))]
+    assert rows == [ReportRow(SECOND, None, ("opus",), (6, 10, 20, 4, 3, 50, 7))]
 
 
 def test_the_dimensions_of_both_products_become_a_meter():
@@ -166,7 +166,7 @@ def kept_out(script):
     with client:
         parts = list(beta_reports.read_cost(client, DAYS))
         rows = [(one.day, one.rows) for one in client.kept_out.take()]
-    return rows, [line.numbers[0] for part in parts for line in part.lines]
+    return rows, [line.numbers[0] for part in parts for line in part.rows]
 
 
 @pytest.mark.parametrize("amount", ["NaN", "ten"])

@@ -8,7 +8,11 @@ from decimal import Decimal
 
 from integrations.connectors.anthropic.parsing import in_dollars, numbers, payload_error, usd
 from integrations.connectors.base import NotAvailable
-from integrations.connectors.claude_console.client import AdminClient, Developed, Developer
+from integrations.connectors.claude_console.client import (
+    ActivityRow,
+    AdminClient,
+    DeveloperActivity,
+)
 from integrations.connectors.records import EngagementRecord, Page, PersonRef
 from integrations.exact import add
 from integrations.window import Window, midnight
@@ -80,7 +84,7 @@ def _pages(client: AdminClient, window: Window) -> Iterator[Page]:
             yield Page(records, known_to, client.organization_id, feed=feed)
 
 
-def _labels(row: Developed) -> tuple[tuple[str, str], ...]:
+def _labels(row: ActivityRow) -> tuple[tuple[str, str], ...]:
     """Return how Claude Code was used; "" for what the report does not have."""
     remote = {True: "remote", False: "local"}
     return (
@@ -96,7 +100,7 @@ def _subject(external_id: str, labels: tuple[tuple[str, str], ...]) -> str:
 
 
 def _translated(
-    row: Developed, day: date
+    row: ActivityRow, day: date
 ) -> tuple[PersonRef, Sequence[tuple[str, Values]], Values]:
     """Return the person, the numbers of each model, and all numbers of a row.
 
@@ -111,7 +115,7 @@ def _translated(
     return person, models, _values(row, models)
 
 
-def _person(actor: Developer | None) -> PersonRef | None:
+def _person(actor: DeveloperActivity | None) -> PersonRef | None:
     """Return the person by address or the key by name, since the report has no ids.
 
     The address is an id in small letters, so that one person in two spellings is one.
@@ -125,7 +129,7 @@ def _person(actor: Developer | None) -> PersonRef | None:
     return None
 
 
-def _values(row: Developed, models: Iterable[tuple[str, Values]]) -> Values:
+def _values(row: ActivityRow, models: Iterable[tuple[str, Values]]) -> Values:
     """Every number of a row under its path; those Claude Enterprise has, too, under its names."""
     values: Values = {}
     for path, number in numbers({"core_metrics": row.core_metrics}, all_count=True):
@@ -138,7 +142,7 @@ def _values(row: Developed, models: Iterable[tuple[str, Values]]) -> Values:
     return values
 
 
-def _models(row: Developed) -> Iterator[tuple[str, Values]]:
+def _models(row: ActivityRow) -> Iterator[tuple[str, Values]]:
     """Return the usage of a row by model. A model may occur twice."""
     for use in row.model_breakdown:
         tokens = numbers(use.tokens, all_count=True)

@@ -13,7 +13,7 @@ from integrations.connectors.anthropic import beta_reports
 from integrations.connectors.anthropic.actors import Actor, to_person
 from integrations.connectors.anthropic.parsing import SnapshotGuard
 from integrations.connectors.anthropic.questions import Questions
-from integrations.connectors.anthropic.reports import Line, Numbers, Part, add_measures
+from integrations.connectors.anthropic.reports import Numbers, ReportPage, ReportRow, add_measures
 from integrations.connectors.base import AskDifferently, ConnectorError, NotAvailable
 from integrations.connectors.claude_console.client import AdminClient
 from integrations.connectors.claude_console.feeds.meters import DEFAULT_WORKSPACE
@@ -59,7 +59,7 @@ def _pages(
     client: AdminClient,
     window: Window,
     table: str,
-    read: Callable[..., Iterator[Part]],
+    read: Callable[..., Iterator[ReportPage]],
     measures: Sequence[str],
 ) -> Iterator[Page]:
     """Yield one document per day and combination, holding one day in memory at a time.
@@ -81,7 +81,7 @@ def _pages(
             yield Page((), export.watermark, client.organization_id)
             first = False
         records: list[EngagementRecord] = []
-        for line in part.lines:
+        for line in part.rows:
             key = (line.day, _person(line.actor), _values(line, workspaces))
             if line.day != day:
                 records += _documents(sums, measures)
@@ -102,7 +102,7 @@ def _documents(sums: Mapping[_Key, Numbers], measures: Sequence[str]) -> Iterato
         )
 
 
-def _opened(questions: Questions, window: Window) -> Iterator[Part]:
+def _opened(questions: Questions, window: Window) -> Iterator[ReportPage]:
     """Raise `NotAvailable` where the beta is closed to the organization: it is an extra.
 
     What is refused for its size is asked for in smaller pages.
@@ -124,7 +124,7 @@ def _opened(questions: Questions, window: Window) -> Iterator[Part]:
         ) from None
 
 
-def _values(line: Line, workspaces: BetaReports) -> tuple[str, ...]:
+def _values(line: ReportRow, workspaces: BetaReports) -> tuple[str, ...]:
     product, model, key, workspace = line.values
     workspace = workspaces.workspace(workspace) or DEFAULT_WORKSPACE
     return product or "", model or "", key or "", workspace

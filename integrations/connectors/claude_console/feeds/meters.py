@@ -13,9 +13,9 @@ from integrations.connectors.records import NOT_READ, MeterKey, meter_key
 DEFAULT_WORKSPACE = "default"
 NOT_ITEMIZED = "not_itemized"
 
-_CUT = ("model", "service_tier", "context_window", "inference_geo")
-COST_CUT = ("workspace_id", *_CUT, "cost_type", "token_type")
-USAGE_CUT = ("workspace_id", "api_key_id", *_CUT)
+_SHARED_DIMENSIONS = ("model", "service_tier", "context_window", "inference_geo")
+COST_DIMENSIONS = ("workspace_id", *_SHARED_DIMENSIONS, "cost_type", "token_type")
+USAGE_DIMENSIONS = ("workspace_id", "api_key_id", *_SHARED_DIMENSIONS)
 
 
 SURFACE_FROM = frozenset({"service_tier", "cost_type"})  # see `surface`

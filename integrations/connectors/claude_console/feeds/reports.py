@@ -17,7 +17,7 @@ from integrations.connectors.anthropic.children import CHILD
 from integrations.connectors.anthropic.parsing import SnapshotGuard
 from integrations.connectors.anthropic.reports import (
     Numbers,
-    Part,
+    ReportPage,
     add_measures,
     subtract_measures,
     total,
@@ -26,9 +26,9 @@ from integrations.connectors.anthropic.reports import (
 from integrations.connectors.base import SnapshotMoved
 from integrations.connectors.claude_console.client import AdminClient
 from integrations.connectors.claude_console.feeds.meters import (
-    COST_CUT,
+    COST_DIMENSIONS,
     NOT_ITEMIZED,
-    USAGE_CUT,
+    USAGE_DIMENSIONS,
     meter_of,
 )
 from integrations.connectors.claude_console.report_api import ReportApi, report_api_for
@@ -50,39 +50,39 @@ Lines = dict[date, dict[MeterKey, Numbers]]
 Totals = dict[date, Numbers]
 
 
-class Ask(Protocol):
+class ReportQuery(Protocol):
     """One report of the whole organization, see `ReportApi.cost`."""
 
-    def __call__(self, window: Window, *, group_by: Sequence[str] = ()) -> Iterator[Part]: ...
+    def __call__(self, window: Window, *, group_by: Sequence[str] = ()) -> Iterator[ReportPage]: ...
 
 
 @dataclass(frozen=True)
-class _Kind:
+class _MeasureSet:
     """Cost or usage: how it is asked, by which dimensions, in which numbers.
 
     `checked` are the measures whose totals are kept, to check our lines against; `rest` is the
     meter of what a total holds beyond its lines.
     """
 
-    ask: Callable[[ReportApi], Ask]
-    cut: tuple[str, ...]
+    ask: Callable[[ReportApi], ReportQuery]
+    dimensions: tuple[str, ...]
     measures: tuple[str, ...]
     checked: tuple[str, ...]
     record: Callable[..., CostRecord | UsageRecord]
     rest: MeterKey
 
 
-_COST = _Kind(
+_COST = _MeasureSet(
     ask=lambda api_variant: api_variant.cost,
-    cut=COST_CUT,
+    dimensions=COST_DIMENSIONS,
     measures=COST_MEASURES,
     checked=("effective_cost",),
     record=CostRecord,
     rest=MeterKey(cost_type=NOT_ITEMIZED),
 )
-_USAGE = _Kind(
+_USAGE = _MeasureSet(
     ask=lambda api_variant: api_variant.usage,
-    cut=USAGE_CUT,
+    dimensions=USAGE_DIMENSIONS,
     measures=USAGE_MEASURES,
     checked=TOKEN_MEASURES,
     record=UsageRecord,
@@ -92,22 +92,22 @@ _USAGE = _Kind(
 
 def read_cost(client: AdminClient, window: Window) -> Iterator[Page]:
     """Dollars of the whole organization. Priority Tier is committed spend and not among them."""
-    return _whole(_COST, client, window)
+    return _read_complete(_COST, client, window)
 
 
 def read_usage(client: AdminClient, window: Window) -> Iterator[Page]:
     """Tokens of the whole organization, Priority Tier included. Code execution takes none."""
-    return _whole(_USAGE, client, window)
+    return _read_complete(_USAGE, client, window)
 
 
-def _cut(names: tuple[str, ...], api_variant: ReportApi) -> tuple[str, ...]:
+def _dimensions(names: tuple[str, ...], api_variant: ReportApi) -> tuple[str, ...]:
     """Return the dimensions in this API variant, with the child organization for a parent."""
     return (*names, CHILD) if api_variant.has_children else names
 
 
-def _whole(kind: _Kind, client: AdminClient, window: Window) -> Iterator[Page]:
+def _read_complete(kind: _MeasureSet, client: AdminClient, window: Window) -> Iterator[Page]:
     api_variant = report_api_for(client)
-    kind = replace(kind, cut=_cut(kind.cut, api_variant))
+    kind = replace(kind, dimensions=_dimensions(kind.dimensions, api_variant))
     ask, read = kind.ask(api_variant), SnapshotGuard()
 
     def page(*records: CostRecord | UsageRecord | TotalRecord) -> Page:
@@ -117,11 +117,11 @@ def _whole(kind: _Kind, client: AdminClient, window: Window) -> Iterator[Page]:
     settled = {day for day in totals if api_variant.is_snapshot or _has_ended(day, read)}
     yield page(*_total_records(kind, {day: totals[day] for day in sorted(settled)}))
     lines = _lines(kind, ask, window, read)
-    rest = {day: _rest(kind, totals[day], lines.get(day, {})) for day in totals}
+    rest = {day: _residual(kind, totals[day], lines.get(day, {})) for day in totals}
     apart = {day for day in settled if any(rest[day])}
     moved = {day for day in apart if not client.kept_out.spoils(day)}
     if moved and not api_variant.is_snapshot:
-        _refuse_if_moved(kind, client, ask, window, totals, moved)
+        _check_totals_unchanged(kind, client, ask, window, totals, moved)
     for day in apart:
         lines[day][kind.rest] = rest[day]
     yield page(
@@ -137,13 +137,13 @@ def _whole(kind: _Kind, client: AdminClient, window: Window) -> Iterator[Page]:
 
 
 def _totals(
-    kind: _Kind, client: AdminClient, ask: Ask, window: Window, read: SnapshotGuard
+    kind: _MeasureSet, client: AdminClient, ask: ReportQuery, window: Window, read: SnapshotGuard
 ) -> Totals:
     """Return the ungrouped sum of each day; zero for covered days without use."""
     totals: Totals = {}
     for part in ask(window):
         read.check(part)
-        for line in part.lines:
+        for line in part.rows:
             totals[line.day] = add_measures(
                 totals.get(line.day, zero_measures(kind.measures)), line.numbers
             )
@@ -155,13 +155,13 @@ def _totals(
     return totals
 
 
-def _lines(kind: _Kind, ask: Ask, window: Window, read: SnapshotGuard) -> Lines:
+def _lines(kind: _MeasureSet, ask: ReportQuery, window: Window, read: SnapshotGuard) -> Lines:
     """Return the rows of each day, adding up rows of the same meter."""
     lines: Lines = defaultdict(dict)
-    for part in ask(window, group_by=kind.cut):
+    for part in ask(window, group_by=kind.dimensions):
         read.check(part)
-        for line in part.lines:
-            meter, sums = meter_of(kind.cut, line.values), lines[line.day]
+        for line in part.rows:
+            meter, sums = meter_of(kind.dimensions, line.values), lines[line.day]
             sums[meter] = add_measures(sums[meter], line.numbers) if meter in sums else line.numbers
     return lines
 
@@ -170,7 +170,7 @@ def _has_ended(day: date, read: SnapshotGuard) -> bool:
     return read.watermark is not None and midnight(day + timedelta(days=1)) <= read.watermark
 
 
-def _rest(kind: _Kind, whole: Numbers, lines: dict[MeterKey, Numbers]) -> Numbers:
+def _residual(kind: _MeasureSet, whole: Numbers, lines: dict[MeterKey, Numbers]) -> Numbers:
     """Return the residual of a day; all zero or unknown if its rows are complete."""
     return subtract_measures(
         whole, total(lines.values(), kind.measures) if lines else _zero_of(whole)
@@ -181,8 +181,13 @@ def _zero_of(whole: Numbers) -> Numbers:
     return tuple(None if number is None else 0 for number in whole)
 
 
-def _refuse_if_moved(
-    kind: _Kind, client: AdminClient, ask: Ask, window: Window, totals: Totals, days: set[date]
+def _check_totals_unchanged(
+    kind: _MeasureSet,
+    client: AdminClient,
+    ask: ReportQuery,
+    window: Window,
+    totals: Totals,
+    days: set[date],
 ) -> None:
     """Raise `SnapshotMoved` if totals have changed since: then the lines are newer, not short."""
     again = _totals(kind, client, ask, window, SnapshotGuard())
@@ -194,7 +199,7 @@ def _refuse_if_moved(
         )
 
 
-def _total_records(kind: _Kind, totals: Totals) -> Iterator[TotalRecord]:
+def _total_records(kind: _MeasureSet, totals: Totals) -> Iterator[TotalRecord]:
     for day, numbers in totals.items():
         for measure, value in zip(kind.measures, numbers, strict=True):
             if measure in kind.checked and value is not None:
@@ -210,14 +215,14 @@ def read_usage_of_people(client: AdminClient, window: Window) -> Iterator[Page]:
     An API key is no person: what it used stays with the key, and its cost with the workspace.
     """
     api_variant, read = report_api_for(client), SnapshotGuard()
-    cut = _cut(USAGE_CUT, api_variant)
-    for part in api_variant.usage_of_people(window, group_by=cut):
+    dimensions = _dimensions(USAGE_DIMENSIONS, api_variant)
+    for part in api_variant.usage_of_people(window, group_by=dimensions):
         read.check(part)
         sums: dict[tuple[date, MeterKey, PersonRef], Numbers] = {}
-        for line in part.lines:
+        for line in part.rows:
             person = _person(line.actor)
             if person is not None:
-                key = (line.day, meter_of(cut, line.values), person)
+                key = (line.day, meter_of(dimensions, line.values), person)
                 sums[key] = add_measures(sums[key], line.numbers) if key in sums else line.numbers
         records = tuple(
             _USAGE.record(day, meter, person, *numbers)

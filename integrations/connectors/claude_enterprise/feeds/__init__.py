@@ -23,8 +23,8 @@ from integrations.connectors.claude_enterprise.feeds.activity import (
 from integrations.connectors.claude_enterprise.feeds.days import (
     LONGEST_RANGE,
     closes_on,
-    last_week,
     open_period,
+    revised_days,
 )
 from integrations.connectors.records import Page
 from integrations.window import Window
@@ -86,7 +86,7 @@ def _daily(
         table=Table.ENGAGEMENT,
         grain=grain,
         window_days=1,
-        refresh_days=last_week,
+        refresh_days=revised_days,
         closes_on=closes_on,
         read=read,
         surfaces=surfaces or {},

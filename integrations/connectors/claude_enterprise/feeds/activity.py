@@ -22,7 +22,7 @@ from integrations.connectors.anthropic.parsing import (
 from integrations.connectors.anthropic.reports import product_of
 from integrations.connectors.base import ConnectorError, NotAvailable
 from integrations.connectors.claude_enterprise.client import AnalyticsClient
-from integrations.connectors.claude_enterprise.feeds.days import OLDEST_DAY, published
+from integrations.connectors.claude_enterprise.feeds.days import OLDEST_DAY, published_days
 from integrations.connectors.ids import canonical_id
 from integrations.connectors.records import (
     NOT_READ,
@@ -47,7 +47,7 @@ Row = dict[str, Any]
 
 def read_summaries(client: AnalyticsClient, window: Window) -> Iterator[Page]:
     """Active users and seats of the whole organization, all days in one request."""
-    asked = published(window)
+    asked = published_days(window)
     records = []
     for entry in _summaries(client, asked):
         with client.kept_out.guard():
@@ -77,7 +77,7 @@ _LONGEST_LAG = timedelta(days=3)  # older texts say three days, current ones one
 
 def read_users(client: AnalyticsClient, window: Window) -> Iterator[Page]:
     """Activity of every user, day by day: counts of a range would not add up."""
-    for day in published(window):
+    for day in published_days(window):
         for listing in client.activity("/users", _only(day)):
             records = []
             for row in listing.data:
@@ -136,8 +136,8 @@ def _is_active(block: Any) -> bool:
 class UsageListing:
     """An endpoint with a row per item. `subject` is its stable key, `name` what it is called.
 
-    `feed` is the name of its feed; feeds of its cuts are called `<feed>_by_person` and
-    `<feed>_by_group`. `cut` are the dimensions of the cut by person, `optional` those among them
+    `feed` is the name of its feed; its feeds with dimensions are called `<feed>_by_person` and
+    `<feed>_by_group`. `dimensions` are those by person, `optional` those among them
     that may be refused: by a cap, or because older organizations do not have them. `distinct` are
     the paths that count people.
     """
@@ -146,13 +146,13 @@ class UsageListing:
     endpoint: str
     subject: Callable[[Row], Any]
     name: Callable[[Row], Any]
-    cut: tuple[str, ...] = (USER, PRODUCT)
+    dimensions: tuple[str, ...] = (USER, PRODUCT)
     optional: tuple[str, ...] = (PRODUCT,)
     distinct: tuple[str, ...] = ("distinct_user_count",)
 
     def read(self, client: AnalyticsClient, window: Window) -> Iterator[Page]:
-        """Day by day, not cut by product: blocks of a row tell products apart already."""
-        for day in published(window):
+        """Day by day, not grouped by product: blocks of a row tell products apart already."""
+        for day in published_days(window):
             yield from self._pages(client, _only(day))
 
     def read_spans(self, client: AnalyticsClient, window: Window) -> Iterator[Page]:
@@ -161,7 +161,7 @@ class UsageListing:
 
     def read_by_person(self, client: AnalyticsClient, window: Window) -> Iterator[Page]:
         """Read the users of each item by product."""
-        for day in published(window):
+        for day in published_days(window):
             for rows in self._rows_by_person(client, day):
                 records = []
                 for row in rows:
@@ -171,7 +171,7 @@ class UsageListing:
 
     def read_with_people(self, client: AnalyticsClient, window: Window) -> Iterator[Page]:
         """Read the users of each item, and derive its totals without another request."""
-        for day in published(window):
+        for day in published_days(window):
             sums: dict[str, _Sum] = {}
             for rows in self._rows_by_person(client, day):
                 records = []
@@ -189,7 +189,7 @@ class UsageListing:
 
     def read_by_group(self, client: AnalyticsClient, window: Window) -> Iterator[Page]:
         """Read the usage of each group; groups overlap, as people may be in several."""
-        for day in published(window):
+        for day in published_days(window):
             for listing in client.activity(self.endpoint, _only(day), group_by=(GROUP,)):
                 records, names = [], {}
                 for row in listing.data:
@@ -216,13 +216,13 @@ class UsageListing:
     def _rows_by_person(self, client: AnalyticsClient, day: date) -> Iterator[list[Row]]:
         """Rows by person and product, page by page; less finely where that is refused."""
         refused = client.learned.not_read(self.endpoint)
-        cut = tuple(name for name in self.cut if name not in refused)
-        listings = client.activity(self.endpoint, _only(day), group_by=cut)
+        dimensions = tuple(name for name in self.dimensions if name not in refused)
+        listings = client.activity(self.endpoint, _only(day), group_by=dimensions)
         try:
             first = next(listings, None)
         except NotAvailable:
-            smaller = tuple(name for name in cut if name not in self.optional)
-            if smaller == cut:
+            smaller = tuple(name for name in dimensions if name not in self.optional)
+            if smaller == dimensions:
                 raise
             yield []
             listings = client.activity(self.endpoint, _only(day), group_by=smaller)
@@ -238,7 +238,7 @@ class UsageListing:
         user = canonical_id(_text(row.pop(USER, None)))
         product = product_of(_text(row.pop(PRODUCT, NOT_READ)))
         item, name = self._item(row)
-        labels = {ITEM: item, "service": product} if PRODUCT in self.cut else {ITEM: item}
+        labels = {ITEM: item, "service": product} if PRODUCT in self.dimensions else {ITEM: item}
         return EngagementRecord(
             day,
             _joined(item, user, product),
@@ -376,19 +376,19 @@ PROJECTS = UsageListing(
     "/apps/chat/projects",
     lambda row: row.get("project_id"),
     lambda row: row.get("project_name"),
-    cut=(USER,),  # they belong to Chat: a product is refused
+    dimensions=(USER,),  # they belong to Chat: a product is refused
     optional=(),
 )
 ITEM_KINDS = (SKILLS, CONNECTORS, PLUGINS, ARTIFACTS, PROJECTS)
 
 
 def recheck_left_out(client: AnalyticsClient, today: date) -> None:
-    """Learn which items cannot be cut as finely still, if all is asked for again."""
+    """Learn which items still cannot be grouped as finely, if all is asked for again."""
     day = today - timedelta(days=1) - _LONGEST_LAG  # recent, and published for certain
     for kind in ITEM_KINDS:
         if client.learned.left_out_before(kind.endpoint):
             try:
-                next(client.activity(kind.endpoint, _only(day), group_by=kind.cut), None)
+                next(client.activity(kind.endpoint, _only(day), group_by=kind.dimensions), None)
             except ConnectorError:
                 client.learned.leave_out(kind.endpoint, kind.optional)
 
@@ -402,7 +402,7 @@ def _only(day: date) -> Window:
 
 def _by_span(window: Window, pages: Callable[[Window], Iterator[Page]]) -> Iterator[Page]:
     """Read the spans that end with the newest day of the window, as far as data goes back."""
-    end = published(window).end
+    end = published_days(window).end
     for days in SPANS:
         start = end - timedelta(days=days)
         if start < OLDEST_DAY:

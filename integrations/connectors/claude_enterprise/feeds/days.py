@@ -10,7 +10,7 @@ OLDEST_DAY = date(2026, 1, 1)  # nothing older is served
 LONGEST_RANGE = 31  # days per query of the cost and usage reports
 
 
-def first_day(today: date) -> date:
+def earliest_day(today: date) -> date:
     """Return the oldest day the API has: 365 days back, and never before 2026."""
     return max(OLDEST_DAY, today - timedelta(days=365))
 
@@ -33,12 +33,12 @@ def open_period(today: date) -> Window:
     return Window(min(today - timedelta(days=31), month), today + timedelta(days=1))
 
 
-def last_week(today: date) -> Window:
+def revised_days(today: date) -> Window:
     """Return the days whose activity is still revised."""
     return Window(today - timedelta(days=7), today)
 
 
-def published(window: Window) -> Window:
+def published_days(window: Window) -> Window:
     """Return the part of the window that can be published: today follows tomorrow."""
     end = min(window.end, yesterday() + timedelta(days=1))
     if end <= window.start:

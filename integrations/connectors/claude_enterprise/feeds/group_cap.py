@@ -8,7 +8,11 @@ from integrations.connectors.anthropic.limits import Filters
 from integrations.connectors.anthropic.parsing import SnapshotGuard
 from integrations.connectors.anthropic.reports import Numbers, Values, add_measures, total
 from integrations.connectors.claude_enterprise.feeds.filter_planner import FilterPlanner
-from integrations.connectors.claude_enterprise.feeds.metered import USAGE_CUT, Ask, Kind
+from integrations.connectors.claude_enterprise.feeds.metered import (
+    USAGE_DIMENSIONS,
+    MeasureSet,
+    ReportQuery,
+)
 from integrations.connectors.records import NOT_READ
 from integrations.window import Window
 
@@ -17,22 +21,22 @@ _NULL_FILTER = "inference_geo"  # the one dimension that can be filtered for nul
 
 
 class CappedReportReader:
-    """Lines by every dimension, as complete as queries can make them.
+    """Rows by every dimension, as complete as queries can make them.
 
-    Where days do not sum to their totals, a coarser cut that has no component of prices tells
-    what they lack, and as few filtered queries as that needs bring it. Where even the coarser cut
-    is cut off, days are narrowed by one dimension, value by value, then, where one value has too
-    many groups, by another, and so on. Every query asks for the whole
-    window, as one request holds 31 days and must be served by the same export. `cap` is how many
-    groups of a day the API gives; None is all, and then nothing is narrowed.
+    Where days do not sum to their totals, coarser dimensions that have no component of prices tell
+    what they lack, and as few filtered queries as that needs bring it. Where even the coarser
+    rows are cut off, days are narrowed by one dimension, value by value, then, where one value has
+    too many groups, by another, and so on. Every query asks for the whole window, as one request
+    holds 31 days and must be served by the same export. `cap` is how many groups of a day the API
+    gives; None is all, and then nothing is narrowed.
     """
 
     MOST_QUERIES = 80
 
     def __init__(
         self,
-        ask: Ask,
-        kind: Kind,
+        ask: ReportQuery,
+        kind: MeasureSet,
         window: Window,
         read: SnapshotGuard,
         totals: dict[date, Numbers],
@@ -48,24 +52,24 @@ class CappedReportReader:
         self._lines: Lines = {}
 
     def lines(self) -> Lines:
-        self._lines = self._grouped(self._kind.cut, {})
-        short = self._short()
-        if short and self._cap is not None and self._kind.cut != USAGE_CUT:
-            self._fill(short, self._cap)
-            short = self._short()
+        self._lines = self._grouped(self._kind.dimensions, {})
+        short = self._truncated_days()
+        if short and self._cap is not None and self._kind.dimensions != USAGE_DIMENSIONS:
+            self._complete(short, self._cap)
+            short = self._truncated_days()
         if short and self._cap is not None:
             self._narrow({}, self._order(short, self._cap), short, self._cap)
         return self._lines
 
-    def _short(self) -> set[date]:
-        return {day for day, whole in self._totals.items() if self._lacks(day, {}, whole)}
+    def _truncated_days(self) -> set[date]:
+        return {day for day, whole in self._totals.items() if self._is_missing(day, {}, whole)}
 
-    def _fill(self, days: set[date], cap: int) -> None:
+    def _complete(self, days: set[date], cap: int) -> None:
         """Ask for what the days lack by filters that take several values at once."""
-        known = self._grouped(USAGE_CUT, {})
+        known = self._grouped(USAGE_DIMENSIONS, {})
         if any(len(known.get(day, {})) >= cap for day in days):
             return
-        size = len(USAGE_CUT)
+        size = len(USAGE_DIMENSIONS)
         seen = Counter((day, values[:size]) for day in self._lines for values in self._lines[day])
         rows: dict[Values, int] = {}  # of a group: as many as on the day on which most are seen
         for (_, group), count in seen.items():
@@ -75,17 +79,18 @@ class CappedReportReader:
             group
             for day in days
             for group, whole in known.get(day, {}).items()
-            if self._lacks(day, dict(zip(USAGE_CUT, group, strict=True)), whole)
+            if self._is_missing(day, dict(zip(USAGE_DIMENSIONS, group, strict=True)), whole)
         }
         cover = FilterPlanner(
             [{group: rows.get(group, most) for group in known.get(day, {})} for day in days],
             cap,
-            USAGE_CUT.index(_NULL_FILTER),
+            USAGE_DIMENSIONS.index(_NULL_FILTER),
         )
         for asked in cover.of(lacking) or ():
             if self._queries < self.MOST_QUERIES:
                 read = self._grouped(
-                    self._kind.cut, {USAGE_CUT[place]: asked[place] for place in asked}
+                    self._kind.dimensions,
+                    {USAGE_DIMENSIONS[place]: asked[place] for place in asked},
                 )
                 for day in days:
                     self._lines.setdefault(day, {}).update(read.get(day, {}))
@@ -97,7 +102,7 @@ class CappedReportReader:
         """
 
         def cost(dimension: str) -> tuple[bool, int]:
-            place = self._kind.cut.index(dimension)
+            place = self._kind.dimensions.index(dimension)
             rows = Counter(
                 (day, values[place]) for day in days for values in self._lines.get(day, ())
             )
@@ -106,37 +111,37 @@ class CappedReportReader:
                 return True, largest
             return False, len({value for _, value in rows})
 
-        return sorted(USAGE_CUT, key=cost)
+        return sorted(USAGE_DIMENSIONS, key=cost)
 
     def _narrow(
-        self, cut: dict[str, str | None], dimensions: Sequence[str], days: set[date], cap: int
+        self, scope: dict[str, str | None], dimensions: Sequence[str], days: set[date], cap: int
     ) -> None:
-        """Close the gap of `days` inside `cut`, value by value of the first dimension."""
+        """Close the gap of `days` inside `scope`, value by value of the first dimension."""
         dimension, *rest = dimensions
-        names = (*cut, dimension)
-        parts = self._grouped(names, _only(cut))
+        names = (*scope, dimension)
+        parts = self._grouped(names, _only(scope))
         wanting: dict[str | None, set[date]] = defaultdict(set)
         for day in days:
             for values, whole in parts.get(day, {}).items():
                 inner = dict(zip(names, values, strict=True))
-                if self._lacks(day, inner, whole):
+                if self._is_missing(day, inner, whole):
                     wanting[inner[dimension]].add(day)
         for value, short in sorted(wanting.items(), key=lambda item: item[0] or ""):
             if self._queries >= self.MOST_QUERIES:
                 return
-            inner = {**cut, dimension: value}
+            inner = {**scope, dimension: value}
             capped = short
             if _filter(dimension, value) is not None:
-                grouped = self._grouped(self._kind.cut, _only(inner))
+                grouped = self._grouped(self._kind.dimensions, _only(inner))
                 for day in short:
                     self._lines.setdefault(day, {}).update(grouped.get(day, {}))
                 capped = {day for day in short if len(grouped.get(day, {})) >= cap}
             if capped and rest:
                 self._narrow(inner, rest, capped, cap)
 
-    def _lacks(self, day: date, cut: dict[str, str | None], whole: Numbers) -> bool:
+    def _is_missing(self, day: date, scope: dict[str, str | None], whole: Numbers) -> bool:
         """Return True if the rows of the day inside the filter do not sum to its total."""
-        places = [(self._kind.cut.index(name), value) for name, value in cut.items()]
+        places = [(self._kind.dimensions.index(name), value) for name, value in scope.items()]
         known = total(
             (
                 numbers
@@ -149,15 +154,15 @@ class CappedReportReader:
             None not in pair and pair[0] != pair[1] for pair in zip(known, whole, strict=True)
         )
 
-    def _grouped(self, names: Sequence[str], cut: Mapping[str, frozenset[str | None]]) -> Lines:
-        """One read grouped by `names`, of the rows inside `cut`."""
+    def _grouped(self, names: Sequence[str], scope: Mapping[str, frozenset[str | None]]) -> Lines:
+        """One read grouped by `names`, of the rows inside `scope`."""
         self._queries += 1
         lines: Lines = {}
-        for part in self._ask(self._window, group_by=names, filters=_filters(cut)):
+        for part in self._ask(self._window, group_by=names, filters=_filters(scope)):
             self._read.check(part)
-            for day, _, values, numbers in part.lines:
+            for day, _, values, numbers in part.rows:
                 inside = all(
-                    name not in cut or value in cut[name]
+                    name not in scope or value in scope[name]
                     for name, value in zip(names, values, strict=True)
                 )
                 if inside:
@@ -168,13 +173,13 @@ class CappedReportReader:
         return lines
 
 
-def _only(cut: Mapping[str, str | None]) -> dict[str, frozenset[str | None]]:
-    return {name: frozenset({value}) for name, value in cut.items()}
+def _only(scope: Mapping[str, str | None]) -> dict[str, frozenset[str | None]]:
+    return {name: frozenset({value}) for name, value in scope.items()}
 
 
-def _filters(cut: Mapping[str, frozenset[str | None]]) -> Filters:
+def _filters(scope: Mapping[str, frozenset[str | None]]) -> Filters:
     """Return the parameters, except for dimensions in which no filter selects a value."""
-    wanted = {name: [_filter(name, value) for value in values] for name, values in cut.items()}
+    wanted = {name: [_filter(name, value) for value in values] for name, values in scope.items()}
     return {
         f"{name}s": sorted(filter(None, asked))
         for name, asked in wanted.items()

@@ -11,16 +11,16 @@ from decimal import Decimal
 
 from integrations.connectors.anthropic.parsing import SnapshotGuard, numbers
 from integrations.connectors.anthropic.reports import (
-    Line,
     Numbers,
+    ReportRow,
     add_measures,
     subtract_measures,
     zero_measures,
 )
 from integrations.connectors.base import ActionNeeded, NotAvailable, PayloadError
 from integrations.connectors.claude_enterprise.client import AnalyticsClient
-from integrations.connectors.claude_enterprise.feeds.days import published
-from integrations.connectors.claude_enterprise.feeds.metered import COST, USAGE, Kind
+from integrations.connectors.claude_enterprise.feeds.days import published_days
+from integrations.connectors.claude_enterprise.feeds.metered import COST, USAGE, MeasureSet
 from integrations.connectors.claude_enterprise.report_api import ReportApi, report_api_for
 from integrations.connectors.records import EngagementRecord, Page, ResourceRef
 from integrations.window import Window
@@ -44,12 +44,12 @@ def read_group_usage(client: AnalyticsClient, window: Window) -> Iterator[Page]:
     return _group_pages(client, window, USAGE)
 
 
-def _group_pages(client: AnalyticsClient, window: Window, kind: Kind) -> Iterator[Page]:
+def _group_pages(client: AnalyticsClient, window: Window, kind: MeasureSet) -> Iterator[Page]:
     """All groups of each day. Those beyond the cap are asked for by their ids."""
     reports, read = report_api_for(client), SnapshotGuard()
     by_day: dict[date, dict[str | None, Numbers]] = defaultdict(dict)
-    yield from _cut(reports, window, kind, GROUP, read, by_day)
-    capped = _capped(reports, by_day)
+    yield from _documents(reports, window, kind, GROUP, read, by_day)
+    capped = _truncated_days(reports, by_day)
     if reports.group_cap is None or not capped:
         return
     known = _ids(client, window) | {id for day in by_day.values() for id in day if id}
@@ -72,7 +72,7 @@ def _group_pages(client: AnalyticsClient, window: Window, kind: Kind) -> Iterato
 def _named_groups(
     reports: ReportApi,
     window: Window,
-    kind: Kind,
+    kind: MeasureSet,
     read: SnapshotGuard,
     by_day: dict[date, dict[str | None, Numbers]],
     capped: set[date],
@@ -85,7 +85,7 @@ def _named_groups(
     known_before = {day: set(by_day[day]) for day in capped}
     for part in kind.organization(reports)(window, group_by=[GROUP], filters=filters):
         read.check(part)
-        for line in part.lines:
+        for line in part.rows:
             rows[line.day] += 1
             (id,) = line.values
             # Other groups of the same people may be included, but only in part.
@@ -100,7 +100,7 @@ def _named_groups(
 def _ids(client: AnalyticsClient, window: Window) -> set[str]:
     """Return the groups of all people active in the window."""
     try:
-        listings = list(client.activity("/users", published(window), group_by=[GROUP]))
+        listings = list(client.activity("/users", published_days(window), group_by=[GROUP]))
     except NotAvailable:
         return set()
     rows = [row for listing in listings for row in listing.data]
@@ -109,7 +109,7 @@ def _ids(client: AnalyticsClient, window: Window) -> set[str]:
 
 def read_group_activity(client: AnalyticsClient, window: Window) -> Iterator[Page]:
     """Read the daily usage of each group, with the names of the groups."""
-    for day in published(window):
+    for day in published_days(window):
         for listing in client.activity("/users", Window.last(1, today=day), group_by=[GROUP]):
             records, names = [], []
             for row in listing.data:
@@ -163,18 +163,18 @@ def read_slack_channel_usage(client: AnalyticsClient, window: Window) -> Iterato
     return _channel_pages(client, window, USAGE)
 
 
-def _channel_pages(client: AnalyticsClient, window: Window, kind: Kind) -> Iterator[Page]:
+def _channel_pages(client: AnalyticsClient, window: Window, kind: MeasureSet) -> Iterator[Page]:
     """Each channel Claude worked in; what was outside Slack is left out."""
     reports, read = report_api_for(client), SnapshotGuard()
     by_day: dict[date, dict[str | None, Numbers]] = defaultdict(dict)
-    yield from _cut(reports, window, kind, _CHANNEL, read, by_day)
-    capped = _capped(reports, by_day)
+    yield from _documents(reports, window, kind, _CHANNEL, read, by_day)
+    capped = _truncated_days(reports, by_day)
     if not capped:
         return
     records = []
     for part in kind.organization(reports)(window):
         read.check(part)
-        for line in part.lines:
+        for line in part.rows:
             if line.day in capped:
                 known = zero_measures(kind.measures)
                 for channel in by_day[line.day].values():
@@ -188,10 +188,10 @@ def _channel_pages(client: AnalyticsClient, window: Window, kind: Kind) -> Itera
 # --- Both ----------------------------------------------------------------------------------
 
 
-def _cut(
+def _documents(
     reports: ReportApi,
     window: Window,
-    kind: Kind,
+    kind: MeasureSet,
     dimension: str,
     read: SnapshotGuard,
     by_day: dict[date, dict[str | None, Numbers]],
@@ -200,7 +200,7 @@ def _cut(
     for part in kind.organization(reports)(window, group_by=[dimension]):
         read.check(part)
         records = []
-        for line in part.lines:
+        for line in part.rows:
             (value,) = line.values
             _add(by_day[line.day], value, line.numbers)
             if value is not None or dimension == GROUP:
@@ -212,18 +212,18 @@ def _add(known: dict[str | None, Numbers], value: str | None, numbers: Numbers) 
     known[value] = add_measures(known[value], numbers) if value in known else numbers
 
 
-def _capped(reports: ReportApi, by_day: dict[date, dict[str | None, Numbers]]) -> set[date]:
+def _truncated_days(reports: ReportApi, by_day: dict[date, dict[str | None, Numbers]]) -> set[date]:
     """Return the days of which rows may have been cut off."""
     cap = reports.group_cap
     return {day for day, values in by_day.items() if cap is not None and len(values) >= cap}
 
 
-def _record(kind: Kind, line: Line, subject: str) -> EngagementRecord:
-    values = _known(kind.measures, line.numbers)
+def _record(kind: MeasureSet, line: ReportRow, subject: str) -> EngagementRecord:
+    values = _known_values(kind.measures, line.numbers)
     return EngagementRecord(line.day, subject, None, values)
 
 
-def _known(measures: Sequence[str], numbers: Numbers) -> dict[str, int | Decimal]:
+def _known_values(measures: Sequence[str], numbers: Numbers) -> dict[str, int | Decimal]:
     return {
         name: number for name, number in zip(measures, numbers, strict=True) if number is not None
     }

@@ -10,7 +10,7 @@ from integrations.connectors.anthropic.children import CHILD
 from integrations.connectors.anthropic.limits import Filters
 from integrations.connectors.anthropic.reports import (
     Numbers,
-    Part,
+    ReportPage,
 )
 from integrations.connectors.claude_enterprise.report_api import ReportApi
 from integrations.connectors.records import (
@@ -23,35 +23,35 @@ from integrations.connectors.records import (
 )
 from integrations.window import Window
 
-USAGE_CUT = ("product", "model", "context_window", "inference_geo", "speed")
-COST_CUT = (*USAGE_CUT, "cost_type", "token_type")
+USAGE_DIMENSIONS = ("product", "model", "context_window", "inference_geo", "speed")
+COST_DIMENSIONS = (*USAGE_DIMENSIONS, "cost_type", "token_type")
 
 
-class Ask(Protocol):
+class ReportQuery(Protocol):
     """One report of the whole organization, see `ReportApi.cost`."""
 
     def __call__(
         self, window: Window, *, group_by: Sequence[str] = (), filters: Filters | None = None
-    ) -> Iterator[Part]: ...
+    ) -> Iterator[ReportPage]: ...
 
 
 @dataclass(frozen=True)
-class Kind:
+class MeasureSet:
     """Cost or usage. `record` takes day, meter, person and the numbers of `measures`."""
 
-    cut: tuple[str, ...]
+    dimensions: tuple[str, ...]
     measures: tuple[str, ...]
     record: Callable[..., CostRecord | UsageRecord]
-    organization: Callable[[ReportApi], Ask]
-    people: Callable[[ReportApi], Callable[..., Iterator[Part]]]
+    organization: Callable[[ReportApi], ReportQuery]
+    people: Callable[[ReportApi], Callable[..., Iterator[ReportPage]]]
     totals: Callable[[date, Numbers], Iterator[TotalRecord]]
 
 
-def kind_of(kind: Kind, reports: ReportApi) -> Kind:
+def measures_of(kind: MeasureSet, reports: ReportApi) -> MeasureSet:
     """Return the dimensions of these reports, with the child organization for a parent."""
     if not reports.has_children:
         return kind
-    return replace(kind, cut=(*kind.cut, CHILD))
+    return replace(kind, dimensions=(*kind.dimensions, CHILD))
 
 
 def _cost_totals(day: date, numbers: Numbers) -> Iterator[TotalRecord]:
@@ -69,16 +69,16 @@ def _usage_totals(day: date, numbers: Numbers) -> Iterator[TotalRecord]:
     yield TotalRecord(day, "total_tokens", Decimal(tokens))
 
 
-COST = Kind(
-    cut=COST_CUT,
+COST = MeasureSet(
+    dimensions=COST_DIMENSIONS,
     measures=COST_MEASURES,
     record=CostRecord,
     organization=lambda reports: reports.cost,
     people=lambda reports: reports.user_cost,
     totals=_cost_totals,
 )
-USAGE = Kind(
-    cut=USAGE_CUT,
+USAGE = MeasureSet(
+    dimensions=USAGE_DIMENSIONS,
     measures=USAGE_MEASURES,
     record=UsageRecord,
     organization=lambda reports: reports.usage,

@@ -15,7 +15,12 @@ from integrations.connectors.anthropic.reports import (
 )
 from integrations.connectors.claude_enterprise.client import AnalyticsClient
 from integrations.connectors.claude_enterprise.feeds.group_cap import CappedReportReader, Lines
-from integrations.connectors.claude_enterprise.feeds.metered import COST, USAGE, Kind, kind_of
+from integrations.connectors.claude_enterprise.feeds.metered import (
+    COST,
+    USAGE,
+    MeasureSet,
+    measures_of,
+)
 from integrations.connectors.claude_enterprise.report_api import report_api_for
 from integrations.connectors.records import MeterKey, Page, Record
 from integrations.window import Window, midnight
@@ -31,10 +36,10 @@ def read_organization_usage(client: AnalyticsClient, window: Window) -> Iterator
     return _pages(client, window, USAGE)
 
 
-def _pages(client: AnalyticsClient, window: Window, kind: Kind) -> Iterator[Page]:
+def _pages(client: AnalyticsClient, window: Window, kind: MeasureSet) -> Iterator[Page]:
     """Yield the ungrouped totals first, then lines per meter that sum to them to the last digit."""
     reports = report_api_for(client)
-    kind = kind_of(kind, reports)
+    kind = measures_of(kind, reports)
     ask = kind.organization(reports)
     read = SnapshotGuard()
     totals: dict[date, Numbers] = {}
@@ -42,7 +47,7 @@ def _pages(client: AnalyticsClient, window: Window, kind: Kind) -> Iterator[Page
     for part in ask(window):
         read.check(part)
         organization_id = part.organization_id
-        for line in part.lines:
+        for line in part.rows:
             known = totals.get(line.day)
             totals[line.day] = add_measures(known, line.numbers) if known else line.numbers
     for day in window:
@@ -57,12 +62,12 @@ def _pages(client: AnalyticsClient, window: Window, kind: Kind) -> Iterator[Page
     yield Page(tuple(_records(kind, lines, totals)), read.watermark, organization_id)
 
 
-def _records(kind: Kind, lines: Lines, totals: dict[date, Numbers]) -> Iterator[Record]:
+def _records(kind: MeasureSet, lines: Lines, totals: dict[date, Numbers]) -> Iterator[Record]:
     """Convert the rows to records, with one more record for the residual of a day."""
     for day in sorted({*lines, *totals}):
         merged: dict[MeterKey, Numbers] = defaultdict(lambda: zero_measures(kind.measures))
         for values, numbers in lines.get(day, {}).items():
-            meter = meter_of(kind.cut, values)
+            meter = meter_of(kind.dimensions, values)
             merged[meter] = add_measures(merged[meter], numbers)
         if day in totals:
             lacking = subtract_measures(totals[day], total(merged.values(), kind.measures))

@@ -14,7 +14,7 @@ from integrations.connectors.base import (
     Catalog,
     Check,
     Connector,
-    Cut,
+    DocumentDimensions,
     Feed,
     Preset,
     Probe,
@@ -99,7 +99,9 @@ class Example(Connector):
                 section="Greetings",
             ),
         ),
-        cuts=(Cut("example_greetings", "example_greetings", subject="item"),),
+        document_dimensions=(
+            DocumentDimensions("example_greetings", "example_greetings", subject="item"),
+        ),
         dimensions={"cost": frozenset({"service", "sku", "workspace_id", "project_id"})},
         attributes=(
             Attribute(

@@ -1,4 +1,4 @@
-"""Turn pages of reports into parts: the one loop over buckets or rows of every report.
+"""Turn answers of the API into report pages: the one loop over buckets or rows of every report.
 
 A row that cannot be read is kept out, and so is a bucket or row without a day; see `tolerance`.
 """
@@ -9,49 +9,51 @@ from typing import Any
 
 from integrations.connectors.anthropic.client import ApiClient
 from integrations.connectors.anthropic.parsing import requested_day
-from integrations.connectors.anthropic.reports import Line, Part
+from integrations.connectors.anthropic.reports import ReportPage, ReportRow
 from integrations.window import Window
 
-ToLine = Callable[[date, Any], Line]
+ToRow = Callable[[date, Any], ReportRow]
 
 
-def parts_of_buckets(
+def pages_of_buckets(
     client: ApiClient,
     pages: Iterable[Any],
     window: Window,
-    to_line: ToLine,
+    to_row: ToRow,
     complete_to: datetime | None = None,
-) -> Iterator[Part]:
-    """Yield a part for each page of days, each of which holds its rows.
+) -> Iterator[ReportPage]:
+    """Yield a report page for each answer of days, each of which holds its rows.
 
     `complete_to` stands in for the instant of the export where pages name none.
     """
     for page in pages:
-        lines = []
+        rows = []
         for bucket in page.data:
             with client.kept_out.guard():
                 day = requested_day(window, bucket.starting_at)
                 for row in bucket.results:
                     with client.kept_out.guard(day):
-                        lines.append(to_line(day, row))
-        yield _part(client, page, lines, complete_to or page.data_refreshed_at)
+                        rows.append(to_row(day, row))
+        yield _page(client, page, rows, complete_to or page.data_refreshed_at)
 
 
-def parts_of_rows(
-    client: ApiClient, pages: Iterable[Any], window: Window, to_line: ToLine
-) -> Iterator[Part]:
-    """Yield a part for each page of rows, each of which names its day unless there is only one."""
+def pages_of_rows(
+    client: ApiClient, pages: Iterable[Any], window: Window, to_row: ToRow
+) -> Iterator[ReportPage]:
+    """Yield a report page for each answer of rows; a row names its day unless there is only one."""
     only = window.start if len(window) == 1 else None
     for page in pages:
-        lines = []
+        rows = []
         for row in page.data:
             with client.kept_out.guard():
                 is_unnamed = only is not None and row.starting_at is None
                 day = only if only and is_unnamed else requested_day(window, row.starting_at)
                 with client.kept_out.guard(day):
-                    lines.append(to_line(day, row))
-        yield _part(client, page, lines, page.data_refreshed_at)
+                    rows.append(to_row(day, row))
+        yield _page(client, page, rows, page.data_refreshed_at)
 
 
-def _part(client: ApiClient, page: Any, lines: list[Line], complete_to: datetime | None) -> Part:
-    return Part(tuple(lines), complete_to, page.organization_id or client.organization_id)
+def _page(
+    client: ApiClient, page: Any, rows: list[ReportRow], complete_to: datetime | None
+) -> ReportPage:
+    return ReportPage(tuple(rows), complete_to, page.organization_id or client.organization_id)
