@@ -1,4 +1,5 @@
 from django.contrib.admin.apps import AdminConfig
+from django.db.models.signals import pre_migrate
 
 
 class Admin(AdminConfig):
@@ -8,4 +9,7 @@ class Admin(AdminConfig):
 
     def ready(self) -> None:
         super().ready()
-        from config import checks  # noqa: F401 - registers them
+        from config import checks as checks  # registered by being imported
+        from config import upgrades
+
+        pre_migrate.connect(upgrades.check_history, sender=self)

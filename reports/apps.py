@@ -3,6 +3,3 @@ from django.apps import AppConfig
 
 class ReportsConfig(AppConfig):
     name = "reports"
-
-    def ready(self) -> None:
-        pass

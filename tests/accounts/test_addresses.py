@@ -1,14 +1,10 @@
 """Canonical form of emails: no spelling has its own account, count or lock."""
 
-from importlib import import_module
 from itertools import product
 
 import pytest
-from django.apps import apps
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
-from django.db.models import CharField
-from django.db.models.functions import Cast
 from django.test import Client
 from hypothesis import given
 from hypothesis import strategies as st
@@ -224,18 +220,3 @@ def test_saving_the_email_saves_its_form(ines):
 
     ines.refresh_from_db()
     assert ines.canonical_email == "omar@example.com"
-
-
-def test_the_migration_switches_off_the_younger_look_alike(caplog):
-    old, young = make_user(INES), make_user("omar@example.com")
-    User.objects.filter(pk=young.pk).update(email="\u0131nes@example.com")
-    User.objects.update(canonical_email=Cast("pk", CharField()))
-
-    import_module("accounts.migrations.0004_canonical_emails").fill(apps, None)
-
-    assert list(User.objects.order_by("pk").values_list("canonical_email", "is_active")) == [
-        (INES, True),
-        (f"{INES}#{young.pk}", False),
-    ]
-    assert f"Account {young.pk} is switched off" in caplog.text
-    assert User.objects.with_email(INES).get() == old

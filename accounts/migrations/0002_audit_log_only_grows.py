@@ -3,7 +3,9 @@
 Two exceptions: deleting an account empties `actor_id` and nothing else, and deleting an
 organization takes its entries along, in a transaction that names it (`accounts.audit.erasing`).
 Tests empty tables between them and set `spendglass.truncate_audit_log`, which nothing else does.
-Whoever owns the table can drop the triggers: this stops the program, not its database operator.
+The triggers also fire where `session_replication_role` is `replica`: a superuser of the database
+could otherwise switch them off for a session with one setting. Whoever owns the table can drop
+them: this stops the program, not its database operator.
 """
 
 from django.db import migrations
@@ -30,8 +32,10 @@ CREATE TRIGGER audit_log_rows BEFORE UPDATE OR DELETE ON accounts_auditevent
     FOR EACH ROW EXECUTE FUNCTION accounts_keep_audit_log();
 CREATE TRIGGER audit_log_table BEFORE TRUNCATE ON accounts_auditevent
     FOR EACH STATEMENT EXECUTE FUNCTION accounts_keep_audit_log();
+ALTER TABLE accounts_auditevent ENABLE ALWAYS TRIGGER audit_log_rows;
+ALTER TABLE accounts_auditevent ENABLE ALWAYS TRIGGER audit_log_table;
 """
-LET_GO = """
+REMOVE = """
 DROP TRIGGER audit_log_rows ON accounts_auditevent;
 DROP TRIGGER audit_log_table ON accounts_auditevent;
 DROP FUNCTION accounts_keep_audit_log();
@@ -40,9 +44,9 @@ DROP FUNCTION accounts_keep_audit_log();
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0004_canonical_emails"),
+        ("accounts", "0001_initial"),
     ]
 
     operations = [
-        migrations.RunSQL(GUARD, LET_GO),
+        migrations.RunSQL(GUARD, REMOVE),
     ]
