@@ -97,6 +97,20 @@ class ConnectionStatus:
         return self.connection.next_sync_at
 
     @property
+    def open_feeds(self) -> list[FeedStatus]:
+        """Feeds to look at: neither up to date nor only waiting for their turn."""
+        closed = [*self.current_feeds, *self.queued_feeds]
+        return [feed for feed in self.feeds if feed not in closed]
+
+    @property
+    def current_feeds(self) -> list[FeedStatus]:
+        return [feed for feed in self.feeds if feed.state is FeedState.CURRENT and not feed.error]
+
+    @property
+    def queued_feeds(self) -> list[FeedStatus]:
+        return [feed for feed in self.feeds if feed.state is FeedState.QUEUED and not feed.error]
+
+    @property
     def failing_feeds(self) -> list[FeedStatus]:
         """Feeds that are read by themselves and whose last run failed."""
         return [feed for feed in self.feeds if feed.is_failing and not feed.feed.filled_by]
@@ -333,7 +347,7 @@ def _sentence(
     if pause is not None and pause.not_before:
         return f"{pause.error} Resumes at {pause.not_before:%H:%M} UTC."
     if status is IMPORTING and progress is not None:
-        return f"{progress.percent} % of {progress.days_total} days, newest first."
+        return progress.sentence
     return _partly(status, feeds, unread)
 
 

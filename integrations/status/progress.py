@@ -1,11 +1,12 @@
 """How far the active run of a connection is, by feed."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
 
+from integrations.connectors.base import Table
 from integrations.models import Connection, SyncWindow
 
 StepState = Literal["waiting", "running", "done", "failed", "paused"]
@@ -39,13 +40,58 @@ class ProgressStep:
 
 
 @dataclass(frozen=True)
-class Progress:
-    """How far a run is. Days are those whose every feed has been read, newest first."""
+class ProgressPart:
+    """Days of cost, tokens or activity: `done` of `total` are read by every feed of the part."""
 
-    days_total: int
+    label: str
+    done: int
+    total: int
+
+    @property
+    def is_complete(self) -> bool:
+        return self.done == self.total
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is. `percent` is of its requests, and never falls; `seconds_left` never rises.
+
+    Neither counts windows that are read again to confirm a difference.
+    """
+
     percent: int
     seconds_left: int | None
+    parts: tuple[ProgressPart, ...]
     steps: tuple[ProgressStep, ...]
+
+    @property
+    def sentence(self) -> str:
+        """Say what is complete and how many days of the rest are read."""
+        complete = [part.label for part in self.parts if part.is_complete]
+        rest = [f"{p.label} {p.done} of {p.total} days" for p in self.parts if not p.is_complete]
+        if not rest:
+            return "All days are read. Names and sums are being checked."
+        if complete:
+            verb = "is" if len(complete) == 1 else "are"
+            rest = [f"{' and '.join(complete)} {verb} complete", *rest]
+        text = ", ".join(rest)
+        return f"{text[0].upper()}{text[1:]}."
+
+    @property
+    def waiting_steps(self) -> tuple[ProgressStep, ...]:
+        return tuple(step for step in self.steps if step.state == "waiting")
+
+    @property
+    def done_steps(self) -> tuple[ProgressStep, ...]:
+        return tuple(step for step in self.steps if step.state == "done")
+
+    @property
+    def active_steps(self) -> tuple[ProgressStep, ...]:
+        """Those being read, paused or failed."""
+        return tuple(step for step in self.steps if step.state not in {"waiting", "done"})
+
+
+_PARTS = ((Table.COST, "cost"), (Table.USAGE, "tokens"), (Table.ENGAGEMENT, "activity"))
 
 
 def measure_progress(connection: Connection, windows: Sequence[SyncWindow]) -> Progress:
@@ -53,16 +99,74 @@ def measure_progress(connection: Connection, windows: Sequence[SyncWindow]) -> P
     for window in windows:
         by_feed[window.feed].append(window)
     steps = tuple(_step(connection, feed, parts) for feed, parts in by_feed.items())
-    wanted: set[date] = set()
-    for window in windows:
-        wanted.update(window.window)
-    finished = [window for window in windows if window.state in SyncWindow.FINISHED]
+    first_reads = [window for window in windows if not window.is_recheck]
+    share, seconds_left = _measure_requests(first_reads)
+    is_finished = all(window.state in SyncWindow.FINISHED for window in windows)
     return Progress(
-        days_total=len(wanted),
-        percent=100 * len(finished) // len(windows) if windows else 0,
-        seconds_left=_seconds_left(windows, finished),
+        percent=100 if is_finished else min(int(100 * share), 99),
+        seconds_left=seconds_left,
+        parts=tuple(_parts(connection, first_reads)),
         steps=steps,
     )
+
+
+def _parts(connection: Connection, windows: Sequence[SyncWindow]) -> Iterator[ProgressPart]:
+    """Yield cost, tokens and activity with their days. Feeds of the newest day alone do not count.
+
+    A day is read if no feed of the part still has to read it or failed to.
+    """
+    for table, label in _PARTS:
+        feeds = {
+            feed.name
+            for feed in connection.connector.feeds
+            if feed.table is table and not feed.is_newest_only
+        }
+        wanted: set[date] = set()
+        lacking: set[date] = set()
+        for window in windows:
+            if window.feed in feeds:
+                wanted.update(window.window)
+                if window.state not in _READ:
+                    lacking.update(window.window)
+        if wanted:
+            yield ProgressPart(label, len(wanted - lacking), len(wanted))
+
+
+_READ = (SyncWindow.State.DONE, SyncWindow.State.UNCHANGED, SyncWindow.State.UNAVAILABLE)
+
+
+def _measure_requests(windows: Sequence[SyncWindow]) -> tuple[float, int | None]:
+    """Return the share of requests that are done, and the seconds the others will take.
+
+    A feed costs per day what its finished windows have, and one request a day before there is
+    one. The run is gone through in the order in which windows finished, so that what was said
+    earlier is known without being stored: the share never falls and the time never rises.
+    """
+    days_left: dict[str, int] = defaultdict(int)
+    for window in windows:
+        days_left[window.feed] += len(window.window)
+    days_read: dict[str, int] = defaultdict(int)
+    requests: dict[str, int] = defaultdict(int)
+    left = {feed: float(days) for feed, days in days_left.items()}
+    left_sum, done, busy_seconds = sum(left.values()), 0, 0.0
+    share, seconds_left = 0.0, None
+    finished = [w for w in windows if w.state in SyncWindow.FINISHED and w.finished_at]
+    for window in sorted(finished, key=lambda w: (w.finished_at, w.position)):
+        feed, days = window.feed, len(window.window)
+        days_left[feed] -= days
+        days_read[feed] += days
+        requests[feed] += window.requests
+        done += window.requests
+        rest = days_left[feed] * requests[feed] / days_read[feed]
+        left_sum += rest - left[feed]
+        left[feed] = rest
+        if window.started_at and window.finished_at:
+            busy_seconds += (window.finished_at - window.started_at).total_seconds()
+        if done:
+            share = max(share, done / (done + max(left_sum, 0.0)))
+            estimate = round(max(left_sum, 0.0) * busy_seconds / done)
+            seconds_left = estimate if seconds_left is None else min(seconds_left, estimate)
+    return share, seconds_left
 
 
 def _step(connection: Connection, name: str, windows: Sequence[SyncWindow]) -> ProgressStep:
@@ -93,20 +197,3 @@ def _step(connection: Connection, name: str, windows: Sequence[SyncWindow]) -> P
         started_at=min((w.started_at for w in windows if w.started_at), default=None),
         finished_at=max(finished, default=None),
     )
-
-
-def _seconds_left(windows: Sequence[SyncWindow], finished: Sequence[SyncWindow]) -> int | None:
-    """From how long windows of each feed have taken so far; None before there is a measure."""
-    took: dict[str, list[float]] = defaultdict(list)
-    for window in finished:
-        if window.started_at and window.finished_at:
-            took[window.feed].append((window.finished_at - window.started_at).total_seconds())
-    if not took:
-        return None
-    everything = [seconds for feed in took.values() for seconds in feed]
-    left = 0.0
-    for window in windows:
-        if window.state not in SyncWindow.FINISHED:
-            known = took.get(window.feed) or everything
-            left += sum(known) / len(known)
-    return round(left)
