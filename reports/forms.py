@@ -59,9 +59,9 @@ class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
         fields = ("frequency", "weekday", "day_of_month", "hour", "attachment", "recipients")
         labels = {
             "frequency": "How often",
-            "weekday": "On this weekday, if every week",
-            "day_of_month": "On this day, if every month",
-            "hour": "At this hour, UTC",
+            "weekday": "Weekday",
+            "day_of_month": "Day of the month",
+            "hour": "Hour, UTC",
         }
         help_texts = {"hour": ""}  # the label says it
         widgets = {
@@ -86,6 +86,15 @@ class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
         people = User.objects.filter(memberships__in=members).order_by("email")
         self.fields["recipients"].queryset = people  # type: ignore[attr-defined]
         self.fields["recipients"].help_text = "Members of this organization."
+
+    def clean(self) -> dict[str, Any]:
+        """Ignore the day of another frequency: its field is hidden."""
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        shown = {"weekly": "weekday", "monthly": "day_of_month"}.get(cleaned.get("frequency", ""))
+        for name in {"weekday", "day_of_month"} - {shown}:
+            self.errors.pop(name, None)
+            cleaned[name] = getattr(self.instance, name)
+        return cleaned
 
     def clean_recipients(self) -> QuerySet[User]:
         chosen: QuerySet[User] = self.cleaned_data["recipients"]

@@ -29,6 +29,7 @@ urlpatterns = [
     path("saved/<int:report_pk>/schedule/", saved_views.schedule, name="schedule"),
     path("schedules/<int:schedule_pk>/", saved_views.change_schedule, name="change_schedule"),
     path("schedules/<int:schedule_pk>/pause/", saved_views.pause, name="pause"),
+    path("schedules/<int:schedule_pk>/send/", saved_views.send_now, name="send_now"),
     path(
         "schedules/<int:schedule_pk>/take-over/",
         saved_views.take_over_schedule,

@@ -121,6 +121,7 @@ PAGES = {
     "reports:schedule": Page(MEMBERS, get=200, post=422),
     "reports:change_schedule": Page(MEMBERS, get=200, post=422),
     "reports:pause": Page(MEMBERS, post=302),
+    "reports:send_now": Page(MEMBERS, post=302),
     "reports:unschedule": Page(MEMBERS, post=302),
     "reports:take_over_schedule": Page(MEMBERS, post=302),  # it has no author
 }

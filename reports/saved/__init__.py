@@ -7,6 +7,7 @@ from reports.saved.service import (
     pause,
     save,
     schedule,
+    send_now,
     take_over_schedule,
     unschedule,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "pause",
     "save",
     "schedule",
+    "send_now",
     "take_over_schedule",
     "unschedule",
 ]

@@ -1,5 +1,6 @@
 """Sends scheduled reports: what is due goes out once, however many workers and ticks there are."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from io import BytesIO
 from typing import TYPE_CHECKING
@@ -12,6 +13,8 @@ from django.urls import reverse
 from accounts import audit, deadlines, mail
 from accounts.deadlines import TooSlow
 from accounts.models import Membership
+from integrations.models import Connection
+from integrations.status.connections import read_statuses
 from reports import engine
 from reports.currency import write_in
 from reports.engine.spec import ReportSpec, SpecError
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 ROWS = 50  # lines of the table in the mail; the CSV has all
+_NAMED = 3  # recipients in the result; the audit log has all
 _COMPUTING_SECONDS = 300  # of one mail's report
 MAX_ATTACHMENT_BYTES = 5_000_000  # of a file that is still attached to a mail
 
@@ -113,6 +117,8 @@ def _send(plan: ReportSchedule, now: datetime) -> str:
             "bar": ReportControls(numbers.spec),
             "pivot": pivot_table,
             "lines": [line for line in pivot_table.lines if not line.is_part][:ROWS],
+            "group_label": _group_label(pivot_table),
+            "warnings": _warnings(numbers.connections),
             "left_out": _left_out(pivot_table),
             "file_label": export.label,
             "is_attached": content is not None,
@@ -124,7 +130,28 @@ def _send(plan: ReportSchedule, now: datetime) -> str:
     audit.record(
         organization, "schedule", "report.sent", report.name, to=", ".join(to), file=export.name
     )
-    return f"Sent to {len(to)} member{'' if len(to) == 1 else 's'}."
+    return f"Sent to {_named(to)}."
+
+
+def _named(to: list[str]) -> str:
+    """Name the first recipients and count the others."""
+    shown, more = to[:_NAMED], len(to) - _NAMED
+    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
+
+
+def _warnings(connections: Sequence[Connection]) -> list[str]:
+    """Return a sentence per connection whose data is late, partly read or stopped."""
+    return [
+        " ".join(filter(None, (f"{one.connection.label}: {one.status.word}.", one.sentence)))
+        for one in read_statuses(connections)
+        if one.status.tone in {"bad", "warn"}
+    ]
+
+
+def _group_label(pivot_table: Pivot) -> str:
+    """Name the dimension of the rows: the interval is in the file, and parts of groups are, too."""
+    _, *groups = pivot_table.spec.dimension_objects
+    return groups[0].label if groups else "All"
 
 
 def _address(report: SavedReport) -> str:

@@ -101,6 +101,15 @@ def pause(plan: ReportSchedule, *, is_paused: bool, actor: User, now: datetime) 
 
 
 @transaction.atomic
+def send_now(plan: ReportSchedule, *, actor: User, now: datetime) -> None:
+    """Make a schedule due at once. Its next regular time stays what it was."""
+    plan.next_at = now
+    plan.save(update_fields=["next_at"])
+    organization = plan.report.organization
+    audit.record(organization, actor, "report.send_requested", plan.report.name, when=plan.when)
+
+
+@transaction.atomic
 def take_over_schedule(plan: ReportSchedule, *, actor: User, now: datetime) -> None:
     """Let a schedule go on whose author is no active member any more, from its next time."""
     audit.record(

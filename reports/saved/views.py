@@ -1,6 +1,6 @@
 """The pages of saved reports and schedules."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
@@ -20,6 +20,7 @@ from reports.models import ReportSchedule, SavedReport, SavedReportQuerySet
 from reports.presets import offered
 
 may_save = permission_required(Permission.SAVE_REPORTS)
+_SENT_ALREADY = timedelta(minutes=1)  # no second mail for a second click
 
 
 @require_safe
@@ -159,6 +160,24 @@ def pause(request: OrganizationRequest, schedule_pk: int) -> HttpResponseBase:
     plan = _plan(request, schedule_pk)
     saved.pause(plan, is_paused=not plan.is_paused, actor=request.user, now=datetime.now(UTC))
     messages.success(request, f"{plan.report.name} {'is paused' if plan.is_paused else 'goes on'}.")
+    return _to_index(request)
+
+
+@may_save
+@require_POST
+def send_now(request: OrganizationRequest, schedule_pk: int) -> HttpResponseBase:
+    """Send a scheduled report within a minute, besides its regular times."""
+    plan, now = _plan(request, schedule_pk), datetime.now(UTC)
+    name = plan.report.name
+    if not mail.is_configured():
+        messages.error(request, f"{name} was not sent: email is not set up.")
+    elif plan.is_paused:
+        messages.error(request, f"{name} was not sent: its schedule is paused. Resume it first.")
+    elif plan.last_at and now - plan.last_at < _SENT_ALREADY:
+        messages.error(request, f"{name} was sent less than a minute ago.")
+    else:
+        saved.send_now(plan, actor=request.user, now=now)
+        messages.success(request, f"{name} is sent within a minute.")
     return _to_index(request)
 
 

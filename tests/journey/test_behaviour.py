@@ -280,3 +280,19 @@ def test_copying_works_without_https_too(signed_in):
     page.get_by_label("Organization Label").focus()
     page.keyboard.press("ControlOrMeta+V")
     expect(page.get_by_label("Organization Label")).to_have_value(re.compile("Please create"))
+
+
+def test_an_opened_section_stays_open_while_the_import_moves(signed_in, organization):
+    connection = make_connection(organization, "importing", credential=Secret(KEY))
+    sync.plan_import(connection, today=datetime.now(UTC).date(), days=90)
+    page = signed_in()
+    page.goto(MANAGE)
+    feeds = page.locator("#feeds")
+    expect(feeds.get_by_role("rowheader", name="Organization cost")).to_be_hidden()
+    with page.expect_response(re.compile("/feeds/")):
+        feeds.get_by_text("feeds queued").click()
+
+    expect(feeds.get_by_role("rowheader", name="Organization cost")).to_be_visible()
+    with page.expect_response(re.compile("/feeds/")):
+        pass  # a second refresh
+    expect(feeds.get_by_role("rowheader", name="Organization cost")).to_be_visible()

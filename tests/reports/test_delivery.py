@@ -7,6 +7,7 @@ from django.core import mail
 
 from accounts.models import AuditEvent, Delivery, MailAttachment, Membership, User
 from accounts.permissions import Role
+from integrations.models import Connection
 from reports.models import SavedReport
 from reports.saved import delivery
 from reports.tasks import tick
@@ -61,7 +62,7 @@ def test_the_mail_has_the_table_and_the_csv(send, plan):
     assert '<td>Chat</td><td align="right">$3.50</td>' in html
     assert sent.attachments == [
         (
-            "demo-2026-11-02-to-2026-11-08.csv",
+            "demo-cost-and-list-cost-by-service-2026-11-02-to-2026-11-08.csv",
             "\ufeffweek,service,cost,list_cost,cost_comparable,list_cost_comparable,cost_before,"
             "list_cost_before\r\n"
             "2026-11-02,chat,3.50,4.00,3.50,4.00,2.00,2.00\r\n"
@@ -76,9 +77,41 @@ def test_the_mail_has_the_table_and_the_csv(send, plan):
         {"to": "ann@example.com", "file": "csv"},
     )
     plan.refresh_from_db()
-    assert plan.last_result == "Sent to 1 member."
+    assert plan.last_result == "Sent to ann@example.com."
     assert plan.last_at == MONDAY
     assert plan.next_at == MONDAY + timedelta(days=7)
+
+
+def test_the_mail_names_the_dimension_of_its_rows_only(send, plan):
+    plan.report.query = QUERY.replace("group_by=service", "group_by=service,sku")
+    plan.report.save()
+
+    send()
+
+    html = Page(squeeze(mail.outbox[0].alternatives[0][0]))
+    assert '<th align="left">Service</th>' in html
+
+
+def test_the_mail_says_that_a_key_is_rejected(send, connection):
+    connection.state = Connection.State.ACTION_NEEDED
+    connection.problem = "Anthropic rejected the key of O'Hara."
+    connection.save()
+
+    send()
+
+    sent = mail.outbox[0]
+    assert "my-org: Action needed. Anthropic rejected the key of O'Hara." in sent.body
+    assert "<strong>my-org: Action needed." in sent.alternatives[0][0]
+
+
+def test_the_result_names_the_first_three_recipients(send, plan, organization):
+    people = [make_member(organization, email=f"{name}@example.com") for name in "bcde"]
+    plan.recipients.add(*people)
+
+    send()
+
+    plan.refresh_from_db()
+    assert plan.last_result == "Sent to ann@example.com, b@example.com, c@example.com and 2 more."
 
 
 def test_the_name_of_a_report_carries_no_link_into_the_mail(send, plan):

@@ -43,7 +43,7 @@ def test_every_format_has_a_url_a_type_and_a_place_in_the_menu(client, member, e
 
     assert response.status_code == 200
     assert response["Content-Type"] == export.content_type
-    name = f"demo-2026-11-02-to-2026-11-03.{export.name}"
+    name = f"demo-cost-by-service-2026-11-02-to-2026-11-03.{export.name}"
     assert response["Content-Disposition"] == f'attachment; filename="{name}"'
     page = client.get(reverse("reports:explore", args=["demo"]) + f"?{QUERY}").content.decode()
     assert export.description in page

@@ -69,7 +69,7 @@ def test_large_file_is_ordered_made_and_fetched(client, company, viewer):
     assert b"".join(download.streaming_content) == CSV
     assert download["Content-Length"] == f"{len(CSV)}"
     assert download["Content-Disposition"] == (
-        f'attachment; filename="{company.slug}-2026-11-20-to-2026-11-21.csv"'
+        f'attachment; filename="{company.slug}-cost-2026-11-20-to-2026-11-21.csv"'
     )
     assert f"{file.name}" in client.get(path(company, "files/")).content.decode()
     actions = AuditEvent.objects.order_by("pk").values_list("verb", "actor")

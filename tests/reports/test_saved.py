@@ -15,6 +15,7 @@ from reports.engine.spec import ReportSpec
 from reports.explore.controls import check
 from reports.models import ReportSchedule, SavedReport
 from reports.presets import presets
+from reports.saved import delivery
 from tests.factories import (
     cost,
     make_member,
@@ -423,6 +424,43 @@ def test_a_report_is_scheduled_changed_paused_and_stopped(at, ann, zoe, organiza
         "report.schedule_resumed",
         "report.unscheduled",
     ]
+
+
+@time_machine.travel("2026-11-25 12:00:00Z", tick=False)
+def test_a_schedule_is_sent_now_and_keeps_its_regular_time(at, ann, organization, mails):
+    plan = make_schedule(make_report(organization, owner=ann), ann)
+    plan.next_at = plan.time_after(datetime.now(UTC))
+    plan.save()
+    regular = plan.next_at
+
+    assert at(ann, "send_now", plan.pk, data={}).status_code == 302
+    assert delivery.due_schedules(datetime.now(UTC)) == [plan.pk]
+    assert delivery.deliver(plan.pk, now=datetime.now(UTC))
+    plan.refresh_from_db()
+    assert plan.next_at == regular
+    at(ann, "send_now", plan.pk, data={})
+    assert "was sent less than a minute ago." in text(at(ann, "index"))
+    assert delivery.due_schedules(datetime.now(UTC)) == []
+
+
+def test_a_paused_schedule_is_not_sent_now(at, ann, organization, settings):
+    settings.EMAIL_CONFIGURED = True
+    plan = make_schedule(make_report(organization, owner=ann), ann)
+    plan.is_paused = True
+    plan.save()
+
+    at(ann, "send_now", plan.pk, data={})
+
+    assert "its schedule is paused" in text(at(ann, "index"))
+
+
+def test_the_day_of_another_frequency_is_ignored(at, ann, organization):
+    """Its field is hidden, so nothing in it can be an error."""
+    report = make_report(organization, owner=ann)
+    data = {**FORM, "frequency": "weekly", "day_of_month": "40", "recipients": [ann.pk]}
+
+    assert at(ann, "schedule", report.pk, data=data).status_code == 302
+    assert ReportSchedule.objects.get().day_of_month == 1
 
 
 def test_only_members_can_be_chosen(at, ann, organization):

@@ -388,7 +388,8 @@ def test_the_csv_is_what_the_command_prints(page, connection):
     assert b"".join(response.streaming_content).decode() == "\ufeff" + command.getvalue()
     assert response["Content-Type"] == "text/csv; charset=utf-8"
     assert response["Content-Disposition"] == (
-        'attachment; filename="demo-2026-11-01-to-2026-11-30.csv"'
+        'attachment; filename="demo-cost-and-list-cost-and-requests-by-user-name-and-service-'
+        '2026-11-01-to-2026-11-30.csv"'
     )
 
 

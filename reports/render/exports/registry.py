@@ -12,6 +12,7 @@ from typing import IO
 from accounts.models import Organization
 from common import spreadsheets
 from reports import engine
+from reports.catalog.metrics import DIMENSIONS
 from reports.engine import Report, StreamedReport
 from reports.engine.query import MOST_FILE_ROWS
 from reports.engine.spec import ReportSpec, SpecError
@@ -21,6 +22,8 @@ from reports.forecast.columns import ForecastResult, outlook
 from reports.render import charts, pivot
 from reports.render.exports import png, xlsx
 from reports.render.exports.text import as_csv, as_json
+
+_LONGEST_TITLE = 80  # letters; with organization and days it fits every file system
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,12 @@ class Export:
         return f"explore_{self.name}"
 
     def file_name(self, organization: Organization, spec: ReportSpec) -> str:
-        return f"{organization.slug}-{spec.window.start}-to-{spec.window.last_day}.{self.name}"
+        """Say whose report it is, which, and of which days: `acme-cost-by-service-…-to-….csv`."""
+        groups = [name for name in spec.group_by if not DIMENSIONS[name].is_time]
+        title = "-and-".join(spec.metrics) + (f"-by-{'-and-'.join(groups)}" if groups else "")
+        short = title.replace("_", "-")[:_LONGEST_TITLE].rstrip("-")
+        days = f"{spec.window.start}-to-{spec.window.last_day}"
+        return f"{organization.slug}-{short}-{days}.{self.name}"
 
     def read(
         self, organization: Organization, spec: ReportSpec, *, most: int = MOST_FILE_ROWS
