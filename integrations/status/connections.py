@@ -98,13 +98,17 @@ class ConnectionStatus:
 
     @property
     def open_feeds(self) -> list[FeedStatus]:
-        """Feeds to look at: neither up to date nor only waiting for their turn."""
-        closed = [*self.current_feeds, *self.queued_feeds]
+        """Feeds to look at: neither up to date, nor being read, nor waiting for their turn."""
+        closed = [*self.current_feeds, *self.reading_feeds, *self.queued_feeds]
         return [feed for feed in self.feeds if feed not in closed]
 
     @property
     def current_feeds(self) -> list[FeedStatus]:
         return [feed for feed in self.feeds if feed.state is FeedState.CURRENT and not feed.error]
+
+    @property
+    def reading_feeds(self) -> list[FeedStatus]:
+        return [feed for feed in self.feeds if feed.state is FeedState.READING and not feed.error]
 
     @property
     def queued_feeds(self) -> list[FeedStatus]:

@@ -181,7 +181,7 @@ def _step(connection: Connection, name: str, windows: Sequence[SyncWindow]) -> P
     elif any(window.not_before for window in windows):
         state = "paused"
     else:
-        state = "running" if states & set(SyncWindow.FINISHED) else "waiting"
+        state = "waiting"
     shown = problem if problem is not None and state in {"failed", "paused"} else None
     finished = [w.finished_at for w in windows if w.finished_at] if state == "done" else []
     return ProgressStep(

@@ -90,11 +90,12 @@ def plan(
     """Store a run over `window` and its windows; an active run is returned instead of a second.
 
     `days` limits each feed to some days. Order: feed by feed as the connector lists them, newest
-    days first, so that the screen fills early.
+    days first, so that the screen fills early. Feeds of single days come last, day by day.
     """
     cuts: list[tuple[Feed, Window]] = []
     for feed in connection.connector.feeds:
         cuts += _windows_for(feed, window if days is None else days[feed.name])
+    cuts = _day_by_day(cuts)
     try:
         with transaction.atomic():
             run = SyncRun.objects.create(
@@ -124,6 +125,19 @@ def _windows_for(feed: Feed, days: Iterable[date]) -> list[tuple[Feed, Window]]:
     if feed.is_newest_only:
         spans = spans[-1:]
     return [(feed, part) for span in reversed(spans) for part in feed.windows(span)]
+
+
+def _day_by_day(cuts: list[tuple[Feed, Window]]) -> list[tuple[Feed, Window]]:
+    """Move feeds that are read day by day to the end, all feeds of the newest day first.
+
+    Otherwise no day of activity would be complete before the last feed has begun.
+    """
+    others: list[tuple[Feed, Window]] = []
+    single: list[tuple[Feed, Window]] = []
+    for feed, window in cuts:
+        is_single = feed.is_daily_batch and feed.window_days == 1
+        (single if is_single else others).append((feed, window))
+    return others + sorted(single, key=lambda cut: cut[1].start, reverse=True)
 
 
 def _store(

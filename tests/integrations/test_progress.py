@@ -6,6 +6,8 @@ import pytest
 
 from integrations.models import Connection, SyncWindow
 from integrations.status.progress import ProgressPart, measure_progress
+from integrations.sync.planning import plan_import
+from tests.factories import make_connection, make_organization
 
 START = datetime(2026, 11, 22, 12, tzinfo=UTC)
 STATE = SyncWindow.State
@@ -138,3 +140,17 @@ def test_share_never_falls_and_time_left_never_rises():
     assert shares == sorted(shares)
     assert times == sorted(times, reverse=True)
     assert (shares[-1], times[-1]) == (100, 0)
+
+
+@pytest.mark.django_db
+def test_an_import_reads_cost_and_tokens_first_and_activity_day_by_day():
+    connection = make_connection(make_organization(), "my-org")
+    run = plan_import(connection, today=date(2026, 11, 22), days=3)
+    order = list(run.windows.order_by("position").values_list("feed", "start"))
+
+    assert [feed for feed, _ in order[:5]] == [
+        "summaries", "organization_cost", "user_cost", "organization_usage", "user_usage",
+    ]  # fmt: skip
+    days = [day for feed, day in order if feed in {"users", "skills", "artifacts"}]
+    assert days == sorted(days, reverse=True)
+    assert [feed for feed, day in order if day == date(2026, 11, 22)][-1] != "users"
