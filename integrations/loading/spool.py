@@ -241,7 +241,7 @@ def plain_or_none(value: Decimal | int | None) -> str | None:
 
 def merge_person(old: PersonRef | None, new: PersonRef) -> PersonRef:
     """Attributes of the newer sighting; what it does not say is kept."""
-    if old is None:
+    if old is None or old == new:
         return new
     return PersonRef(
         new.external_id,

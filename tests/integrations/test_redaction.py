@@ -55,6 +55,21 @@ def test_secrets_are_recognized_by_their_shape(secret):
 
 
 @pytest.mark.parametrize(
+    "secret",
+    [
+        *(KEY, PASTED, "sgt_" + "a1B2" * 9, "glpat-" + "a1B2" * 6, "xoxb-" + "a1B2" * 6),
+        *(f"gh{kind}_" + "a1B2" * 9 for kind in "pousr"),
+        *("github_pat_" + "a1B2" * 11, "AKIA" + "ABCD1234EFGH5678", "ASIA" + "ABCD1234EFGH5678"),
+        *("AIza" + "a1B2" * 9, "eyJ" + "a" * 20 + ".eyJ" + "b" * 20 + "." + "c" * 20),
+        "sk-proj-" + "a1B2" * 9,
+    ],
+)
+def test_every_shape_is_recognized_in_json(secret):
+    """The expression is asked only where one of its markers is: each shape needs one."""
+    assert secret.encode() not in redact_json(b'{"name": "' + secret.encode() + b'"}')
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "sk-ant-api03-R2D...igAA",  # Anthropic's own hint of a key
@@ -68,6 +83,7 @@ def test_secrets_are_recognized_by_their_shape(secret):
 )
 def test_names_ids_hints_and_cursors_stay(text):
     assert redact(text) == text
+    assert redact_json(text.encode()) == text.encode()
 
 
 def test_two_secrets_stay_two():

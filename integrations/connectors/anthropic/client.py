@@ -271,8 +271,12 @@ def _decoded(
 def _fingerprint(page: Any) -> bytes:
     """Return a hash that tells the rows of a page from other rows; an empty page has none."""
     rows = getattr(page, "data", None) or page.next_page
-    content = repr((rows, getattr(page, "data_refreshed_at", None)))
-    return blake2b(content.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    shown = (rows, getattr(page, "data_refreshed_at", None))
+    try:
+        content = msgspec.msgpack.encode(shown)
+    except (UnicodeEncodeError, OverflowError):  # half a pair of surrogates, an odd number
+        content = repr(shown).encode("utf-8", "surrogatepass")
+    return blake2b(content, digest_size=16).digest()
 
 
 def _backoff(attempt: int) -> float:
