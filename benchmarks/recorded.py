@@ -1,7 +1,7 @@
 """Answers of a sandbox company, computed once and then served from memory.
 
-Whoever is measured against them waits for no emulator. One process of its own, HTTP/1.1 with kept
-connections, as a provider has.
+A program that is measured with them waits for no emulator. One process of its own, HTTP/1.1 with
+kept connections, as a provider has.
 """
 
 import multiprocessing
