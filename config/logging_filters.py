@@ -1,4 +1,4 @@
-"""Log filters that remove secret links and text that looks like a secret."""
+"""Log filters that remove secret links, text that looks like a secret, and needless lines."""
 
 import logging
 import re
@@ -17,6 +17,15 @@ class RedactSecretPaths(logging.Filter):
                 _SECRET_PATH.sub(r"/\1/…", value) if isinstance(value, str) else value
                 for value in record.args
             )
+        return True
+
+
+class RefusalsInOneLine(logging.Filter):
+    """Remove the traceback that Django logs with a refused request; only faults keep theirs."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if getattr(record, "status_code", 500) < 500:
+            record.exc_info = None
         return True
 
 

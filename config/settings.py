@@ -325,12 +325,15 @@ LOGGING = {
             "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
         }
     },
-    "filters": {"without_links": {"()": "config.logging_filters.RedactSecretPaths"}},
+    "filters": {
+        "without_links": {"()": "config.logging_filters.RedactSecretPaths"},
+        "in_one_line": {"()": "config.logging_filters.RefusalsInOneLine"},
+    },
     "handlers": {
         "console": {
             "class": "logging.StreamHandler",
             "formatter": "line",
-            "filters": ["without_links"],
+            "filters": ["without_links", "in_one_line"],
         }
     },
     "root": {"handlers": ["console"], "level": "WARNING"},

@@ -140,3 +140,14 @@ def test_health_answers_by_any_host_name(client, settings, db):
 
     assert client.get("/healthz", headers={"Host": "10.0.0.7"}).status_code == 200
     assert client.get("/login/", headers={"Host": "10.0.0.7"}).status_code == 400
+
+
+def test_a_refusal_is_one_line_of_the_log_without_a_traceback(organization, logged):
+    viewer = Client()
+    viewer.force_login(make_member(organization, Role.VIEWER))
+
+    assert viewer.get("/o/demo/audit.csv").status_code == 403
+
+    (line,) = logged
+    assert "/o/demo/audit.csv" in line
+    assert "\n" not in line
