@@ -29,14 +29,26 @@ from reports.templatetags.figures import count, day_year, usd
 
 def refuse_unanswerable(organization: Organization, spec: ReportSpec) -> None:
     """Raise `SpecError` for a metric that none of the connections reports by a dimension asked."""
-    connections = connections_of(organization, spec)
+    for counting, metric, name in _unanswered(connections_of(organization, spec), spec):
+        raise _unanswerable(counting, metric, name, spec)
+
+
+def is_answered(connections: Sequence[Connection], spec: ReportSpec) -> bool:
+    """Return False if none of the connections reports a metric by a dimension asked."""
+    return not any(True for _ in _unanswered(connections, spec))
+
+
+def _unanswered(
+    connections: Sequence[Connection], spec: ReportSpec
+) -> Iterator[tuple[list[Connection], Metric, str]]:
+    """Yield the connections that count a metric, the metric, and the dimension none reports."""
     placed = {measure.name: measure for measure in spec.measures}
     for metric in spec.metric_objects:
         for whole in metric.measures:
             counting = [c for c in connections if _brings(c, whole.source)]
             for name in _cut_by(spec):
                 if counting and not any(_answers(c, placed[whole.name], name) for c in counting):
-                    raise _unanswerable(counting, metric, name, spec)
+                    yield counting, metric, name
 
 
 def is_reported(connections: Sequence[Connection], spec: ReportSpec) -> bool:

@@ -1122,11 +1122,11 @@ _BUILT_IN_DIMENSIONS: dict[str, Dimension] = {
         _meter(
             "service",
             "Service",
-            "The product, in the provider's word: claude_code.",
+            "The product, in the provider's own word.",
             "product",
             Section.STANDARD,
         ),
-        _meter("sku", "SKU", "The model: claude-sonnet-4-6.", "model", Section.STANDARD),
+        _meter("sku", "SKU", "The model, in the provider's own word.", "model", Section.STANDARD),
         _person(
             "user_id",
             "User ID",

@@ -18,7 +18,7 @@ from reports.catalog.metrics import Source, Unit
 from reports.currency import write_in
 from reports.engine import Report
 from reports.engine.spec import FILTERABLE, PARAMETERS, ReportSpec, SpecError
-from reports.explore import controls
+from reports.explore import controls, drilldown
 from reports.explore.controls import ReportControls
 from reports.forecast.columns import ForecastResult, outlook
 from reports.models import SavedReport
@@ -108,7 +108,9 @@ def explore(request: OrganizationRequest) -> HttpResponseBase:
             if spec.forecast
             else ForecastResult()
         )
-        pivot_table = pivot.build(report, ahead.columns)
+        pivot_table = drilldown.with_links(
+            pivot.build(report, ahead.columns), spec, report.connections
+        )
     except SpecError as error:
         context |= {
             "error": error,

@@ -132,7 +132,11 @@ class Total:
 
 @dataclass(frozen=True)
 class PivotRow:
-    """One row: a group, or a part of the group above it. `color` 0: not in the chart."""
+    """One row: a group, or a part of the group above it. `color` 0: not in the chart.
+
+    `opens` is the query of the report on what it is made of, which `opens_label` describes; "" for
+    none.
+    """
 
     label: str
     is_identifier: bool
@@ -142,6 +146,9 @@ class PivotRow:
     color: int
     cells: tuple[Cell, ...]
     totals: tuple[Total, ...]
+    keys: Keys = ()
+    opens: str = ""
+    opens_label: str = ""
 
     @property
     def is_drawn(self) -> bool:
@@ -586,6 +593,7 @@ def _lines(
             color=colors[value],
             cells=tuple(map(Cell, values[top], across)),
             totals=_totals(summed, top),
+            keys=top,
         )
         for keys in parts.get(value, ()):
             words = zip(groups[1:], keys[1:], strict=True)
@@ -598,6 +606,7 @@ def _lines(
                 color=0,
                 cells=_cells(report, across, keys),
                 totals=_totals(whole, keys),
+                keys=keys,
             )
 
 
