@@ -17,12 +17,21 @@ from reports.render.pivot import Pivot, PivotRow
 CHAIN = ("sku", "user_email")
 
 
-def with_links(pivot: Pivot, spec: ReportSpec, connections: Sequence[Connection]) -> Pivot:
-    """Return the table with the query and the words of what each row opens."""
+def with_links(
+    pivot: Pivot,
+    spec: ReportSpec,
+    connections: Sequence[Connection],
+    *,
+    also: Sequence[tuple[str, str]] = (),
+) -> Pivot:
+    """Return the table with the query and the words of what each row opens.
+
+    `also` are further parameters of every query, such as the saved report that is open.
+    """
     if not spec.group_by:
         return pivot
     below = {size: _below(spec, connections, size) for size in range(1, len(spec.group_by) + 1)}
-    pairs = replace(_plain(spec, spec.group_by), group_by=()).pairs()
+    pairs = [*replace(_plain(spec, spec.group_by), group_by=()).pairs(), *also]
     lines = tuple(_linked(line, spec, pairs, below[len(line.keys)]) for line in pivot.lines)
     return replace(pivot, lines=lines)
 

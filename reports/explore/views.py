@@ -95,6 +95,7 @@ def explore(request: OrganizationRequest) -> HttpResponseBase:
     adding = query.pop("add", [""])[-1]
     saved = _saved(request, query.pop("report", [""])[-1])
     number = saved.pk if saved else None
+    kept = [("report", str(number))] if number else []
     is_edited = "set" in query
     query = controls.without_lost_sort(controls.apply_filter_edit(query))
     query, context["dropped"] = controls.without_uncut_groupings(query, _shown(request), today)
@@ -109,7 +110,7 @@ def explore(request: OrganizationRequest) -> HttpResponseBase:
             else ForecastResult()
         )
         pivot_table = drilldown.with_links(
-            pivot.build(report, ahead.columns), spec, report.connections
+            pivot.build(report, ahead.columns), spec, report.connections, also=kept
         )
     except SpecError as error:
         context |= {
@@ -135,7 +136,6 @@ def explore(request: OrganizationRequest) -> HttpResponseBase:
     }
     if adding.partition(".")[0] in FILTERABLE:
         connections = engine.connections_of(request.organization, replace(spec, filters=()))
-        kept = [("report", str(number))] if number else []
         context["editor"] = controls.editor(spec, adding, connections, kept)
     response = _page(request, context)
     if HtmxDetails(request):

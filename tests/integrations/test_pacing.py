@@ -19,6 +19,7 @@ from integrations.sync import rate_limit
 from integrations.sync.rate_limit import RateLimiter, RateLimitExceeded
 from sandbox.claude_enterprise import Sandbox
 from tests.factories import make_organization
+from tests.waiting import replace_sleep
 
 ACME = "org_acme"
 SECOND = 1050  # milliseconds between turns at 60 a minute
@@ -144,7 +145,7 @@ def test_import_and_test_button_together_never_meet_a_429(settings, monkeypatch)
     def sleep(seconds):
         sent_at.append(max(sent_at[-1], time.monotonic() + seconds))
 
-    monkeypatch.setattr(rate_limit.time, "sleep", sleep)
+    replace_sleep(monkeypatch, sleep)
     sandbox = Sandbox(requests_per_minute=60, clock=lambda: sent_at[-1])
     statuses = []
 
@@ -179,7 +180,7 @@ def test_a_connection_test_counts_with_the_import_of_its_organization(
     settings, sandbox, monkeypatch, server
 ):
     settings.ANTHROPIC_REQUESTS_PER_MINUTE = 60
-    monkeypatch.setattr(rate_limit.time, "sleep", lambda seconds: None)
+    replace_sleep(monkeypatch, lambda seconds: None)
     connector = get_connector("claude-enterprise")
 
     tested = connections.test(make_organization(), connector, label="labs", key=Sandbox.keys[1])

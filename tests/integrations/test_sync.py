@@ -35,6 +35,7 @@ from integrations.models import (
 from integrations.sync import planning
 from integrations.window import Window
 from tests.factories import make_connection, make_organization
+from tests.waiting import replace_sleep
 
 pytestmark = pytest.mark.django_db
 
@@ -448,7 +449,7 @@ def refuse_outcomes(connection, monkeypatch):
             meanwhile()
 
         monkeypatch.setattr(sync.run, "_save_outcome", refuse)
-        monkeypatch.setattr(sync.run.time, "sleep", wait)
+        replace_sleep(monkeypatch, wait)
         return waits
 
     return start

@@ -29,6 +29,7 @@ from integrations.connectors.records import (
 from integrations.window import Window
 from tests.integrations.connectors.emulators import emulator
 from tests.integrations.connectors.wire import Faulty, everything_about
+from tests.waiting import replace_sleep
 
 NOW = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)  # a Friday
 TODAY = NOW.date()
@@ -102,7 +103,7 @@ def _a_friday_noon():
 
 @pytest.fixture(autouse=True)
 def _nobody_waits(monkeypatch):
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    replace_sleep(monkeypatch, lambda seconds: None)
 
 
 def access_to(connector, key="", requests=None, **options):

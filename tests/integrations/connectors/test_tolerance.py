@@ -23,6 +23,7 @@ from integrations.window import Window
 from sandbox.app import APIS
 from tests.integrations.connectors.emulators import emulator
 from tests.integrations.connectors.wire import everything_about
+from tests.waiting import replace_sleep
 
 NOW = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
 DAYS = Window(date(2026, 11, 17), date(2026, 11, 18))
@@ -118,7 +119,7 @@ def stored(recording, pages):
 
 @pytest.fixture(autouse=True)
 def _a_friday_noon_on_which_nobody_waits(monkeypatch):
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    replace_sleep(monkeypatch, lambda seconds: None)
     with time_machine.travel(NOW, tick=False):
         yield
 
