@@ -41,6 +41,14 @@ from integrations.status.words import (
 _NOT_THE_KEY = {"access_denied", "not_found", "billing", "unreadable_secret"}
 
 
+# What one need not look at, in the order and the words of Manage.
+_FOLDED = {
+    FeedState.CURRENT: "up to date",
+    FeedState.READING: "being read",
+    FeedState.QUEUED: "queued",
+}
+
+
 @dataclass(frozen=True)
 class ConnectionStatus:
     """One connection with all its feeds, as every page shows it. Unknown is None.
@@ -99,20 +107,16 @@ class ConnectionStatus:
     @property
     def open_feeds(self) -> list[FeedStatus]:
         """Feeds to look at: neither up to date, nor being read, nor waiting for their turn."""
-        closed = [*self.current_feeds, *self.reading_feeds, *self.queued_feeds]
-        return [feed for feed in self.feeds if feed not in closed]
+        return [feed for feed in self.feeds if feed.error or feed.state not in _FOLDED]
 
     @property
-    def current_feeds(self) -> list[FeedStatus]:
-        return [feed for feed in self.feeds if feed.state is FeedState.CURRENT and not feed.error]
-
-    @property
-    def reading_feeds(self) -> list[FeedStatus]:
-        return [feed for feed in self.feeds if feed.state is FeedState.READING and not feed.error]
-
-    @property
-    def queued_feeds(self) -> list[FeedStatus]:
-        return [feed for feed in self.feeds if feed.state is FeedState.QUEUED and not feed.error]
+    def folded_feeds(self) -> list[tuple[FeedState, str, list[FeedStatus]]]:
+        """The other feeds by state, with its words; states that no feed is in are left out."""
+        folds = [
+            (state, words, [feed for feed in self.feeds if feed.state is state and not feed.error])
+            for state, words in _FOLDED.items()
+        ]
+        return [fold for fold in folds if fold[2]]
 
     @property
     def failing_feeds(self) -> list[FeedStatus]:

@@ -78,19 +78,18 @@ class Progress:
         return f"{text[0].upper()}{text[1:]}."
 
     @property
-    def waiting_steps(self) -> tuple[ProgressStep, ...]:
-        return tuple(step for step in self.steps if step.state == "waiting")
-
-    @property
-    def done_steps(self) -> tuple[ProgressStep, ...]:
-        return tuple(step for step in self.steps if step.state == "done")
-
-    @property
-    def active_steps(self) -> tuple[ProgressStep, ...]:
+    def open_steps(self) -> list[ProgressStep]:
         """Those being read, paused or failed."""
-        return tuple(step for step in self.steps if step.state not in {"waiting", "done"})
+        return [step for step in self.steps if step.state not in _FOLDED]
+
+    @property
+    def folded_steps(self) -> list[tuple[StepState, list[ProgressStep]]]:
+        """Those that are done and those that wait; states that no step is in are left out."""
+        folds = [(state, [step for step in self.steps if step.state == state]) for state in _FOLDED]
+        return [fold for fold in folds if fold[1]]
 
 
+_FOLDED: tuple[StepState, ...] = ("done", "waiting")
 _PARTS = ((Table.COST, "cost"), (Table.USAGE, "tokens"), (Table.ENGAGEMENT, "activity"))
 
 
@@ -139,7 +138,7 @@ def _measure_requests(windows: Sequence[SyncWindow]) -> tuple[float, int | None]
     """Return the share of requests that are done, and the seconds the others will take.
 
     A feed costs per day what its finished windows have, and one request a day before there is
-    one. The run is gone through in the order in which windows finished, so that what was said
+    one. The run is gone through in the order in which windows finished, so that what was shown
     earlier is known without being stored: the share never falls and the time never rises.
     """
     days_left: dict[str, int] = defaultdict(int)
