@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from integrations.models import Connection
 from reports import limits
-from reports.catalog.metrics import DIMENSIONS, FILE_TEXTS, Key, in_sentence
-from reports.engine.spec import Filter, ReportSpec, SpecError, to_query
+from reports.catalog.metrics import DIMENSIONS, FILE_TEXTS, in_sentence
+from reports.engine.spec import Filter, Operator, ReportSpec, SpecError, to_query
 from reports.explore.controls import check
 from reports.render.pivot import Pivot, PivotRow
 
@@ -40,16 +40,12 @@ def _linked(
     line: PivotRow, spec: ReportSpec, pairs: Sequence[tuple[str, str]], below: tuple[str, ...]
 ) -> PivotRow:
     """Return the row with its link; none for rows that no filter stands for, such as *Other*."""
-    if any(_is_special(key) for key in line.keys):
+    if not FILE_TEXTS.keys().isdisjoint(line.keys):
         return line
     chosen = [(name, str(key)) for name, key in zip(spec.group_by, line.keys, strict=False)]
     grouped = [("group_by", ",".join(below))] if below else []
     words = f"by {in_sentence(DIMENSIONS[below[0]].label)}" if below else "alone, over time"
     return replace(line, opens=to_query([*pairs, *grouped, *chosen]), opens_label=words)
-
-
-def _is_special(key: Key) -> bool:
-    return key in FILE_TEXTS
 
 
 def _plain(spec: ReportSpec, names: Sequence[str]) -> ReportSpec:
@@ -62,7 +58,9 @@ def _below(spec: ReportSpec, connections: Sequence[Connection], size: int) -> tu
     """Return what a row of so many groups is grouped by when it is opened; () if by nothing."""
     if rest := spec.group_by[size:]:
         return rest
-    single = {it.dimension for it in spec.filters if len(it.values) == 1}
+    single = {
+        it.dimension for it in spec.filters if it.operator is Operator.IS and len(it.values) == 1
+    }
     for name in CHAIN:
         if name not in spec.group_by and name not in single and _combines(spec, connections, name):
             return (name,)
@@ -70,6 +68,7 @@ def _below(spec: ReportSpec, connections: Sequence[Connection], size: int) -> tu
 
 
 def _combines(spec: ReportSpec, connections: Sequence[Connection], name: str) -> bool:
+    """Return whether the report of a row can be grouped by `name`, whatever the row's values."""
     groups = tuple(Filter(group, ("any",)) for group in spec.group_by)
     plain = _plain(spec, spec.group_by)
     try:

@@ -71,6 +71,18 @@ def test_a_group_with_parts_opens_its_parts_and_a_part_what_is_below(page):
     assert total(page(rows["Claude Code, by SKU"])) == "7.75"
 
 
+def test_a_filter_that_leaves_several_models_does_not_hide_them(page):
+    people = opens(page(f"metrics=cost&{NOVEMBER}&group_by=user_email&sku.not=sonnet"))
+    one_model = opens(page(f"metrics=cost&{NOVEMBER}&group_by=user_email&sku=opus"))
+
+    assert list(people) == ["omar@example.com, by SKU", "jane@example.com, by SKU"]
+    assert list(one_model) == [
+        "omar@example.com, alone, over time",
+        "jane@example.com, alone, over time",
+    ]
+    assert total(page(people["jane@example.com, by SKU"])) == "4.00"
+
+
 def test_other_opens_nothing(page):
     rows = opens(page(f"metrics=cost&{NOVEMBER}&group_by=user_email&show=top-1"))
 
