@@ -27,6 +27,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.recorded import free_port
 from dev.servers import Server, exit_with_parent, start_postgres, start_redis
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def main() -> int:
 
 def run(folder: Path, options: argparse.Namespace) -> int:
     organizations = _fill(folder, options)
-    port = _free_port()
+    port = free_port()
     processes = [_web(port), _worker()]
     try:
         _wait_until_up(port)
@@ -210,13 +211,6 @@ def _start(arguments: list[str]) -> subprocess.Popen[bytes]:
         stderr=subprocess.DEVNULL,
         preexec_fn=exit_with_parent(signal.SIGTERM),
     )
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _wait_until_up(port: int) -> None:

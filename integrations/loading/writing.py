@@ -1,4 +1,4 @@
-"""Replace the stored rows of one day by what was sent, and keep what a complete day said before."""
+"""Replace the stored rows of one day, and keep the earlier sums of a complete day."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -253,7 +253,7 @@ class DayWriter:
             connection=self._connection, feed=self._feed.name, day=day
         )
         restated = _was_complete(before)
-        said = activity(stored.values_list("days", "values")) if restated else {}
+        earlier = activity(stored.values_list("days", "values")) if restated else {}
         stored._raw_delete(stored.db)  # nothing points at facts: no need to collect
         merged: dict[tuple[str, int], _Document] = {}
         for record in records:
@@ -277,7 +277,7 @@ class DayWriter:
         columns = [*keys, "name", "person_id", "values", "labels"]
         _copy(EngagementFact._meta.db_table, columns, rows)
         if before is not None and restated:
-            self._record_restatement(day, before, changed_activity(said, activity(values)))
+            self._record_restatement(day, before, changed_activity(earlier, activity(values)))
         return len(rows)
 
     def _replace_metered(self, day: date, records: Sequence[Record], before: FeedDay | None) -> int:
@@ -288,7 +288,7 @@ class DayWriter:
         if by_person:
             stored = stored.filter(person__isnull=False)
             columns.append("person_id")
-        said = DayTotals.before(stored, measures, by_person) if _was_complete(before) else None
+        earlier = DayTotals.before(stored, measures, by_person) if _was_complete(before) else None
         stored._raw_delete(stored.db)  # nothing points at facts: no need to collect
 
         metered = [it for it in records if isinstance(it, CostRecord | UsageRecord)]
@@ -302,12 +302,12 @@ class DayWriter:
             key = (meter,) if person is None else (meter, person)
             known = merged.get(key)
             merged[key] = numbers if known is None else sum_measures(known, numbers)
-            if said is not None:
+            if earlier is not None:
                 now.add(meter, person, numbers)
         rows = ((self._connection.pk, day, *key, *numbers) for key, numbers in merged.items())
         _copy(model._meta.db_table, [*columns, *measures], rows)
-        if before is not None and said is not None:
-            self._record_restatement(day, before, diff(said, now, self._meters.names()))
+        if before is not None and earlier is not None:
+            self._record_restatement(day, before, diff(earlier, now, self._meters.names()))
         if not by_person:
             totals = {it.measure: it.value for it in records if isinstance(it, TotalRecord)}
             self._replace_totals(day, totals)

@@ -92,10 +92,10 @@ def plan(
     `days` limits each feed to some days. Order: feed by feed as the connector lists them, newest
     days first, so that the screen fills early. Feeds of single days come last, day by day.
     """
-    cuts: list[tuple[Feed, Window]] = []
+    windows: list[tuple[Feed, Window]] = []
     for feed in connection.connector.feeds:
-        cuts += _windows_for(feed, window if days is None else days[feed.name])
-    cuts = _day_by_day(cuts)
+        windows += _windows_for(feed, window if days is None else days[feed.name])
+    windows = _day_by_day(windows)
     try:
         with transaction.atomic():
             run = SyncRun.objects.create(
@@ -105,7 +105,7 @@ def plan(
                 end=window.end,
                 requested_by=actor,
             )
-            _store(run, cuts)
+            _store(run, windows)
     except IntegrityError:
         active = active_run(connection)
         if active is None:
@@ -127,21 +127,25 @@ def _windows_for(feed: Feed, days: Iterable[date]) -> list[tuple[Feed, Window]]:
     return [(feed, part) for span in reversed(spans) for part in feed.windows(span)]
 
 
-def _day_by_day(cuts: list[tuple[Feed, Window]]) -> list[tuple[Feed, Window]]:
+def _day_by_day(windows: list[tuple[Feed, Window]]) -> list[tuple[Feed, Window]]:
     """Move feeds that are read day by day to the end, all feeds of the newest day first.
 
     Otherwise no day of activity would be complete before the last feed has begun.
     """
     others: list[tuple[Feed, Window]] = []
     single: list[tuple[Feed, Window]] = []
-    for feed, window in cuts:
+    for feed, window in windows:
         is_single = feed.is_daily_batch and feed.window_days == 1
         (single if is_single else others).append((feed, window))
-    return others + sorted(single, key=lambda cut: cut[1].start, reverse=True)
+    return others + sorted(single, key=lambda window: window[1].start, reverse=True)
 
 
 def _store(
-    run: SyncRun, cuts: Iterable[tuple[Feed, Window]], *, after: int = -1, is_recheck: bool = False
+    run: SyncRun,
+    windows: Iterable[tuple[Feed, Window]],
+    *,
+    after: int = -1,
+    is_recheck: bool = False,
 ) -> None:
     SyncWindow.objects.bulk_create(
         SyncWindow(
@@ -152,7 +156,7 @@ def _store(
             position=position,
             is_recheck=is_recheck,
         )
-        for position, (feed, part) in enumerate(cuts, after + 1)
+        for position, (feed, part) in enumerate(windows, after + 1)
     )
 
 
@@ -173,15 +177,15 @@ def plan_rechecks(run: SyncRun) -> bool:
         feed = connection.connector.feed(check.feed)
         if feed is not None:
             wrong[feed.table].add(check.day)
-    cuts = [
-        cut
+    windows = [
+        window
         for feed in connection.connector.feeds
-        for cut in _windows_for(feed, sorted(wrong.get(feed.table, ())))
+        for window in _windows_for(feed, sorted(wrong.get(feed.table, ())))
     ]
     last = run.windows.aggregate(last=Max("position"))["last"]
-    _store(run, cuts, after=-1 if last is None else last, is_recheck=True)
+    _store(run, windows, after=-1 if last is None else last, is_recheck=True)
     DayCheck.objects.filter(pk__in=[check.pk for check in checks]).update(reread_at=timezone.now())
-    return bool(cuts)
+    return bool(windows)
 
 
 def clear_watermarks(connection: Connection, *, today: date) -> None:

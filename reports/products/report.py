@@ -61,7 +61,7 @@ class Surface:
 @dataclass(frozen=True)
 class Estimate:
     label: str
-    effective_cost: Number
+    amount: Number
 
 
 @dataclass(frozen=True)

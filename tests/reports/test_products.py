@@ -176,7 +176,7 @@ def test_an_estimate_is_shown_and_never_added(organization, console, client):
 
     products = read(organization)
 
-    assert [(one.label, one.effective_cost) for one in products.estimates] == [
+    assert [(one.label, one.amount) for one in products.estimates] == [
         ("platform", Decimal("1.86"))
     ]
     assert products.total == Decimal("7.65")
